@@ -1,0 +1,1 @@
+"""Waveforms, spectrograms and frozen speech encoders."""

@@ -1,0 +1,119 @@
+"""Typed configuration: dataclass defaults < YAML file < command line overrides.
+
+The only importer of omegaconf. Every dataclass stands beside its owner; this module merges,
+checks and writes them, and turns omegaconf's errors into one line that names the key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+ConfigT = TypeVar("ConfigT")
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message names the key and the value."""
+
+
+def load_config(path: str | Path, overrides: Sequence[str], schemas: Mapping[str, type]) -> Any:
+    """Load the configuration of one run.
+
+    Args:
+        path: YAML file whose `stage` key selects the schema.
+        overrides: `section.key=value` strings; the last one wins.
+        schemas: stage name -> frozen dataclass of the whole file.
+
+    Returns:
+        An instance of `schemas[stage]`.
+
+    Raises:
+        ConfigError: missing file, bad YAML, unknown stage or key, wrong type or value.
+    """
+    file = _read_yaml(Path(path))
+    dotlist = _read_overrides(overrides)
+    stage = OmegaConf.select(dotlist, "stage") or OmegaConf.select(file, "stage")
+    if stage not in schemas:
+        raise ConfigError(
+            f"{path}: stage must be one of {', '.join(sorted(schemas))}, but is {stage!r}"
+        )
+    return _merge(schemas[stage], [file, dotlist], where=str(path))
+
+
+def config_from_dict(schema: type[ConfigT], values: Mapping[str, Any], where: str) -> ConfigT:
+    """Build a `schema` from plain values, as strictly as from a file.
+
+    Args:
+        schema: a config dataclass.
+        values: nested plain values, as made by `config_to_dict`.
+        where: what the values belong to, for the error message.
+
+    Raises:
+        ConfigError: unknown key, wrong type or value.
+    """
+    return _merge(schema, [OmegaConf.create(dict(values))], where=where)
+
+
+def config_to_dict(config: Any) -> dict[str, Any]:
+    """Return the nested plain values of a config dataclass."""
+    return asdict(config)
+
+
+def save_config(config: Any, path: Path) -> None:
+    """Write a config dataclass as YAML that `load_config` reads back equal."""
+    plain = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
+    text = yaml.safe_dump(_lists(plain), sort_keys=False, allow_unicode=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _merge(schema: type[ConfigT], layers: Sequence[DictConfig], where: str) -> ConfigT:
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(schema), *layers)
+        return OmegaConf.to_object(merged)  # type: ignore[return-value]  # typed Any upstream
+    except OmegaConfBaseException as error:
+        key = getattr(error, "full_key", None)
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"{where}: {key}: {reason}" if key else f"{where}: {reason}") from error
+    except ConfigError:
+        raise
+    except ValueError as error:  # from a dataclass's own __post_init__
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _read_yaml(path: Path) -> DictConfig:
+    if not path.is_file():
+        raise ConfigError(f"config file {path} does not exist")
+    try:
+        loaded = OmegaConf.load(path)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(loaded, DictConfig):
+        raise ConfigError(f"{path} must hold a mapping of sections")
+    return loaded
+
+
+def _read_overrides(overrides: Sequence[str]) -> DictConfig:
+    for override in overrides:
+        key, equals, _ = override.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"an override must read section.key=value, but is {override!r}")
+    try:
+        return OmegaConf.from_dotlist(list(overrides))
+    except (OmegaConfBaseException, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"overrides {list(overrides)}: {reason}") from error
+
+
+def _lists(value: Any) -> Any:
+    """Replace tuples by lists, which is what YAML has."""
+    if isinstance(value, dict):
+        return {key: _lists(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_lists(item) for item in value]
+    return value

@@ -1,0 +1,1 @@
+"""From text and references to a waveform."""

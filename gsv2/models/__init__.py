@@ -1,0 +1,1 @@
+"""The learned parts, in plain torch."""

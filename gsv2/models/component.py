@@ -1,0 +1,77 @@
+"""A trained part as one self-describing safetensors file.
+
+The header carries the kind, the config and what the part was trained on, so that checkpoints,
+frozen quantizers and bundles are one format and nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+
+class ComponentError(ValueError):
+    """A component file that is missing, damaged or of another kind."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """The content of a component file."""
+
+    kind: str
+    """`quantizer`, `gpt`, `vits2` or `discriminator`."""
+    config: Mapping[str, Any]
+    """Plain values of the model's config dataclass."""
+    provenance: Mapping[str, str]
+    """What it depends on, e.g. `{"quantizer": HASH}`; empty if on nothing."""
+    tensors: Mapping[str, Tensor]
+
+
+def save_component(
+    path: Path,
+    module: nn.Module,
+    *,
+    kind: str,
+    config: Mapping[str, Any],
+    provenance: Mapping[str, str],
+) -> None:
+    """Write the parameters and buffers of `module` with their description."""
+    state = module.state_dict()
+    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    metadata = {
+        "kind": kind,
+        "config": json.dumps(dict(config)),
+        "provenance": json.dumps(dict(provenance)),
+    }
+    save_file(tensors, path, metadata=metadata)
+
+
+def load_component(path: Path, kind: str) -> Component:
+    """Read a component file.
+
+    Raises:
+        ComponentError: the file is missing, damaged, or not a `kind`.
+    """
+    if not path.is_file():
+        raise ComponentError(f"{kind} file {path} does not exist")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ComponentError(f"{path} is damaged: {error}") from error
+    if metadata.get("kind") != kind:
+        raise ComponentError(f"{path} must hold a {kind}, but holds {metadata.get('kind')!r}")
+    return Component(
+        kind=kind,
+        config=json.loads(metadata["config"]),
+        provenance=json.loads(metadata["provenance"]),
+        tensors=tensors,
+    )

@@ -1,0 +1,1 @@
+"""Layers shared by the models, in plain torch."""

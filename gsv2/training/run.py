@@ -1,0 +1,34 @@
+"""The configuration that every run shares, and the run folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gsv2.data.schema import DataConfig
+from gsv2.training.checkpoint import CheckpointConfig
+from gsv2.training.tracking import TrackingConfig
+from gsv2.training.trainer import TrainerConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSection:
+    """Where a run lives: the folder `dir/name`."""
+
+    dir: str = "runs"
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """One YAML file. Each stage's config adds `model` and `optim`."""
+
+    stage: str
+    """Name in `gsv2.stages.STAGES`."""
+    seed: int = 0
+    run: RunSection
+    data: DataConfig
+    precision: dict[str, str] = field(default_factory=dict)
+    """Module name -> `fp32`, `bf16`; unnamed modules compute in fp32."""
+    trainer: TrainerConfig
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)

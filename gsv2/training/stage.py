@@ -1,0 +1,93 @@
+"""The seam between the one Trainer and what it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from gsv2.data.batch import Batch
+
+
+@dataclass(kw_only=True)
+class Trainable:
+    """One network with its optimizer and schedule."""
+
+    kind: str
+    """Kind of the component file: `quantizer`, `gpt`, `vits2`, `discriminator`."""
+    module: nn.Module
+    """The bare network. Stages call the trainable itself, never this."""
+    config: Mapping[str, Any]
+    """Plain values of the network's config, for the component file."""
+    optimizer: Optimizer
+    scheduler: LRScheduler
+    max_grad_norm: float
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    """What the network depends on, e.g. `{"quantizer": HASH}`."""
+    engine: nn.Module | None = None
+    """The network as the engine wrapped it (DDP, DeepSpeed); set by the Trainer."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the network through its engine, so that gradients are shared by all ranks."""
+        return (self.engine or self.module)(*args, **kwargs)
+
+    @contextmanager
+    def frozen(self) -> Iterator[nn.Module]:
+        """Lend the bare network without gradients for its parameters.
+
+        The only way to use a network in another one's update: an engine must not see it
+        (DDP and ZeRO would count the pass as their own and train on it).
+        """
+        parameters = [p for p in self.module.parameters() if p.requires_grad]
+        for parameter in parameters:
+            parameter.requires_grad_(False)
+        try:
+            yield self.module
+        finally:
+            for parameter in parameters:
+                parameter.requires_grad_(True)
+
+
+class Update(NamedTuple):
+    """The losses of one micro-batch for one trainable."""
+
+    trainable: str
+    loss: Tensor
+    """[] what to minimise: a mean over the micro-batch's targets (see `Stage.num_targets`)."""
+    metrics: Mapping[str, Tensor]
+    """`"<trainable>/<term>"` -> [] detached, means over the same targets."""
+
+
+class Stage(Protocol):
+    """What is trained. One Trainer does everything else."""
+
+    trainables: dict[str, Trainable]
+
+    def initialise(self, batches: Iterable[Batch]) -> None:
+        """Set what depends on data, from the first micro-batches (the same on every rank).
+
+        Called once, before step 1 of a fresh run and before the engines wrap the networks;
+        most stages do nothing. `batches` is endless and on the device; take what is needed.
+        """
+
+    def num_targets(self, batch: Batch) -> Mapping[str, int]:
+        """Return, per trainable, how many targets the loss of `batch` is a mean over.
+
+        The Trainer weighs micro-batches by it, so that a step is a mean over all targets of
+        all ranks and of all accumulated micro-batches.
+        """
+
+    def updates(self, batch: Batch, step: int) -> Iterator[Update]:
+        """Yield once per optimizer update; the Trainer steps before it asks for the next.
+
+        Random numbers come from torch's default generator, which the Trainer seeds from
+        (seed, k, number of the update).
+        """
+
+    def validate(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Return `"<trainable>/<term>"` -> [] means over the clips of `batch`; no gradients."""
