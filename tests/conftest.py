@@ -1,0 +1,126 @@
+"""A tiny corpus for every test that needs one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gsv2.data.index import CorpusIndex
+from gsv2.data.reader import read_clips
+from gsv2.data.schema import HOP_LENGTH, SAMPLE_RATE, SourceConfig
+from gsv2.data.shards import ClipRecord, ShardConfig, write_codes, write_corpus
+
+TEXTS = {
+    "en": "The quick fox number {} jumps over the lazy dog.",
+    "zh": "今天是第{}个好天气。",
+}
+
+
+def synthetic_wave(seconds: float, pitch_hz: float, rng: np.random.Generator) -> np.ndarray:
+    """Return [N] float32: harmonics of a gliding pitch under a syllable-like envelope, and noise."""
+    time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    glide = 1.0 + 0.1 * np.sin(2 * np.pi * rng.uniform(0.5, 2.0) * time)
+    phase = 2 * np.pi * np.cumsum(pitch_hz * glide) / SAMPLE_RATE
+    voiced = sum(np.sin(n * phase + rng.uniform(0, 6)) / n for n in range(1, 9))
+    envelope = 0.5 - 0.5 * np.cos(2 * np.pi * rng.uniform(3, 5) * time)
+    noise = rng.standard_normal(len(time))
+    return (0.1 * envelope * voiced + 0.005 * noise).astype(np.float32)
+
+
+def synthetic_clips(
+    num_clips: int,
+    *,
+    num_speakers: int = 3,
+    seconds: tuple[float, float] = (0.6, 1.6),
+    seed: int = 0,
+) -> Iterator[ClipRecord]:
+    """Yield clips of `num_speakers` speakers, the odd ones of which speak zh, the others en."""
+    rng = np.random.default_rng(seed)
+    for number in range(num_clips):
+        speaker = number % num_speakers
+        language = "zh" if speaker % 2 else "en"
+        yield ClipRecord(
+            key=f"clip{number:04d}",
+            wave=synthetic_wave(rng.uniform(*seconds), 100.0 + 60.0 * speaker, rng),
+            text=TEXTS[language].format(number),
+            language=language,
+            speaker=f"speaker{speaker}",
+            source="synthetic",
+            licence="CC0-1.0",
+        )
+
+
+def make_corpus(path: Path, num_clips: int = 12, **options: object) -> Path:
+    """Write a corpus of `synthetic_clips`; options of `ShardConfig` go there."""
+    shard_options = {k: v for k, v in options.items() if k in ShardConfig.__dataclass_fields__}
+    clip_options = {k: v for k, v in options.items() if k not in shard_options}
+    if "seed" in options:
+        clip_options["seed"] = options["seed"]
+    config = ShardConfig(**shard_options)  # type: ignore[arg-type]
+    write_corpus(synthetic_clips(num_clips, **clip_options), path, config)  # type: ignore[arg-type]
+    return path
+
+
+def make_codes(
+    corpus: Path,
+    out: Path,
+    *,
+    num_codebooks: int = 2,
+    codebook_size: int = 1024,
+    quantizer: str = "0" * 64,
+    seed: int = 0,
+) -> Path:
+    """Write random 25 Hz codes for all clips of a corpus."""
+    rng = np.random.default_rng(seed)
+
+    def codes() -> Iterator[tuple[str, str, np.ndarray]]:
+        for clip in read_clips(CorpusIndex.open(SourceConfig(path=str(corpus))), ["audio"]):
+            frames = -(-(len(clip.wave) // HOP_LENGTH) // 2)
+            shape = (num_codebooks, frames)
+            yield clip.shard, clip.key, rng.integers(codebook_size, size=shape)
+
+    write_codes(corpus, out, codes(), quantizer)
+    return out
+
+
+@dataclass(frozen=True)
+class TinyCorpus:
+    """12 clips of about a second, 3 speakers, 2 languages."""
+
+    path: Path
+    codes: Path
+    """Sidecar with random codes, 2 codebooks of 1024, quantizer hash "000...0"."""
+
+    @property
+    def source(self) -> SourceConfig:
+        """Audio only."""
+        return SourceConfig(path=str(self.path))
+
+    @property
+    def source_with_codes(self) -> SourceConfig:
+        """Audio and codes."""
+        return SourceConfig(path=str(self.path), codes=str(self.codes))
+
+
+@pytest.fixture(scope="session")
+def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> TinyCorpus:
+    """A corpus that all tests share; do not write to it."""
+    root = tmp_path_factory.mktemp("tiny_corpus")
+    path = make_corpus(root / "corpus")
+    return TinyCorpus(path=path, codes=make_codes(path, root / "codes"))
+
+
+@pytest.fixture(scope="session", name="make_corpus")
+def make_corpus_fixture() -> Callable[..., Path]:
+    """`make_corpus(path, num_clips=12, num_speakers=3, seconds=(0.6, 1.6), seed=0, ...)`."""
+    return make_corpus
+
+
+@pytest.fixture(scope="session", name="make_codes")
+def make_codes_fixture() -> Callable[..., Path]:
+    """`make_codes(corpus, out, num_codebooks=2, codebook_size=1024, quantizer=HASH, seed=0)`."""
+    return make_codes

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+ConfigT = TypeVar("ConfigT")
 
 
 class ComponentError(ValueError):
@@ -32,6 +34,17 @@ class Component:
     provenance: Mapping[str, str]
     """What it depends on, e.g. `{"quantizer": HASH}`; empty if on nothing."""
     tensors: Mapping[str, Tensor]
+
+    def read_config(self, schema: type[ConfigT]) -> ConfigT:
+        """Return `config` as the dataclass that it was written from.
+
+        Raises:
+            ComponentError: the file knows a key that `schema` does not, or lacks one.
+        """
+        try:
+            return _build(schema, self.config)
+        except (TypeError, ValueError) as error:
+            raise ComponentError(f"config of the {self.kind} does not fit: {error}") from error
 
 
 def save_component(
@@ -64,7 +77,7 @@ def load_component(path: Path, kind: str) -> Component:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
     except SafetensorError as error:
         raise ComponentError(f"{path} is damaged: {error}") from error
     if metadata.get("kind") != kind:
@@ -75,3 +88,22 @@ def load_component(path: Path, kind: str) -> Component:
         provenance=json.loads(metadata["provenance"]),
         tensors=tensors,
     )
+
+
+def _build(schema: Any, values: Mapping[str, Any]) -> Any:
+    """Build a dataclass of dataclasses, tuples and plain values from plain values."""
+    unknown = values.keys() - {field.name for field in fields(schema)}
+    if unknown:
+        raise ValueError(f"{schema.__name__} has no {', '.join(sorted(unknown))}")
+    hints = get_type_hints(schema)
+    return schema(
+        **{
+            name: _build(hints[name], value) if is_dataclass(hints[name]) else _tuples(value)
+            for name, value in values.items()
+        }
+    )
+
+
+def _tuples(value: Any) -> Any:
+    """Turn JSON's lists back into tuples."""
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

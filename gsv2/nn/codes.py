@@ -74,5 +74,6 @@ class CodeVectors(nn.Module):
         book = torch.arange(K, device=codes.device)[None, :, None]
         vectors = self.codebooks[book, codes.clamp(min=0)]  # [B, K, T, dim / groups]
         vectors = vectors * (codes >= 0).unsqueeze(-1)
-        summed = vectors.view(B, self.config.groups, self.config.levels, T, -1).sum(dim=2)
+        groups, levels = self.config.groups, self.config.levels
+        summed = vectors.view(B, groups, levels, T, self.config.dim // groups).sum(dim=2)
         return summed.permute(0, 2, 1, 3).reshape(B, T, self.config.dim)

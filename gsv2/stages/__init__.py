@@ -1,1 +1,15 @@
 """What is trained: one file a stage, and the literal table of them."""
+
+from gsv2.stages.gpt import GPTRunConfig, GPTStage
+from gsv2.stages.quantizer import QuantizerRunConfig, QuantizerStage
+from gsv2.stages.vits2 import VITS2RunConfig, VITS2Stage
+
+STAGES = {
+    "quantizer": (QuantizerRunConfig, QuantizerStage),
+    "gpt": (GPTRunConfig, GPTStage),
+    "vits2": (VITS2RunConfig, VITS2Stage),
+}
+"""`stage` of a config file -> schema of the file, class of the stage."""
+
+SCHEMAS = {name: schema for name, (schema, _) in STAGES.items()}
+"""`stage` -> schema, as `gsv2.config.load_config` takes it."""

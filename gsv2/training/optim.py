@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch.optim.lr_scheduler import LambdaLR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,12 +28,82 @@ class OptimConfig:
     max_grad_norm: float = 1.0
     """Gradients are clipped to this norm."""
 
+    def __post_init__(self) -> None:
+        """Check the values that no type can."""
+        for name in ("lr", "eps", "max_grad_norm"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"optim: {name} must be above 0, but is {getattr(self, name)}")
+        for name in ("weight_decay", "warmup_steps"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"optim: {name} must be at least 0, but is {getattr(self, name)}")
+        if not 0 < self.final_lr_fraction <= 1:
+            raise ValueError(
+                f"optim: final_lr_fraction must lie in (0, 1], but is {self.final_lr_fraction}"
+            )
+
 
 def make_optimizer(module: nn.Module, config: OptimConfig) -> Optimizer:
-    """Return AdamW over the parameters that train."""
-    raise NotImplementedError
+    """Return AdamW (arXiv 1711.05101), fused, over the parameters that train.
+
+    Call it when `module` is on its device.
+    """
+    decayed: list[nn.Parameter] = []
+    spared: list[nn.Parameter] = []
+    embeddings = {id(m.weight) for m in module.modules() if isinstance(m, nn.Embedding)}
+    for parameter in module.parameters():
+        if parameter.requires_grad:
+            is_spared = id(parameter) in embeddings or not _is_matrix(parameter)
+            (spared if is_spared else decayed).append(parameter)
+    groups = [
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": spared, "weight_decay": 0.0},
+    ]
+    return AdamW(
+        [group for group in groups if group["params"]],
+        lr=config.lr,
+        betas=config.betas,
+        eps=config.eps,
+        fused=True,
+    )
 
 
-def make_scheduler(optimizer: Optimizer, config: OptimConfig, max_steps: int) -> LRScheduler:
-    """Return the schedule by optimizer step."""
-    raise NotImplementedError
+def make_scheduler(optimizer: Optimizer, config: OptimConfig, max_steps: int) -> LambdaLR:
+    """Return the schedule by optimizer step: step `s` of 1..max_steps has its own rate."""
+    return LambdaLR(optimizer, lambda done: lr_fraction(config, done, max_steps))
+
+
+def lr_fraction(config: OptimConfig, done: int, max_steps: int) -> float:
+    """Return the share of the peak learning rate after `done` of `max_steps` steps."""
+    if done < config.warmup_steps:
+        return (done + 1) / (config.warmup_steps + 1)
+    span = max(1, max_steps - 1 - config.warmup_steps)
+    progress = min(1.0, (done - config.warmup_steps) / span)
+    match config.schedule:
+        case "constant":
+            return 1.0
+        case "cosine":
+            rest = 0.5 * (1 + math.cos(math.pi * progress))
+            return config.final_lr_fraction + (1 - config.final_lr_fraction) * rest
+        case "exponential":
+            return config.final_lr_fraction**progress
+
+
+def seek_schedule(scheduler: LambdaLR, done: int) -> None:
+    """Put a schedule where it stands after `done` steps.
+
+    The peak and the shape come from the scheduler itself, so that a run resumed with another
+    learning rate uses it.
+    """
+    rates = [
+        base * fraction(done)
+        for base, fraction in zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)
+    ]
+    place = {"last_epoch": done, "_step_count": done + 1, "_last_lr": rates}
+    scheduler.load_state_dict({**scheduler.state_dict(), **place})
+    for group, rate in zip(scheduler.optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+
+
+def _is_matrix(parameter: Tensor) -> bool:
+    """Tell matrices and kernels from vectors, however many axes of size 1 these have."""
+    return sum(size > 1 for size in parameter.shape) >= 2

@@ -1,0 +1,79 @@
+"""Build a corpus of shards from recordings with transcripts.
+
+Examples:
+    python data_tools/build_shards.py --input recordings --format folder --out corpora/mine
+    python data_tools/build_shards.py --input list.jsonl --format jsonl --out corpora/mine
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from gsv2.data.encode import ShardConfig
+from gsv2.data.manifest import Manifest
+from gsv2.data.recordings import FORMATS, load_recordings
+from gsv2.data.shards import write_corpus
+
+ItemT = TypeVar("ItemT")
+Format = StrEnum("Format", list(FORMATS))
+
+
+def main(
+    source: Annotated[Path, typer.Option("--input", help="Folder or manifest to read.")],
+    source_format: Annotated[
+        Format, typer.Option("--format", help="folder: LANGUAGE/SPEAKER/NAME.wav + NAME.txt.")
+    ],
+    out: Annotated[Path, typer.Option(help="Corpus folder to write.")],
+    language: Annotated[str | None, typer.Option(help="Of input that names none.")] = None,
+    name: Annotated[str, typer.Option(help="Shards are LANGUAGE/NAME-000000.tar.")] = "clips",
+    shard_mb: Annotated[float, typer.Option(help="Size of a shard in MiB.")] = 512.0,
+    block_clips: Annotated[int, typer.Option(help="Clips of one speaker that lie together.")] = 16,
+    seed: Annotated[int, typer.Option(help="Of the order of blocks.")] = 0,
+    workers: Annotated[int, typer.Option(help="Processes that read audio.", min=0)] = 0,
+    overwrite: Annotated[bool, typer.Option(help="Replace a complete corpus at OUT.")] = False,
+) -> None:
+    """Write OUT, complete or not at all, and print what it holds and what was rejected.
+
+    Example: python data_tools/build_shards.py --input recordings --format folder --out corpora/mine
+    """
+    try:
+        config = ShardConfig(name=name, shard_mb=shard_mb, block_clips=block_clips, seed=seed)
+        recordings = FORMATS[source_format.value](source, language=language)
+        clips = _with_progress(load_recordings(recordings, workers))
+        manifest = write_corpus(
+            clips, out, config, overwrite=overwrite, arguments={"input": str(source)}
+        )
+    except (ValueError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    _report(manifest, out)
+
+
+def _with_progress(items: Iterable[ItemT]) -> Iterator[ItemT]:
+    columns = (SpinnerColumn(), TextColumn("clips"), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield from progress.track(items)
+
+
+def _report(manifest: Manifest, out: Path) -> None:
+    print(
+        f"{out}: {manifest.num_clips} clips, {manifest.hours:.3f} h, "
+        f"{manifest.num_speakers} speakers, {len(manifest.shards)} shards"
+    )
+    for language, totals in manifest.languages.items():
+        print(f"  {language}: {totals['clips']} clips, {totals['hours']:.3f} h")
+    for reason, count in manifest.rejected.items():
+        print(f"  rejected {count}: {reason}")
+    if manifest.rejected:
+        print(f"  rejected clips are named in {out / 'rejected.jsonl'}")
+
+
+if __name__ == "__main__":
+    typer.run(main)

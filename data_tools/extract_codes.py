@@ -1,0 +1,52 @@
+"""Make the codes of a corpus with a trained quantizer.
+
+Example: `python data_tools/extract_codes.py --corpus runs/quickstart/corpus/train
+--quantizer runs/quickstart/quantizer --out runs/quickstart/codes/train`
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from gsv2.stages.extract import extract_codes
+
+
+def main(
+    corpus: Annotated[Path, typer.Option(help="Corpus with audio.")],
+    quantizer: Annotated[Path, typer.Option(help="Run, checkpoint, bundle or component file.")],
+    out: Annotated[Path, typer.Option(help="Folder of the sidecar corpus.")],
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; default: a GPU if any.")] = "",
+) -> None:
+    """Write OUT, or leave it when it is complete and of this corpus and quantizer.
+
+    Example: python data_tools/extract_codes.py --corpus CORPUS --quantizer RUN --out CODES
+    """
+    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    columns = (TextColumn("encoding"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    try:
+        with Progress(*columns, console=Console(stderr=True)) as bar:
+            task = bar.add_task("clips", total=None)
+            manifest = extract_codes(
+                corpus,
+                quantizer,
+                out,
+                torch.device(chosen),
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+    except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: torch knows no such device
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(
+        f"{out}: codes of {manifest.num_clips} clips, {manifest.num_codebooks} codebooks, "
+        f"quantizer {manifest.quantizer}"
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,198 @@
+"""The `gsv2` command: thin over the functions that it names."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.table import Table
+
+Config = Annotated[Path, typer.Argument(help="YAML file of the run, e.g. configs/gpt/debug.yaml")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="overrides, e.g. trainer.max_steps=100 optim.gpt.lr=1e-3")
+]
+
+
+class OneLineErrors(typer.core.TyperGroup):
+    """Turn errors of the user's world into one line; `--debug` anywhere shows the traceback."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take `--debug` out of the arguments, wherever it stands."""
+        ctx.obj = "--debug" in args
+        return super().parse_args(ctx, [arg for arg in args if arg != "--debug"])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; ValueError and OSError are the user's, all else is ours."""
+        try:
+            return super().invoke(ctx)
+        except (ValueError, OSError) as error:
+            if ctx.obj:
+                raise
+            typer.echo(f"gsv2: error: {error}", err=True)
+            raise typer.Exit(1) from error
+
+
+app = typer.Typer(
+    cls=OneLineErrors,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Train GPT-SoVITS2 and speak with it. `--debug` shows tracebacks.",
+)
+
+
+@app.callback()
+def _setup() -> None:
+    handler = RichHandler(console=Console(stderr=True), show_path=False, markup=False)
+    logging.basicConfig(
+        level=logging.INFO, format="%(message)s", datefmt="[%X]", handlers=[handler]
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+@app.command()
+def quickstart(
+    out: Annotated[Path, typer.Option(help="folder of everything made")] = Path("runs/quickstart"),
+    seed: Annotated[int, typer.Option(help="seed of the corpus and of all training")] = 0,
+    scale: Annotated[
+        float, typer.Option(help="fraction of corpus and steps; below 1 only shows that it runs")
+    ] = 1.0,
+) -> None:
+    """Corpus, shards, training of all parts, a bundle, speech and a report, in minutes.
+
+    Run again after an interruption, it continues where it stopped.
+
+    Example: `gsv2 quickstart --out runs/quickstart`
+    """
+    from gsv2.quickstart.pipeline import run_quickstart
+
+    report = run_quickstart(out, seed=seed, scale=scale)
+    typer.echo(f"report: {report}")
+
+
+@app.command()
+def train(config: Config, overrides: Overrides = None) -> None:
+    """Train one stage in this process.
+
+    On several ranks: `accelerate launch -m gsv2.train CONFIG [key=value ...]`.
+
+    Example: `gsv2 train configs/quantizer/debug.yaml trainer.max_steps=100`
+    """
+    from gsv2.train import main
+
+    run = main(config, overrides or [])
+    typer.echo(f"run: {run}")
+
+
+@app.command()
+def plan(
+    config: Config,
+    overrides: Overrides = None,
+    world: Annotated[int, typer.Option(help="number of ranks", min=1)] = 1,
+    workers: Annotated[int, typer.Option(help="DataLoader workers of a rank", min=0)] = 0,
+    start: Annotated[int, typer.Option(help="first micro-batch", min=0)] = 0,
+    steps: Annotated[int, typer.Option(help="optimizer steps to print", min=1)] = 10,
+) -> None:
+    """Print the micro-batches that a run would read, one JSON object a line; reads no audio.
+
+    Example: `gsv2 plan configs/gpt/debug.yaml --world 2 --steps 3`
+    """
+    from gsv2.config import load_config
+    from gsv2.data.plan import describe_plan
+    from gsv2.stages import SCHEMAS, STAGES
+
+    run = load_config(config, overrides or [], SCHEMAS)
+    count = steps * run.data.micro_batches_per_step
+    rows = describe_plan(
+        run.data,
+        seed=run.seed,
+        members=STAGES[run.stage][1].members,
+        world=world,
+        workers=workers,
+        start=start,
+    )
+    for row in islice(rows, count):
+        sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+@app.command()
+def doctor(
+    config: Annotated[Path | None, typer.Argument(help="also check this run's config")] = None,
+    overrides: Overrides = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Check the machine, and a config before its run; exit code 1 if something must be mended.
+
+    Example: `gsv2 doctor configs/gpt/debug.yaml`
+    """
+    from gsv2.doctor import examine
+
+    checks = examine(config, overrides or [])
+    if as_json:
+        sys.stdout.write(json.dumps([check._asdict() for check in checks], indent=2) + "\n")
+    else:
+        table = Table("", "what", "found")
+        marks = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[red]fail[/]"}
+        for check in checks:
+            table.add_row(marks[check.status], check.name, check.detail)
+        Console().print(table)
+    if any(check.status == "fail" for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    runs: Annotated[list[Path], typer.Argument(help="run folders: a quantizer, a GPT, a VITS2")],
+    out: Annotated[Path, typer.Option(help="bundle folder to write")],
+) -> None:
+    """Gather trained parts into a bundle, after checking that they belong together.
+
+    Example: `gsv2 export runs/quickstart/quantizer runs/quickstart/gpt runs/quickstart/vits2
+    --out runs/quickstart/bundle`
+    """
+    from gsv2.inference.bundle import export_bundle
+
+    typer.echo(f"bundle: {export_bundle(runs, out)}")
+
+
+@app.command()
+def synthesize(
+    bundle: Annotated[Path, typer.Option(help="bundle folder")],
+    text: Annotated[str, typer.Option(help="what to say, any language and script")],
+    ref: Annotated[list[Path], typer.Option(help="recording of the voice; repeat for several")],
+    out: Annotated[Path, typer.Option(help="WAV file to write, 32 kHz")],
+    ref_text: Annotated[
+        list[str] | None, typer.Option(help="transcript of each reference, in the same order")
+    ] = None,
+    weight: Annotated[
+        list[float] | None, typer.Option(help="weight of each reference's voice (default: equal)")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="same seed, same speech")] = 0,
+) -> None:
+    """Speak a text in the voice of one or several recordings.
+
+    Example: `gsv2 synthesize --bundle runs/quickstart/bundle --text "The red train is late."
+    --ref voice.wav --ref-text "What the recording says." --out out.wav`
+    """
+    from gsv2.audio.wave import save_wave
+    from gsv2.inference.references import load_references
+    from gsv2.inference.synthesizer import Synthesizer
+
+    references = load_references(ref, ref_text or [], weight or [])
+    speech = Synthesizer.from_bundle(bundle).synthesize(text, references, seed=seed)
+    save_wave(out, speech.wave, speech.sample_rate)
+    cut = "" if speech.ended else " (cut at the length limit: no end of speech was found)"
+    typer.echo(f"{out}: {len(speech.wave) / speech.sample_rate:.2f} s{cut}")
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,59 @@
+"""Micro-batches of about equal cost: sort by length, cut under a budget of padded units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """What a micro-batch may cost after padding."""
+
+    unit: Literal["frames", "tokens"]
+    """`frames`: every clip is padded to the longest clip. `tokens`: every same-speaker sequence,
+    its clips end to end, is padded to the longest sequence."""
+    limit: int
+
+    def size(self, lengths: Sequence[int]) -> tuple[int, int]:
+        """Return how many padded items a sequence of clips is, and how long the longest.
+
+        Args:
+            lengths: of its clips, in units.
+        """
+        return (1, sum(lengths)) if self.unit == "tokens" else (len(lengths), max(lengths))
+
+    def fits(self, lengths: Sequence[int]) -> bool:
+        """Tell whether a sequence alone is within the budget."""
+        items, length = self.size(lengths)
+        return items * length <= self.limit
+
+
+def cut_buckets(items: np.ndarray, lengths: np.ndarray, limit: int) -> list[np.ndarray]:
+    """Cut sequences into groups whose padded cost (items x longest) is at most `limit`.
+
+    Longest first, so that what is left over is short. Equal lengths keep their order. A sequence
+    that is over the limit alone stays alone.
+
+    Args:
+        items: [Q] padded items of each sequence.
+        lengths: [Q] longest of each sequence.
+        limit: of the cost.
+
+    Returns:
+        Numbers of the sequences of each group.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    filled = np.cumsum(items[order])
+    groups = []
+    start = 0
+    while start < len(order):
+        before = int(filled[start - 1]) if start else 0
+        room = before + limit // int(lengths[order[start]])
+        stop = max(int(np.searchsorted(filled, room, side="right")), start + 1)
+        groups.append(order[start:stop])
+        start = stop
+    return groups

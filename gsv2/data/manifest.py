@@ -1,0 +1,109 @@
+"""corpus.json: what a corpus holds, written last, so that it also says that it is complete."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from gsv2.data.schema import FORMAT_VERSION, SAMPLE_RATE
+
+MANIFEST_NAME = "corpus.json"
+
+
+class CorpusError(ValueError):
+    """A corpus that cannot be read or written; the message names the file and the reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardEntry:
+    """One tar."""
+
+    name: str
+    """Path without suffix below the corpus: `LANG/NAME-000000`."""
+    num_clips: int
+    seconds: float
+    """Duration of its clips."""
+    num_bytes: int
+    sha256: str
+    """Of the tar."""
+    source_sha256: str | None = None
+    """For codes: SHA-256 of the audio tar that they were made from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """The content of corpus.json."""
+
+    kind: Literal["audio", "codes"] = "audio"
+    shards: tuple[ShardEntry, ...]
+    languages: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Language -> `clips` and `hours`."""
+    num_speakers: int = 0
+    """Different speaker labels, over all languages."""
+    build: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments that it was built with."""
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    """Reason -> clips that were offered and left out."""
+    quantizer: str | None = None
+    """For codes: hash of the quantizer that made them."""
+    num_codebooks: int | None = None
+    """For codes: K."""
+
+    @property
+    def num_clips(self) -> int:
+        """Clips in all shards."""
+        return sum(shard.num_clips for shard in self.shards)
+
+    @property
+    def hours(self) -> float:
+        """Duration of all clips."""
+        return sum(shard.seconds for shard in self.shards) / 3600.0
+
+
+def is_complete(corpus: Path) -> bool:
+    """Tell whether a corpus was written to its end."""
+    return (corpus / MANIFEST_NAME).is_file()
+
+
+def write_manifest(manifest: Manifest, corpus: Path) -> None:
+    """Write corpus.json, with the totals that people look for first."""
+    values = {
+        "format_version": FORMAT_VERSION,
+        "sample_rate": SAMPLE_RATE,
+        "num_clips": manifest.num_clips,
+        "hours": manifest.hours,
+        "num_bytes": sum(shard.num_bytes for shard in manifest.shards),
+        **asdict(manifest),
+    }
+    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    (corpus / MANIFEST_NAME).write_text(text, encoding="utf-8")
+
+
+def read_manifest(corpus: Path) -> Manifest:
+    """Read corpus.json.
+
+    Raises:
+        CorpusError: no such corpus, not complete, or of another format.
+    """
+    path = corpus / MANIFEST_NAME
+    if not path.is_file():
+        there = "it has no corpus.json: not a corpus, or never finished"
+        raise CorpusError(f"corpus {corpus}: {there if corpus.is_dir() else 'no such folder'}")
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        version, rate = values["format_version"], values["sample_rate"]
+        if version != FORMAT_VERSION or rate != SAMPLE_RATE:
+            raise CorpusError(
+                f"{path} must have format version {FORMAT_VERSION} and {SAMPLE_RATE} Hz, "
+                f"but has {version!r} and {rate!r}"
+            )
+        known = {name: values[name] for name in Manifest.__dataclass_fields__}
+        known["shards"] = tuple(ShardEntry(**shard) for shard in values["shards"])
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CorpusError(f"{path} is not valid JSON: {error}") from error
+    except (KeyError, TypeError) as error:
+        raise CorpusError(f"{path} is no corpus description: {error}") from error
+    return Manifest(**known)

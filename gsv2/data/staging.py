@@ -1,0 +1,45 @@
+"""Write a folder aside and put it in place when it is whole."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gsv2.data.manifest import CorpusError, is_complete
+
+
+@contextmanager
+def staged_corpus(out: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Lend an empty folder beside `out` that becomes `out` when the block ends well.
+
+    What stood at `out` stays untouched until then. A killed build leaves `.NAME.building`,
+    which the next one removes.
+
+    Raises:
+        CorpusError: `out` is a complete corpus and `overwrite` is False, or it is a folder of
+            other things, which is never replaced.
+    """
+    complete = is_complete(out)
+    if complete and not overwrite:
+        raise CorpusError(f"corpus {out} exists already; overwrite it or choose another folder")
+    if not complete and out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise CorpusError(f"{out} exists and is not a corpus; remove it or choose another folder")
+    building = out.parent / f".{out.name}.building"
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(parents=True)
+    try:
+        yield building
+        _put_in_place(building, out)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _put_in_place(building: Path, out: Path) -> None:
+    replaced = out.parent / f".{out.name}.replaced"
+    shutil.rmtree(replaced, ignore_errors=True)
+    if out.exists():
+        out.rename(replaced)
+    building.rename(out)
+    shutil.rmtree(replaced, ignore_errors=True)

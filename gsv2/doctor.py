@@ -1,0 +1,140 @@
+"""`gsv2 doctor`: what would stop a run, found before the run."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+
+from gsv2.config import load_config
+from gsv2.data.index import CorpusIndex
+from gsv2.data.schema import SourceConfig
+from gsv2.stages import SCHEMAS, STAGES
+from gsv2.training.run import RunConfig
+
+PACKAGES = (
+    "torch", "torchaudio", "accelerate", "deepspeed", "webdataset", "transformers",
+    "vector_quantize_pytorch", "wandb", "omegaconf", "soundfile", "soxr", "pyarrow",
+)  # fmt: skip
+MIN_FREE_GIB = 5.0
+"""Less free disk or memory than this is worth a warning."""
+GIB = 2**30
+
+
+class Check(NamedTuple):
+    """One finding."""
+
+    name: str
+    status: Literal["ok", "warn", "fail"]
+    detail: str
+
+
+def examine(config_path: Path | None, overrides: Sequence[str]) -> list[Check]:
+    """Check the machine and, if given, the config of a run.
+
+    Nothing is raised for what is wrong; it becomes a failed check.
+    """
+    checks = [*_machine()]
+    if config_path is not None:
+        checks += _run(config_path, overrides)
+    return checks
+
+
+def _machine() -> Iterator[Check]:
+    python_ok = sys.version_info >= (3, 11)
+    yield Check("python", "ok" if python_ok else "fail", platform.python_version())
+    for package in PACKAGES:
+        yield _attempt(package, lambda package=package: _version(package))
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        yield Check("devices", "ok", f"{len(names)} GPU: {', '.join(names)}")
+    else:
+        yield Check("devices", "ok", f"CPU, {torch.get_num_threads()} threads")
+    world = {key: os.environ[key] for key in ("RANK", "WORLD_SIZE") if key in os.environ}
+    yield Check("ranks", "ok", str(world) if world else "one process")
+    yield _free("memory", _available_memory())
+    yield _free("disk", shutil.disk_usage(Path.cwd()).free)
+
+
+def _run(config_path: Path, overrides: Sequence[str]) -> Iterator[Check]:
+    """Check one run's config, as far as it can be read."""
+    try:
+        config: RunConfig = load_config(config_path, overrides, SCHEMAS)
+    except ValueError as error:
+        yield Check("config", "fail", str(error))
+        return
+    yield Check("config", "ok", f"stage {config.stage}, seed {config.seed}")
+    yield _attempt("lanes", lambda: _lanes(config))
+    for source in [*config.data.sources, *config.data.validation]:
+        yield _attempt(f"corpus {source.path}", lambda source=source: _corpus(source))
+    yield _attempt("run folder", lambda: _writable(Path(config.run.dir)))
+    try:
+        _, stage_class = STAGES[config.stage]
+        stage = stage_class(config, torch.device("cpu"))
+    except (ValueError, OSError) as error:
+        yield Check("model", "fail", str(error))
+        return
+    for name, trainable in stage.trainables.items():
+        parameters = list(trainable.module.parameters())
+        count = sum(p.numel() for p in parameters) / 1e6
+        stored = ", ".join(sorted({str(p.dtype).removeprefix("torch.") for p in parameters}))
+        yield Check(f"module {name}", "ok", f"{count:.2f} M parameters, stored {stored}")
+    for name, dtype in stage.precision.table().items():
+        yield Check(f"precision {name}", "ok", f"computes in {dtype}")
+
+
+def _attempt(name: str, check: Callable[[], str]) -> Check:
+    try:
+        return Check(name, "ok", check())
+    except (ValueError, OSError, ImportError, RuntimeError) as error:
+        return Check(name, "fail", " ".join(str(error).split()))
+
+
+def _version(package: str) -> str:
+    """Import the package, so that a broken installation shows, and return its version."""
+    importlib.import_module(package)
+    return importlib.metadata.version(package)
+
+
+def _corpus(source: SourceConfig) -> str:
+    """Open the indexes and read the first and the last clip's bytes."""
+    index = CorpusIndex.open(source)
+    index.probe()
+    return index.summary()
+
+
+def _lanes(config: RunConfig) -> str:
+    from gsv2.data.stream import check_layout
+
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    check_layout(config.data.lanes, world, config.data.workers)
+    return f"{config.data.lanes} lanes for {world} ranks x {max(config.data.workers, 1)} workers"
+
+
+def _writable(folder: Path) -> str:
+    """Write and rename a file there, as a checkpoint does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    probe = folder / ".doctor-probe"
+    probe.write_text("probe")
+    probe.rename(folder / ".doctor-probe-renamed").unlink()
+    return f"{folder}: writable"
+
+
+def _free(name: str, free_bytes: float) -> Check:
+    status: Any = "ok" if free_bytes >= MIN_FREE_GIB * GIB else "warn"
+    return Check(name, status, f"{free_bytes / GIB:.1f} GiB free")
+
+
+def _available_memory() -> float:
+    """Return the memory that new work may take, in bytes."""
+    import psutil
+
+    return float(psutil.virtual_memory().available)

@@ -1,0 +1,183 @@
+"""Text and prompts -> codes, with a key-value cache and batches that end early."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gsv2.inference.sampling import Sampler, SamplingConfig
+from gsv2.models.gpt import SemanticGPT
+from gsv2.models.patterns import NO_CODE
+from gsv2.text.normalize import normalize_text
+
+_UNENDED = 2**40
+"""Frames of an item whose end is not known yet: more than any clip has."""
+
+
+class Prompt(NamedTuple):
+    """A reference clip: the voice to speak in."""
+
+    text: str
+    codes: Tensor
+    """[K, T] int64."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Utterance:
+    """What to speak, and in whose voice."""
+
+    text: str
+    prompts: tuple[Prompt, ...] = ()
+    """Clips of one speaker, in the order in which the model reads them."""
+
+
+class GeneratedCodes(NamedTuple):
+    """The codes of B utterances."""
+
+    codes: Tensor
+    """[B, K, T] int64, padded with -1."""
+    lengths: Tensor
+    """[B] int64 frames."""
+    ended: Tensor
+    """[B] bool: the model ended it; False = the cap of `SamplingConfig` did."""
+
+
+@torch.inference_mode()
+def generate(
+    model: SemanticGPT, utterances: Sequence[Utterance], sampling: SamplingConfig
+) -> GeneratedCodes:
+    """Generate the codes of a batch of utterances.
+
+    Raises:
+        TextError: a text has nothing to speak.
+        ValueError: there is no utterance, or a prompt's codes are not [K, T].
+    """
+    if not utterances:
+        raise ValueError("generate needs at least one utterance, but got none")
+    was_training = model.training
+    model.eval()
+    try:
+        return _Decoder(model, utterances, sampling).run()
+    finally:
+        model.train(was_training)
+
+
+class _Decoder:
+    """The state of one call of `generate`."""
+
+    def __init__(
+        self, model: SemanticGPT, utterances: Sequence[Utterance], sampling: SamplingConfig
+    ) -> None:
+        self.model = model
+        self.sampler = Sampler(sampling, len(utterances))
+        self.inputs, self.mask = embed_utterances(model, utterances)
+        device = self.inputs.device
+        num_bytes = torch.tensor([len(normalize_text(item.text).encode()) for item in utterances])
+        least, most = sampling.frame_bounds(num_bytes, model.config.codes.rate_hz)
+        self.least, self.most = least.to(device), most.to(device)
+        self.lengths = torch.full_like(self.most, _UNENDED)
+        self.ended = torch.zeros_like(self.most, dtype=torch.bool)
+        self.drawn: list[list[Tensor]] = [[] for _ in range(model.pattern.num_codebooks)]
+        self.frames: list[int] = []
+
+    def run(self) -> GeneratedCodes:
+        """Prefill, then one step after the other until every item has all its codes."""
+        pattern = self.model.pattern
+        stream = CachedBackbone(self.model, self.mask)
+        hidden = stream(self.inputs)
+        steps: list[Tensor] = []
+        while True:
+            self.frames = pattern.frames_at(torch.tensor([len(steps)]))[:, 0].tolist()
+            steps.append(self.model.head.choose(hidden, self._choose))
+            if bool((len(steps) >= pattern.num_steps(self.lengths)).all()):
+                break
+            hidden = stream(self.model.embed_steps(steps[-1][:, :, None]))
+        codes = pattern.to_codes(torch.stack(steps, dim=2), self.lengths)
+        return GeneratedCodes(codes, self.lengths, self.ended)
+
+    def _choose(self, codebook: int, logits: Tensor) -> Tensor:
+        """Draw the codes [B] of one codebook, and note which items end here."""
+        frame = self.frames[codebook]
+        nothing = torch.full_like(self.lengths, NO_CODE)
+        if frame < 0:
+            return nothing
+        if codebook == 0:
+            logits = self._bound(logits, frame)
+        drawn = self.sampler.draw(logits, self.drawn[codebook])
+        if codebook == 0:
+            ends = (drawn == self.model.end) & (self.lengths > frame)
+            self.lengths = torch.where(ends, frame, self.lengths)
+            self.ended |= ends & (frame < self.most)
+        drawn = torch.where(frame < self.lengths, drawn, nothing)
+        self.drawn[codebook].append(drawn)
+        return drawn
+
+    def _bound(self, logits: Tensor, frame: int) -> Tensor:
+        """Forbid the end before the least frames, and all else after the most."""
+        is_end = torch.arange(logits.shape[1], device=logits.device) == self.model.end
+        forbidden = torch.where(
+            (frame >= self.most)[:, None], ~is_end, is_end & (frame < self.least)[:, None]
+        )
+        return logits.masked_fill(forbidden, -torch.inf)
+
+
+class CachedBackbone:
+    """The backbone over inputs that arrive in pieces; what it has seen costs nothing again."""
+
+    def __init__(self, model: SemanticGPT, mask: Tensor) -> None:
+        """Prepare for a first piece whose valid positions are `mask` [B, L], padded on the left."""
+        self.backbone = model.backbone
+        self.mask = mask
+        self.padded = not bool(mask.all())
+        self.cache = None
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Return the output [B, D] at the last position of the next inputs [B, T, D]."""
+        if self.cache is not None:
+            self.mask = torch.cat([self.mask, self.mask.new_ones(inputs.shape[:2])], dim=1)
+        positions = (self.mask.cumsum(dim=1) - 1).clamp(min=0)[:, -inputs.shape[1] :]
+        output = self.backbone(
+            inputs_embeds=inputs,
+            attention_mask=self.mask if self.padded else None,
+            position_ids=positions,
+            past_key_values=self.cache,
+            use_cache=True,
+        )
+        self.cache = output.past_key_values
+        return output.last_hidden_state[:, -1]
+
+
+def embed_utterances(model: SemanticGPT, utterances: Sequence[Utterance]) -> tuple[Tensor, Tensor]:
+    """Return the backbone's inputs [B, L, D] up to where codes start, and their mask [B, L].
+
+    Padded on the left, so that all end at the same position.
+    """
+    K = model.pattern.num_codebooks
+    texts: list[str] = []
+    codes: list[Tensor] = []
+    sequence: list[int] = []
+    for item, utterance in enumerate(utterances):
+        to_speak = Prompt(utterance.text, torch.empty(K, 0, dtype=torch.int64))
+        for clip in (*utterance.prompts, to_speak):
+            if clip.codes.ndim != 2 or clip.codes.shape[0] != K:
+                raise ValueError(
+                    f"codes of a prompt must be [K={K}, T], but are {tuple(clip.codes.shape)}"
+                )
+            texts.append(normalize_text(clip.text))
+            codes.append(clip.codes)
+            sequence.append(item)
+    lengths = torch.tensor([clip_codes.shape[1] for clip_codes in codes])
+    grid = torch.full((len(codes), K, int(lengths.max())), NO_CODE)
+    for row, length, clip_codes in zip(grid, lengths.tolist(), codes, strict=True):
+        row[:, :length] = clip_codes
+    tokens = model.text_encoder.tokenize(texts)
+    tensors = (tokens.ids, tokens.lengths, grid, lengths, torch.tensor(sequence))
+    device = model.text_start.device
+    inputs, mask = model.embed(*(tensor.to(device) for tensor in tensors))
+    shifts = (~mask).sum(dim=1).tolist()
+    rolled = [row.roll(shift, dims=0) for row, shift in zip(inputs, shifts, strict=True)]
+    return torch.stack(rolled), mask.flip(1)

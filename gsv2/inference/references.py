@@ -1,0 +1,92 @@
+"""The recordings that give a voice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gsv2.audio.wave import load_wave, measure_loudness, normalise_loudness
+from gsv2.data.schema import SAMPLE_RATE
+from gsv2.text.normalize import normalize_text
+
+MIN_REFERENCE_SEC = 0.5
+"""Shorter recordings hold too little of a voice."""
+MAX_REFERENCE_SEC = 30.0
+SILENCE_LUFS = -60.0
+"""A quieter recording holds no voice."""
+
+
+class VoiceError(ValueError):
+    """A recording that cannot give a voice; the message names it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """A recording of the voice to speak in."""
+
+    wave: np.ndarray
+    """[N] float32 at 32 kHz, loudness-normalised."""
+    text: str | None = None
+    """What it says; without it the recording gives its style only, and no prompt."""
+    weight: float = 1.0
+    """Share in the fused voice, relative to the other references."""
+
+
+def load_reference(path: Path, text: str | None = None, weight: float = 1.0) -> Reference:
+    """Read a recording of any rate and number of channels.
+
+    Raises:
+        WaveError: it cannot be read as audio.
+        VoiceError: it is too short, too long or silent, or the weight is negative.
+        TextError: a transcript without anything speakable.
+    """
+    wave = load_wave(path, SAMPLE_RATE)
+    seconds = len(wave) / SAMPLE_RATE
+    if not MIN_REFERENCE_SEC <= seconds <= MAX_REFERENCE_SEC:
+        raise VoiceError(
+            f"reference {path} must be {MIN_REFERENCE_SEC} to {MAX_REFERENCE_SEC} s long, "
+            f"but is {seconds:.2f} s"
+        )
+    if measure_loudness(wave, SAMPLE_RATE) < SILENCE_LUFS:
+        raise VoiceError(f"reference {path} is silent")
+    if not weight >= 0:
+        raise VoiceError(f"the weight of {path} must be at least 0, but is {weight}")
+    return Reference(
+        wave=normalise_loudness(wave, SAMPLE_RATE),
+        text=None if text is None else normalize_text(text),
+        weight=weight,
+    )
+
+
+def load_references(
+    paths: Sequence[Path], texts: Sequence[str], weights: Sequence[float]
+) -> list[Reference]:
+    """Read several recordings of one voice, or of voices to be fused.
+
+    Args:
+        paths: at least one recording.
+        texts: a transcript for each, or none at all.
+        weights: a weight for each, or none at all for equal ones.
+
+    Raises:
+        VoiceError: the numbers do not match, all weights are 0, or as `load_reference`.
+    """
+    if not paths:
+        raise VoiceError("at least one reference recording is needed")
+    for name, values in (("ref-text", texts), ("weight", weights)):
+        if values and len(values) != len(paths):
+            raise VoiceError(
+                f"there must be one {name} a reference ({len(paths)}) or none, "
+                f"but there are {len(values)}"
+            )
+    if weights and not sum(weights) > 0:
+        raise VoiceError(f"weights must have a positive sum, but are {list(weights)}")
+    return [
+        load_reference(path, text, weight)
+        for path, text, weight in zip(
+            paths, texts or [None] * len(paths), weights or [1.0] * len(paths), strict=True
+        )
+    ]

@@ -1,0 +1,123 @@
+"""How one code is drawn from the GPT's logits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gsv2.models.patterns import NO_CODE
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplingConfig:
+    """How codes are drawn, and how long an utterance may be."""
+
+    temperature: float = 0.8
+    """Divides the logits; 0 = always the likeliest code."""
+    top_k: int = 50
+    """Draw from the k likeliest codes only; 0 = from all."""
+    top_p: float = 0.95
+    """Draw from the likeliest codes that together have this probability."""
+    repetition_window: int = 0
+    """Repetition-aware sampling (VALL-E 2, arXiv:2406.05370, section 3): frames looked back at;
+    0 = off."""
+    repetition_threshold: float = 0.3
+    """A code that makes up more than this share of the window is drawn again, from all codes."""
+    min_sec_per_byte: float = 0.01
+    """No end before the text's UTF-8 bytes times this."""
+    max_sec_per_byte: float = 0.25
+    """The end is forced at the bytes times this, plus `max_extra_sec`."""
+    max_extra_sec: float = 1.5
+    seed: int = 0
+    """The codes of item i of a call depend on (seed, i) and on nothing else in the call."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        if self.temperature < 0:
+            raise ValueError(f"temperature must be at least 0, but is {self.temperature}")
+        if self.top_k < 0:
+            raise ValueError(f"top_k must be at least 0, but is {self.top_k}")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must be above 0 and at most 1, but is {self.top_p}")
+
+    def frame_bounds(self, num_bytes: Tensor, rate_hz: float) -> tuple[Tensor, Tensor]:
+        """Return the least and the most frames, [B] int64 each, for texts of [B] bytes."""
+        least = num_bytes.double() * self.min_sec_per_byte * rate_hz
+        most = (num_bytes.double() * self.max_sec_per_byte + self.max_extra_sec) * rate_hz
+        return least.round().long(), most.round().long()
+
+
+class Sampler:
+    """Draws codes for B items, each from its own stream of random numbers."""
+
+    def __init__(self, config: SamplingConfig, num_items: int) -> None:
+        self.config = config
+        self.generators = [
+            torch.Generator().manual_seed(_item_seed(config.seed, item))
+            for item in range(num_items)
+        ]
+
+    def draw(self, logits: Tensor, history: Sequence[Tensor]) -> Tensor:
+        """Draw one code for each item.
+
+        Args:
+            logits: [B, V]; -inf forbids a code.
+            history: earlier codes of the same codebook, oldest first, [B] int64 each.
+
+        Returns:
+            [B] int64.
+        """
+        if self.config.temperature == 0:
+            return logits.argmax(dim=1)
+        logits = logits.float() / self.config.temperature
+        drawn = self._draw(keep_likeliest(logits, self.config.top_k, self.config.top_p))
+        if self.config.repetition_window == 0:
+            return drawn
+        anything = self._draw(logits)
+        return torch.where(self._repeats(drawn, history), anything, drawn)
+
+    def _draw(self, logits: Tensor) -> Tensor:
+        """Draw from softmax(logits): the first of independent exponential clocks to ring."""
+        noise = torch.stack(
+            [torch.empty(logits.shape[1]).exponential_(generator=g) for g in self.generators]
+        )
+        return (logits.softmax(dim=1) / noise.to(logits.device)).argmax(dim=1)
+
+    def _repeats(self, drawn: Tensor, history: Sequence[Tensor]) -> Tensor:
+        """Tell for each item whether `drawn` [B] is too frequent in the window."""
+        window = history[-self.config.repetition_window :]
+        if not window:
+            return torch.zeros_like(drawn, dtype=torch.bool)
+        recent = torch.stack(list(window), dim=1)  # [B, W]
+        same = (recent == drawn[:, None]) & (recent != NO_CODE)
+        share = same.sum(dim=1) / self.config.repetition_window
+        return share > self.config.repetition_threshold
+
+
+def keep_likeliest(logits: Tensor, top_k: int, top_p: float) -> Tensor:
+    """Forbid all but the likeliest codes; the likeliest itself always stays.
+
+    Args:
+        logits: [B, V].
+        top_k: how many stay at most; 0 = all.
+        top_p: the fewest codes stay whose probabilities (after `top_k`) reach this sum.
+
+    Returns:
+        [B, V] with -inf for forbidden codes.
+    """
+    ranked, order = logits.sort(dim=1, descending=True, stable=True)
+    if 0 < top_k < logits.shape[1]:
+        ranked[:, top_k:] = -torch.inf
+    probabilities = ranked.softmax(dim=1)
+    likelier = probabilities.cumsum(dim=1) - probabilities
+    ranked = ranked.masked_fill((likelier >= top_p) & (likelier > 0), -torch.inf)
+    return torch.empty_like(logits).scatter(1, order, ranked)
+
+
+def _item_seed(seed: int, item: int) -> int:
+    """Return a seed of 63 bits; the multipliers are those of SplitMix64, to part neighbours."""
+    mixed = (seed * 0x9E3779B97F4A7C15 + item * 0xBF58476D1CE4E5B9) % 2**64
+    return (mixed ^ (mixed >> 31)) % 2**63

@@ -1,0 +1,155 @@
+"""From text and references to a waveform.
+
+The GPT continues the references' (text, codes) with the codes of each sentence; VITS2 speaks the
+codes in the fused style of the references.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gsv2.audio.ssl import make_speech_encoder
+from gsv2.data.schema import SAMPLE_RATE
+from gsv2.inference.bundle import load_bundle
+from gsv2.inference.generate import GeneratedCodes, Prompt, Utterance, generate
+from gsv2.inference.references import Reference
+from gsv2.inference.sampling import SamplingConfig
+from gsv2.models.component import Component
+from gsv2.models.gpt import SemanticGPT
+from gsv2.models.quantizer import Quantizer
+from gsv2.models.vits2.model import VITS2, VITS2Config
+from gsv2.models.vits2.style import fuse_styles
+from gsv2.text.normalize import normalize_text, split_sentences
+
+MAX_SENTENCE_BYTES = 300
+"""Longer sentences are split, so that an utterance stays as long as those of the training."""
+PAUSE_SEC = 0.2
+"""Silence between sentences."""
+NOISE_SCALE = 0.5
+"""Of the prior's standard deviation, as VITS speaks."""
+
+
+class Speech(NamedTuple):
+    """What was spoken."""
+
+    wave: np.ndarray
+    """[N] float32 in -1..1."""
+    sample_rate: int
+    ended: bool
+    """The GPT ended every sentence itself; False = a cap on its length did."""
+
+
+class Synthesizer:
+    """Speaks any text in the voice of its references."""
+
+    def __init__(
+        self, quantizer: Quantizer, gpt: SemanticGPT, vits2: VITS2, device: torch.device
+    ) -> None:
+        self.device = device
+        self.quantizer = quantizer.to(device).eval()
+        self.speech_encoder = make_speech_encoder(quantizer.config.speech_encoder).to(device)
+        self.gpt = gpt.to(device).eval()
+        self.vits2 = vits2.to(device).eval()
+
+    @classmethod
+    def from_bundle(cls, path: Path, device: torch.device | None = None) -> Synthesizer:
+        """Load a bundle, by default onto the GPU if there is one.
+
+        Raises:
+            BundleError: no bundle there, or a damaged one.
+        """
+        chosen = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return cls.from_components(load_bundle(path), chosen)
+
+    @classmethod
+    def from_components(
+        cls, components: Mapping[str, Component], device: torch.device
+    ) -> Synthesizer:
+        """Build the parts of `components` (`quantizer`, `gpt`, `vits2`)."""
+        vits2 = VITS2(components["vits2"].read_config(VITS2Config))
+        vits2.load_state_dict(components["vits2"].tensors)
+        quantizer = Quantizer.from_component(components["quantizer"])
+        return cls(quantizer, SemanticGPT.from_component(components["gpt"]), vits2, device)
+
+    def synthesize(
+        self,
+        text: str,
+        references: Sequence[Reference],
+        *,
+        seed: int = 0,
+        sampling: SamplingConfig | None = None,
+    ) -> Speech:
+        """Speak `text`.
+
+        Args:
+            text: any language and script; long texts are split at sentences.
+            references: one or more recordings; those with a transcript prompt the GPT.
+            seed: same seed, same speech.
+            sampling: how codes are drawn; its seed is replaced by `seed`.
+
+        Raises:
+            TextError: nothing speakable in `text`.
+        """
+        sentences = split_sentences(normalize_text(text), MAX_SENTENCE_BYTES)
+        prompts = tuple(
+            Prompt(reference.text, self.encode(reference.wave))
+            for reference in references
+            if reference.text is not None
+        )
+        generated = generate(
+            self.gpt,
+            [Utterance(text=sentence, prompts=prompts) for sentence in sentences],
+            replace(sampling or SamplingConfig(), seed=seed),
+        )
+        waves = self._speak(generated, self.style(references), seed)
+        return Speech(_join(waves), SAMPLE_RATE, bool(generated.ended.all()))
+
+    @torch.inference_mode()
+    def encode(self, wave: np.ndarray) -> Tensor:
+        """Return the codes [K, T] of a recording [N] at 32 kHz."""
+        batch = torch.from_numpy(wave)[None, None].to(self.device)
+        lengths = torch.tensor([len(wave)], device=self.device)
+        return self.quantizer.encode(*self.speech_encoder(batch, lengths))[0]
+
+    @torch.inference_mode()
+    def style(self, references: Sequence[Reference]) -> Tensor:
+        """Return the fused style [1, dim] of the references."""
+        styles = []
+        for reference in references:
+            mel = self.vits2.mel(torch.from_numpy(reference.wave)[None, None].to(self.device))
+            mask = torch.ones(1, mel.shape[-1], dtype=torch.bool, device=self.device)
+            styles.append(self.vits2.style(mel, mask))
+        return fuse_styles(torch.cat(styles), [reference.weight for reference in references])
+
+    @torch.inference_mode()
+    def decode(
+        self, codes: Tensor, style: Tensor, *, noise_scale: float = NOISE_SCALE, seed: int = 0
+    ) -> np.ndarray:
+        """Speak codes [K, T] in a style [1, dim]; returns [N] float32 at 32 kHz."""
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(seed)
+            lengths = torch.tensor([codes.shape[1]], device=self.device)
+            wave = self.vits2.infer(codes[None].to(self.device), lengths, style, noise_scale)
+        return wave[0, 0].float().cpu().numpy()
+
+    def _speak(self, generated: GeneratedCodes, style: Tensor, seed: int) -> list[np.ndarray]:
+        return [
+            self.decode(codes[:, :length], style, seed=seed)
+            for codes, length in zip(generated.codes, generated.lengths.tolist(), strict=True)
+            if length > 0
+        ]
+
+
+def _join(waves: Sequence[np.ndarray]) -> np.ndarray:
+    """Concatenate sentences with a pause between them."""
+    pause = np.zeros(round(PAUSE_SEC * SAMPLE_RATE), dtype=np.float32)
+    parts = [part for wave in waves for part in (pause, wave)]
+    return np.concatenate(parts[1:]) if parts else pause

@@ -1,0 +1,59 @@
+"""What it costs to predict codes: cross-entropy per codebook, and how often it is right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+TOP_K = 10
+"""Ranks that count as right in `top10`."""
+
+
+class PredictionLoss(NamedTuple):
+    """The loss of a batch of predicted codes."""
+
+    loss: Tensor
+    """[] to minimise, per frame."""
+    metrics: dict[str, Tensor]
+    """Term -> [] detached, means over frames (`loss_end`: over clips), in nats and shares."""
+
+
+def code_prediction_loss(
+    logits: Sequence[Tensor], targets: Sequence[Tensor], weights: Sequence[float], end: int
+) -> PredictionLoss:
+    """Return the weighted mean over codebooks of the cross-entropy per frame.
+
+    The cross-entropy of the ends is part of the first codebook's share of `loss`, but not of its
+    metrics, which therefore compare with statistics of codes.
+
+    Args:
+        logits: K of [N_k, V_k]; of codebook 0 with the end.
+        targets: K of [N_k] int64: the codes of all frames, and the end of each clip in the first.
+        weights: K weights of the codebooks.
+        end: id of the end in codebook 0.
+    """
+    is_end = targets[0] == end
+    num_frames = (~is_end).sum().clamp(min=1)
+    losses = [
+        F.cross_entropy(logit.float(), target, reduction="none")
+        for logit, target in zip(logits, targets, strict=True)
+    ]
+    weighted = [weight * loss.sum() for weight, loss in zip(weights, losses, strict=True)]
+    total = torch.stack(weighted).sum() / sum(weights) / num_frames
+    metrics = {
+        "loss": total.detach(),
+        "loss_end": (losses[0].detach() * is_end).sum() / is_end.sum().clamp(min=1),
+        "nats_per_frame": torch.stack([loss.detach().sum() for loss in losses]).sum() / num_frames,
+    }
+    for k, (logit, target, loss) in enumerate(zip(logits, targets, losses, strict=True)):
+        counted = target != end if k == 0 else torch.ones_like(target, dtype=torch.bool)
+        ranked = logit.detach().topk(min(TOP_K, logit.shape[1]), dim=1).indices
+        right = (ranked == target[:, None]) & counted[:, None]
+        metrics[f"loss_{k}"] = (loss.detach() * counted).sum() / num_frames
+        metrics[f"top1_{k}"] = right[:, 0].sum() / num_frames
+        metrics[f"top{TOP_K}_{k}"] = right.sum() / num_frames
+    return PredictionLoss(total, metrics)

@@ -1,0 +1,22 @@
+"""L1 distance of log-mel spectrograms (HiFi-GAN, arXiv 2010.05646, equation 3), in fp32."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def mel_distance(predicted: Tensor, target: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Return the mean absolute difference: over a clip's frames and bands, then over clips.
+
+    Args:
+        predicted: [B, num_mels, T] log-mel.
+        target: [B, num_mels, T] log-mel.
+        mask: [B, T] with at least one valid frame each, or None = all valid.
+
+    Returns:
+        [] float32.
+    """
+    frames = (predicted.float() - target.float()).abs().mean(dim=1)  # [B, T]
+    if mask is None:
+        return frames.mean()
+    return ((frames * mask).sum(dim=1) / mask.sum(dim=1)).mean()

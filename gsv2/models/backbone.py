@@ -1,0 +1,56 @@
+"""The decoder-only transformer of the GPT: transformers' Qwen2, fed with vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from transformers import Qwen2Config, Qwen2Model
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneConfig:
+    """Sizes of a causal transformer."""
+
+    dim: int = 1024
+    num_layers: int = 24
+    num_heads: int = 16
+    num_kv_heads: int = 4
+    """Heads of keys and values, shared by groups of query heads (arXiv:2305.13245)."""
+    ffn_dim: int = 2816
+    rope_theta: float = 10_000.0
+    """Base of the rotary positions (arXiv:2104.09864)."""
+    attention_dropout: float = 0.0
+    """Probability of dropping an attention weight."""
+
+    def __post_init__(self) -> None:
+        """Check that heads divide evenly."""
+        if self.dim % (2 * self.num_heads):
+            raise ValueError(
+                f"num_heads must divide dim ({self.dim}) into even parts, but is {self.num_heads}"
+            )
+        if self.num_heads % self.num_kv_heads:
+            raise ValueError(
+                f"num_kv_heads must divide num_heads ({self.num_heads}), but is {self.num_kv_heads}"
+            )
+
+
+def make_backbone(config: BackboneConfig) -> Qwen2Model:
+    """Return a Qwen2 without a token embedding: it takes `inputs_embeds` [B, T, dim] only.
+
+    A parameter that never gets a gradient would break DDP.
+    """
+    model = Qwen2Model(
+        Qwen2Config(
+            vocab_size=1,
+            hidden_size=config.dim,
+            intermediate_size=config.ffn_dim,
+            num_hidden_layers=config.num_layers,
+            num_attention_heads=config.num_heads,
+            num_key_value_heads=config.num_kv_heads,
+            rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
+            attention_dropout=config.attention_dropout,
+            attn_implementation="sdpa",
+        )
+    )
+    model.embed_tokens = None
+    return model

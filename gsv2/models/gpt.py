@@ -1,0 +1,208 @@
+"""The semantic GPT: text and same-speaker prompts -> codes, autoregressively.
+
+A decoder-only transformer over `x1 y1 x2 y2 ... xN yN` (x = text, y = codes of one clip, all of
+one speaker), with one rotary position over the whole. In training every clip's codes carry loss,
+so one sequence teaches 0, 1, ... N - 1 references.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gsv2.models.backbone import BackboneConfig, make_backbone
+from gsv2.models.component import Component
+from gsv2.models.heads import DepthHead, FlatHead
+from gsv2.models.interleave import Interleaved, interleave
+from gsv2.models.patterns import NO_CODE, PatternName, make_pattern
+from gsv2.nn.codes import CodeConfig, CodeVectors
+from gsv2.text.encoder import ByteEncoder
+
+_START_STD = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class GPTConfig:
+    """A semantic GPT."""
+
+    backbone: BackboneConfig = field(default_factory=BackboneConfig)
+    """The transformer over the sequence; its `dim` is the model dimension D."""
+    text_encoder: Literal["bytes"] = "bytes"
+    """What reads the text."""
+    audio_input: Literal["vq", "learned"] = "vq"
+    """Input of a step: a projection of the quantizer's own vectors, or learned embeddings."""
+    pattern: PatternName = "depth"
+    """In which order codes are generated, see `gsv2.models.patterns`."""
+    depth: BackboneConfig = field(
+        default_factory=lambda: BackboneConfig(
+            dim=512, num_layers=4, num_heads=8, num_kv_heads=8, ffn_dim=1408
+        )
+    )
+    """The transformer over the codes of a frame, if the pattern is `depth`."""
+    dropout: float = 0.0
+    """Probability of dropping a value of the backbone's inputs and outputs."""
+    codes: CodeConfig = field(default_factory=CodeConfig)
+    """The quantizer's codes; the stage fills it in."""
+
+
+class GPTOutput(NamedTuple):
+    """The predictions of all steps of a batch."""
+
+    logits: tuple[Tensor, ...]
+    """K of [N_k, V], [N_0, V + 1] for codebook 0: each code that is there, clip by clip."""
+    targets: tuple[Tensor, ...]
+    """K of [N_k] int64: what they should predict."""
+
+
+class SemanticGPT(nn.Module):
+    """See the module's docstring."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.config = config
+        dim = config.backbone.dim
+        self.pattern = make_pattern(config.pattern, config.codes.num_codebooks)
+        self.text_encoder = ByteEncoder(dim)
+        self.text_start = nn.Parameter(torch.randn(dim) * _START_STD)
+        self.audio_start = nn.Parameter(torch.randn(dim) * _START_STD)
+        self.audio_input = (
+            VectorInput(dim, config.codes)
+            if config.audio_input == "vq"
+            else LearnedInput(dim, config.codes)
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        self.backbone = make_backbone(config.backbone)
+        self.head = (
+            DepthHead(dim, config.codes, config.depth)
+            if self.pattern.ordered
+            else FlatHead(dim, config.codes)
+        )
+
+    @property
+    def end(self) -> int:
+        """Id of the end on codebook 0."""
+        return self.config.codes.codebook_size
+
+    @classmethod
+    def from_component(cls, component: Component) -> SemanticGPT:
+        """Return the trained GPT of a component file, in eval mode."""
+        values = dict(component.config)
+        values["codes"] = CodeConfig(**values["codes"])
+        values["backbone"] = BackboneConfig(**values["backbone"])
+        values["depth"] = BackboneConfig(**values["depth"])
+        model = cls(GPTConfig(**values))
+        model.load_state_dict(component.tensors)
+        return model.eval()
+
+    def set_codebooks(self, codebooks: Tensor) -> None:
+        """Take the codebooks [K, V, dim / groups] of the quantizer, before training."""
+        if isinstance(self.audio_input, VectorInput):
+            self.audio_input.set_codebooks(codebooks)
+
+    def forward(
+        self,
+        text: Tensor,
+        text_lengths: Tensor,
+        codes: Tensor,
+        code_lengths: Tensor,
+        sequence: Tensor,
+    ) -> GPTOutput:
+        """Predict every code of every clip from what stands before it in its sequence.
+
+        Args:
+            text: [C, S] int64 token ids.
+            text_lengths: [C] int64.
+            codes: [C, K, T] int64.
+            code_lengths: [C] int64.
+            sequence: [C] int64 sequence of each clip, ascending from 0.
+        """
+        steps = self.pattern.to_steps(codes, code_lengths, self.end)  # [C, K, S]
+        inputs, layout = self._embed(text, text_lengths, steps, code_lengths, sequence)
+        hidden = self.backbone(inputs_embeds=inputs, use_cache=False).last_hidden_state
+        there = (steps != NO_CODE).any(dim=1)  # [C, S]
+        predicts = layout.predicts[:, : steps.shape[2]]
+        hidden = hidden.flatten(0, 1)[predicts[there]]
+        targets = steps.transpose(1, 2)[there]  # [N, K]
+        logits = self.head(self.dropout(hidden), targets)
+        return GPTOutput(logits, tuple(column[column != NO_CODE] for column in targets.unbind(1)))
+
+    def embed(
+        self,
+        text: Tensor,
+        text_lengths: Tensor,
+        codes: Tensor,
+        code_lengths: Tensor,
+        sequence: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Return the backbone's inputs [Q, L, D] and their mask [Q, L] bool, as in `forward`.
+
+        A clip of 0 frames ends with its `audio_start`, whose output predicts its first step.
+        """
+        steps = self.pattern.to_steps(codes, code_lengths, self.end)
+        inputs, layout = self._embed(text, text_lengths, steps, code_lengths, sequence)
+        return inputs, layout.mask
+
+    def embed_steps(self, steps: Tensor) -> Tensor:
+        """Return the backbone's inputs [B, S, D] for steps [B, K, S]; ends count as no code."""
+        return self.audio_input(steps.masked_fill(steps == self.end, NO_CODE))
+
+    def _embed(
+        self,
+        text: Tensor,
+        text_lengths: Tensor,
+        steps: Tensor,
+        code_lengths: Tensor,
+        sequence: Tensor,
+    ) -> tuple[Tensor, Interleaved]:
+        step_lengths = self.pattern.num_code_steps(code_lengths)
+        layout = interleave(text_lengths, step_lengths, sequence)
+        inputs = layout.place(
+            self.text_start,
+            self.text_encoder(text),
+            self.audio_start,
+            self.embed_steps(steps[:, :, : layout.steps.shape[1]]),
+        )
+        return self.dropout(inputs), layout
+
+
+class VectorInput(nn.Module):
+    """A projection of the frozen quantizer's code vectors."""
+
+    scale: Tensor
+
+    def __init__(self, dim: int, codes: CodeConfig) -> None:
+        super().__init__()
+        self.vectors = CodeVectors(codes)
+        self.project = nn.Linear(codes.dim, dim)
+        self.register_buffer("scale", torch.ones(()))
+
+    def set_codebooks(self, codebooks: Tensor) -> None:
+        """Take the codebooks [K, V, dim / groups] of a quantizer, scaled to unit variance."""
+        self.vectors.set_codebooks(codebooks)
+        levels = self.vectors.config.levels
+        variance = codebooks.var(dim=1).mean() * levels
+        self.scale.copy_(variance.clamp(min=torch.finfo(variance.dtype).tiny).rsqrt())
+
+    def forward(self, steps: Tensor) -> Tensor:
+        """Return [B, S, D] for codes [B, K, S]."""
+        return self.project(self.vectors(steps) * self.scale)
+
+
+class LearnedInput(nn.Module):
+    """Learned embeddings, summed over codebooks."""
+
+    def __init__(self, dim: int, codes: CodeConfig) -> None:
+        super().__init__()
+        self.no_code = codes.codebook_size
+        self.embeddings = nn.ModuleList(
+            nn.Embedding(codes.codebook_size + 1, dim) for _ in range(codes.num_codebooks)
+        )
+
+    def forward(self, steps: Tensor) -> Tensor:
+        """Return [B, S, D] for codes [B, K, S]; the last id of each codebook is `no code`."""
+        ids = steps.masked_fill(steps == NO_CODE, self.no_code).unbind(1)
+        embedded = [embed(codes) for embed, codes in zip(self.embeddings, ids, strict=True)]
+        return torch.stack(embedded).sum(dim=0)

@@ -1,0 +1,52 @@
+"""The prior: what the codes say about the latent of each frame.
+
+Stands where VITS2 (arXiv 2307.16430) has its text encoder; the codes already lie on the time
+axis, so neither alignment nor durations are needed.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from gsv2.nn.transformer import Transformer, TransformerConfig
+
+_LOG_STD_LIMIT = 6.0
+"""The prior's log-std stays within this distance of 0, so that the KL divergence is finite."""
+
+
+class ContentEncoder(nn.Module):
+    """Code vectors -> mean and log-std of the prior."""
+
+    def __init__(
+        self,
+        *,
+        input_dim: int,
+        channels: int,
+        latent_channels: int,
+        style_dim: int,
+        repeats: int,
+        config: TransformerConfig,
+    ) -> None:
+        super().__init__()
+        self.repeats = repeats
+        self.input = nn.Linear(input_dim, channels)
+        self.transformer = Transformer(channels, config, style_dim)
+        self.output = nn.Linear(channels, 2 * latent_channels)
+
+    def forward(self, vectors: Tensor, mask: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the prior of each frame.
+
+        Args:
+            vectors: [B, T_codes, input_dim].
+            mask: [B, T] of the frames; `T <= repeats * T_codes`.
+            style: [B, style_dim].
+
+        Returns:
+            Mean and log-std, each [B, latent_channels, T]; at padding, 0.
+        """
+        T = mask.shape[1]
+        x = self.input(vectors).repeat_interleave(self.repeats, dim=1)[:, :T]
+        x = self.output(self.transformer(x, mask, style)) * mask.unsqueeze(-1)
+        mean, log_std = x.float().transpose(1, 2).chunk(2, dim=1)
+        return mean, _LOG_STD_LIMIT * torch.tanh(log_std / _LOG_STD_LIMIT)

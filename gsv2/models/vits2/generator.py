@@ -1,0 +1,141 @@
+"""HiFi-GAN's generator (arXiv 2010.05646, section 2.2): latent frames -> waveform.
+
+Conditioned on a style at its input, as in VITS. With a mask it writes zeros into the padding
+before every convolution, so that the samples of a clip do not depend on its batch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.parametrizations import weight_norm
+
+_SLOPE = 0.1
+"""Of the leaky rectifiers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GeneratorConfig:
+    """Upsampling stages, each followed by residual blocks of several kernel sizes."""
+
+    channels: int = 512
+    """Before the first stage."""
+    stage_channels: tuple[int, ...] = (256, 128, 64, 32, 16)
+    """Of each stage."""
+    upsample_rates: tuple[int, ...] = (10, 8, 2, 2, 2)
+    upsample_kernels: tuple[int, ...] = (16, 16, 8, 2, 2)
+    """Of the transposed convolutions; each at least its rate, with an even difference."""
+    block_kernels: tuple[int, ...] = (3, 7, 11)
+    """Kernel size of each residual block of a stage; their outputs are averaged."""
+    block_dilations: tuple[int, ...] = (1, 3, 5)
+    """Dilation of each layer of a residual block."""
+
+    def __post_init__(self) -> None:
+        """Check what makes T frames T * hop_length samples."""
+        pairs = list(zip(self.upsample_rates, self.upsample_kernels, strict=False))
+        if len(self.upsample_rates) != len(self.upsample_kernels) or any(
+            kernel < rate or (kernel - rate) % 2 for rate, kernel in pairs
+        ):
+            raise ValueError(
+                "generator: each upsample kernel must exceed its rate by an even number, but "
+                f"rates are {list(self.upsample_rates)}, kernels {list(self.upsample_kernels)}"
+            )
+        if len(self.stage_channels) != len(self.upsample_rates):
+            raise ValueError(
+                "generator: stage_channels must have one entry a stage "
+                f"({len(self.upsample_rates)}), but are {list(self.stage_channels)}"
+            )
+
+    @property
+    def hop_length(self) -> int:
+        """Samples made of one frame."""
+        return math.prod(self.upsample_rates)
+
+
+class ResidualBlock(nn.Module):
+    """Pairs of a dilated and a plain convolution, each pair added to its input."""
+
+    def __init__(self, channels: int, kernel_size: int, dilations: tuple[int, ...]) -> None:
+        super().__init__()
+        half = kernel_size // 2
+        self.dilated = nn.ModuleList(
+            weight_norm(nn.Conv1d(channels, channels, kernel_size, dilation=d, padding=d * half))
+            for d in dilations
+        )
+        self.plain = nn.ModuleList(
+            weight_norm(nn.Conv1d(channels, channels, kernel_size, padding=half)) for _ in dilations
+        )
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        """Run the block.
+
+        Args:
+            x: [B, C, N].
+            mask: [B, 1, N] or None = all valid.
+
+        Returns:
+            [B, C, N].
+        """
+        for dilated, plain in zip(self.dilated, self.plain, strict=True):
+            inner = dilated(_valid(functional.leaky_relu(x, _SLOPE), mask))
+            x = x + plain(_valid(functional.leaky_relu(inner, _SLOPE), mask))
+        return x
+
+
+class Generator(nn.Module):
+    """Latent frames -> waveform."""
+
+    def __init__(self, latent_channels: int, config: GeneratorConfig, style_dim: int) -> None:
+        super().__init__()
+        self.config = config
+        C = config.channels
+        self.input = nn.Conv1d(latent_channels, C, 7, padding=3)
+        self.style = nn.Linear(style_dim, C)
+        self.upsamplers = nn.ModuleList()
+        self.stages = nn.ModuleList()
+        for rate, kernel, narrow in zip(
+            config.upsample_rates, config.upsample_kernels, config.stage_channels, strict=True
+        ):
+            upsampler = nn.ConvTranspose1d(
+                C, narrow, kernel, stride=rate, padding=(kernel - rate) // 2
+            )
+            self.upsamplers.append(weight_norm(upsampler, dim=1))
+            blocks = [
+                ResidualBlock(narrow, size, config.block_dilations) for size in config.block_kernels
+            ]
+            self.stages.append(nn.ModuleList(blocks))
+            C = narrow
+        self.output = weight_norm(nn.Conv1d(C, 1, 7, padding=3, bias=False))
+
+    def forward(self, z: Tensor, style: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return the waveform.
+
+        Args:
+            z: [B, latent_channels, T], 0 at padding.
+            style: [B, style_dim].
+            mask: [B, T], or None when no item is padded.
+
+        Returns:
+            [B, 1, T * hop_length] float32 in -1..1; at padding, undefined.
+        """
+        valid = None if mask is None else mask.unsqueeze(1)
+        x = self.input(z) + self.style(style).unsqueeze(-1)
+        for rate, upsampler, stage in zip(
+            self.config.upsample_rates, self.upsamplers, self.stages, strict=True
+        ):
+            assert isinstance(stage, nn.ModuleList)
+            x = upsampler(_valid(functional.leaky_relu(x, _SLOPE), valid))
+            valid = None if valid is None else valid.repeat_interleave(rate, dim=-1)
+            outputs = [block(x, valid) for block in stage]
+            x = torch.stack(outputs).mean(dim=0)
+        wave = self.output(_valid(functional.leaky_relu(x, _SLOPE), valid))
+        return torch.tanh(wave.float())
+
+
+def _valid(x: Tensor, mask: Tensor | None) -> Tensor:
+    """Put zeros at padding."""
+    return x if mask is None else x * mask

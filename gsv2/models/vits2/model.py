@@ -1,0 +1,198 @@
+"""VITS2 with a code prior: codes + style of a reference -> 32 kHz waveform.
+
+A conditional variational autoencoder whose prior is made normal by a flow and whose decoder is
+trained against discriminators (VITS, arXiv 2106.06103; VITS2, arXiv 2307.16430). The prior reads
+codes of a self-supervised encoder instead of text, as GPT-SoVITS does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gsv2.audio.mel import MelConfig, MelSpectrogram
+from gsv2.models.vits2.content import ContentEncoder
+from gsv2.models.vits2.generator import Generator, GeneratorConfig
+from gsv2.models.vits2.posterior import PosteriorEncoder
+from gsv2.models.vits2.segments import cut_segments
+from gsv2.models.vits2.style import StyleConfig, StyleEncoder
+from gsv2.nn.codes import CodeConfig, CodeVectors
+from gsv2.nn.flow import Flow, FlowConfig
+from gsv2.nn.masks import length_mask
+from gsv2.nn.transformer import TransformerConfig
+from gsv2.nn.wavenet import WaveNetConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class VITS2Config:
+    """The waveform model."""
+
+    codes: CodeConfig = field(default_factory=CodeConfig)
+    """Of the quantizer; the stage fills it in."""
+    mel: MelConfig = field(default_factory=MelConfig)
+    """Spectrograms of recordings; its hop is one frame of the model."""
+    channels: int = 512
+    """Width of the content encoder."""
+    latent_channels: int = 192
+    content: TransformerConfig = field(default_factory=TransformerConfig)
+    style: StyleConfig = field(default_factory=StyleConfig)
+    posterior: WaveNetConfig = field(default_factory=WaveNetConfig)
+    flow: FlowConfig = field(default_factory=FlowConfig)
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+
+    def __post_init__(self) -> None:
+        """Check that the rates fit together."""
+        if self.generator.hop_length != self.mel.hop_length:
+            raise ValueError(
+                f"the product of generator.upsample_rates must be mel.hop_length "
+                f"({self.mel.hop_length}), but is {self.generator.hop_length}"
+            )
+        if self.frame_rate_hz % self.codes.rate_hz:
+            raise ValueError(
+                f"codes.rate_hz must divide the frame rate ({self.frame_rate_hz} Hz), "
+                f"but is {self.codes.rate_hz}"
+            )
+
+    @property
+    def frame_rate_hz(self) -> float:
+        """Frames a second."""
+        return self.mel.sample_rate / self.mel.hop_length
+
+    @property
+    def frames_per_code(self) -> int:
+        """Frames that one code frame covers."""
+        return int(self.frame_rate_hz // self.codes.rate_hz)
+
+
+class Decoded(NamedTuple):
+    """What training needs of one pass."""
+
+    wave: Tensor
+    """[B, 1, segment_frames * hop_length] float32: the decoded segments."""
+    z_p: Tensor
+    """[B, latent_channels, T]: posterior sample in the prior's space."""
+    m_p: Tensor
+    """[B, latent_channels, T]: the prior's mean."""
+    logs_p: Tensor
+    """[B, latent_channels, T]: the prior's log-std."""
+    logs_q: Tensor
+    """[B, latent_channels, T]: the posterior's log-std."""
+    mask: Tensor
+    """[B, T]."""
+
+
+class VITS2(nn.Module):
+    """Codes + style -> waveform; recordings -> all that its training needs."""
+
+    def __init__(self, config: VITS2Config) -> None:
+        super().__init__()
+        self.config = config
+        style_dim, latent = config.style.dim, config.latent_channels
+        self.mel = MelSpectrogram(config.mel)
+        self.code_vectors = CodeVectors(config.codes)
+        self.style_encoder = StyleEncoder(config.mel.num_mels, config.style)
+        self.content_encoder = ContentEncoder(
+            input_dim=config.codes.dim,
+            channels=config.channels,
+            latent_channels=latent,
+            style_dim=style_dim,
+            repeats=config.frames_per_code,
+            config=config.content,
+        )
+        self.posterior_encoder = PosteriorEncoder(
+            config.mel.num_bins, latent, config.posterior, style_dim
+        )
+        self.flow = Flow(latent, config.flow, style_dim)
+        self.generator = Generator(latent, config.generator, style_dim)
+
+    def forward(
+        self,
+        codes: Tensor,
+        magnitude: Tensor,
+        lengths: Tensor,
+        reference: Tensor,
+        reference_lengths: Tensor,
+        starts: Tensor,
+        segment_frames: int,
+    ) -> Decoded:
+        """Encode recordings and decode one segment of each; uses every parameter.
+
+        Args:
+            codes: [B, K, T_codes] int64, -1 at padding.
+            magnitude: [B, num_bins, T] linear spectrogram.
+            lengths: [B] int64, in frames.
+            reference: [B, num_mels, T_reference] log-mel of a clip of the same voice.
+            reference_lengths: [B] int64, in frames.
+            starts: [B] int64, first frame of each segment.
+            segment_frames: frames of a segment.
+
+        Returns:
+            The decoded segments, and prior and posterior. Noise from torch's default generator.
+        """
+        mask = length_mask(lengths, magnitude.shape[-1])
+        style = self.style(reference, length_mask(reference_lengths, reference.shape[-1]))
+        m_p, logs_p = self.content_encoder(self.code_vectors(codes), mask, style)
+        m_q, logs_q = self.posterior_encoder(magnitude, mask, style)
+        z = (m_q + torch.randn_like(m_q) * logs_q.exp()) * mask.unsqueeze(1)
+        z_p = self.flow(z, mask, style)
+        wave = self.generator(cut_segments(z, starts, segment_frames), style)
+        return Decoded(wave=wave, z_p=z_p, m_p=m_p, logs_p=logs_p, logs_q=logs_q, mask=mask)
+
+    def style(self, mel: Tensor, mask: Tensor) -> Tensor:
+        """Return the style of references; `self.mel` makes their mel.
+
+        Args:
+            mel: [B, num_mels, T] log-mel.
+            mask: [B, T].
+
+        Returns:
+            [B, style.dim].
+        """
+        return self.style_encoder(mel, mask)
+
+    @torch.no_grad()
+    def infer(
+        self, codes: Tensor, code_lengths: Tensor, style: Tensor, noise_scale: float
+    ) -> Tensor:
+        """Speak codes.
+
+        Args:
+            codes: [B, K, T_codes] int64, -1 at padding.
+            code_lengths: [B] int64, in code frames.
+            style: [B, style.dim] or [1, style.dim].
+            noise_scale: of the prior's standard deviation; 0 = its mean. Noise comes from torch's
+                default generator.
+
+        Returns:
+            [B, 1, N] float32, N = T_codes * frames_per_code * hop_length; at padding, 0.
+        """
+        lengths = code_lengths * self.config.frames_per_code
+        mask = length_mask(lengths, codes.shape[-1] * self.config.frames_per_code)
+        style = style.expand(len(codes), -1)
+        m_p, logs_p = self.content_encoder(self.code_vectors(codes), mask, style)
+        z_p = m_p + torch.randn_like(m_p) * logs_p.exp() * noise_scale
+        z = self.flow.inverse(z_p * mask.unsqueeze(1), mask, style)
+        return self._decode(z, mask, style)
+
+    @torch.no_grad()
+    def reconstruct(self, magnitude: Tensor, lengths: Tensor, style: Tensor) -> Tensor:
+        """Decode the posterior's mean: an upper bound of what `infer` can reach.
+
+        Args:
+            magnitude: [B, num_bins, T] linear spectrogram.
+            lengths: [B] int64, in frames.
+            style: [B, style.dim].
+
+        Returns:
+            [B, 1, T * hop_length] float32; at padding, 0.
+        """
+        mask = length_mask(lengths, magnitude.shape[-1])
+        m_q, _ = self.posterior_encoder(magnitude, mask, style)
+        return self._decode(m_q, mask, style)
+
+    def _decode(self, z: Tensor, mask: Tensor, style: Tensor) -> Tensor:
+        wave = self.generator(z, style, None if bool(mask.all()) else mask)
+        return wave * mask.repeat_interleave(self.config.mel.hop_length, dim=1).unsqueeze(1)

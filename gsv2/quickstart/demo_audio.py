@@ -1,0 +1,48 @@
+"""From an utterance of the demo plan to a waveform at the corpus' sample rate."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gsv2.audio.wave import resample
+from gsv2.data.schema import SAMPLE_RATE
+from gsv2.quickstart import espeak
+from gsv2.quickstart.demo_plan import Utterance
+
+_MARGIN_SEC = 0.05  # of silence left on both sides
+_SILENCE_DB = -45.0  # below the loudest window
+_WINDOW_SEC = 0.01
+
+
+def render(utterance: Utterance, seed: int) -> NDArray[np.float32]:
+    """Speak an utterance.
+
+    Returns:
+        [N] waveform at the corpus' sample rate, trimmed to short margins.
+
+    Raises:
+        EspeakError: espeak-ng is missing, or cannot speak it.
+    """
+    voice = replace(utterance.voice, rate=round(utterance.voice.rate * utterance.grammar.tempo))
+    noise_seed = zlib.crc32(f"{seed}/{utterance.key}".encode()) >> 1
+    spoken = espeak.speak(utterance.text, utterance.grammar.espeak, voice, seed=noise_seed)
+    trimmed = trim_silence(spoken, espeak.SAMPLE_RATE)
+    return resample(trimmed, espeak.SAMPLE_RATE, SAMPLE_RATE)
+
+
+def trim_silence(wave: NDArray[np.float32], sample_rate: int) -> NDArray[np.float32]:
+    """Cut [N] to what is louder than silence, with short margins of silence on both sides."""
+    window = round(_WINDOW_SEC * sample_rate)
+    num_windows = len(wave) // window
+    power = np.square(wave[: num_windows * window]).reshape(num_windows, window).mean(axis=1)
+    loud = np.flatnonzero(power > power.max(initial=0.0) * 10.0 ** (_SILENCE_DB / 10.0))
+    if loud.size == 0:
+        return wave
+    margin = round(_MARGIN_SEC * sample_rate)
+    start, stop = loud[0] * window - margin, (loud[-1] + 1) * window + margin
+    padded = np.pad(wave, (margin, margin))
+    return padded[start + margin : stop + margin]

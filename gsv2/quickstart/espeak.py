@@ -1,0 +1,139 @@
+"""Speech of espeak-ng, through the shared library that the package espeakng-loader ships.
+
+espeak-ng keeps state from one utterance to the next (its noise and flutter positions are static
+variables that no call resets), so the same sentence would sound different each time. `speak`
+therefore loads the library afresh for every utterance, which takes three milliseconds and makes
+it a pure function of its arguments. It must not run in two threads at once.
+"""
+
+from __future__ import annotations
+
+import _ctypes
+import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+
+SAMPLE_RATE = 22_050
+"""What the library speaks at, in Hz."""
+
+# From espeak-ng/speak_lib.h.
+_AUDIO_OUTPUT_SYNCHRONOUS = 2
+_INITIALIZE_DONT_EXIT = 0x8000
+_PARAMETER_RATE, _PARAMETER_VOLUME, _PARAMETER_PITCH, _PARAMETER_RANGE = 1, 2, 3, 4
+_POSITION_CHARACTER = 1
+_CHARS_UTF8 = 1
+_VOLUME = 50  # of 0..200, 100 is its default: loud variants would clip inside the library
+
+_Callback = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
+)
+
+
+class EspeakError(ValueError):
+    """espeak-ng is not installed, or refused a voice or a text."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EspeakVoice:
+    """One speaker, in any language."""
+
+    variant: str
+    """Name of a voice variant of espeak-ng: formants and voice quality."""
+    rate: int = 175
+    """Speed in words a minute."""
+    pitch: int = 50
+    """0..99, 50 = the variant's own."""
+    pitch_range: int = 50
+    """0..99, 0 = monotone."""
+
+
+def speak(text: str, language: str, voice: EspeakVoice, *, seed: int = 0) -> NDArray[np.float32]:
+    """Speak one sentence.
+
+    Args:
+        text: what to say.
+        language: name of a language of espeak-ng, e.g. `en-us`, `cmn`.
+        voice: who says it.
+        seed: of the library's noise.
+
+    Returns:
+        [N] waveform at `SAMPLE_RATE`, within -1..1.
+
+    Raises:
+        EspeakError: the library is missing, or knows no such language or variant.
+    """
+    chunks: list[NDArray[np.int16]] = []
+
+    @_Callback
+    def collect(samples: ctypes._Pointer[ctypes.c_short], count: int, _events: int) -> int:
+        if samples and count > 0:
+            chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        return 0
+
+    loader = _loader()
+    name = f"{language}+{voice.variant}"
+    if not (Path(loader.get_data_path()) / "voices" / "!v" / voice.variant).is_file():
+        raise EspeakError(f"espeak-ng knows no voice {name!r}")  # it would take the default's
+    with _library(loader) as library:
+        library.espeak_SetSynthCallback(collect)
+        library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
+        ctypes.CDLL(None).srand(ctypes.c_uint(seed))  # breathy Klatt variants draw from libc
+        if library.espeak_SetVoiceByName(name.encode()) != 0:
+            raise EspeakError(f"espeak-ng knows no voice {name!r}")
+        for parameter, value in (
+            (_PARAMETER_RATE, voice.rate),
+            (_PARAMETER_VOLUME, _VOLUME),
+            (_PARAMETER_PITCH, voice.pitch),
+            (_PARAMETER_RANGE, voice.pitch_range),
+        ):
+            library.espeak_SetParameter(parameter, value, 0)
+        _synthesise(library, text)
+    wave = np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.int16)
+    if not wave.any():
+        raise EspeakError(f"espeak-ng said nothing for {text!r} in voice {name!r}")
+    return wave.astype(np.float32) / 32768.0
+
+
+def _synthesise(library: ctypes.CDLL, text: str) -> None:
+    encoded = text.encode() + b"\0"
+    status = library.espeak_Synth(
+        ctypes.c_char_p(encoded),
+        ctypes.c_size_t(len(encoded)),
+        ctypes.c_uint(0),
+        ctypes.c_int(_POSITION_CHARACTER),
+        ctypes.c_uint(0),
+        ctypes.c_uint(_CHARS_UTF8),
+        None,
+        None,
+    )
+    if status != 0:
+        raise EspeakError(f"espeak-ng refused {text!r} (status {status})")
+
+
+def _loader() -> ModuleType:
+    try:
+        import espeakng_loader
+    except ImportError as error:
+        raise EspeakError('the demo corpus needs espeak-ng: pip install "gsv2[demo]"') from error
+    return espeakng_loader
+
+
+@contextmanager
+def _library(loader: ModuleType) -> Iterator[ctypes.CDLL]:
+    """Lend a freshly loaded library, and unload it again."""
+    library = ctypes.CDLL(loader.get_library_path())
+    data = loader.get_data_path().encode()
+    try:
+        rate = library.espeak_Initialize(_AUDIO_OUTPUT_SYNCHRONOUS, 0, data, _INITIALIZE_DONT_EXIT)
+        if rate != SAMPLE_RATE:
+            raise EspeakError(f"espeak-ng cannot read its data in {data.decode()}")
+        yield library
+        library.espeak_Terminate()
+    finally:
+        _ctypes.dlclose(library._handle)

@@ -1,0 +1,175 @@
+"""Pictures and sounds of the report, as text that goes straight into HTML.
+
+Charts are drawn in placeholder colours that become CSS variables, so that they follow the
+page's light or dark theme.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from base64 import b64encode
+from html import escape
+
+import numpy as np
+import torch
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.image import imsave
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from numpy.typing import NDArray
+
+from gsv2.audio.mel import MelConfig, MelSpectrogram
+from gsv2.audio.wave import save_wave
+from gsv2.data.schema import SAMPLE_RATE
+from gsv2.quickstart.curves import Curve, Panel
+
+_COLOURS = {  # placeholder -> CSS variable of the page
+    "#010101": "var(--soft)",
+    "#020202": "var(--line)",
+    "#030303": "var(--train)",
+    "#040404": "var(--heldout)",
+}
+_TEXT, _GRID, _TRAIN, _HELDOUT = _COLOURS
+_STYLE = {
+    "svg.fonttype": "none",  # text stays text, in the page's font
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "font.size": 8.5,
+    "text.color": _TEXT,
+    "xtick.color": _TEXT,
+    "ytick.color": _TEXT,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "axes.edgecolor": _GRID,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "grid.color": _GRID,
+}
+_LOG_RATIO = 8.0
+_SMOOTH_POINTS = 12  # a training curve is smoothed to about so many independent points
+
+_PICTURE_MEL = MelConfig(n_fft=2048, win_length=1024, hop_length=320, num_mels=128)
+_PICTURE_RANGE_DB = 75.0
+_DB_PER_NEPER = 20.0 / np.log(10.0)
+
+
+def draw_panel(panel: Panel, label: str) -> str:
+    """Draw one term over the steps.
+
+    Args:
+        panel: what to draw.
+        label: names the chart, differently from every other one on the page.
+
+    Returns:
+        An `<svg>` element that refers to nothing outside itself.
+    """
+    with rc_context({**_STYLE, "svg.hashsalt": label}):
+        figure = Figure(figsize=(3.4, 1.9), layout="constrained")
+        axes = figure.add_subplot()
+        axes.grid(visible=True, axis="y", linewidth=0.6)
+        if panel.train:
+            marker = "o" if len(panel.train.steps) == 1 else None
+            steps, smooth = panel.train.steps, _smooth(panel.train)
+            axes.plot(steps, panel.train.values, color=_TRAIN, linewidth=0.8, alpha=0.3)
+            axes.plot(steps, smooth, color=_TRAIN, linewidth=1.6, marker=marker, markersize=3)
+        if panel.validation:
+            axes.plot(*panel.validation, color=_HELDOUT, linewidth=1.6, marker="o", markersize=3)
+        _scale(axes, panel)
+        buffer = io.StringIO()
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
+    return _embed(buffer.getvalue(), label)
+
+
+def draw_spectrogram(wave: NDArray[np.float32], loudest: NDArray[np.float32] | None = None) -> str:
+    """Draw the log-mel spectrogram of [N] at the corpus' sample rate.
+
+    Args:
+        wave: what to draw.
+        loudest: a wave whose peak is white, so that two pictures share one scale; `wave` itself
+            by default.
+
+    Returns:
+        A PNG as a data URI: time to the right, 0..16 kHz on the mel scale upwards.
+    """
+    level_db = _mel_db(wave)
+    peak_db = float((level_db if loudest is None else _mel_db(loudest)).max())
+    buffer = io.BytesIO()
+    imsave(
+        buffer,
+        level_db,
+        vmin=peak_db - _PICTURE_RANGE_DB,
+        vmax=peak_db,
+        cmap="magma",
+        origin="lower",
+        format="png",
+    )
+    return _data_uri(buffer.getvalue(), "image/png")
+
+
+def embed_audio(wave: NDArray[np.float32]) -> str:
+    """Return [N] at the corpus' sample rate as a data URI of a FLAC file."""
+    buffer = io.BytesIO()
+    save_wave(buffer, wave, SAMPLE_RATE)
+    return _data_uri(buffer.getvalue(), "audio/flac")
+
+
+def _mel_db(wave: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return [num_mels, T] in dB, of at least one frame."""
+    padded = np.pad(wave, (0, max(0, _PICTURE_MEL.hop_length - len(wave))))
+    with torch.inference_mode():
+        mel = MelSpectrogram(_PICTURE_MEL)(torch.from_numpy(padded).float()[None, None])
+    return mel[0].numpy() * _DB_PER_NEPER
+
+
+def _scale(axes: Axes, panel: Panel) -> None:
+    axes.margins(x=0.015)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
+    if _falls_far(panel):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
+        axes.yaxis.set_minor_locator(NullLocator())
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _falls_far(panel: Panel) -> bool:
+    """Tell whether a logarithmic axis shows more: a positive curve that fell by `_LOG_RATIO`."""
+    values = [v for curve in (panel.train, panel.validation) if curve for v in curve.values]
+    finite = [value for value in values if np.isfinite(value)]
+    if not finite or min(finite) <= 0 or max(finite) / min(finite) < _LOG_RATIO:
+        return False
+    return finite[-1] < finite[0]
+
+
+def _smooth(curve: Curve) -> NDArray[np.float64]:
+    """Average over a window that never reaches past the curve's ends."""
+    values = np.asarray(curve.values)
+    reach = len(values) // (2 * _SMOOTH_POINTS)
+    windows = (values[max(0, i - reach) : i + reach + 1] for i in range(len(values)))
+    return np.array([window.mean() for window in windows])
+
+
+def _embed(svg: str, label: str) -> str:
+    """Turn a standalone SVG file into an element of an HTML page."""
+    element = svg[svg.index("<svg") :]
+    for tag in ("metadata", "style"):
+        element = re.sub(rf"<{tag}[^>]*>.*?</{tag}>", "", element, flags=re.DOTALL)
+    element = re.sub(r"<g id=\"[^\"]*\"", "<g", element)  # ids would repeat on the page
+    element = re.sub(r" xmlns(:\w+)?=\"[^\"]*\"", "", element)
+    element = re.sub(r"xlink:href", "href", element)
+    element = re.sub(r"font-family: [^;\"]*;", "", element)
+    element = re.sub(r"<svg[^>]* (viewBox=\"[^\"]*\")[^>]*>", r"<svg \1>", element, count=1)
+    for placeholder, variable in _COLOURS.items():
+        element = element.replace(placeholder, variable)
+    return element.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)
+
+
+def _data_uri(content: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{b64encode(content).decode()}"

@@ -1,0 +1,186 @@
+"""The quickstart's report: one HTML page that needs no network, and the same figures as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, StrictUndefined
+
+from gsv2.data.schema import SAMPLE_RATE
+from gsv2.quickstart.curves import Curve, Panel, panels, read_curves
+from gsv2.quickstart.figures import draw_panel, draw_spectrogram, embed_audio
+from gsv2.quickstart.report_data import (
+    CorpusRow,
+    Reconstruction,
+    ReportData,
+    RunFolder,
+    SpokenSentence,
+)
+
+_TEMPLATE = "report.html.j2"
+_MACHINE_GROUPS = ("train", "data")  # keys about the run itself, not about what is learned
+_MACHINE_TERMS = ("lr", "grad_norm")
+
+
+class Chart(NamedTuple):
+    """One term of one run."""
+
+    term: str
+    train: float | None
+    """Last value on training clips."""
+    heldout: float | None
+    """Last value on held-out clips."""
+    svg: str
+
+
+class RunView(NamedTuple):
+    """The curves of a run: what it learned, and how it ran."""
+
+    name: str
+    steps: int
+    losses: list[Chart]
+    machine: list[Chart]
+
+
+def write_report(data: ReportData, out: Path) -> Path:
+    """Write `report.html` and `report.json`.
+
+    Args:
+        data: what to show.
+        out: folder, made if need be.
+
+    Returns:
+        Path of the HTML file.
+
+    Raises:
+        ValueError: a run's `metrics.jsonl` is damaged.
+        OSError: it is missing.
+    """
+    curves = {run.name: read_curves(run.folder / "metrics.jsonl") for run in data.runs}
+    out.mkdir(parents=True, exist_ok=True)
+    _write(out / "report.html", render_html(data, curves))
+    text = json.dumps(summarise(data, curves), indent=2, ensure_ascii=False, allow_nan=False)
+    _write(out / "report.json", text + "\n")
+    return out / "report.html"
+
+
+def render_html(data: ReportData, curves: Mapping[str, Mapping[str, Curve]]) -> str:
+    """Return the page.
+
+    Args:
+        data: what to show.
+        curves: run name -> key -> curve.
+    """
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(
+        number=format_number,
+        duration=format_duration,
+        spectrogram=draw_spectrogram,
+        audio=embed_audio,
+        seconds=lambda wave: len(wave) / SAMPLE_RATE,
+    )
+    source = files(__package__).joinpath(_TEMPLATE).read_text(encoding="utf-8")
+    return environment.from_string(source).render(
+        data=data,
+        splits=_splits(data.corpus),
+        runs=[_view(run, curves[run.name]) for run in data.runs],
+        judged=[figure for figure in data.figures if figure.passed is not None],
+    )
+
+
+def summarise(data: ReportData, curves: Mapping[str, Mapping[str, Curve]]) -> dict[str, Any]:
+    """Return the figures of the report as plain values; what is not finite becomes None."""
+    return _plain(
+        {
+            "passed": all(figure.passed is not False for figure in data.figures),
+            "figures": [{**asdict(f), "passed": f.passed} for f in data.figures],
+            "corpus": [asdict(row) for row in data.corpus],
+            "num_voices": dict(data.num_voices),
+            "runs": {name: _last(run) for name, run in curves.items()},
+            "codebooks": [asdict(row) for row in data.codebooks],
+            "reconstructions": [_described(item) for item in data.reconstructions],
+            "sentences": [_described(item) for item in data.sentences],
+            "steps": [asdict(step) for step in data.steps],
+            "total_sec": data.total_sec,
+            "peak_memory_gib": data.peak_memory_gib,
+            "machine": dict(data.machine),
+        }
+    )
+
+
+def format_number(value: float) -> str:
+    """Write a number with three significant digits, as the page shows it."""
+    if isinstance(value, int) or not math.isfinite(value):
+        return f"{value:,}"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def format_duration(seconds: float) -> str:
+    """Write `12.3 s` or `6 min 12 s`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s"
+
+
+def _view(run: RunFolder, curves: Mapping[str, Curve]) -> RunView:
+    losses: list[Chart] = []
+    machine: list[Chart] = []
+    for panel in panels(curves):
+        group, _, term = panel.term.partition("/")
+        is_machine = group in _MACHINE_GROUPS or term in _MACHINE_TERMS
+        (machine if is_machine else losses).append(_chart(run.name, panel))
+    steps = max((curve.steps[-1] for curve in curves.values()), default=0)
+    return RunView(run.name, steps, losses, machine)
+
+
+def _chart(run: str, panel: Panel) -> Chart:
+    svg = draw_panel(panel, f"{run} {panel.term}")
+    train, heldout = (curve and curve.values[-1] for curve in (panel.train, panel.validation))
+    return Chart(panel.term, train, heldout, svg)
+
+
+def _splits(corpus: Sequence[CorpusRow]) -> dict[str, dict[str, CorpusRow]]:
+    """Return language -> split -> row, so that both splits stand in one line."""
+    languages: dict[str, dict[str, CorpusRow]] = {}
+    for row in corpus:
+        languages.setdefault(row.language, {})[row.split] = row
+    return languages
+
+
+def _last(curves: Mapping[str, Curve]) -> dict[str, Any]:
+    return {key: {"step": c.steps[-1], "value": c.values[-1]} for key, c in curves.items()}
+
+
+def _described(item: Reconstruction | SpokenSentence) -> dict[str, Any]:
+    """Return the fields of an item, and of its waves the length in seconds."""
+    values = {}
+    for name, value in vars(item).items():
+        is_wave = hasattr(value, "shape")
+        values[f"{name}_sec" if is_wave else name] = len(value) / SAMPLE_RATE if is_wave else value
+    return values
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # strict JSON has no NaN
+    return value
+
+
+def _write(path: Path, text: str) -> None:
+    aside = path.with_name(f".tmp-{path.name}")
+    aside.write_text(text, encoding="utf-8")
+    os.replace(aside, path)

@@ -1,0 +1,123 @@
+"""What the quickstart report shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusRow:
+    """One language of one split."""
+
+    split: Literal["train", "heldout"]
+    language: str
+    clips: int
+    minutes: float
+    voices: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFolder:
+    """A training run; its curves are read from `metrics.jsonl`."""
+
+    name: str
+    folder: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodebookRow:
+    """How one codebook is used on held-out clips."""
+
+    codebook: int
+    size: int
+    """V."""
+    perplexity: float
+    """1..V."""
+    usage: float
+    """Share of entries that occur, 0..1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconstruction:
+    """A held-out recording and what comes back from its codes; both [N] float32 at 32 kHz."""
+
+    key: str
+    text: str
+    language: str
+    speaker: str
+    recording: NDArray[np.float32]
+    reconstruction: NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpokenSentence:
+    """A held-out sentence that the GPT spoke in a held-out voice; [N] float32 at 32 kHz."""
+
+    text: str
+    language: str
+    speaker: str
+    reference: NDArray[np.float32]
+    """The clip whose voice was to be taken."""
+    reference_text: str
+    generated: NDArray[np.float32]
+    ended_by: Literal["eos", "cap"]
+    """Whether the GPT ended the sentence itself, or ran into the longest length allowed."""
+    compute_sec: float
+    """Time that it took."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyFigure:
+    """One measured number, with what it should be."""
+
+    name: str
+    value: float
+    target: float | None = None
+    """None: reported without a target."""
+    better: Literal["lower", "higher"] = "lower"
+    """`lower`: at most the target; `higher`: at least."""
+    unit: str = ""
+    note: str = ""
+    """How it was measured, in a sentence."""
+
+    @property
+    def passed(self) -> bool | None:
+        """Tell whether the target is met; None without one. NaN meets nothing."""
+        if self.target is None:
+            return None
+        return self.value <= self.target if self.better == "lower" else self.value >= self.target
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTime:
+    """How long one step of the quickstart took."""
+
+    name: str
+    seconds: float
+    reused: bool = False
+    """Its result was there already."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportData:
+    """Everything in the report."""
+
+    figures: Sequence[KeyFigure]
+    corpus: Sequence[CorpusRow]
+    runs: Sequence[RunFolder]
+    codebooks: Sequence[CodebookRow]
+    reconstructions: Sequence[Reconstruction]
+    sentences: Sequence[SpokenSentence]
+    steps: Sequence[StepTime]
+    total_sec: float
+    peak_memory_gib: float
+    machine: Mapping[str, str]
+    """What it ran on: name -> value, versions included."""
+    num_voices: Mapping[str, int] = field(default_factory=dict)
+    """`train`, `heldout` -> different voices over all languages, where known."""

@@ -1,0 +1,173 @@
+"""Training of the quantizer on frozen speech features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from gsv2.audio.ssl import SpeechFeatures, make_speech_encoder
+from gsv2.config import config_to_dict
+from gsv2.data.batch import Batch
+from gsv2.data.schema import HOP_LENGTH
+from gsv2.losses.codebook import count_codes, masked_mse, perplexity, unexplained_variance
+from gsv2.models.quantizer import Quantizer, QuantizerConfig, QuantizerOutput
+from gsv2.nn.codebook_ema import CodebookStatistics, dead_entries
+from gsv2.training.collectives import stack_over_ranks, sum_over_ranks
+from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
+from gsv2.training.run import RunConfig
+from gsv2.training.stage import Trainable, Update
+
+_NAME = "quantizer"
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizerRunConfig(RunConfig):
+    """A run of the quantizer stage."""
+
+    model: QuantizerConfig = field(default_factory=QuantizerConfig)
+    optim: dict[str, OptimConfig] = field(default_factory=lambda: {_NAME: OptimConfig()})
+
+
+class QuantizerStage:
+    """One trainable, `quantizer`; its targets are feature frames."""
+
+    members = ("audio",)
+
+    def __init__(self, config: QuantizerRunConfig, device: torch.device) -> None:
+        if set(config.optim) != {_NAME}:
+            raise ValueError(f"optim must have the entry {_NAME!r} only, but has {[*config.optim]}")
+        self.config = config
+        self.device = device
+        self.speech_encoder = make_speech_encoder(config.model.speech_encoder).to(device)
+        self.quantizer = Quantizer(config.model).to(device)
+        optim = config.optim[_NAME]
+        optimizer = make_optimizer(self.quantizer, optim)
+        self.trainables = {
+            _NAME: Trainable(
+                kind=_NAME,
+                module=self.quantizer,
+                config=config_to_dict(config.model),
+                optimizer=optimizer,
+                scheduler=make_scheduler(optimizer, optim, config.trainer.max_steps),
+                max_grad_norm=optim.max_grad_norm,
+                provenance=LiveFingerprint(self.quantizer),
+            )
+        }
+        self._collected: list[CodebookStatistics] = []
+
+    def initialise(self, batches: Iterable[Batch]) -> None:
+        """Start normalisation and codebooks from a reservoir: enough frames, or one epoch."""
+        config = self.config.model
+        wanted = config.codebooks.reservoir_per_entry * config.codes.codebook_size
+        reservoir: list[SpeechFeatures] = []
+        num_code_frames, num_batches = 0, 0
+        for batch in batches:
+            if num_code_frames >= wanted or batch.epoch > 0:
+                break
+            num_batches += 1
+            if batch.num_clips:
+                reservoir.append(self._features(batch))
+                num_code_frames += int(reservoir[-1].mask[:, :: config.stride].sum())
+        if not reservoir:
+            raise ValueError("the first epoch of the training data must hold a clip to start from")
+        per_step = num_code_frames / num_batches * self.config.data.micro_batches_per_step
+        self.quantizer.initialise(reservoir, per_step)
+
+    def num_targets(self, batch: Batch) -> Mapping[str, int]:
+        """Return the valid feature frames."""
+        if batch.wave_lengths is None:
+            return {_NAME: 0}
+        return {_NAME: int((batch.wave_lengths // HOP_LENGTH).sum())}
+
+    def updates(self, batch: Batch, step: int) -> Iterator[Update]:
+        """Yield the one update; once all micro-batches had theirs, move the codebooks."""
+        features = self._features(batch)
+        output = self.trainables[_NAME](*features)
+        self._collected.append(output.statistics)
+        loss, metrics = self._loss(output, features.mask)
+        yield Update(_NAME, loss, metrics | self._codebook_metrics(output))
+        if self._collected:  # the first micro-batch to come back does it for all of the step
+            self.quantizer.update_codebooks(_over_ranks(self._collected))
+            self._collected = []
+
+    @torch.no_grad()
+    def validate(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Return losses, the share of variance not explained, and perplexity / V."""
+        features = self._features(batch)
+        output = self.quantizer(*features)
+        loss, metrics = self._loss(output, features.mask)
+        metrics[f"{_NAME}/loss"] = loss
+        metrics[f"{_NAME}/feature_error"] = unexplained_variance(
+            output.reconstruction, output.target, features.mask
+        )
+        size = self.config.model.codes.codebook_size
+        shares = perplexity(count_codes(output.codes, size)) / size
+        return metrics | _per_codebook("perplexity_share", shares)
+
+    def _features(self, batch: Batch) -> SpeechFeatures:
+        """Return the features; of a batch without clips, one frame of padding."""
+        if batch.wave is None or batch.wave_lengths is None or not batch.num_clips:
+            features = torch.zeros(1, 1, self.speech_encoder.dim, device=self.device)
+            return SpeechFeatures(features, torch.zeros(1, 1, dtype=torch.bool, device=self.device))
+        return self.speech_encoder(batch.wave, batch.wave_lengths)
+
+    def _loss(self, output: QuantizerOutput, mask: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        reconstruction = masked_mse(output.reconstruction, output.target, mask)
+        loss = reconstruction + self.config.model.commitment_weight * output.commitment
+        return loss, {
+            f"{_NAME}/reconstruction": reconstruction.detach(),
+            f"{_NAME}/commitment": output.commitment.detach(),
+        }
+
+    def _codebook_metrics(self, output: QuantizerOutput) -> dict[str, Tensor]:
+        """Describe the codebooks as the last step left them."""
+        sizes = self.quantizer.codebooks.cluster_sizes
+        dead = dead_entries(sizes, self.config.model.codebooks.dead_share)
+        energy = {
+            f"{_NAME}/residual_energy_{level}": value
+            for level, value in enumerate(output.residual_energy)
+        }
+        return {
+            **_per_codebook("perplexity", perplexity(sizes)),
+            **_per_codebook("usage", (~dead).float().mean(dim=-1)),
+            f"{_NAME}/revived": self.quantizer.codebooks.revived.sum(),
+            **energy,
+        }
+
+
+class LiveFingerprint(Mapping[str, str]):
+    """The provenance of a quantizer that still trains: its own hash at the time of asking."""
+
+    def __init__(self, quantizer: Quantizer) -> None:
+        self._quantizer = quantizer
+
+    def __getitem__(self, name: str) -> str:
+        if name != _NAME:
+            raise KeyError(name)
+        return self._quantizer.fingerprint()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((_NAME,))
+
+    def __len__(self) -> int:
+        return 1
+
+
+def _over_ranks(parts: list[CodebookStatistics]) -> CodebookStatistics:
+    """Merge a step's statistics over micro-batches and ranks, in global micro-batch order."""
+    local = CodebookStatistics(*(torch.stack(column) for column in zip(*parts, strict=True)))
+    candidates = stack_over_ranks(local.candidates)  # [ranks, micro-batches, P, K, d]
+    is_candidate = stack_over_ranks(local.is_candidate)
+    return CodebookStatistics(
+        counts=sum_over_ranks(local.counts.sum(dim=0)),
+        sums=sum_over_ranks(local.sums.sum(dim=0)),
+        candidates=candidates.transpose(0, 1).flatten(0, 2),
+        is_candidate=is_candidate.transpose(0, 1).flatten(),
+    )
+
+
+def _per_codebook(term: str, values: Tensor) -> dict[str, Tensor]:
+    return {f"{_NAME}/{term}_{k}": value for k, value in enumerate(values)}

@@ -1,0 +1,141 @@
+"""Training as a program: config -> stage -> stream -> Trainer.
+
+One process: `python -m gsv2.train CONFIG key=value ...` (or `gsv2 train`); several ranks:
+`accelerate launch ... -m gsv2.train CONFIG key=value ...`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.logging import RichHandler
+
+from gsv2.config import load_config
+from gsv2.data.index import CorpusIndex
+from gsv2.data.plan import Plan, validation_plan
+from gsv2.data.stream import make_loader, make_validation_loader
+from gsv2.stages import SCHEMAS, STAGES
+from gsv2.training.distributed import Distributed
+from gsv2.training.folder import RunFolder
+from gsv2.training.random import seed_torch
+from gsv2.training.run import RunConfig
+from gsv2.training.stage import Stage
+from gsv2.training.tracking import console
+from gsv2.training.trainer import Trainer
+
+logger = logging.getLogger(__name__)
+
+
+class CodesMismatchError(ValueError):
+    """Codes of another quantizer than the one a stage was given."""
+
+
+def main(config_path: str | Path, overrides: Sequence[str] = ()) -> Path:
+    """Train one stage to its last step, from its last checkpoint if it has one.
+
+    May be called again and again in one process.
+
+    Args:
+        config_path: YAML file of the run.
+        overrides: `section.key=value` strings.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        ValueError: the config, the corpus or a checkpoint cannot be used; the message says why.
+    """
+    config = load_config(config_path, overrides, SCHEMAS)
+    distributed = Distributed()
+    try:
+        return _train(config, distributed)
+    finally:
+        distributed.release()
+
+
+def check_codes(index: CorpusIndex, stage: Stage, where: str) -> None:
+    """Check that sidecar codes come from the quantizer that the stage uses.
+
+    Raises:
+        CodesMismatchError: names both quantizers.
+    """
+    for name, trainable in stage.trainables.items():
+        wanted = trainable.provenance.get("quantizer")
+        if index.quantizer is not None and wanted is not None and index.quantizer != wanted:
+            raise CodesMismatchError(
+                f"{where}: the codes were made by quantizer {index.quantizer}, but {name} is given "
+                f"quantizer {wanted}; make the codes again, or name that quantizer in the config"
+            )
+
+
+def _train(config: RunConfig, distributed: Distributed) -> Path:
+    folder = RunFolder(Path(config.run.dir) / config.run.name)
+    create = partial(folder.create, config, world=distributed.world, device=distributed.device)
+    distributed.on_main(create)
+    trainer = Trainer(config, distributed)
+    _, stage_class = STAGES[config.stage]
+    seed_torch(config.seed, "build")
+    stage = stage_class(config, distributed.device)
+    place = {"rank": distributed.rank, "world": distributed.world}
+
+    index = _open_index(config.data.sources, stage, "data.sources")
+    plan = Plan(index, config.data, config.seed, stage.members)
+    logger.info("%s: %d clips, left out: %s", folder.path, plan.num_clips, dict(plan.left_out))
+    validation = None
+    if config.data.validation:
+        index = _open_index(config.data.validation, stage, "data.validation")
+        held_out = validation_plan(index, config.data, config.seed, stage.members)
+        validation = partial(make_validation_loader, held_out, **place)
+    trainer.fit(
+        stage,
+        lambda start: make_loader(plan, **place, start_micro_batch=start),
+        validation,
+        lambda: make_loader(plan, workers=0),
+    )
+    return folder.path
+
+
+def _open_index(sources: Sequence[Any], stage: Any, where: str) -> CorpusIndex:
+    index = CorpusIndex.open(*sources)
+    if "codes" in stage.members:
+        check_codes(index, stage, where)
+    return index
+
+
+def _log_to_terminal(is_main: bool) -> None:
+    handler = RichHandler(console=console(), show_path=False, markup=False)
+    level = logging.INFO if is_main else logging.WARNING
+    logging.basicConfig(level=level, format="%(message)s", datefmt="[%X]", handlers=[handler])
+
+
+def _run(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m gsv2.train",
+        description="Train one stage on the ranks of the launcher.",
+        epilog="example: accelerate launch -m gsv2.train configs/gpt/base.yaml trainer.max_steps=9",
+    )
+    parser.add_argument("config", type=Path, help="YAML file of the run")
+    parser.add_argument("overrides", nargs="*", help="section.key=value")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    options = parser.parse_args(arguments)
+    _log_to_terminal(is_main=os.environ.get("RANK", "0") == "0")
+    try:
+        main(options.config, options.overrides)
+    except (ValueError, OSError) as error:
+        if options.debug:
+            raise
+        sys.stderr.write(f"gsv2.train: error: {error}\n")
+        return 1
+    Distributed().close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_run())

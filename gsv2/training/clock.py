@@ -1,0 +1,50 @@
+"""Wall time of a run, and where it goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+TIMING_KEYS = frozenset({"time", "train/steps_per_sec", "data/wait_share"})
+"""Keys of metrics.jsonl that two runs of one seed do not share."""
+
+
+class RunClock:
+    """Counts on from the time of the launches before."""
+
+    def __init__(self, elapsed_sec: float) -> None:
+        self._start = time.perf_counter() - elapsed_sec
+        self._lap_start = time.perf_counter()
+        self._lap_wait = 0.0
+        self._lap_steps = 0
+
+    @property
+    def elapsed_sec(self) -> float:
+        """Wall time of the run so far."""
+        return time.perf_counter() - self._start
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count the time inside as waiting for data."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._lap_wait += time.perf_counter() - start
+
+    def count_step(self) -> None:
+        """Count one optimizer step."""
+        self._lap_steps += 1
+
+    def lap(self) -> dict[str, float]:
+        """Return the timing figures since the last lap, and begin the next."""
+        now = time.perf_counter()
+        span = max(now - self._lap_start, 1e-9)
+        figures = {
+            "time": self.elapsed_sec,
+            "train/steps_per_sec": self._lap_steps / span,
+            "data/wait_share": self._lap_wait / span,
+        }
+        self._lap_start, self._lap_wait, self._lap_steps = now, 0.0, 0
+        return figures

@@ -1,0 +1,142 @@
+"""Ranks: the only holder of Accelerate.
+
+Accelerate opens the process group and wraps networks; batches, schedules and loaders never
+pass through it (it would re-shard a sharded stream, and step schedules once per rank).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
+from accelerate.utils import parse_flag_from_env
+from torch import Tensor, nn
+
+T = TypeVar("T")
+
+
+class DistributedError(ValueError):
+    """Ranks that cannot work together."""
+
+
+class Distributed:
+    """This process among its ranks; one process is a world of 1.
+
+    Small host values (counts, flags, names) travel over gloo, so that they never wait for a
+    GPU.
+    """
+
+    def __init__(self) -> None:
+        """Open the process group that the launcher's environment describes.
+
+        Raises:
+            DistributedError: launcher, Accelerate and torch disagree about the ranks.
+        """
+        # Buffers are not broadcast per step: codebooks are kept equal by their own collectives.
+        handlers: list[Any] = [DistributedDataParallelKwargs(broadcast_buffers=False)]
+        on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.cuda.is_available()
+        if on_cpu and "LOCAL_RANK" in os.environ:  # without ranks a backend is an error
+            handlers.append(InitProcessGroupKwargs(backend="gloo"))
+        self._accelerator = Accelerator(cpu=on_cpu, mixed_precision="no", kwargs_handlers=handlers)
+        self.device: torch.device = self._accelerator.device
+        self.rank: int = self._accelerator.process_index
+        self.world: int = self._accelerator.num_processes
+        self._check_world()
+        self._host_group = None
+        if self.world > 1 and self.device.type != "cpu":
+            self._host_group = dist.new_group(backend="gloo")
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this rank writes files and shows progress."""
+        return self.rank == 0
+
+    def wrap(self, module: nn.Module) -> nn.Module:
+        """Return the network with gradients shared by all ranks, from rank 0's weights."""
+        if self.world > 1:
+            for buffer in module.buffers():
+                dist.broadcast(buffer, 0)
+        return self._accelerator.prepare_model(module)
+
+    @contextmanager
+    def no_sync(self, engines: Sequence[nn.Module]) -> Iterator[None]:
+        """Keep gradients on their rank, for forward passes of all `engines`."""
+        with ExitStack() as stack:
+            for engine in engines:
+                stack.enter_context(self._accelerator.no_sync(engine))
+            yield
+
+    def backward(self, loss: Tensor, sync: nn.Module | None) -> None:
+        """Add the gradients of `loss`; with `sync`, average that engine's over the ranks."""
+        with ExitStack() as stack:
+            if sync is not None:
+                stack.enter_context(self._accelerator.trigger_sync_in_backward(sync))
+            self._accelerator.backward(loss)
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        """Return the sums of host values over the ranks."""
+        if self.world == 1:
+            return list(values)
+        total = torch.tensor(values, dtype=torch.float64)
+        dist.all_reduce(total, group=self._host_group)
+        return total.tolist()
+
+    def gather(self, value: T) -> list[T]:
+        """Return one small host object of each rank, in rank order, on every rank."""
+        if self.world == 1:
+            return [value]
+        gathered: list[Any] = [None] * self.world
+        dist.all_gather_object(gathered, value, group=self._host_group)
+        return gathered
+
+    def broadcast(self, value: T, source: int = 0) -> T:
+        """Return rank `source`'s host object on every rank."""
+        if self.world == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=source, group=self._host_group)
+        return box[0]
+
+    def on_main(self, action: Callable[[], T]) -> T:
+        """Run `action` on the main rank alone and return its result on all of them.
+
+        A ValueError or OSError there is raised on every rank, so that none waits for another.
+        """
+        outcome: tuple[Any, Exception | None] = (None, None)
+        if self.is_main:
+            try:
+                outcome = (action(), None)
+            except (ValueError, OSError) as error:
+                outcome = (None, error)
+        result, failure = self.broadcast(outcome)
+        if failure is not None:
+            raise failure
+        return result
+
+    def barrier(self) -> None:
+        """Wait until every rank is here."""
+        if self.world > 1:
+            dist.barrier(group=self._host_group)
+
+    def release(self) -> None:
+        """Let go of the networks of a run that has ended."""
+        self._accelerator.free_memory()
+
+    def close(self) -> None:
+        """Leave the process group, at the end of the process."""
+        self._accelerator.end_training()
+
+    def _check_world(self) -> None:
+        torch_world = dist.get_world_size() if dist.is_initialized() else 1
+        launched = int(os.environ.get("WORLD_SIZE", "1"))
+        if not self.world == torch_world == launched:
+            raise DistributedError(
+                f"ranks disagree: the launcher's WORLD_SIZE is {launched}, torch.distributed has "
+                f"{torch_world}, Accelerate has {self.world}; CPU ranks need `accelerate launch "
+                "--multi_gpu` with ACCELERATE_USE_CPU=true"
+            )

@@ -1,0 +1,35 @@
+import numpy as np
+import pytest
+
+from gsv2.data.bucketing import Budget, cut_buckets
+
+
+def test_every_sequence_is_in_one_group_within_the_budget():
+    rng = np.random.default_rng(0)
+    items, lengths = rng.integers(1, 5, 500), rng.integers(10, 900, 500)
+    groups = cut_buckets(items, lengths, 5000)
+    assert sorted(np.concatenate(groups)) == list(range(500))
+    for group in groups:
+        assert items[group].sum() * lengths[group].max() <= 5000
+
+
+def test_a_group_ends_only_where_the_next_sequence_would_not_fit():
+    rng = np.random.default_rng(1)
+    items, lengths = rng.integers(1, 5, 300), rng.integers(10, 900, 300)
+    groups = cut_buckets(items, lengths, 5000)
+    for group, following in zip(groups, groups[1:], strict=False):
+        assert (items[group].sum() + items[following[0]]) * lengths[group].max() > 5000
+
+
+def test_a_sequence_over_the_budget_stays_alone():
+    groups = cut_buckets(np.array([1, 1, 1]), np.array([10, 100, 5]), 20)
+    assert [group.tolist() for group in groups] == [[1], [0, 2]]
+
+
+@pytest.mark.parametrize(
+    ("unit", "size"), [("frames", (3, 30)), ("tokens", (1, 60))]
+)  # fmt: skip
+def test_frames_pad_clips_and_tokens_pad_sequences(unit, size):
+    budget = Budget(unit=unit, limit=80)
+    assert budget.size([10, 30, 20]) == size
+    assert budget.fits([10, 30, 20]) is (unit == "tokens")

@@ -1,0 +1,45 @@
+import json
+
+import pytest
+
+from gsv2.data.manifest import (
+    CorpusError,
+    Manifest,
+    ShardEntry,
+    is_complete,
+    read_manifest,
+    write_manifest,
+)
+
+ENTRY = ShardEntry(name="en/a-000000", num_clips=2, seconds=1800.0, num_bytes=10, sha256="ab")
+
+
+def test_a_manifest_reads_back_equal(tmp_path):
+    manifest = Manifest(shards=(ENTRY,), languages={"en": {"clips": 2, "hours": 0.5}})
+    assert not is_complete(tmp_path)
+    write_manifest(manifest, tmp_path)
+    assert is_complete(tmp_path)
+    assert read_manifest(tmp_path) == manifest
+    assert (manifest.num_clips, manifest.hours) == (2, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "not valid JSON"),
+        ("[]", "no corpus description"),
+        ("{}", "no corpus description"),
+        (json.dumps({"format_version": 99, "sample_rate": 32000}), "format version 1 .* has 99"),
+        (json.dumps({"format_version": 1, "sample_rate": 8000}), "32000 Hz, .* 8000"),
+    ],
+)
+def test_a_strange_manifest_is_one_clear_line(tmp_path, content, message):
+    (tmp_path / "corpus.json").write_text(content)
+    with pytest.raises(CorpusError, match=message) as error:
+        read_manifest(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_an_unfinished_corpus_says_so(tmp_path):
+    with pytest.raises(CorpusError, match="never finished"):
+        read_manifest(tmp_path)

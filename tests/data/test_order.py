@@ -1,0 +1,15 @@
+import numpy as np
+
+from gsv2.data.order import draw_generator, draw_order
+
+
+def test_every_place_has_its_own_numbers():
+    places = [(0, 0), (0, 1), (1, 0), (0, 0, 0), (0, 0, 0, 0), (0, 0, 1), (0, 0, 0, 1)]
+    drawn = {draw_generator(*place).random() for place in places}
+    assert len(drawn) == len(places)
+    assert draw_generator(3, 4, 5, 6).random() == draw_generator(3, 4, 5, 6).random()
+
+
+def test_an_order_is_a_permutation_that_stays_the_same_for_ever():
+    order = draw_order(6, np.random.default_rng(0))
+    assert order.tolist() == [3, 2, 1, 0, 4, 5]

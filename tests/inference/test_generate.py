@@ -1,0 +1,188 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from gsv2.inference.generate import (
+    CachedBackbone,
+    Prompt,
+    Utterance,
+    _Decoder,
+    embed_utterances,
+    generate,
+)
+from gsv2.inference.sampling import SamplingConfig
+from gsv2.models.backbone import BackboneConfig
+from gsv2.models.gpt import GPTConfig, SemanticGPT
+from gsv2.models.patterns import NO_CODE
+from gsv2.nn.codes import CodeConfig
+from gsv2.text.normalize import TextError
+
+NAMES = ["depth", "parallel", "delay", "flatten"]
+V = 16
+TINY = BackboneConfig(dim=32, num_layers=2, num_heads=4, num_kv_heads=2, ffn_dim=48)
+GREEDY = SamplingConfig(temperature=0.0)
+
+
+def make_gpt(pattern: str = "depth", num_codebooks: int = 2) -> SemanticGPT:
+    torch.manual_seed(0)
+    codes = CodeConfig(levels=num_codebooks, codebook_size=V, dim=8)
+    config = GPTConfig(
+        backbone=TINY, depth=replace(TINY, num_layers=1), pattern=pattern, codes=codes
+    )
+    model = SemanticGPT(config)
+    model.set_codebooks(torch.randn(num_codebooks, V, 8))
+    for parameter in model.parameters():
+        parameter.data.mul_(3)
+    return model.eval()
+
+
+def make_utterances(num_codebooks: int = 2) -> list[Utterance]:
+    torch.manual_seed(2)
+    prompts = [
+        Prompt("früher", torch.randint(V, (num_codebooks, 7))),
+        Prompt("then", torch.randint(V, (num_codebooks, 3))),
+    ]
+    return [
+        Utterance(text="hello", prompts=tuple(prompts)),
+        Utterance(text="so"),
+        Utterance(text="你好", prompts=(prompts[1],)),
+    ]
+
+
+def full_forward(model: SemanticGPT, utterance: Utterance, codes: torch.Tensor) -> list:
+    """Logits of the utterance's own codes from one pass over everything."""
+    clips = [*utterance.prompts, Prompt(utterance.text, codes)]
+    tokens = model.text_encoder.tokenize([clip.text for clip in clips])
+    lengths = torch.tensor([clip.codes.shape[1] for clip in clips])
+    grid = torch.full((len(clips), codes.shape[0], int(lengths.max())), NO_CODE)
+    for row, clip in zip(grid, clips, strict=True):
+        row[:, : clip.codes.shape[1]] = clip.codes
+    with torch.no_grad():
+        output = model(*tokens, grid, lengths, torch.zeros(len(clips), dtype=torch.int64))
+    T = codes.shape[1]
+    return [
+        logits[-(T + (k == 0)) :][:T]  # without the end
+        for k, logits in enumerate(output.logits)
+    ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("num_codebooks", [1, 2, 3])
+def test_cached_steps_give_the_logits_of_the_full_forward(name, num_codebooks, monkeypatch):
+    model = make_gpt(name, num_codebooks)
+    utterances = make_utterances(num_codebooks)
+    seen: dict[int, list[torch.Tensor]] = {k: [] for k in range(num_codebooks)}
+
+    for utterance in [[utterances[0]], utterances]:
+        for rows in seen.values():
+            rows.clear()
+        monkeypatch.setattr("gsv2.inference.generate._Decoder._choose", _recording_choose(seen))
+        out = generate(model, utterance, replace(GREEDY, max_sec_per_byte=0.0, max_extra_sec=0.4))
+        monkeypatch.undo()
+        for item, one in enumerate(utterance):
+            codes = out.codes[item, :, : int(out.lengths[item])]
+            for k, expected in enumerate(full_forward(model, one, codes)):
+                got = torch.stack([logits[item] for logits in seen[k][: len(expected)]])
+                torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
+
+
+def _recording_choose(seen):
+    original = _Decoder._choose
+
+    def choose(self, codebook, logits):
+        if self.frames[codebook] >= 0:
+            seen[codebook].append(logits.clone())
+        return original(self, codebook, logits)
+
+    return choose
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_utterance_does_not_depend_on_its_company(name):
+    model = make_gpt(name)
+    utterances = make_utterances()
+    together = generate(model, utterances, GREEDY)
+    for item, utterance in enumerate(utterances):
+        alone = generate(model, [utterance], GREEDY)
+        length = int(alone.lengths[0])
+        assert int(together.lengths[item]) == length
+        assert torch.equal(alone.codes[0], together.codes[item, :, :length])
+        assert (together.codes[item, :, length:] == NO_CODE).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_codes_are_whole_whatever_the_pattern(name):
+    model = make_gpt(name, 3)
+    out = generate(model, make_utterances(3), SamplingConfig(temperature=1.5, top_k=0, top_p=1.0))
+    for codes, length in zip(out.codes, out.lengths.tolist(), strict=True):
+        assert ((codes[:, :length] >= 0) & (codes[:, :length] < V)).all()
+
+
+def test_the_same_seed_gives_the_same_codes_and_another_does_not():
+    model = make_gpt()
+    config = SamplingConfig(temperature=1.0, top_k=0, top_p=1.0, min_sec_per_byte=0.2)
+    first, again, other = (
+        generate(model, make_utterances(), replace(config, seed=seed)) for seed in (5, 5, 6)
+    )
+    assert torch.equal(first.codes, again.codes)
+    assert first.codes.shape != other.codes.shape or not torch.equal(first.codes, other.codes)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_utterance_ends_when_the_model_says_so(name):
+    model = make_gpt(name)
+    _force_end(model, 100.0)
+    out = generate(model, make_utterances(), replace(GREEDY, min_sec_per_byte=0.04))
+    assert out.ended.all()
+    assert out.lengths.tolist() == [5, 2, 6]  # the least frames: one for each byte
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_model_that_never_ends_is_stopped_at_the_cap(name):
+    model = make_gpt(name)
+    _force_end(model, -100.0)
+    sampling = replace(GREEDY, max_sec_per_byte=0.04, max_extra_sec=0.08)
+    out = generate(model, make_utterances(), sampling)
+    assert not out.ended.any()
+    assert out.lengths.tolist() == [7, 4, 8]
+
+
+def _force_end(model: SemanticGPT, logit: float) -> None:
+    classifier = model.head.classifiers[0]
+    biased = torch.nn.Linear(classifier.in_features, classifier.out_features)
+    biased.weight = classifier.weight
+    torch.nn.init.zeros_(biased.bias)
+    biased.bias.data[model.end] = logit
+    model.head.classifiers[0] = biased
+
+
+def test_padding_on_the_left_does_not_change_the_output():
+    model = make_gpt()
+    utterances = make_utterances()
+    with torch.inference_mode():
+        inputs, mask = embed_utterances(model, utterances)
+        together = CachedBackbone(model, mask)(inputs)
+        for item, utterance in enumerate(utterances):
+            alone = CachedBackbone(model, mask[item : item + 1, mask[item].logical_not().sum() :])
+            own, _ = embed_utterances(model, [utterance])
+            torch.testing.assert_close(alone(own)[0], together[item], atol=1e-4, rtol=1e-4)
+
+
+def test_generation_leaves_the_training_mode_as_it_was():
+    model = make_gpt().train()
+    generate(model, make_utterances()[1:2], GREEDY)
+    assert model.training
+
+
+def test_nothing_to_speak_is_refused():
+    with pytest.raises(TextError):
+        generate(make_gpt(), [Utterance(text="...")], GREEDY)
+    with pytest.raises(ValueError, match="at least one utterance"):
+        generate(make_gpt(), [], GREEDY)
+
+
+def test_prompt_codes_of_other_codebooks_are_refused():
+    utterance = Utterance(text="a", prompts=(Prompt("b", torch.zeros(3, 4, dtype=torch.int64)),))
+    with pytest.raises(ValueError, match=r"\[K=2, T\], but are \(3, 4\)"):
+        generate(make_gpt(), [utterance], GREEDY)

@@ -1,0 +1,54 @@
+"""Start processes as users do, in a clean environment."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+LAUNCHER_KEYS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a process without ranks, on one thread."""
+    own = {key: value for key, value in os.environ.items() if key not in LAUNCHER_KEYS}
+    return {**own, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+def start_one(module: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start `python -m module`."""
+    return _start([sys.executable, "-W", "error", "-m", module, *arguments], environment())
+
+
+def start_two_ranks(module: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start a module on two CPU ranks through `accelerate launch`, on a free port."""
+    config = ROOT / "launch" / "accelerate" / "cpu_2ranks.yaml"
+    command = [
+        sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config),
+        "--main_process_port", str(_free_port()), "-m", module, *arguments,
+    ]  # fmt: skip
+    return _start(command, {**environment(), "ACCELERATE_USE_CPU": "true"})
+
+
+def finish(process: subprocess.Popen[str], timeout_sec: float = 120.0) -> str:
+    """Wait for success; return what was written to stderr."""
+    try:
+        _, errors = process.communicate(timeout=timeout_sec)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    return errors
+
+
+def _start(command: Sequence[str], env: dict[str, str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(command, cwd=ROOT, env=env, text=True, stderr=subprocess.PIPE)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

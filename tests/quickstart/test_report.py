@@ -1,0 +1,228 @@
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from gsv2.quickstart.report import format_duration, format_number, write_report
+from gsv2.quickstart.report_data import (
+    CodebookRow,
+    CorpusRow,
+    KeyFigure,
+    Reconstruction,
+    ReportData,
+    RunFolder,
+    SpokenSentence,
+    StepTime,
+)
+
+ARABIC = "الجو حار في روما غدا."
+VOID = {"meta", "link", "br", "img", "path", "use"}
+
+
+def noise(seconds, seed):
+    samples = np.random.default_rng(seed).standard_normal(int(32_000 * seconds))
+    return samples.astype(np.float32) * 0.1
+
+
+def run(folder, name):
+    (folder / name).mkdir()
+    rows = [{"step": s, "time": 1.0 * s, f"{name}/loss": 7.77 / s} for s in range(1, 30)]
+    rows += [{"step": 29, f"validation/{name}/loss": 0.456, f"{name}/lr": 3.21e-4}]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / name / "metrics.jsonl").write_text(text)
+    return RunFolder(name=name, folder=folder / name)
+
+
+@pytest.fixture
+def data(tmp_path):
+    return ReportData(
+        figures=[
+            KeyFigure(name="feature error", value=0.3127, target=0.5, note="over the variance"),
+            KeyFigure(name="perplexity / V", value=0.1239, target=0.2, better="higher"),
+            KeyFigure(name="speed", value=1234.5, unit="samples/s"),
+        ],
+        corpus=[
+            CorpusRow(split="train", language="en", clips=481, minutes=17.63, voices=31),
+            CorpusRow(split="heldout", language="en", clips=83, minutes=2.917, voices=11),
+            CorpusRow(split="train", language="ar", clips=47, minutes=1.234, voices=5),
+        ],
+        num_voices={"train": 33, "heldout": 12},
+        runs=[run(tmp_path, name) for name in ("quantizer", "gpt")],
+        codebooks=[CodebookRow(codebook=0, size=1024, perplexity=422.1, usage=0.934)],
+        reconstructions=[
+            Reconstruction(
+                key="ar_f1_0001",
+                text=ARABIC,
+                language="ar",
+                speaker="f1",
+                recording=noise(1.11, 0),
+                reconstruction=noise(1.12, 1),
+            )
+        ],
+        sentences=[
+            SpokenSentence(
+                text="<b>Tom & Mia</b>",
+                language="en",
+                speaker="m3-p45",
+                reference=noise(1.31, 2),
+                reference_text='She said "no".',
+                generated=noise(1.47, 3),
+                ended_by="eos",
+                compute_sec=0.873,
+            )
+        ],
+        steps=[
+            StepTime(name="corpus", seconds=9.14, reused=True),
+            StepTime(name="gpt", seconds=83.0),
+        ],
+        total_sec=341.2,
+        peak_memory_gib=2.413,
+        machine={"processor": "two cores", "torch": "2.12.0"},
+    )
+
+
+class Page(HTMLParser):
+    """Collects what the tests ask about, and checks that tags nest."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.sources, self.ids, self.anchors, self.directed = [], [], [], [], {}
+        self.text = ""
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        self.sources += [values[name] for name in ("src", "data", "poster") if name in values]
+        if tag in ("link", "use", "image"):
+            self.sources.append(values["href"])
+        if tag == "a":
+            self.anchors.append(values["href"])
+        if "id" in values:
+            self.ids.append(values["id"])
+        if tag not in VOID:
+            self.open.append((tag, values))
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            opened, _ = self.open.pop()
+            assert opened == tag
+
+    def handle_data(self, text):
+        if self.open and self.open[-1][0] != "style":
+            self.text += " " + text
+            self.directed[text.strip()] = self.open[-1][1].get("dir")
+
+
+@pytest.fixture
+def page(data, tmp_path):
+    return Page(write_report(data, tmp_path / "out").read_text(encoding="utf-8"))
+
+
+def test_the_page_loads_nothing_from_outside(data, tmp_path):
+    html = write_report(data, tmp_path).read_text(encoding="utf-8")
+    assert not re.search(r"https?:|@import|<script|//", re.sub(r"base64,[^\"]*", "", html))
+    assert all(source.startswith(("data:", "#")) for source in Page(html).sources)
+    assert not re.search(r"url\((?!#)", html)
+
+
+def test_tags_nest_and_ids_are_unique_and_every_link_has_a_target(page):
+    assert len(set(page.ids)) == len(page.ids)
+    assert {anchor.removeprefix("#") for anchor in page.anchors} <= set(page.ids)
+
+
+def test_every_figure_of_the_json_is_on_the_page(data, page, tmp_path):
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+    shown = page.text
+    for value in numbers({key: report[key] for key in report if key not in ("steps", "total_sec")}):
+        assert format_number(value) in shown, value
+    for seconds in [report["total_sec"], *(step["seconds"] for step in report["steps"])]:
+        assert format_duration(seconds) in shown
+    for name, value in report["machine"].items():
+        assert name in shown
+        assert value in shown
+
+
+def numbers(value):
+    """Every number in nested plain values; the step at which a curve ends is its run's."""
+    if isinstance(value, dict):
+        return [n for key, item in value.items() if key != "passed" for n in numbers(item)]
+    if isinstance(value, list):
+        return [n for item in value for n in numbers(item)]
+    return [value] if isinstance(value, int | float) and not isinstance(value, bool) else []
+
+
+def test_the_json_holds_full_values_and_verdicts(data, tmp_path):
+    write_report(data, tmp_path)
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert report["figures"][0]["value"] == 0.3127
+    assert [figure["passed"] for figure in report["figures"]] == [True, False, None]
+    assert report["passed"] is False
+    assert report["runs"]["gpt"]["validation/gpt/loss"] == {"step": 29, "value": 0.456}
+    assert report["sentences"][0]["ended_by"] == "eos"
+    assert report["sentences"][0]["generated_sec"] == pytest.approx(1.47)
+
+
+def test_verdicts_are_shown(page):
+    words = page.text.split()
+    assert words.count("pass") == 1
+    assert words.count("fail") == 1
+    assert words.count("reported") == 1
+
+
+def test_texts_are_escaped_and_keep_their_direction(page):
+    assert page.directed["<b>Tom & Mia</b>"] == "auto"
+    assert page.directed[ARABIC] == "auto"
+
+
+def test_each_sound_has_a_player_and_a_picture(page):
+    kinds = [source.partition(";")[0] for source in page.sources]
+    assert kinds.count("data:audio/flac") == 4
+    assert kinds.count("data:image/png") == 4
+
+
+def test_a_value_that_is_not_finite_fails_its_target_and_is_null_in_json(data, tmp_path):
+    lost = KeyFigure(name="loss", value=float("nan"), target=1.0)
+    write_report(replace(data, figures=[lost]), tmp_path)
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert report["figures"][0]["value"] is None
+    assert report["figures"][0]["passed"] is False
+    assert "nan" in Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
+
+
+def test_a_report_of_nothing_is_still_a_page(data, tmp_path):
+    empty = {name: [] for name in ("figures", "corpus", "runs", "codebooks", "steps")}
+    bare = replace(data, **empty, reconstructions=[], sentences=[], machine={})
+    Page(write_report(bare, tmp_path).read_text(encoding="utf-8"))
+
+
+def test_a_run_without_metrics_is_named(data, tmp_path):
+    missing = replace(data, runs=[RunFolder(name="gpt", folder=tmp_path / "nowhere")])
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        write_report(missing, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(3, "3"), (48_000, "48,000"), (0.31274, "0.313"), (1234.5, "1,234"), (1e-5, "1e-05")],
+)
+def test_numbers_have_three_digits(value, shown):
+    assert format_number(value) == shown
+
+
+def test_durations_read_naturally():
+    assert [format_duration(s) for s in (9.14, 59.99, 83, 341.6)] == [
+        "9.1 s",
+        "60.0 s",
+        "1 min 23 s",
+        "5 min 42 s",
+    ]

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from gsv2.training.precision import PrecisionError, PrecisionPolicy
+
+CPU = torch.device("cpu")
+MODULES = ("quantizer", "mhubert", "gpt", "losses")
+
+
+def test_modules_compute_in_their_dtype_and_unnamed_ones_in_fp32() -> None:
+    policy = PrecisionPolicy({"gpt": "bf16"}, MODULES)
+    linear, x = nn.Linear(2, 2), torch.ones(1, 2)
+    with policy.autocast("gpt", CPU):
+        assert linear(x).dtype == torch.bfloat16
+        with policy.autocast("losses", CPU):
+            assert linear(x).dtype == torch.float32
+    assert policy.table() == {
+        "quantizer": "fp32", "mhubert": "fp32", "gpt": "bf16", "losses": "fp32"
+    }  # fmt: skip
+
+
+def test_an_unknown_module_is_an_error_that_names_the_known_ones() -> None:
+    with pytest.raises(PrecisionError, match=r"precision\.gtp.*quantizer, mhubert, gpt, losses"):
+        PrecisionPolicy({"gtp": "bf16"}, MODULES)
+
+
+def test_fp16_is_refused() -> None:
+    with pytest.raises(PrecisionError, match="fp32, bf16, but is 'fp16'"):
+        PrecisionPolicy({"gpt": "fp16"}, MODULES)
+
+
+@pytest.mark.parametrize(
+    ("module", "reason"), [("quantizer", "flips codes"), ("mhubert", "overflows")]
+)
+def test_combinations_known_to_fail_are_refused_with_the_reason(module: str, reason: str) -> None:
+    with pytest.raises(PrecisionError, match=reason):
+        PrecisionPolicy({module: "bf16"}, MODULES)

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gsv2.training.distributed import Distributed
+from gsv2.training.quarantine import Quarantine, TooManyBadClipsError
+from gsv2.training.records import read_records
+from gsv2.training.state import TrainState
+from tests.training.toy import torn_batch, toy_batch
+
+
+def test_bad_clips_are_counted_and_written_once(tmp_path: Path, distributed: Distributed) -> None:
+    quarantine = Quarantine(tmp_path / "q.jsonl", 0.05, distributed)
+    state = TrainState(step=7)
+    quarantine.count([toy_batch(0, num_clips=10, bad=2)])
+    quarantine.settle(state)
+    quarantine.settle(state)
+    assert (state.samples_seen, state.bad_clips) == (10, 2)
+    assert read_records(tmp_path / "q.jsonl") == [
+        {"step": 7, "key": f"bad-0-{i}", "shard": "a.tar", "reason": "torn"} for i in range(2)
+    ]
+
+
+def test_a_stand_in_of_weight_zero_is_not_counted_as_read(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    quarantine = Quarantine(tmp_path / "q.jsonl", 0.05, distributed)
+    state = TrainState()
+    quarantine.count([torn_batch(5)])
+    quarantine.settle(state)
+    assert (state.samples_seen, state.bad_clips) == (0, 1)
+
+
+def test_the_limit_is_a_share_of_at_least_a_hundred_clips(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    quarantine = Quarantine(tmp_path / "q.jsonl", 0.02, distributed)
+    state = TrainState()
+    quarantine.count([toy_batch(0, num_clips=3, bad=2)])
+    quarantine.settle(state)  # 2 of 5, but not of 100
+    quarantine.count([toy_batch(1, num_clips=100, bad=1)])
+    with pytest.raises(TooManyBadClipsError, match=r"3 of 106 .*bad-0-0 in a.tar: torn, bad-0-1"):
+        quarantine.settle(state)
+
+
+def test_the_error_names_ten_clips(tmp_path: Path, distributed: Distributed) -> None:
+    quarantine = Quarantine(tmp_path / "q.jsonl", 0.0, distributed)
+    quarantine.count([toy_batch(0, num_clips=3, bad=12)])
+    with pytest.raises(TooManyBadClipsError) as error:
+        quarantine.settle(TrainState())
+    assert str(error.value).count("torn") == 10

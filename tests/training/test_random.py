@@ -1,0 +1,22 @@
+from __future__ import annotations
+
+import torch
+
+from gsv2.training.random import derive_seed, seed_torch
+
+
+def test_seeds_depend_on_every_word_and_its_place() -> None:
+    words = [(0, 1, 2), (0, 2, 1), (0, 1), (1, 1, 2), (0, 12), ("validation", 1, 2)]
+    assert len({derive_seed(*w) for w in words}) == len(words)
+    assert all(0 <= derive_seed(*w) < 2**63 for w in words)
+
+
+def test_the_seed_of_given_words_never_changes() -> None:
+    assert derive_seed(0, 1, 2) == 603432347784401458
+
+
+def test_the_same_words_give_the_same_noise() -> None:
+    seed_torch(3, 4)
+    noise = torch.rand(3)
+    seed_torch(3, 4)
+    assert torch.equal(noise, torch.rand(3))

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gsv2.data.batch import Batch
+from gsv2.training.distributed import Distributed
+from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
+from gsv2.training.stage import Trainable, Update
+from gsv2.training.step import StageError, StepRunner
+from tests.training.toy import ToyStage, toy_batch, toy_config
+
+CPU = torch.device("cpu")
+
+
+class LineStage:
+    """Regression without noise, so that plain torch can be the reference."""
+
+    def __init__(self, max_grad_norm: float = 1e9) -> None:
+        torch.manual_seed(0)
+        module = nn.Linear(8, 1)
+        config = OptimConfig(lr=0.1, schedule="constant")
+        optimizer = make_optimizer(module, config)
+        scheduler = make_scheduler(optimizer, config, 10)
+        self.trainables = {
+            "line": Trainable(
+                kind="line",
+                module=module,
+                config={},
+                optimizer=optimizer,
+                scheduler=scheduler,
+                max_grad_norm=max_grad_norm,
+            )
+        }
+
+    @property
+    def weight(self) -> Tensor:
+        return self.trainables["line"].module.weight
+
+    def num_targets(self, batch: Batch) -> Mapping[str, int]:
+        return {"line": batch.num_clips}
+
+    def updates(self, batch: Batch, step: int) -> Iterator[Update]:
+        loss = (self.trainables["line"](batch.wave[:, 0]) - 1).square().mean()
+        yield Update("line", loss, {"line/error": loss.detach().sqrt()})
+
+
+def nan_batch(k: int) -> Batch:
+    batch = toy_batch(k)
+    return replace(batch, wave=batch.wave * float("nan"))
+
+
+def test_a_step_over_uneven_micro_batches_equals_one_over_all_their_clips(
+    distributed: Distributed,
+) -> None:
+    stage = LineStage(max_grad_norm=0.5)
+    reference = nn.Linear(8, 1)
+    reference.load_state_dict(stage.trainables["line"].module.state_dict())
+    optimizer = make_optimizer(reference, OptimConfig(lr=0.1))
+    batches = [toy_batch(k) for k in (3, 0, 1)]  # 4, 1 and 2 clips
+
+    result = StepRunner(stage, distributed, seed=0).run(batches, 1)
+
+    waves = torch.cat([b.wave for b in batches])[:, 0]
+    loss = (reference(waves) - 1).square().mean()
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(reference.parameters(), 0.5)
+    optimizer.step()
+    torch.testing.assert_close(stage.weight, reference.weight)
+    assert result.means.reduce(distributed)["line/loss"] == pytest.approx(loss.item())
+    assert float(result.figures["line/grad_norm"]) == pytest.approx(norm.item())
+
+
+def test_a_micro_batch_of_weight_zero_runs_but_does_not_count(distributed: Distributed) -> None:
+    with_standin, without = LineStage(), LineStage()
+    standin = replace(toy_batch(2), weight=0.0)
+    StepRunner(with_standin, distributed, seed=0).run([toy_batch(1), standin], 1)
+    StepRunner(without, distributed, seed=0).run([toy_batch(1)], 1)
+    torch.testing.assert_close(with_standin.weight, without.weight)
+
+
+def test_a_step_of_which_nothing_could_be_read_is_skipped(distributed: Distributed) -> None:
+    stage = LineStage()
+    before = stage.weight.clone()
+    result = StepRunner(stage, distributed, seed=0).run([replace(toy_batch(1), weight=0.0)], 1)
+    assert result.skipped == 1
+    assert torch.equal(stage.weight, before)
+
+
+def test_an_update_that_is_not_finite_is_left_out_whole(
+    distributed: Distributed, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = LineStage()
+    runner = StepRunner(stage, distributed, seed=0)
+    runner.run([toy_batch(1)], 1)
+    before = stage.weight.clone()
+    trainable = stage.trainables["line"]
+    moments = {k: v.clone() for k, v in trainable.optimizer.state[stage.weight].items()}
+    with caplog.at_level(logging.WARNING):
+        assert runner.run([toy_batch(2), nan_batch(3)], 2).skipped == 1
+    assert "step 2: update of line left out" in caplog.text
+    assert torch.equal(stage.weight, before)
+    torch.testing.assert_close(trainable.optimizer.state[stage.weight], moments, rtol=0, atol=0)
+    assert trainable.scheduler.last_epoch == 1
+    assert runner.run([toy_batch(3)], 3).skipped == 0
+    assert stage.weight.isfinite().all()
+
+
+def test_noise_comes_from_the_micro_batch_and_the_phase(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    class Recording(ToyStage):
+        def updates(self, batch: Batch, step: int) -> Iterator[Update]:
+            for phase, update in enumerate(super().updates(batch, step)):
+                noise[batch.micro_batch, phase] = torch.rand(()).item()
+                yield update
+
+    noise: dict[tuple[int, int], float] = {}
+    stage = Recording(toy_config(tmp_path), CPU)
+    runner = StepRunner(stage, distributed, seed=0)
+    runner.run([toy_batch(1), toy_batch(2)], 1)
+    first = dict(noise)
+    torch.manual_seed(1)
+    StepRunner(stage, distributed, seed=0).run([toy_batch(2), toy_batch(1)], 2)
+    assert len(set(first.values())) == 4
+    assert noise == first
+
+
+def test_gradients_that_leak_into_another_network_are_an_error(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    class Leaky(ToyStage):
+        def updates(self, batch: Batch, step: int) -> Iterator[Update]:
+            fake = self.trainables["generator"](batch.wave[:, 0])
+            yield Update("discriminator", self.trainables["discriminator"](fake).mean(), {})
+
+    runner = StepRunner(Leaky(toy_config(tmp_path), CPU), distributed, seed=0)
+    with pytest.raises(StageError, match=r"discriminator left a gradient in generator\.layers"):
+        runner.run([toy_batch(1)], 1)
+
+
+def test_a_parameter_without_a_gradient_is_an_error(distributed: Distributed) -> None:
+    stage = LineStage()
+    stage.trainables["line"].module.register_parameter("idle", nn.Parameter(torch.ones(1)))
+    with pytest.raises(StageError, match="line: parameter idle got no gradient"):
+        StepRunner(stage, distributed, seed=0).run([toy_batch(1)], 1)
+
+
+def test_micro_batches_at_different_updates_are_an_error(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    class Uneven(ToyStage):
+        def updates(self, batch: Batch, step: int) -> Iterator[Update]:
+            yield from islice(super().updates(batch, step), batch.micro_batch)
+
+    runner = StepRunner(Uneven(toy_config(tmp_path), CPU), distributed, seed=0)
+    with pytest.raises(StageError, match="update 1 of the micro-batches differs"):
+        runner.run([toy_batch(1), toy_batch(2)], 1)

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gsv2.data.batch import Batch
+from gsv2.training.checkpoint import CheckpointMismatchError
+from gsv2.training.clock import TIMING_KEYS
+from gsv2.training.distributed import Distributed
+from gsv2.training.loop import TrainingError
+from gsv2.training.records import read_records
+from gsv2.training.trainer import Trainer, TrainerConfig
+from tests.training.toy import ToyStage, fit_toy, torn_batch, toy_batch, toy_config
+
+
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    """Return the rows without what depends on the clock."""
+    rows = read_records(folder / "run" / "metrics.jsonl")
+    return [{k: v for k, v in row.items() if k not in TIMING_KEYS} for row in rows]
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def dying_at(micro_batch: int) -> Any:
+    def make(k: int) -> Batch:
+        if k == micro_batch:
+            raise Killed
+        return torn_batch(k)
+
+    return make
+
+
+def test_rows_carry_losses_rates_norms_shares_and_validation(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    fit_toy(toy_config(tmp_path), distributed, make_batch=torn_batch)
+    rows = read_records(tmp_path / "run" / "metrics.jsonl")
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert set(rows[0]) == TIMING_KEYS | {
+        "step", "generator/loss", "generator/adversarial", "generator/error", "generator/lr",
+        "generator/grad_norm", "discriminator/loss", "discriminator/lr",
+        "discriminator/grad_norm", "data/padding_share", "data/samples_seen", "data/bad_clips",
+        "train/skipped_updates",
+    }  # fmt: skip
+    assert [row["step"] for row in rows if "validation/generator/error" in row] == [3, 6]
+    assert (rows[-1]["data/bad_clips"], rows[-1]["data/samples_seen"]) == (2, 58)
+    assert rows[-1]["data/padding_share"] == 0.25
+
+
+def test_the_same_seed_gives_the_same_metrics_and_another_one_others(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        fit_toy(replace(toy_config(tmp_path / name), seed=seed), distributed)
+    assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
+    assert metrics(tmp_path / "a") != metrics(tmp_path / "c")
+
+
+@pytest.mark.parametrize("died_in_step", [2, 3, 4, 6])
+def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(
+    tmp_path: Path, distributed: Distributed, died_in_step: int
+) -> None:
+    whole, _ = fit_toy(toy_config(tmp_path / "a"), distributed, make_batch=torn_batch)
+    broken = toy_config(tmp_path / "b")
+    with pytest.raises(Killed):
+        fit_toy(broken, distributed, make_batch=dying_at(4 * died_in_step - 2))
+    resumed, state = fit_toy(broken, distributed, make_batch=torn_batch)
+    assert (state.step, state.next_micro_batch) == (6, 24)
+    for name, trainable in whole.trainables.items():
+        other = resumed.trainables[name]
+        for key in ("module", "optimizer", "scheduler"):
+            torch.testing.assert_close(
+                getattr(other, key).state_dict(),
+                getattr(trainable, key).state_dict(),
+                rtol=0,
+                atol=0,
+            )
+    assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
+    quarantine = [read_records(tmp_path / n / "run" / "quarantine.jsonl") for n in "ab"]
+    assert quarantine[0] == quarantine[1]
+
+
+def test_the_time_of_a_run_goes_on_over_its_launches(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    with pytest.raises(Killed):
+        fit_toy(toy_config(tmp_path), distributed, make_batch=dying_at(14))
+    fit_toy(toy_config(tmp_path), distributed, make_batch=torn_batch)
+    times = [row["time"] for row in read_records(tmp_path / "run" / "metrics.jsonl")]
+    assert times == sorted(times)
+
+
+def test_a_finished_run_returns_at_once_and_a_longer_one_goes_on(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    def unread(k: int) -> Batch:
+        raise AssertionError("a finished run reads no data")
+
+    config = toy_config(tmp_path)
+    fit_toy(config, distributed)
+    rows = metrics(tmp_path)
+    _, state = fit_toy(config, distributed, make_batch=unread)
+    assert state.step == 6
+    assert metrics(tmp_path) == rows
+    _, state = fit_toy(toy_config(tmp_path, trainer={"max_steps": 8}), distributed)
+    assert state.step == 8
+    assert [row["step"] for row in metrics(tmp_path)] == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_resume_none_starts_afresh(tmp_path: Path, distributed: Distributed) -> None:
+    fit_toy(toy_config(tmp_path), distributed)
+    rows = metrics(tmp_path)
+    fit_toy(toy_config(tmp_path, checkpoint={"resume": "none"}), distributed)
+    assert metrics(tmp_path) == rows
+
+
+def test_a_stage_is_initialised_once_from_the_first_micro_batches(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    stage, _ = fit_toy(toy_config(tmp_path), distributed)
+    expected = toy_batch(0).wave.mean(dim=(0, 1))
+    assert torch.equal(stage.trainables["generator"].module.offset, expected)
+
+
+def test_a_run_with_too_many_skipped_updates_stops(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    def broken(k: int) -> Batch:
+        batch = toy_batch(k)
+        return replace(batch, wave=batch.wave * float("nan")) if k >= 4 else batch
+
+    config = toy_config(tmp_path, trainer={"max_skipped_steps": 3})
+    with pytest.raises(TrainingError, match=r"step 3: 4 updates were left out.*max_skipped_steps"):
+        fit_toy(config, distributed, make_batch=broken)
+
+
+def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path, distributed: Distributed) -> None:
+    fit_toy(toy_config(tmp_path), distributed)
+    with pytest.raises(CheckpointMismatchError, match=r"generator\.width is 6 there, but 9"):
+        fit_toy(toy_config(tmp_path, model={"width": 9}), distributed)
+
+
+def test_the_last_step_has_a_checkpoint(tmp_path: Path, distributed: Distributed) -> None:
+    config = toy_config(tmp_path, trainer={"max_steps": 3}, checkpoint={"every_steps": 100})
+    fit_toy(config, distributed)
+    folders = [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()]
+    assert folders == ["step_00000003"]
+
+
+def test_ranks_must_divide_the_micro_batches_of_a_step(
+    tmp_path: Path, distributed: Distributed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distributed, "world", 3)
+    with pytest.raises(TrainingError, match="multiple of the 3 ranks, but is 4"):
+        Trainer(toy_config(tmp_path), distributed)
+
+
+def test_impossible_values_are_refused_by_name() -> None:
+    with pytest.raises(ValueError, match=r"trainer\.max_steps must be at least 1, but is 0"):
+        TrainerConfig(max_steps=0)
+
+
+def test_engines_are_set_for_the_stage(tmp_path: Path, distributed: Distributed) -> None:
+    class Probe(ToyStage):
+        def num_targets(self, batch: Batch) -> Any:
+            assert all(t.engine is not None for t in self.trainables.values())
+            return super().num_targets(batch)
+
+    fit_toy(toy_config(tmp_path), distributed, stage_class=Probe)

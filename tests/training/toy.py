@@ -1,0 +1,176 @@
+"""A GAN of linear layers that obeys every contract of a stage, and its stream.
+
+`accelerate launch -m tests.training.toy DIR MAX_STEPS` fits it on several ranks.
+"""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gsv2.config import config_from_dict
+from gsv2.data.batch import BadClip, Batch
+from gsv2.training.distributed import Distributed
+from gsv2.training.folder import RunFolder
+from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
+from gsv2.training.random import seed_torch
+from gsv2.training.run import RunConfig
+from gsv2.training.stage import Trainable, Update
+from gsv2.training.state import TrainState
+from gsv2.training.trainer import Trainer
+
+NUM_SAMPLES = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToyModelConfig:
+    width: int = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToyRunConfig(RunConfig):
+    model: ToyModelConfig = field(default_factory=ToyModelConfig)
+    optim: dict[str, OptimConfig] = field(
+        default_factory=lambda: {
+            "generator": OptimConfig(lr=1e-2, warmup_steps=2),
+            "discriminator": OptimConfig(lr=2e-2, schedule="exponential", max_grad_norm=0.1),
+        }
+    )
+
+
+class Net(nn.Module):
+    def __init__(self, width: int, num_out: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(NUM_SAMPLES, width), nn.Dropout(0.1), nn.Tanh(), nn.Linear(width, num_out)
+        )
+        self.register_buffer("offset", torch.zeros(NUM_SAMPLES))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x - self.offset)
+
+
+class ToyStage:
+    members = ("audio",)
+
+    def __init__(self, config: ToyRunConfig, device: torch.device) -> None:
+        self.trainables: dict[str, Trainable] = {}
+        for name, num_out in (("generator", NUM_SAMPLES), ("discriminator", 1)):
+            module = Net(config.model.width, num_out).to(device)
+            optimizer = make_optimizer(module, config.optim[name])
+            self.trainables[name] = Trainable(
+                kind={"generator": "vits2"}.get(name, name),
+                module=module,
+                config={"width": config.model.width, "nested": {"num_out": num_out}},
+                optimizer=optimizer,
+                scheduler=make_scheduler(optimizer, config.optim[name], config.trainer.max_steps),
+                max_grad_norm=config.optim[name].max_grad_norm,
+                provenance={"quantizer": "abc"},
+            )
+
+    def initialise(self, batches: Iterable[Batch]) -> None:
+        first = next(iter(batches))
+        for trainable in self.trainables.values():
+            trainable.module.offset.copy_(first.wave.mean(dim=(0, 1)))
+
+    def num_targets(self, batch: Batch) -> Mapping[str, int]:
+        return dict.fromkeys(self.trainables, batch.num_clips)
+
+    def updates(self, batch: Batch, step: int) -> Iterator[Update]:
+        generator, discriminator = self.trainables["generator"], self.trainables["discriminator"]
+        real = batch.wave[:, 0]  # [C, N]
+        fake = generator(real + torch.randn_like(real))
+        loss = (discriminator(real) - 1).square().mean()
+        loss = loss + discriminator(fake.detach()).square().mean()
+        yield Update("discriminator", loss, {"discriminator/loss": loss})
+        with discriminator.frozen() as judge:
+            adversarial = (judge(fake) - 1).square().mean()
+        error = (fake - real).abs().mean()
+        metrics = {"generator/adversarial": adversarial, "generator/error": error}
+        yield Update("generator", adversarial + error, metrics)
+
+    def validate(self, batch: Batch) -> Mapping[str, Tensor]:
+        real = batch.wave[:, 0]
+        return {"generator/error": (self.trainables["generator"](real) - real).abs().mean()}
+
+
+def toy_batch(k: int, *, num_clips: int | None = None, bad: int = 0) -> Batch:
+    """Return micro-batch k: 1 to 4 clips that depend on k alone."""
+    rng = torch.Generator().manual_seed(k)
+    count = 1 + k % 4 if num_clips is None else num_clips
+    keys = tuple(f"clip-{k}-{i}" for i in range(count))
+    return Batch(
+        micro_batch=k,
+        epoch=0,
+        keys=keys,
+        speakers=("s",) * count,
+        languages=("en",) * count,
+        texts=("text",) * count,
+        sequence=torch.arange(count),
+        wave=torch.randn(count, 1, NUM_SAMPLES, generator=rng),
+        padding=0.25,
+        bad=tuple(BadClip(key=f"bad-{k}-{i}", shard="a.tar", reason="torn") for i in range(bad)),
+    )
+
+
+def toy_config(folder: Path, **sections: Any) -> ToyRunConfig:
+    """Return the config of a short run in `folder/run`."""
+    values: dict[str, Any] = {
+        "stage": "toy",
+        "run": {"dir": str(folder), "name": "run"},
+        "data": {
+            "sources": [],
+            "max_frames": 100,
+            "micro_batches_per_step": 4,
+            "max_bad_fraction": 0.05,
+        },
+        "trainer": {"max_steps": 6, "log_every_steps": 1, "validate_every_steps": 3},
+        "checkpoint": {"every_steps": 2},
+        "tracking": {"progress": False},
+    }
+    for name, section in sections.items():
+        values[name] = {**values.get(name, {}), **section} if isinstance(section, dict) else section
+    return config_from_dict(ToyRunConfig, values, "toy")
+
+
+def fit_toy(
+    config: ToyRunConfig,
+    distributed: Distributed,
+    *,
+    stage_class: type = ToyStage,
+    make_batch: Any = toy_batch,
+) -> tuple[ToyStage, TrainState]:
+    """Fit a toy from a fresh start or its last checkpoint."""
+    rank, world = distributed.rank, distributed.world
+    seed_torch(config.seed)
+    stage = stage_class(config, distributed.device)
+    folder = RunFolder(Path(config.run.dir) / config.run.name)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    state = Trainer(config, distributed).fit(
+        stage,
+        lambda start: (make_batch(k) for k in itertools.count(start + rank, world)),
+        lambda: (toy_batch(1000 + k) for k in range(rank, 4, world)),
+        lambda: (toy_batch(k) for k in itertools.count()),
+    )
+    return stage, state
+
+
+def torn_batch(k: int) -> Batch:
+    """Return micro-batch k of a corpus with one torn clip and one torn micro-batch."""
+    if k == 5:
+        return replace(toy_batch(9, bad=1), micro_batch=k, weight=0.0)
+    return toy_batch(k, bad=int(k == 2))
+
+
+if __name__ == "__main__":
+    ranks = Distributed()
+    options = {"max_steps": int(sys.argv[2]), "log_every_steps": 1, "validate_every_steps": 3}
+    fit_toy(toy_config(Path(sys.argv[1]), trainer=options), ranks, make_batch=torn_batch)
+    ranks.close()
