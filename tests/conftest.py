@@ -9,10 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gsv2.audio.wave import save_wave
 from gsv2.data.index import CorpusIndex
 from gsv2.data.reader import read_clips
 from gsv2.data.schema import HOP_LENGTH, SAMPLE_RATE, SourceConfig
 from gsv2.data.shards import ClipRecord, ShardConfig, write_codes, write_corpus
+from gsv2.inference.bundle import export_bundle
+from tests.inference.parts import save_parts
 
 TEXTS = {
     "en": "The quick fox number {} jumps over the lazy dog.",
@@ -21,7 +24,7 @@ TEXTS = {
 
 
 def synthetic_wave(seconds: float, pitch_hz: float, rng: np.random.Generator) -> np.ndarray:
-    """Return [N] float32: harmonics of a gliding pitch under a syllable-like envelope, and noise."""
+    """Return [N] float32: a gliding pitch with harmonics under syllables, and noise."""
     time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     glide = 1.0 + 0.1 * np.sin(2 * np.pi * rng.uniform(0.5, 2.0) * time)
     phase = 2 * np.pi * np.cumsum(pitch_hz * glide) / SAMPLE_RATE
@@ -124,3 +127,18 @@ def make_corpus_fixture() -> Callable[..., Path]:
 def make_codes_fixture() -> Callable[..., Path]:
     """`make_codes(corpus, out, num_codebooks=2, codebook_size=1024, quantizer=HASH, seed=0)`."""
     return make_codes
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of untrained parts; do not write to it."""
+    root = tmp_path_factory.mktemp("bundle")
+    return export_bundle([save_parts(root / "parts")], root / "bundle")
+
+
+@pytest.fixture(scope="session")
+def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording of 1.5 s."""
+    path = tmp_path_factory.mktemp("voice") / "voice.wav"
+    save_wave(path, synthetic_wave(1.5, 140.0, np.random.default_rng(0)), SAMPLE_RATE)
+    return path

@@ -17,7 +17,16 @@ MEMBERS = ("audio", "codes")
 
 
 class ClipError(ValueError):
-    """A clip that cannot be read; the message is a fixed phrase, by which clips are counted."""
+    """A clip that cannot be read.
+
+    Args:
+        reason: a fixed phrase, by which clips are counted.
+        member: that is missing or damaged.
+    """
+
+    def __init__(self, reason: str, member: str) -> None:
+        super().__init__(reason)
+        self.member = member
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,11 +96,11 @@ def decode_codes(content: bytes | memoryview) -> np.ndarray:
     try:
         codes = np.load(io.BytesIO(content), allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
-        raise ClipError("codes are no npy file") from error
+        raise ClipError("codes are no npy file", "codes") from error
     if not isinstance(codes, np.ndarray) or codes.dtype != np.uint16 or codes.ndim != 2:
-        raise ClipError("codes are not uint16 [K, T]")
+        raise ClipError("codes are not uint16 [K, T]", "codes")
     if codes.size == 0:
-        raise ClipError("codes are empty")
+        raise ClipError("codes are empty", "codes")
     return codes.astype(np.int64)
 
 
@@ -100,11 +109,11 @@ def _decode_json(content: bytes | memoryview) -> dict[str, str]:
         fields = json.loads(bytes(content))
         texts = {name: fields[name] for name in ("text", "language", "speaker")}
     except (ValueError, KeyError, TypeError) as error:
-        raise ClipError("json has no text, language and speaker") from error
+        raise ClipError("json has no text, language and speaker", "json") from error
     if not all(isinstance(value, str) for value in texts.values()):
-        raise ClipError("json has no text, language and speaker")
+        raise ClipError("json has no text, language and speaker", "json")
     if not texts["text"].strip():
-        raise ClipError("text is empty")
+        raise ClipError("text is empty", "json")
     return texts
 
 
@@ -112,4 +121,4 @@ def _decode_audio(content: bytes | memoryview) -> np.ndarray:
     try:
         return load_wave(content, SAMPLE_RATE)
     except WaveError as error:
-        raise ClipError(str(error)) from error
+        raise ClipError(str(error), "audio") from error

@@ -39,6 +39,10 @@ class Shard:
     stop: int
     """One past the last row."""
 
+    def tar_of(self, member: str) -> Path:
+        """Return the tar that holds a member."""
+        return self.codes_tar if member.startswith("codes") else self.tar
+
 
 class CorpusIndex:
     """Clips of one or several sources, as columns."""
@@ -127,13 +131,15 @@ class CorpusIndex:
             else:
                 self._columns[name] = np.concatenate([_to_numpy(array) for array in arrays])
 
-    def check_tars(self) -> None:
-        """Check that every tar is there.
+    def check_tars(self, members: Sequence[str] = ("audio", "codes")) -> None:
+        """Check that every tar that is read for these members is there.
 
         Raises:
             CorpusError: names the first that is missing.
         """
-        for path in {path: None for s in self.shards for path in (s.tar, s.codes_tar)}:
+        audio = [shard.tar for shard in self.shards if "audio" in members]
+        codes = [shard.codes_tar for shard in self.shards if "codes" in members]
+        for path in dict.fromkeys([*audio, *codes]):
             if not path.is_file():
                 raise CorpusError(f"shard {path} is missing")
 
@@ -170,7 +176,9 @@ def _check_same_shards(source: SourceConfig, audio: Manifest, codes: Manifest) -
 def _read_shard(shard: Shard, names: Sequence[str]) -> dict[str, pa.Array]:
     """Read columns of one shard, codes from the sidecar if there is one."""
     if shard.codes_tar == shard.tar:
-        return _read_index(shard.tar, names, shard)
+        columns = _read_index(shard.tar, [n for n in names if n in CLIP_SCHEMA.names], shard)
+        absent = pa.nulls(shard.stop - shard.start, pa.int64())
+        return {name: columns.get(name, absent) for name in names}
     own = [name for name in names if name not in _CODES_COLUMNS]
     beside = [name for name in names if name in _CODES_COLUMNS]
     columns = _read_index(shard.tar, own, shard) if own else {}

@@ -43,10 +43,7 @@ def make_sequences(
     Returns:
         Sequences of rows, in random order.
     """
-    priority = rng.random(len(rows))
-    if budget.unit == "frames":  # clips of a sequence are padded to each other
-        priority = lengths * (1.0 + _LENGTH_JITTER * priority)
-    order = np.lexsort((priority, voices))
+    order = _draw_voice_order(voices, lengths, budget, rng)
     wanted = (1 + rng.random(len(rows)) * max_clips).astype(np.int64).tolist()
     clips = zip(
         *(column[order].tolist() for column in (rows, voices, seconds, lengths)), strict=True
@@ -67,3 +64,13 @@ def make_sequences(
         parts.append(length)
         total += duration
     return [tuple(sequences[number]) for number in draw_order(len(sequences), rng)]
+
+
+def _draw_voice_order(
+    voices: np.ndarray, lengths: np.ndarray, budget: Budget, rng: np.random.Generator
+) -> np.ndarray:
+    """Return voice after voice; inside one at random, or by about the length, [n] int64."""
+    priority = rng.random(len(voices))
+    if budget.unit == "frames":  # clips of a sequence are padded to each other
+        priority = lengths * (1.0 + _LENGTH_JITTER * priority)
+    return np.lexsort((priority, voices))

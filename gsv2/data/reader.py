@@ -9,12 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from gsv2.data.batch import BadClip
 from gsv2.data.decode import Clip, ClipError, decode_clip
 from gsv2.data.index import CorpusIndex, Shard
-from gsv2.data.manifest import CorpusError
 from gsv2.data.tars import SIZE_LIMITS
 
 _MAX_OPEN_TARS = 64
@@ -32,12 +29,20 @@ class ClipReader(Protocol):
 
 
 class MappedReader:
-    """Read any clip at any time from local tars."""
+    """Read any clip at any time from local tars.
+
+    Where codes lie in sidecar tars and no audio is asked for, the JSON comes from there too.
+
+    Args:
+        index: of the corpora.
+        members: any of `audio`, `codes`; the JSON is always read.
+    """
 
     def __init__(self, index: CorpusIndex, members: Sequence[str]) -> None:
-        self._members = ("json", *members)
+        self._members = tuple(members)
         self._maps: OrderedDict[Path, mmap.mmap] = OrderedDict()
-        columns = [f"{m}_{part}" for m in self._members for part in ("offset", "length", "crc32")]
+        read = ("json", "codes_json", *members)
+        columns = [f"{m}_{part}" for m in read for part in ("offset", "length", "crc32")]
         index.load(["key", *columns])
         self._columns = {name: index.numbers(name) for name in columns}
         self._index = index
@@ -45,36 +50,36 @@ class MappedReader:
     def read(self, row: int) -> dict[str, memoryview]:
         """See `ClipReader.read`."""
         shard = self._index.shard_of(row)
-        return {member: self._read_member(shard, member, row) for member in self._members}
-
-    def clip(self, row: int) -> Clip | BadClip:
-        """Return a clip decoded, or why it cannot be."""
-        return read_clip(self, self._index, row)
+        beside = self._members == ("codes",) and self._columns["codes_json_offset"][row] >= 0
+        return {
+            "json": self._read_member(shard, "codes_json" if beside else "json", row),
+            **{member: self._read_member(shard, member, row) for member in self._members},
+        }
 
     def _read_member(self, shard: Shard, member: str, row: int) -> memoryview:
         offset = int(self._columns[f"{member}_offset"][row])
         length = int(self._columns[f"{member}_length"][row])
         if offset < 0:
-            raise ClipError(f"{member} is not in the tar")
+            raise ClipError(f"{member} is not in the tar", member)
         if length > SIZE_LIMITS[member]:
-            raise ClipError(f"{member} is above the size limit")
-        tar = self._map(shard.codes_tar if member == "codes" else shard.tar)
+            raise ClipError(f"{member} is above the size limit", member)
+        try:
+            tar = self._map(shard.tar_of(member))
+        except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
+            raise ClipError("tar cannot be opened", member) from error
         content = memoryview(tar)[offset : offset + length]
         if len(content) < length:
-            raise ClipError("tar ends before the clip")
+            raise ClipError("tar ends before the clip", member)
         if zlib.crc32(content) != int(self._columns[f"{member}_crc32"][row]):
-            raise ClipError(f"{member} differs from its checksum")
+            raise ClipError(f"{member} differs from its checksum", member)
         return content
 
     def _map(self, path: Path) -> mmap.mmap:
         if path in self._maps:
             self._maps.move_to_end(path)
             return self._maps[path]
-        try:
-            with path.open("rb") as file:
-                mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
-            raise ClipError("tar cannot be opened") from error
+        with path.open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self._maps[path] = mapped
         if len(self._maps) > _MAX_OPEN_TARS:
             self._maps.popitem(last=False)  # closed when the last view of it is gone
@@ -91,7 +96,7 @@ def read_clip(reader: ClipReader, index: CorpusIndex, row: int) -> Clip | BadCli
     try:
         return decode_clip(row, key, shard.name, reader.read(row))
     except ClipError as error:
-        return BadClip(key=key, shard=str(shard.tar), reason=str(error))
+        return BadClip(key=key, shard=str(shard.tar_of(error.member)), reason=str(error))
 
 
 def read_clips(index: CorpusIndex, members: Sequence[str]) -> Iterator[Clip | BadClip]:
@@ -103,20 +108,4 @@ def read_clips(index: CorpusIndex, members: Sequence[str]) -> Iterator[Clip | Ba
     """
     reader = MappedReader(index, members)
     for row in range(index.num_clips):
-        yield reader.clip(row)
-
-
-def probe_clips(index: CorpusIndex) -> None:
-    """Check that all tars are there and that the first and the last clip can be read.
-
-    Raises:
-        CorpusError: names the tar and the reason.
-    """
-    index.check_tars()
-    for member in ("audio", "codes"):
-        reader = MappedReader(index, [member])
-        rows = np.flatnonzero(index.numbers(f"{member}_length") >= 0)
-        for row in rows[[0, -1]].tolist() if len(rows) else []:
-            clip = reader.clip(row)
-            if isinstance(clip, BadClip):
-                raise CorpusError(f"clip {clip.key} of {clip.shard}: {clip.reason}")
+        yield read_clip(reader, index, row)

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from hashlib import blake2b
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
-from gsv2.data.decode import encode_codes
-from gsv2.data.encode import ClipRecord, EncodedClip, Rejected, ShardConfig, encode_clip
+from gsv2.data.decode import ClipError, encode_codes
+from gsv2.data.encode import ClipRecord, EncodedClip, Rejected, ShardConfig
+from gsv2.data.index import CorpusIndex
+from gsv2.data.intake import Rejections, accepted_clips
 from gsv2.data.manifest import CorpusError, Manifest, ShardEntry, read_manifest, write_manifest
-from gsv2.data.schema import SAMPLE_RATE
+from gsv2.data.reader import MappedReader
+from gsv2.data.schema import SAMPLE_RATE, SourceConfig
 from gsv2.data.spool import ClipSpool
 from gsv2.data.staging import staged_corpus
 from gsv2.data.tars import CLIP_SCHEMA, CODES_SCHEMA, ShardWriter
@@ -53,16 +53,12 @@ def write_corpus(
     """
     config = config or ShardConfig()
     with staged_corpus(out, overwrite=overwrite) as building:
-        rejections = _Rejections(building / "rejected.jsonl")
+        rejections = Rejections(building / "rejected.jsonl")
         with ClipSpool(building / ".spool") as spool:
-            num_speakers = _fill(spool, _accepted(clips, config, rejections))
+            num_speakers = _fill(spool, accepted_clips(clips, config, rejections))
             if not spool.languages:
                 raise CorpusError(f"{out}: no usable clip; rejected: {dict(rejections.counts)}")
-            shards = [
-                shard
-                for language in spool.languages
-                for shard in _write_language(spool, language, building, config)
-            ]
+            shards = list(_write_languages(spool, building, config))
         shutil.rmtree(building / ".spool")
         manifest = Manifest(
             shards=tuple(shards),
@@ -85,38 +81,6 @@ def _fill(spool: ClipSpool, clips: Iterable[tuple[ClipRecord, EncodedClip]]) -> 
     return len(speakers)
 
 
-class _Rejections:
-    """Clips that are left out: counted, and named in `rejected.jsonl`."""
-
-    def __init__(self, path: Path) -> None:
-        self.counts: Counter[str] = Counter()
-        self._path = path
-
-    def add(self, clip: Rejected) -> None:
-        self.counts[clip.reason] += 1
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(clip), ensure_ascii=False) + "\n")
-
-
-def _accepted(
-    clips: Iterable[ClipRecord | Rejected], config: ShardConfig, rejections: _Rejections
-) -> Iterator[tuple[ClipRecord, EncodedClip]]:
-    seen: set[bytes] = set()  # of key hashes, about 60 bytes a clip
-    for clip in clips:
-        if isinstance(clip, Rejected):
-            rejections.add(clip)
-            continue
-        encoded = encode_clip(clip, config)
-        mark = blake2b(clip.key.encode(), digest_size=12).digest()
-        if isinstance(encoded, Rejected):
-            rejections.add(encoded)
-        elif mark in seen:
-            rejections.add(Rejected(key=clip.key, reason="key used twice"))
-        else:
-            seen.add(mark)
-            yield clip, encoded
-
-
 def _voice(clip: ClipRecord) -> str:
     """Return what clips of one block share; "" for a clip alone."""
     return f"speaker {clip.speaker}" if clip.speaker else clip.recording
@@ -132,6 +96,11 @@ def _head(record: ClipRecord, clip: EncodedClip) -> bytes:
         "text_bytes": clip.text_bytes,
     }
     return json.dumps([row, clip.json.decode()]).encode()
+
+
+def _write_languages(spool: ClipSpool, root: Path, config: ShardConfig) -> Iterator[ShardEntry]:
+    for language in spool.languages:
+        yield from _write_language(spool, language, root, config)
 
 
 def _write_language(
@@ -188,23 +157,16 @@ def write_codes(
 
     Raises:
         CorpusError: a shard or key that the corpus does not have, shards out of order, different
-            numbers of codebooks, or no codes at all.
+            numbers of codebooks, no codes at all, or a clip whose JSON cannot be read.
     """
     audio = read_manifest(corpus)
-    by_shard = groupby(codes, key=lambda item: item[0])
-    pending = next(by_shard, None)
+    reader = _JsonReader(corpus)
     num_codebooks: set[int] = set()
     shards = []
     with staged_corpus(out, overwrite=overwrite) as building:
-        for entry in audio.shards:
-            of_shard: dict[str, np.ndarray] = {}
-            if pending is not None and pending[0] == entry.name:
-                of_shard = {key: array for _, key, array in pending[1]}
-                pending = next(by_shard, None)
+        for entry, of_shard in _by_shard(audio.shards, codes):
             num_codebooks |= {len(array) for array in of_shard.values()}
-            shards.append(_write_codes_shard(corpus, building, entry, of_shard))
-        if pending is not None:
-            raise CorpusError(f"codes of shard {pending[0]}: not a shard of {corpus}, or too late")
+            shards.append(_write_codes_shard(reader, building, entry, of_shard))
         if len(num_codebooks) != 1:
             raise CorpusError(f"codes {out} must have one number of codebooks, not {num_codebooks}")
         manifest = Manifest(
@@ -220,18 +182,56 @@ def write_codes(
     return manifest
 
 
+def _by_shard(
+    shards: Sequence[ShardEntry], codes: Iterable[tuple[str, str, np.ndarray]]
+) -> Iterator[tuple[ShardEntry, dict[str, np.ndarray]]]:
+    """Yield every shard with its codes by key; none for a shard that is skipped."""
+    groups = groupby(codes, key=lambda item: item[0])
+    pending = next(groups, None)
+    for entry in shards:
+        of_shard: dict[str, np.ndarray] = {}
+        if pending is not None and pending[0] == entry.name:
+            of_shard = {key: array for _, key, array in pending[1]}
+            pending = next(groups, None)
+        yield entry, of_shard
+    if pending is not None:
+        raise CorpusError(f"codes of shard {pending[0]}: not a shard of the corpus, or too late")
+
+
+class _JsonReader:
+    """The clips of a corpus with the bytes of their JSON."""
+
+    def __init__(self, corpus: Path) -> None:
+        self._index = CorpusIndex.open(SourceConfig(path=str(corpus)))
+        self._reader = MappedReader(self._index, ())
+
+    def shard(self, name: str) -> Iterator[tuple[str, float, int]]:
+        """Yield key, seconds and row of the clips of one shard."""
+        shard = next(shard for shard in self._index.shards if shard.name == name)
+        seconds = self._index.numbers("duration_sec")
+        for row in range(shard.start, shard.stop):
+            yield self._index.key(row), float(seconds[row]), row
+
+    def json(self, row: int) -> bytes:
+        """Return the JSON of a clip."""
+        try:
+            return bytes(self._reader.read(row)["json"])
+        except ClipError as error:
+            raise CorpusError(f"clip {self._index.key(row)}: {error}") from error
+
+
 def _write_codes_shard(
-    corpus: Path, root: Path, entry: ShardEntry, codes: dict[str, np.ndarray]
+    reader: _JsonReader, root: Path, entry: ShardEntry, codes: dict[str, np.ndarray]
 ) -> ShardEntry:
-    table = pq.read_table(corpus / f"{entry.name}.parquet", columns=["key", "duration_sec"])
-    keys, durations = table["key"].to_pylist(), table["duration_sec"].to_pylist()
-    if unknown := codes.keys() - set(keys):
-        raise CorpusError(f"codes of {sorted(unknown)[0]}: no such clip in {entry.name}")
-    seconds = 0.0
+    left = set(codes)
+    total_sec = 0.0
     with ShardWriter(root, entry.name, CODES_SCHEMA) as shard:
-        for key, duration in zip(keys, durations, strict=True):
+        for key, seconds, row in reader.shard(entry.name):
             if key in codes:
-                content = encode_codes(codes[key])
-                shard.add(key, {"codes": content}, num_code_frames=codes[key].shape[1])
-                seconds += duration
-        return shard.finish(seconds, source_sha256=entry.sha256)
+                members = {"codes": encode_codes(codes[key]), "codes_json": reader.json(row)}
+                shard.add(key, members, num_code_frames=codes[key].shape[1])
+                total_sec += seconds
+                left.discard(key)
+        if left:
+            raise CorpusError(f"codes of {sorted(left)[0]}: no such clip in {entry.name}")
+        return shard.finish(total_sec, source_sha256=entry.sha256)

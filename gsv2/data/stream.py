@@ -43,15 +43,15 @@ class MicroBatchStream(IterableDataset[Batch]):
     ) -> None:
         check_layout(plan.config.lanes, world, workers)
         self._plan = plan
+        self._reader = MappedReader(plan.index, plan.members)  # its columns are shared by workers
         self._world = world
         self._first = start_micro_batch + (rank - start_micro_batch) % world
 
     def __iter__(self) -> Iterator[Batch]:
-        reader = MappedReader(self._plan.index, self._plan.members)
         worker, workers = _worker()
         start = self._first + self._world * worker
         for planned in self._plan.iterate(start, stride=self._world * workers):
-            yield read_batch(reader, self._plan, planned)
+            yield read_batch(self._reader, self._plan, planned)
 
 
 class SinglePassStream(IterableDataset[Batch]):
@@ -67,6 +67,7 @@ class SinglePassStream(IterableDataset[Batch]):
 
     def __init__(self, plan: Plan, *, rank: int = 0, world: int = 1) -> None:
         self._plan = plan
+        self._reader = MappedReader(plan.index, plan.members)
         self._rank = rank
         self._world = world
         self._count = sum(1 for _ in plan.single_pass())
@@ -75,22 +76,21 @@ class SinglePassStream(IterableDataset[Batch]):
         return -(-self._count // self._world)
 
     def __iter__(self) -> Iterator[Batch]:
-        reader = MappedReader(self._plan.index, self._plan.members)
         worker, workers = _worker()
         last = len(self) * self._world  # one past the last number, padding included
         mine = range(self._rank + self._world * worker, last, self._world * workers)
         for planned in self._plan.single_pass():
             if planned.micro_batch in mine:
-                yield read_batch(reader, self._plan, planned)
+                yield read_batch(self._reader, self._plan, planned)
         for number in range(self._count, last):
             if number in mine:
-                yield self._pad(reader, number)
+                yield self._pad(number)
 
-    def _pad(self, reader: ClipReader, number: int) -> Batch:
+    def _pad(self, number: int) -> Batch:
         """Return an earlier micro-batch under a new number, at weight 0."""
         place = number % self._count
         repeated = next(islice(self._plan.single_pass(), place, None))
-        batch = read_batch(reader, self._plan, repeated)
+        batch = read_batch(self._reader, self._plan, repeated)
         return replace(batch, micro_batch=number, weight=0.0, bad=())
 
 
@@ -116,7 +116,7 @@ def make_loader(
         CorpusError: a shard is missing.
     """
     workers = plan.config.workers if workers is None else workers
-    plan.index.check_tars()
+    plan.index.check_tars(plan.members)
     stream = MicroBatchStream(
         plan, rank=rank, world=world, workers=workers, start_micro_batch=start_micro_batch
     )
@@ -134,7 +134,7 @@ def make_validation_loader(plan: Plan, *, rank: int = 0, world: int = 1) -> Data
     Raises:
         CorpusError: a shard is missing.
     """
-    plan.index.check_tars()
+    plan.index.check_tars(plan.members)
     return DataLoader(SinglePassStream(plan, rank=rank, world=world), batch_size=None)
 
 

@@ -16,9 +16,10 @@ import webdataset
 from gsv2.data.manifest import ShardEntry
 from gsv2.data.schema import FORMAT_VERSION
 
-SUFFIXES = {"audio": "flac", "json": "json", "codes": "codes.npy"}
-"""Member -> suffix that this package writes."""
-SIZE_LIMITS = {"audio": 256 << 20, "json": 1 << 20, "codes": 64 << 20}
+SUFFIXES = {"audio": "flac", "json": "json", "codes": "codes.npy", "codes_json": "json"}
+"""Member -> suffix that this package writes. `codes_json` is the JSON again, beside sidecar codes,
+so that those who read codes alone never touch the tars with audio."""
+SIZE_LIMITS = {"audio": 256 << 20, "json": 1 << 20, "codes": 64 << 20, "codes_json": 1 << 20}
 """Member -> most bytes that are written or read."""
 
 _BLOCK = 512  # tar pads every member to blocks of this many bytes
@@ -38,6 +39,7 @@ CODES_SCHEMA = pa.schema(
         pa.field("key", pa.string()),
         pa.field("num_code_frames", pa.int32()),
         *_member_fields("codes"),
+        *_member_fields("codes_json"),
     ],
     metadata=_METADATA,
 )

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,7 @@ def test_a_group_ends_only_where_the_next_sequence_would_not_fit():
     rng = np.random.default_rng(1)
     items, lengths = rng.integers(1, 5, 300), rng.integers(10, 900, 300)
     groups = cut_buckets(items, lengths, 5000)
-    for group, following in zip(groups, groups[1:], strict=False):
+    for group, following in pairwise(groups):
         assert (items[group].sum() + items[following[0]]) * lengths[group].max() > 5000
 
 

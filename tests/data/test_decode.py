@@ -42,7 +42,7 @@ def test_what_is_no_codes_is_not_written(codes):
     ],
 )
 def test_what_is_no_codes_is_not_read(content):
-    with pytest.raises(ClipError, match="^codes are"):
+    with pytest.raises(ClipError, match=r"^codes are"):
         decode_codes(content)
 
 
@@ -50,7 +50,7 @@ def test_what_is_no_codes_is_not_read(content):
     "content", [b"", b"[]", b"{}", b"\xff", JSON.replace(b'"hi"', b"3"), JSON.replace(b"hi", b" ")]
 )
 def test_a_json_without_text_is_a_clip_error(content):
-    with pytest.raises(ClipError, match="json has no text|text is empty"):
+    with pytest.raises(ClipError, match=r"json has no text|text is empty"):
         decode_clip(0, "k", "s", {"json": content})
 
 

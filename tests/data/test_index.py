@@ -116,7 +116,7 @@ def test_what_is_missing_is_named(copy, tmp_path, tiny_corpus):
 def test_an_index_that_does_not_fit_its_corpus_is_an_error(copy):
     path = CorpusIndex.open(copy).shards[0].tar.with_suffix(".parquet")
     pq.write_table(pq.read_table(path).slice(1), path)
-    with pytest.raises(CorpusError, match="rows as corpus.json says"):
+    with pytest.raises(CorpusError, match=r"rows as corpus.json says"):
         CorpusIndex.open(copy).numbers("block")
 
 

@@ -147,7 +147,7 @@ def test_as_few_clips_as_lanes_are_enough(bare_index, sizes, lanes):
 
 
 def test_fewer_clips_than_lanes_is_an_error_that_says_what_to_change(bare_index):
-    with pytest.raises(CorpusError, match="set data.lanes to 5 or less"):
+    with pytest.raises(CorpusError, match=r"set data.lanes to 5 or less"):
         plan(bare_index([5]), lanes=8)
 
 
