@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 from rich.logging import RichHandler
@@ -24,12 +23,12 @@ Overrides = Annotated[
 class OneLineErrors(typer.core.TyperGroup):
     """Turn errors of the user's world into one line; `--debug` anywhere shows the traceback."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take `--debug` out of the arguments, wherever it stands."""
         ctx.obj = "--debug" in args
         return super().parse_args(ctx, [arg for arg in args if arg != "--debug"])
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         """Run the command; ValueError and OSError are the user's, all else is ours."""
         try:
             return super().invoke(ctx)

@@ -9,13 +9,19 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import psutil
 import torch
 
 from gsv2.config import load_config
+from gsv2.data.batch import BadClip
 from gsv2.data.index import CorpusIndex
+from gsv2.data.plan import check_layout
+from gsv2.data.reader import MappedReader, read_clip
 from gsv2.data.schema import SourceConfig
 from gsv2.stages import SCHEMAS, STAGES
 from gsv2.training.run import RunConfig
@@ -52,7 +58,7 @@ def _machine() -> Iterator[Check]:
     python_ok = sys.version_info >= (3, 11)
     yield Check("python", "ok" if python_ok else "fail", platform.python_version())
     for package in PACKAGES:
-        yield _attempt(package, lambda package=package: _version(package))
+        yield _attempt(package, partial(_version, package))
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         yield Check("devices", "ok", f"{len(names)} GPU: {', '.join(names)}")
@@ -74,10 +80,11 @@ def _run(config_path: Path, overrides: Sequence[str]) -> Iterator[Check]:
     yield Check("config", "ok", f"stage {config.stage}, seed {config.seed}")
     yield _attempt("lanes", lambda: _lanes(config))
     for source in [*config.data.sources, *config.data.validation]:
-        yield _attempt(f"corpus {source.path}", lambda source=source: _corpus(source))
+        yield _attempt(
+            f"corpus {source.path}", partial(_corpus, source, STAGES[config.stage][1].members)
+        )
     yield _attempt("run folder", lambda: _writable(Path(config.run.dir)))
     try:
-        _, stage_class = STAGES[config.stage]
         stage = stage_class(config, torch.device("cpu"))
     except (ValueError, OSError) as error:
         yield Check("model", "fail", str(error))
@@ -100,20 +107,24 @@ def _attempt(name: str, check: Callable[[], str]) -> Check:
 
 def _version(package: str) -> str:
     """Import the package, so that a broken installation shows, and return its version."""
-    importlib.import_module(package)
+    with redirect_stdout(sys.stderr):  # DeepSpeed logs to stdout, which may be JSON here
+        importlib.import_module(package)
     return importlib.metadata.version(package)
 
 
-def _corpus(source: SourceConfig) -> str:
-    """Open the indexes and read the first and the last clip's bytes."""
+def _corpus(source: SourceConfig, members: Sequence[str]) -> str:
+    """Open the indexes, and read the first and the last clip as the run will."""
     index = CorpusIndex.open(source)
-    index.probe()
+    index.check_tars(members)
+    reader = MappedReader(index, members)
+    for row in {0, index.num_clips - 1}:
+        clip = read_clip(reader, index, row)
+        if isinstance(clip, BadClip):
+            raise ValueError(f"clip {clip.key} in {clip.shard}: {clip.reason}")
     return index.summary()
 
 
 def _lanes(config: RunConfig) -> str:
-    from gsv2.data.stream import check_layout
-
     world = int(os.environ.get("WORLD_SIZE", "1"))
     check_layout(config.data.lanes, world, config.data.workers)
     return f"{config.data.lanes} lanes for {world} ranks x {max(config.data.workers, 1)} workers"
@@ -135,6 +146,4 @@ def _free(name: str, free_bytes: float) -> Check:
 
 def _available_memory() -> float:
     """Return the memory that new work may take, in bytes."""
-    import psutil
-
     return float(psutil.virtual_memory().available)

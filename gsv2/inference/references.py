@@ -84,9 +84,6 @@ def load_references(
             )
     if weights and not sum(weights) > 0:
         raise VoiceError(f"weights must have a positive sum, but are {list(weights)}")
-    return [
-        load_reference(path, text, weight)
-        for path, text, weight in zip(
-            paths, texts or [None] * len(paths), weights or [1.0] * len(paths), strict=True
-        )
-    ]
+    transcripts: Sequence[str | None] = texts or [None] * len(paths)
+    shares = weights or [1.0] * len(paths)
+    return [load_reference(*given) for given in zip(paths, transcripts, shares, strict=True)]

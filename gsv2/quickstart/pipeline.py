@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -93,10 +94,10 @@ def run_quickstart(out: Path, *, seed: int = 0, scale: float = 1.0) -> Path:
     journal.run("corpus", lambda: make_demo_corpus(corpus, seed=seed, minutes=minutes))
     journal.run("quantizer", lambda: _train("quantizer", out, seed, scale))
     for part in ("train", "heldout"):
-        journal.run(
-            f"codes of {part}",
-            lambda part=part: extract_codes(corpus / part, out / "quantizer", codes / part, device),
+        extract = partial(
+            extract_codes, corpus / part, out / "quantizer", codes / part, device=device
         )
+        journal.run(f"codes of {part}", extract)
     journal.run("gpt", lambda: _train("gpt", out, seed, scale))
     journal.run("vits2", lambda: _train("vits2", out, seed, scale))
     bundle = out / "bundle"

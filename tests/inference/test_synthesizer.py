@@ -1,0 +1,71 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from gsv2.data.schema import HOP_LENGTH
+from gsv2.inference.references import load_reference
+from gsv2.inference.sampling import SamplingConfig
+from gsv2.inference.synthesizer import Synthesizer
+from gsv2.text.normalize import TextError
+
+SHORT = SamplingConfig(max_sec_per_byte=0.02, max_extra_sec=0.2)
+
+
+@pytest.fixture(scope="module")
+def synthesizer(tiny_bundle):
+    return Synthesizer.from_bundle(tiny_bundle, torch.device("cpu"))
+
+
+def test_the_same_seed_speaks_the_same(synthesizer, voice):
+    reference = load_reference(voice, "a voice")
+    first, again, other = (
+        synthesizer.synthesize("hello there", [reference], seed=seed, sampling=SHORT)
+        for seed in (1, 1, 2)
+    )
+    assert np.array_equal(first.wave, again.wave)
+    assert first.wave.shape != other.wave.shape or not np.array_equal(first.wave, other.wave)
+    assert first.sample_rate == 32_000
+    assert np.isfinite(first.wave).all()
+    assert np.abs(first.wave).max() <= 1
+
+
+def test_synthesis_leaves_the_global_random_numbers_alone(synthesizer, voice):
+    state = torch.get_rng_state()
+    synthesizer.synthesize("hello", [load_reference(voice)], sampling=SHORT)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_codes_become_two_frames_each(synthesizer, voice):
+    reference = load_reference(voice)
+    codes = synthesizer.encode(reference.wave)
+    frames = len(reference.wave) // HOP_LENGTH
+    assert codes.shape == (2, -(-frames // 2))
+    wave = synthesizer.decode(codes, synthesizer.style([reference]))
+    assert wave.shape == (codes.shape[1] * 2 * HOP_LENGTH,)
+
+
+def test_fused_style_is_the_weighted_mean(synthesizer, voice):
+    one = load_reference(voice)
+    two = replace(one, wave=one.wave[::-1].copy(), weight=3.0)
+    fused = synthesizer.style([one, two])
+    alone = [synthesizer.style([replace(r, weight=1.0)]) for r in (one, two)]
+    assert torch.allclose(fused, 0.25 * alone[0] + 0.75 * alone[1], atol=1e-6)
+
+
+def test_sentences_of_a_long_text_are_joined(synthesizer, voice):
+    text = "One sentence. " * 40
+    speech = synthesizer.synthesize(text, [load_reference(voice)], sampling=SHORT)
+    assert len(speech.wave) > 2 * HOP_LENGTH
+
+
+def test_a_text_in_an_unseen_script_is_spoken(synthesizer, voice):
+    speech = synthesizer.synthesize("ᚠᚢᚦᚨᚱᚲ", [load_reference(voice)], sampling=SHORT)
+    assert np.isfinite(speech.wave).all()
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "?!…"])
+def test_a_text_without_speech_is_an_error(synthesizer, voice, text):
+    with pytest.raises(TextError):
+        synthesizer.synthesize(text, [load_reference(voice)])

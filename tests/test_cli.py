@@ -1,0 +1,135 @@
+"""The command line: one readable line for every error, exit code 0 only on success."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from gsv2.cli import app
+
+COMMANDS = ["quickstart", "train", "plan", "doctor", "export", "synthesize"]
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def speak(bundle, out, *, text="hello", ref, more=()):
+    return run("synthesize", "--bundle", bundle, "--text", text, "--ref", ref, "--out", out, *more)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself_with_an_example(command):
+    result = run(command, "--help")
+    assert result.exit_code == 0
+    assert f"gsv2 {command}" in " ".join(result.output.split())
+
+
+def test_speech_is_written_as_32_khz_wav(tmp_path, tiny_bundle, voice):
+    out = tmp_path / "out.wav"
+    more = ("--ref", voice, "--ref-text", "one", "--ref-text", "two", "--weight", 2, "--weight", 1)
+    result = speak(tiny_bundle, out, ref=voice, more=more)
+    assert result.exit_code == 0, result.output
+    wave, rate = soundfile.read(out)
+    assert rate == 32_000
+    assert wave.ndim == 1
+    assert len(wave) > 0
+
+
+def test_a_stereo_reference_at_44100_hz_is_taken(tmp_path, tiny_bundle):
+    tone = 0.1 * np.sin(np.arange(44_100) * 0.05)
+    soundfile.write(tmp_path / "stereo.wav", np.stack([tone, tone], axis=1), 44_100)
+    result = speak(tiny_bundle, tmp_path / "out.wav", ref=tmp_path / "stereo.wav")
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "reference", "message"),
+    [
+        ("hello", "missing.wav", "missing.wav does not exist"),
+        ("hello", "short.wav", "must be 0.5 to 30.0 s long, but is 0.20 s"),
+        ("hello", "noise.txt", "cannot be read as audio"),
+        ("", "voice.wav", "text"),
+        ("?!", "voice.wav", "text"),
+    ],
+)
+def test_bad_input_is_one_line_that_names_it(
+    tmp_path,
+    tiny_bundle,
+    text,
+    reference,
+    message,
+):
+    tone = 0.1 * np.sin(np.arange(32_000) * 0.05)
+    soundfile.write(tmp_path / "voice.wav", tone, 32_000)
+    soundfile.write(tmp_path / "short.wav", tone[:6_400], 32_000)
+    (tmp_path / "noise.txt").write_text("not audio")
+    result = speak(tiny_bundle, tmp_path / "out.wav", text=text, ref=tmp_path / reference)
+    assert result.exit_code == 1
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("gsv2: error: ")
+    assert message in lines[0]
+    assert not (tmp_path / "out.wav").exists()
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    result = run("train", tmp_path / "nowhere.yaml", "--debug")
+    assert result.exit_code != 0
+    assert isinstance(result.exception, ValueError)
+
+
+def test_an_unknown_key_is_named_with_what_was_meant(tiny_corpus, tmp_path):
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        f"stage: quantizer\nrun: {{name: x, dir: {tmp_path}}}\ntrainer: {{max_steps: 1}}\n"
+        f"data: {{sources: [{{path: {tiny_corpus.path}}}], max_frames: 500}}\n"
+    )
+    result = run("train", config, "trainer.max_step=3")
+    assert result.exit_code == 1
+    assert "max_step" in result.stderr
+    assert "max_steps" in result.stderr
+
+
+def test_plan_prints_one_object_a_micro_batch(tiny_corpus, tmp_path):
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        f"stage: quantizer\nrun: {{name: x, dir: {tmp_path}}}\ntrainer: {{max_steps: 1}}\n"
+        f"data: {{sources: [{{path: {tiny_corpus.path}}}], max_frames: 200, lanes: 2}}\n"
+    )
+    result = run("plan", config, "--world", 2, "--start", 3, "--steps", 4)
+    assert result.exit_code == 0, result.output
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [row["micro_batch"] for row in rows] == [3, 4, 5, 6]
+    assert [row["rank"] for row in rows] == [1, 0, 1, 0]
+    assert rows[0].keys() == {
+        "micro_batch",
+        "lane",
+        "rank",
+        "worker",
+        "epoch",
+        "sequences",
+        "tokens",
+        "padding",
+    }
+    result = run("plan", config, "--world", 3)
+    assert result.exit_code == 1
+    assert "must be a multiple of ranks x workers" in result.stderr
+
+
+def test_doctor_tells_what_is_wrong_and_fails(tiny_corpus, tmp_path):
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        f"stage: quantizer\nrun: {{name: x, dir: {tmp_path}/runs}}\ntrainer: {{max_steps: 1}}\n"
+        f"data: {{sources: [{{path: {tiny_corpus.path}}}], max_frames: 200}}\n"
+    )
+    good = run("doctor", config, "--json")
+    assert good.exit_code == 0, good.output
+    names = {check["name"]: check for check in json.loads(good.stdout)}
+    assert names["precision quantizer"]["detail"] == "computes in fp32"
+    bad = run("doctor", config, "--json", f"data.sources=[{{path: {tmp_path}/nowhere}}]")
+    assert bad.exit_code == 1
+    failed = [check for check in json.loads(bad.stdout) if check["status"] == "fail"]
+    assert [check["name"] for check in failed] == [f"corpus {tmp_path}/nowhere"]
