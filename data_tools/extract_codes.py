@@ -21,7 +21,7 @@ def main(
     corpus: Annotated[Path, typer.Option(help="Corpus with audio.")],
     quantizer: Annotated[Path, typer.Option(help="Run, checkpoint, bundle or component file.")],
     out: Annotated[Path, typer.Option(help="Folder of the sidecar corpus.")],
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...; default: a GPU if any.")] = "",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; default: a GPU if any.")] = "",
 ) -> None:
     """Write OUT, or leave it when it is complete and of this corpus and quantizer.
 

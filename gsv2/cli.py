@@ -51,7 +51,9 @@ app = typer.Typer(
 
 @app.callback()
 def _setup() -> None:
-    handler = RichHandler(console=Console(stderr=True), show_path=False, markup=False)
+    from gsv2.training.tracking import console
+
+    handler = RichHandler(console=console(), show_path=False, markup=False)
     logging.basicConfig(
         level=logging.INFO, format="%(message)s", datefmt="[%X]", handlers=[handler]
     )

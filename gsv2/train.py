@@ -23,7 +23,6 @@ from gsv2.data.plan import Plan, validation_plan
 from gsv2.data.stream import make_loader, make_validation_loader
 from gsv2.stages import SCHEMAS, STAGES
 from gsv2.training.distributed import Distributed
-from gsv2.training.folder import RunFolder
 from gsv2.training.random import seed_torch
 from gsv2.training.run import RunConfig
 from gsv2.training.stage import Stage
@@ -76,9 +75,6 @@ def check_codes(index: CorpusIndex, stage: Stage, where: str) -> None:
 
 
 def _train(config: RunConfig, distributed: Distributed) -> Path:
-    folder = RunFolder(Path(config.run.dir) / config.run.name)
-    create = partial(folder.create, config, world=distributed.world, device=distributed.device)
-    distributed.on_main(create)
     trainer = Trainer(config, distributed)
     _, stage_class = STAGES[config.stage]
     seed_torch(config.seed, "build")
@@ -87,7 +83,8 @@ def _train(config: RunConfig, distributed: Distributed) -> Path:
 
     index = _open_index(config.data.sources, stage, "data.sources")
     plan = Plan(index, config.data, config.seed, stage.members)
-    logger.info("%s: %d clips, left out: %s", folder.path, plan.num_clips, dict(plan.left_out))
+    left_out = f", left out: {dict(plan.left_out)}" if plan.left_out else ""
+    logger.info("%s: %d clips%s", config.run.name, plan.num_clips, left_out)
     validation = None
     if config.data.validation:
         index = _open_index(config.data.validation, stage, "data.validation")
@@ -99,7 +96,7 @@ def _train(config: RunConfig, distributed: Distributed) -> Path:
         validation,
         lambda: make_loader(plan, workers=0),
     )
-    return folder.path
+    return trainer.folder.path
 
 
 def _open_index(sources: Sequence[Any], stage: Any, where: str) -> CorpusIndex:
@@ -133,6 +130,9 @@ def _run(arguments: Sequence[str] | None = None) -> int:
             raise
         sys.stderr.write(f"gsv2.train: error: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("gsv2.train: stopped; the same command goes on from the last checkpoint\n")
+        return 130
     Distributed().close()
     return 0
 

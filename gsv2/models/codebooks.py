@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from vector_quantize_pytorch import GroupedResidualVQ
 
 from gsv2.nn.codebook_ema import (
@@ -100,17 +99,15 @@ class Codebooks(nn.Module):
 
     @torch.no_grad()
     def initialise(self, latents: Tensor, frames_per_step: float) -> None:
-        """Start the entries by k-means, level by level; once.
+        """Start the entries by k-means, level by level.
 
         Args:
             latents: [N, dim].
             frames_per_step: code frames of an optimizer step, the scale of the averages.
 
         Raises:
-            ValueError: initialised before, or N < V.
+            ValueError: N < V.
         """
-        if self.initialised:
-            raise ValueError("codebooks are initialised once, but these were already")
         if len(latents) < self.codes.codebook_size:
             raise ValueError(
                 f"k-means needs at least codebook_size ({self.codes.codebook_size}) code "
@@ -133,13 +130,18 @@ class Codebooks(nn.Module):
         """
         if not self.initialised:  # the library would start k-means from this very batch
             raise ValueError("codebooks must be initialised or loaded before they are used")
-        with torch.no_grad():
-            _, indices, _, entries = self.vq(latents.detach(), mask=mask, return_all_codes=True)
         B, T = mask.shape
-        codes = indices.permute(1, 0, 3, 2).reshape(B, -1, T)  # [B, K, T]
+        with torch.no_grad():
+            # Neither mask nor return_all_codes: there the library calls einx, which solves its
+            # shapes with sympy anew for every B and T (tens of milliseconds).
+            _, indices, _ = self.vq(latents.detach())  # [groups, B, T, levels]
+            codes = indices.transpose(2, 3).transpose(0, 1).reshape(B, -1, T)  # [B, K, T]
+            book = torch.arange(codes.shape[1], device=codes.device)[:, None, None]
+            taken = self.entries[book, codes.transpose(0, 1)]  # [K, B, T, dim / groups]
+            taken = taken.unflatten(0, (self.codes.groups, self.codes.levels)).cumsum(dim=1)
         split = torch.stack(latents.chunk(self.codes.groups, dim=-1)).unsqueeze(1)
-        taken = functional.pad(torch.stack(entries).cumsum(dim=1), (0, 0, 0, 0, 0, 0, 1, 0))
-        return Quantized(codes, split - taken)
+        residuals = torch.cat([split, split - taken], dim=1)
+        return Quantized(codes.masked_fill(~mask[:, None], -1), residuals)
 
     def statistics(self, quantized: Quantized, mask: Tensor) -> CodebookStatistics:
         """Collect for `update` what one micro-batch says; mask [B, T]."""
@@ -170,9 +172,7 @@ class Codebooks(nn.Module):
             codebook.update_ema()
             size = codebook.cluster_size[0]
             dead = dead_entries(size, self.config.dead_share)
-            entries, size, revived = revive_entries(
-                codebook.embed[0], size, candidates[:, k], dead
-            )
+            entries, size, revived = revive_entries(codebook.embed[0], size, candidates[:, k], dead)
             codebook.embed[0], codebook.cluster_size[0] = entries, size
             codebook.embed_avg[0, revived] = entries[revived] * size[revived, None]
             self.revived[k] += revived.sum()

@@ -18,6 +18,9 @@ from torch import Tensor, nn
 
 ConfigT = TypeVar("ConfigT")
 
+_HEADER = "gsv2"
+"""Metadata key of the safetensors file."""
+
 
 class ComponentError(ValueError):
     """A component file that is missing, damaged or of another kind."""
@@ -58,12 +61,9 @@ def save_component(
     """Write the parameters and buffers of `module` with their description."""
     state = module.state_dict()
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    metadata = {
-        "kind": kind,
-        "config": json.dumps(dict(config)),
-        "provenance": json.dumps(dict(provenance)),
-    }
-    save_file(tensors, path, metadata=metadata)
+    header = {"kind": kind, "config": dict(config), "provenance": dict(provenance)}
+    # One key: safetensors writes several in random order, and equal parts must be equal files.
+    save_file(tensors, path, metadata={_HEADER: json.dumps(header)})
 
 
 def load_component(path: Path, kind: str) -> Component:
@@ -76,18 +76,13 @@ def load_component(path: Path, kind: str) -> Component:
         raise ComponentError(f"{kind} file {path} does not exist")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            header = json.loads((file.metadata() or {}).get(_HEADER, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except SafetensorError as error:
         raise ComponentError(f"{path} is damaged: {error}") from error
-    if metadata.get("kind") != kind:
-        raise ComponentError(f"{path} must hold a {kind}, but holds {metadata.get('kind')!r}")
-    return Component(
-        kind=kind,
-        config=json.loads(metadata["config"]),
-        provenance=json.loads(metadata["provenance"]),
-        tensors=tensors,
-    )
+    if header.get("kind") != kind:
+        raise ComponentError(f"{path} must hold a {kind}, but holds {header.get('kind')!r}")
+    return Component(tensors=tensors, **header)
 
 
 def _build(schema: Any, values: Mapping[str, Any]) -> Any:

@@ -13,12 +13,13 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from gsv2.models.audio_input import AudioInputName, make_audio_input
 from gsv2.models.backbone import BackboneConfig, make_backbone
 from gsv2.models.component import Component
 from gsv2.models.heads import DepthHead, FlatHead
 from gsv2.models.interleave import Interleaved, interleave
 from gsv2.models.patterns import NO_CODE, PatternName, make_pattern
-from gsv2.nn.codes import CodeConfig, CodeVectors
+from gsv2.nn.codes import CodeConfig
 from gsv2.text.encoder import ByteEncoder
 
 _START_STD = 0.02
@@ -32,7 +33,7 @@ class GPTConfig:
     """The transformer over the sequence; its `dim` is the model dimension D."""
     text_encoder: Literal["bytes"] = "bytes"
     """What reads the text."""
-    audio_input: Literal["vq", "learned"] = "vq"
+    audio_input: AudioInputName = "vq"
     """Input of a step: a projection of the quantizer's own vectors, or learned embeddings."""
     pattern: PatternName = "depth"
     """In which order codes are generated, see `gsv2.models.patterns`."""
@@ -68,11 +69,7 @@ class SemanticGPT(nn.Module):
         self.text_encoder = ByteEncoder(dim)
         self.text_start = nn.Parameter(torch.randn(dim) * _START_STD)
         self.audio_start = nn.Parameter(torch.randn(dim) * _START_STD)
-        self.audio_input = (
-            VectorInput(dim, config.codes)
-            if config.audio_input == "vq"
-            else LearnedInput(dim, config.codes)
-        )
+        self.audio_input = make_audio_input(config.audio_input, dim, config.codes)
         self.dropout = nn.Dropout(config.dropout)
         self.backbone = make_backbone(config.backbone)
         self.head = (
@@ -99,8 +96,8 @@ class SemanticGPT(nn.Module):
 
     def set_codebooks(self, codebooks: Tensor) -> None:
         """Take the codebooks [K, V, dim / groups] of the quantizer, before training."""
-        if isinstance(self.audio_input, VectorInput):
-            self.audio_input.set_codebooks(codebooks)
+        self.audio_input.set_codebooks(codebooks)
+        self.head.set_codebooks(codebooks)
 
     def forward(
         self,
@@ -166,43 +163,3 @@ class SemanticGPT(nn.Module):
             self.embed_steps(steps[:, :, : layout.steps.shape[1]]),
         )
         return self.dropout(inputs), layout
-
-
-class VectorInput(nn.Module):
-    """A projection of the frozen quantizer's code vectors."""
-
-    scale: Tensor
-
-    def __init__(self, dim: int, codes: CodeConfig) -> None:
-        super().__init__()
-        self.vectors = CodeVectors(codes)
-        self.project = nn.Linear(codes.dim, dim)
-        self.register_buffer("scale", torch.ones(()))
-
-    def set_codebooks(self, codebooks: Tensor) -> None:
-        """Take the codebooks [K, V, dim / groups] of a quantizer, scaled to unit variance."""
-        self.vectors.set_codebooks(codebooks)
-        levels = self.vectors.config.levels
-        variance = codebooks.var(dim=1).mean() * levels
-        self.scale.copy_(variance.clamp(min=torch.finfo(variance.dtype).tiny).rsqrt())
-
-    def forward(self, steps: Tensor) -> Tensor:
-        """Return [B, S, D] for codes [B, K, S]."""
-        return self.project(self.vectors(steps) * self.scale)
-
-
-class LearnedInput(nn.Module):
-    """Learned embeddings, summed over codebooks."""
-
-    def __init__(self, dim: int, codes: CodeConfig) -> None:
-        super().__init__()
-        self.no_code = codes.codebook_size
-        self.embeddings = nn.ModuleList(
-            nn.Embedding(codes.codebook_size + 1, dim) for _ in range(codes.num_codebooks)
-        )
-
-    def forward(self, steps: Tensor) -> Tensor:
-        """Return [B, S, D] for codes [B, K, S]; the last id of each codebook is `no code`."""
-        ids = steps.masked_fill(steps == NO_CODE, self.no_code).unbind(1)
-        embedded = [embed(codes) for embed, codes in zip(self.embeddings, ids, strict=True)]
-        return torch.stack(embedded).sum(dim=0)

@@ -130,6 +130,8 @@ class Quantizer(nn.Module):
         Raises:
             ValueError: initialised before, or fewer code frames than codebook entries.
         """
+        if self.codebooks.initialised:
+            raise ValueError("a quantizer is initialised once, but this one was already")
         frames = torch.cat([features[mask] for features, mask in reservoir]).float()
         self.feature_mean.copy_(frames.mean(dim=0))
         self.feature_std.copy_(frames.std(dim=0).clamp(min=_STD_FLOOR))

@@ -134,7 +134,11 @@ def stage_overrides(stage: str, out: Path, seed: int, scale: float) -> Sequence[
         overrides.append(f"model.quantizer={json.dumps(str(out / 'quantizer'))}")
     if scale < 1:
         config = load_config(CONFIGS / stage / "debug.yaml", [], SCHEMAS)
-        overrides.append(f"trainer.max_steps={max(2, round(config.trainer.max_steps * scale))}")
+        for key, value in (
+            ("trainer.max_steps", config.trainer.max_steps),
+            ("checkpoint.every_steps", config.checkpoint.every_steps),
+        ):
+            overrides.append(f"{key}={max(2, round(value * scale))}")
     return overrides
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 import torch
@@ -125,7 +126,7 @@ class _Extractor:
             yield clip.shard, clip.key, of_clip[:, of_clip[0] >= 0].numpy()
 
 
-def _is_usable(clip: Clip | BadClip) -> bool:
+def _is_usable(clip: Clip | BadClip) -> TypeGuard[Clip]:
     """Tell whether a clip has at least one frame; warn if not."""
     if isinstance(clip, BadClip):
         logger.warning("no codes for clip %s of %s: %s", clip.key, clip.shard, clip.reason)

@@ -68,7 +68,7 @@ class Trainer:
             )
         self._config = config
         self._distributed = distributed
-        self._folder = RunFolder(Path(config.run.dir) / config.run.name)
+        self.folder = RunFolder(Path(config.run.dir) / config.run.name)
 
     def fit(
         self,
@@ -95,21 +95,24 @@ class Trainer:
         """
         state = self._restore(stage, initial or partial(train, 0))
         if state.step >= self._config.trainer.max_steps:
-            logger.info("%s is finished at step %d", self._folder.path, state.step)
+            logger.info("%s is finished at step %d", self.folder.path, state.step)
             return state
+        device, world = self._distributed.device, self._distributed.world
+        create = partial(self.folder.create, self._config, world=world, device=device)
+        self._distributed.on_main(create)
         for trainable in stage.trainables.values():
             trainable.engine = self._distributed.wrap(trainable.module)
         with ExitStack() as stack:
             trackers = self._open_trackers(stack, state.step)
             loop = TrainingLoop(
-                self._config, self._distributed, self._folder, stage, state, trackers
+                self._config, self._distributed, self.folder, stage, state, trackers
             )
             loop.run(train, validation)
         return state
 
     def _restore(self, stage: Stage, initial: FiniteStream) -> TrainState:
         """Load the checkpoint or initialise the stage; drop records of steps after it."""
-        run, device = self._folder.path, self._distributed.device
+        run, device = self.folder.path, self._distributed.device
         self._distributed.on_main(partial(clean_checkpoints, run))
         resume = self._config.checkpoint.resume
         path = self._distributed.on_main(partial(find_checkpoint, run, resume))
@@ -120,7 +123,7 @@ class Trainer:
         else:
             state = load_snapshot(path, stage.trainables, seed=self._config.seed)
             logger.info("resumed at step %d from %s", state.step, path)
-        for records in (self._folder.metrics, self._folder.quarantine):
+        for records in (self.folder.metrics, self.folder.quarantine):
             self._distributed.on_main(partial(truncate_records, records, state.step))
         return state
 
@@ -130,7 +133,7 @@ class Trainer:
             return ()
         trackers = open_trackers(
             self._config.tracking,
-            self._folder.path,
+            self.folder.path,
             name=self._config.run.name,
             values=config_to_dict(self._config),
             done=done,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file
@@ -10,30 +11,45 @@ from gsv2.training.clock import TIMING_KEYS
 from gsv2.training.distributed import Distributed
 from gsv2.training.records import read_records
 from tests.integration.launch import finish, start_two_ranks
-from tests.training.toy import ToyStage, fit_toy, torn_batch, toy_config
+from tests.integration.real_stages import train_stage
+from tests.training.toy import fit_toy, torn_batch, toy_config
 
-TOLERANCE = 1e-5
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Any) -> Path:
+    """What two ranks have trained."""
+    out = tmp_path_factory.mktemp("two")
+    finish(start_two_ranks("tests.integration.two_ranks", str(out), str(tiny_corpus.path)))
+    return out
 
 
-def test_two_ranks_train_the_same_gan_as_one(tmp_path: Path) -> None:
+def test_two_ranks_train_the_same_gan_as_one(tmp_path: Path, two: Path) -> None:
     """Accumulation of 2, a graph kept between phases, dropout, a torn micro-batch, validation."""
-    launched = start_two_ranks("tests.training.toy", str(tmp_path / "two"), "6")
-    stage, _ = fit_toy(toy_config(tmp_path / "one"), Distributed(), make_batch=torn_batch)
-    finish(launched)
-    _assert_same_weights(stage, tmp_path / "two" / "run")
-    one, two = (read_records(tmp_path / n / "run" / "metrics.jsonl") for n in ("one", "two"))
-    assert len(one) == len(two) == 6
-    for row, other in zip(one, two, strict=True):
+    stage, _ = fit_toy(toy_config(tmp_path), Distributed(), make_batch=torn_batch)
+    for name, trainable in stage.trainables.items():
+        saved = load_file(find_component(two / "run", name))
+        for key, value in trainable.module.state_dict().items():
+            assert (saved[key] - value).abs().max() <= 1e-5, f"{name}.{key}"
+    _assert_same_metrics(tmp_path / "run", two / "run", 1e-5)
+    bad = [read_records(folder / "run" / "quarantine.jsonl") for folder in (tmp_path, two)]
+    assert bad[0] == bad[1]
+    assert len(bad[0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "tolerance"), [("quantizer", 1e-4), ("gpt", 1e-5), ("vits2", 1e-4)]
+)
+def test_two_ranks_train_a_stage_as_one_does(
+    tmp_path: Path, tiny_corpus: Any, two: Path, name: str, tolerance: float
+) -> None:
+    train_stage(name, tmp_path, tiny_corpus.path, shared=two)
+    _assert_same_metrics(tmp_path / name, two / name, tolerance)
+
+
+def _assert_same_metrics(one: Path, two: Path, tolerance: float) -> None:
+    rows, others = (read_records(run / "metrics.jsonl") for run in (one, two))
+    for row, other in zip(rows, others, strict=True):
         assert row.keys() == other.keys()
         for key in row.keys() - TIMING_KEYS:
-            assert other[key] == pytest.approx(row[key], rel=TOLERANCE, abs=TOLERANCE), key
-    bad = [[r["key"] for r in read_records(tmp_path / n / "run" / "quarantine.jsonl")]
-           for n in ("one", "two")]  # fmt: skip
-    assert bad[0] == bad[1]
-
-
-def _assert_same_weights(stage: ToyStage, run: Path) -> None:
-    for name, trainable in stage.trainables.items():
-        saved = load_file(find_component(run, name))
-        for key, value in trainable.module.state_dict().items():
-            assert (saved[key] - value).abs().max() <= TOLERANCE, f"{name}.{key}"
+            expected = pytest.approx(row[key], rel=tolerance, abs=tolerance)
+            assert other[key] == expected, f"step {row['step']}: {key}"

@@ -28,6 +28,13 @@ def test_a_component_comes_back_with_all_that_describes_it(tmp_path):
         assert torch.equal(component.tensors[name], value)
 
 
+def test_equal_parts_are_equal_files(tmp_path):
+    module = nn.Linear(3, 2)
+    for name in "ab":
+        save(tmp_path / name, module)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ComponentError, match=r"gpt file .*nowhere.* does not exist"):
         load_component(tmp_path / "nowhere", "gpt")

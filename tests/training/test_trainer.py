@@ -36,23 +36,6 @@ def dying_at(micro_batch: int) -> Any:
     return make
 
 
-def test_rows_carry_losses_rates_norms_shares_and_validation(
-    tmp_path: Path, distributed: Distributed
-) -> None:
-    fit_toy(toy_config(tmp_path), distributed, make_batch=torn_batch)
-    rows = read_records(tmp_path / "run" / "metrics.jsonl")
-    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
-    assert set(rows[0]) == TIMING_KEYS | {
-        "step", "generator/loss", "generator/adversarial", "generator/error", "generator/lr",
-        "generator/grad_norm", "discriminator/loss", "discriminator/lr",
-        "discriminator/grad_norm", "data/padding_share", "data/samples_seen", "data/bad_clips",
-        "train/skipped_updates",
-    }  # fmt: skip
-    assert [row["step"] for row in rows if "validation/generator/error" in row] == [3, 6]
-    assert (rows[-1]["data/bad_clips"], rows[-1]["data/samples_seen"]) == (2, 58)
-    assert rows[-1]["data/padding_share"] == 0.25
-
-
 def test_the_same_seed_gives_the_same_metrics_and_another_one_others(
     tmp_path: Path, distributed: Distributed
 ) -> None:
@@ -128,29 +111,10 @@ def test_a_stage_is_initialised_once_from_the_first_micro_batches(
     assert torch.equal(stage.trainables["generator"].module.offset, expected)
 
 
-def test_a_run_with_too_many_skipped_updates_stops(
-    tmp_path: Path, distributed: Distributed
-) -> None:
-    def broken(k: int) -> Batch:
-        batch = toy_batch(k)
-        return replace(batch, wave=batch.wave * float("nan")) if k >= 4 else batch
-
-    config = toy_config(tmp_path, trainer={"max_skipped_steps": 3})
-    with pytest.raises(TrainingError, match=r"step 3: 4 updates were left out.*max_skipped_steps"):
-        fit_toy(config, distributed, make_batch=broken)
-
-
 def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path, distributed: Distributed) -> None:
     fit_toy(toy_config(tmp_path), distributed)
     with pytest.raises(CheckpointMismatchError, match=r"generator\.width is 6 there, but 9"):
         fit_toy(toy_config(tmp_path, model={"width": 9}), distributed)
-
-
-def test_the_last_step_has_a_checkpoint(tmp_path: Path, distributed: Distributed) -> None:
-    config = toy_config(tmp_path, trainer={"max_steps": 3}, checkpoint={"every_steps": 100})
-    fit_toy(config, distributed)
-    folders = [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()]
-    assert folders == ["step_00000003"]
 
 
 def test_ranks_must_divide_the_micro_batches_of_a_step(

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from gsv2.config import config_from_dict
 from gsv2.data.batch import BadClip, Batch
 from gsv2.training.distributed import Distributed
-from gsv2.training.folder import RunFolder
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
 from gsv2.training.random import seed_torch
 from gsv2.training.run import RunConfig
@@ -151,8 +150,6 @@ def fit_toy(
     rank, world = distributed.rank, distributed.world
     seed_torch(config.seed)
     stage = stage_class(config, distributed.device)
-    folder = RunFolder(Path(config.run.dir) / config.run.name)
-    folder.path.mkdir(parents=True, exist_ok=True)
     state = Trainer(config, distributed).fit(
         stage,
         lambda start: (make_batch(k) for k in itertools.count(start + rank, world)),

@@ -103,6 +103,7 @@ class Generator(nn.Module):
             upsampler = nn.ConvTranspose1d(
                 C, narrow, kernel, stride=rate, padding=(kernel - rate) // 2
             )
+            nn.init.normal_(upsampler.weight, std=(2 * rate / (C * kernel)) ** 0.5)
             self.upsamplers.append(weight_norm(upsampler, dim=1))
             blocks = [
                 ResidualBlock(narrow, size, config.block_dilations) for size in config.block_kernels

@@ -1,0 +1,88 @@
+"""The three stages at the smallest size, one after the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gsv2.stages.extract import extract_codes
+from gsv2.train import main
+from gsv2.training.distributed import Distributed
+
+WAVENET = {"channels": 8, "num_layers": 1, "kernel_size": 3}
+BLOCKS = {"num_layers": 3, "block": {"num_heads": 1, "ffn_dim": 16}}
+BACKBONE = {"dim": 16, "num_layers": 1, "num_heads": 2, "num_kv_heads": 1, "ffn_dim": 32}
+MODELS: dict[str, dict[str, Any]] = {
+    "quantizer": {
+        "codes": {"codebook_size": 16, "dim": 8},
+        "width": 8,
+        "num_blocks": 1,
+        "kernel_size": 3,
+    },
+    "gpt": {"gpt": {"backbone": BACKBONE, "depth": BACKBONE, "dropout": 0.1}},
+    "vits2": {
+        "generator": {
+            "channels": 8,
+            "latent_channels": 8,
+            "content": BLOCKS,
+            "style": {"dim": 8, "channels": 8},
+            "posterior": WAVENET,
+            "flow": {"num_couplings": 2, "wavenet": WAVENET, "block": BLOCKS["block"]},
+            "generator": {"channels": 32, "stage_channels": [16, 8, 8, 4, 4]},
+        },
+        "discriminator": {
+            "periods": [2, 3],
+            "period_channels": [4, 8],
+            "scale_channels": [4, 8, 8],
+        },
+        "segment_frames": 8,
+    },
+}
+BUDGETS = {
+    "quantizer": {"max_frames": 150},
+    "gpt": {"max_tokens": 300},
+    "vits2": {"max_frames": 150},
+}
+
+
+def train_stage(name: str, out: Path, corpus: Path, shared: Path) -> None:
+    """Train one stage for 3 steps of 2 micro-batches into `out/NAME`.
+
+    Args:
+        name: of the stage.
+        out: folder of run folders.
+        corpus: audio corpus.
+        shared: folder with `quantizer` (a run) and `codes`, for the stages after the first.
+    """
+    source = {"path": str(corpus)}
+    model = dict(MODELS[name])
+    if name != "quantizer":
+        source["codes"] = str(shared / "codes")
+        model["quantizer"] = str(shared / "quantizer")
+    data = {"sources": [source], "validation": [source], "lanes": 2, "micro_batches_per_step": 2}
+    values = {
+        "stage": name,
+        "run": {"dir": str(out), "name": name},
+        "data": {**data, **BUDGETS[name]},
+        "model": model,
+        "trainer": {"max_steps": 3, "log_every_steps": 1},
+        "tracking": {"progress": False},
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    ranks = Distributed()
+    config = out / f"{name}.yaml"
+    if ranks.is_main:
+        config.write_text(yaml.safe_dump(values))
+    ranks.barrier()
+    main(config)
+
+
+def train_all(out: Path, corpus: Path) -> None:
+    """Train the quantizer, make its codes, train the others on them."""
+    ranks = Distributed()
+    train_stage("quantizer", out, corpus, out)
+    ranks.on_main(lambda: extract_codes(corpus, out / "quantizer", out / "codes", ranks.device))
+    for name in ("gpt", "vits2"):
+        train_stage(name, out, corpus, out)

@@ -1,0 +1,66 @@
+"""The main job, small: the figures of the report are promised for its full size only."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gsv2.quickstart.pipeline import STAGES, run_quickstart
+from gsv2.training.clock import TIMING_KEYS
+from gsv2.training.records import read_records
+
+SCALE = 0.02
+
+
+def test_the_whole_chain_ends_in_a_report_and_runs_again_at_once(tmp_path):
+    report = run_quickstart(tmp_path, scale=SCALE)
+    figures = json.loads((tmp_path / "report.json").read_text())
+    assert report.read_text().count("<audio") >= 20
+    assert len(figures["figures"]) >= 8
+    checkpoints = sorted(
+        path for stage in STAGES for path in (tmp_path / stage).rglob("*.*tensors")
+    )
+    before = [path.stat().st_mtime_ns for path in checkpoints]
+    run_quickstart(tmp_path, scale=SCALE)
+    assert [path.stat().st_mtime_ns for path in checkpoints] == before
+    with pytest.raises(ValueError, match="holds a quickstart of seed 0"):
+        run_quickstart(tmp_path, seed=1, scale=SCALE)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3000)
+def test_a_quickstart_killed_in_every_stage_ends_like_an_unbroken_one(tmp_path):
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    _start(unbroken).wait()
+    for stage in STAGES:
+        _kill_in(broken, stage)
+    assert _start(broken).wait() == 0
+    for stage in STAGES:
+        rows, others = (read_records(out / stage / "metrics.jsonl") for out in (unbroken, broken))
+        assert [_untimed(row) for row in rows] == [_untimed(row) for row in others]
+
+
+def _start(out: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "gsv2.cli", "quickstart", "--out", str(out)]
+    return subprocess.Popen([*command, "--scale", "0.1"])
+
+
+def _kill_in(out: Path, stage: str) -> None:
+    """Start the quickstart and kill it once `stage` has passed its first checkpoint."""
+    process = _start(out)
+    run = out / stage
+    while process.poll() is None and not list(run.glob("checkpoints/step_*")):
+        time.sleep(0.01)
+    time.sleep(0.5)
+    process.kill()
+    process.wait()
+    assert process.returncode == -9, f"the quickstart ended before it was killed in {stage}"
+
+
+def _untimed(row: dict) -> dict:
+    return {key: value for key, value in row.items() if key not in TIMING_KEYS}

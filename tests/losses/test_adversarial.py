@@ -1,0 +1,38 @@
+import torch
+
+from gsv2.losses.adversarial import discriminator_loss, feature_matching_loss, generator_loss
+
+
+def test_least_squares_values_known_by_hand() -> None:
+    real = [torch.tensor([[1.0, 0.5]]), torch.tensor([[2.0]])]
+    fake = [torch.tensor([[0.0, 1.0]]), torch.tensor([[-1.0]])]
+    # real: (0 + 0.25) / 2 and 1; fake: (0 + 1) / 2 and 1
+    assert discriminator_loss(real, fake).item() == 0.125 + 1 + 0.5 + 1
+    # fake to one: (1 + 0) / 2 and 4
+    assert generator_loss(fake).item() == 4.5
+
+
+def test_a_perfect_judge_has_no_loss_and_a_perfect_fake_neither() -> None:
+    ones, zeros = [torch.ones(2, 3)], [torch.zeros(2, 3)]
+    assert discriminator_loss(ones, zeros).item() == 0
+    assert generator_loss(ones).item() == 0
+
+
+def test_feature_matching_sums_the_mean_distances_of_layers() -> None:
+    real = [[torch.zeros(1, 4), torch.ones(2)], [torch.zeros(3)]]
+    fake = [[torch.full((1, 4), 0.5), torch.ones(2)], [torch.full((3,), -2.0)]]
+    assert feature_matching_loss(real, fake).item() == 2.5
+
+
+def test_feature_matching_trains_the_fake_side_only() -> None:
+    real, fake = (torch.randn(2, 3, requires_grad=True) for _ in range(2))
+    feature_matching_loss([[real]], [[fake]]).backward()
+    assert real.grad is None
+    assert fake.grad is not None
+
+
+def test_losses_are_fp32_for_half_precision_logits() -> None:
+    half = [torch.ones(2, 3, dtype=torch.bfloat16)]
+    losses = [discriminator_loss(half, half), generator_loss(half)]
+    losses.append(feature_matching_loss([half], [half]))
+    assert {loss.dtype for loss in losses} == {torch.float32}

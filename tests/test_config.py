@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from gsv2.config import (
+    ConfigError,
+    config_from_dict,
+    config_to_dict,
+    load_config,
+    save_config,
+)
+from gsv2.stages import SCHEMAS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    rate: float = 0.5
+    kind: Literal["a", "b"] = "a"
+    pair: tuple[float, float] = (0.9, 0.95)
+
+    def __post_init__(self) -> None:
+        if self.rate < 0:
+            raise ValueError(f"rate must be at least 0, but is {self.rate}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    stage: str
+    seed: int = 0
+    inner: Inner = field(default_factory=Inner)
+    table: dict[str, Inner] = field(default_factory=dict)
+    words: list[str] = field(default_factory=list)
+    limit: int | None = None
+
+
+SCHEMA = {"toy": Outer}
+SHIPPED = sorted(Path(__file__).parents[1].glob("configs/*/*.yaml"))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "run.yaml"
+    path.write_text("stage: toy\nseed: 3\ninner: {rate: 0.25}\ntable: {gpt: {rate: 2}}\n")
+    return path
+
+
+def test_overrides_beat_the_file_and_the_file_beats_the_defaults(file: Path) -> None:
+    overrides = ["seed=4", "inner.kind=b", "table.gpt.rate=1e-3", "seed=5", "words=[x,y]"]
+    config = load_config(file, overrides, SCHEMA)
+    assert isinstance(config, Outer)
+    assert config.seed == 5
+    assert config.inner == Inner(rate=0.25, kind="b")
+    assert config.table == {"gpt": Inner(rate=1e-3)}
+    assert config.words == ["x", "y"]
+    assert config.inner.pair == (0.9, 0.95)
+
+
+def test_a_saved_config_is_read_back_equal(file: Path, tmp_path: Path) -> None:
+    config = load_config(file, ["limit=7", "words=[ü]"], SCHEMA)
+    save_config(config, tmp_path / "saved.yaml")
+    assert load_config(tmp_path / "saved.yaml", [], SCHEMA) == config
+    assert config_from_dict(Outer, config_to_dict(config), "here") == config
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("inner.rat=1", r"inner\.rat"),
+        ("inner.rate=fast", r"inner\.rate.*fast"),
+        ("inner.kind=c", r"inner\.kind.*c"),
+        ("inner.rate=-1", "rate must be at least 0, but is -1"),
+        ("table.gpt.rte=1", "rte"),
+        ("seed", "must read section.key=value, but is 'seed'"),
+        ("stage=other", "stage must be one of toy, but is 'other'"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line_that_names_it(
+    file: Path, override: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message) as error:
+        load_config(file, [override], SCHEMA)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1", "stage: toy\nstage_: 1"])
+def test_a_file_that_is_no_config_is_one_line_that_names_it(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"broken\.yaml") as error:
+        load_config(path, [], SCHEMA)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"config file nowhere\.yaml does not exist"):
+        load_config("nowhere.yaml", [], SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "path", sorted(Path(__file__).parents[1].glob("configs/*/*.yaml")), ids=str
+)
+def test_every_shipped_config_loads(path: Path) -> None:
+    assert load_config(path, [], SCHEMAS).stage == path.parent.name

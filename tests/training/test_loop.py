@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gsv2.data.batch import Batch
+from gsv2.training.clock import TIMING_KEYS
+from gsv2.training.distributed import Distributed
+from gsv2.training.loop import TrainingError
+from gsv2.training.records import read_records
+from gsv2.training.trainer import Trainer
+from tests.training.toy import ToyStage, fit_toy, torn_batch, toy_batch, toy_config
+
+
+def test_rows_carry_losses_rates_norms_shares_and_validation(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    fit_toy(toy_config(tmp_path), distributed, make_batch=torn_batch)
+    rows = read_records(tmp_path / "run" / "metrics.jsonl")
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert set(rows[0]) == TIMING_KEYS | {
+        "step", "generator/loss", "generator/adversarial", "generator/error", "generator/lr",
+        "generator/grad_norm", "discriminator/loss", "discriminator/lr",
+        "discriminator/grad_norm", "data/padding_share", "data/samples_seen", "data/bad_clips",
+        "train/skipped_updates",
+    }  # fmt: skip
+    assert [row["step"] for row in rows if "validation/generator/error" in row] == [3, 6]
+    assert (rows[-1]["data/bad_clips"], rows[-1]["data/samples_seen"]) == (2, 58)
+    assert rows[-1]["data/padding_share"] == 0.25
+
+
+def test_a_run_with_too_many_skipped_updates_stops(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    def broken(k: int) -> Batch:
+        batch = toy_batch(k)
+        return replace(batch, wave=batch.wave * float("nan")) if k >= 4 else batch
+
+    config = toy_config(tmp_path, trainer={"max_skipped_steps": 3})
+    with pytest.raises(TrainingError, match=r"step 3: 4 updates were left out.*max_skipped_steps"):
+        fit_toy(config, distributed, make_batch=broken)
+
+
+def test_the_last_step_has_a_checkpoint(tmp_path: Path, distributed: Distributed) -> None:
+    config = toy_config(tmp_path, trainer={"max_steps": 3}, checkpoint={"every_steps": 100})
+    fit_toy(config, distributed)
+    folders = [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()]
+    assert folders == ["step_00000003"]
+
+
+def test_rows_and_checkpoints_come_at_their_steps(tmp_path: Path, distributed: Distributed) -> None:
+    sections = {"max_steps": 7, "log_every_steps": 3, "validate_every_steps": 5}
+    config = toy_config(tmp_path, trainer=sections, checkpoint={"every_steps": 4, "keep_last": 9})
+    fit_toy(config, distributed)
+    rows = read_records(tmp_path / "run" / "metrics.jsonl")
+    assert [row["step"] for row in rows] == [1, 3, 5, 6, 7]
+    folders = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
+    assert folders == ["step_00000004", "step_00000007"]
+
+
+def test_a_training_stream_that_ends_is_an_error(tmp_path: Path, distributed: Distributed) -> None:
+    config = toy_config(tmp_path)
+    stage = ToyStage(config, distributed.device)
+    with pytest.raises(TrainingError, match="endless"):
+        Trainer(config, distributed).fit(stage, lambda start: map(toy_batch, range(start, 6)))
