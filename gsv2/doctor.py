@@ -79,10 +79,9 @@ def _run(config_path: Path, overrides: Sequence[str]) -> Iterator[Check]:
         return
     yield Check("config", "ok", f"stage {config.stage}, seed {config.seed}")
     yield _attempt("lanes", lambda: _lanes(config))
+    _, stage_class = STAGES[config.stage]
     for source in [*config.data.sources, *config.data.validation]:
-        yield _attempt(
-            f"corpus {source.path}", partial(_corpus, source, STAGES[config.stage][1].members)
-        )
+        yield _attempt(f"corpus {source.path}", partial(_corpus, source, stage_class.members))
     yield _attempt("run folder", lambda: _writable(Path(config.run.dir)))
     try:
         stage = stage_class(config, torch.device("cpu"))

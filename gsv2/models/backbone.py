@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from transformers import Qwen2Config, Qwen2Model
 
+_UNIT_INIT_STD = 0.64
+"""Standard deviation of initial weights, times sqrt(dim): Qwen2's 0.02 at its width of 1024."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneConfig:
@@ -49,6 +52,7 @@ def make_backbone(config: BackboneConfig) -> Qwen2Model:
             num_key_value_heads=config.num_kv_heads,
             rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
             attention_dropout=config.attention_dropout,
+            initializer_range=_UNIT_INIT_STD * config.dim**-0.5,
             attn_implementation="sdpa",
         )
     )

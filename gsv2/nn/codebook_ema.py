@@ -7,7 +7,6 @@ forward pass changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -55,16 +54,6 @@ def collect_statistics(
     is_candidate[: len(where)] = drawn >= 0
     return CodebookStatistics(
         counts.view(K, codebook_size), sums.view(K, codebook_size, d), candidates, is_candidate
-    )
-
-
-def merge_statistics(parts: Sequence[CodebookStatistics]) -> CodebookStatistics:
-    """Return what all parts say together, candidates in their order."""
-    return CodebookStatistics(
-        counts=torch.stack([part.counts for part in parts]).sum(dim=0),
-        sums=torch.stack([part.sums for part in parts]).sum(dim=0),
-        candidates=torch.cat([part.candidates for part in parts]),
-        is_candidate=torch.cat([part.is_candidate for part in parts]),
     )
 
 

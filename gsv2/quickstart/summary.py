@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from gsv2.data.index import CorpusIndex
+from gsv2.data.manifest import read_manifest
 from gsv2.data.schema import SourceConfig
 from gsv2.inference.synthesizer import Synthesizer
 from gsv2.quickstart.evaluate import (
@@ -72,6 +73,9 @@ def collect(out: Path, configs: Mapping[str, RunConfig], device: torch.device) -
         figures=figures,
         corpus=[*_corpus_rows(out, "train"), *_corpus_rows(out, "heldout")],
         runs=[RunFolder(name=stage, folder=out / stage) for stage in configs],
+        num_voices={
+            part: read_manifest(out / "corpus" / part).num_speakers for part in ("train", "heldout")
+        },
         codebooks=_codebook_rows(features, size),
         reconstructions=reconstruct(synthesizer, held_out, NUM_PANELS),
         sentences=sentences,

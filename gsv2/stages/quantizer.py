@@ -17,6 +17,7 @@ from gsv2.models.quantizer import Quantizer, QuantizerConfig, QuantizerOutput
 from gsv2.nn.codebook_ema import CodebookStatistics, dead_entries
 from gsv2.training.collectives import stack_over_ranks, sum_over_ranks
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
+from gsv2.training.precision import PrecisionPolicy
 from gsv2.training.run import RunConfig
 from gsv2.training.stage import Trainable, Update
 
@@ -34,13 +35,14 @@ class QuantizerRunConfig(RunConfig):
 class QuantizerStage:
     """One trainable, `quantizer`; its targets are feature frames."""
 
-    members = ("audio",)
+    members: tuple[str, ...] = ("audio",)
 
     def __init__(self, config: QuantizerRunConfig, device: torch.device) -> None:
         if set(config.optim) != {_NAME}:
             raise ValueError(f"optim must have the entry {_NAME!r} only, but has {[*config.optim]}")
         self.config = config
         self.device = device
+        self.precision = PrecisionPolicy(config.precision, (_NAME, "losses"))  # fp32, both
         self.speech_encoder = make_speech_encoder(config.model.speech_encoder).to(device)
         self.quantizer = Quantizer(config.model).to(device)
         optim = config.optim[_NAME]

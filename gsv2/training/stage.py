@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from gsv2.data.batch import Batch
+from gsv2.training.precision import PrecisionPolicy
 
 
 @dataclass(kw_only=True)
@@ -66,6 +67,10 @@ class Update(NamedTuple):
 class Stage(Protocol):
     """What is trained. One Trainer does everything else."""
 
+    members: tuple[str, ...]
+    """What it reads of a clip beside its text: any of `audio` and `codes`."""
+    precision: PrecisionPolicy
+    """Which of its modules computes in which dtype."""
     trainables: dict[str, Trainable]
 
     def initialise(self, batches: Iterable[Batch]) -> None:

@@ -5,7 +5,6 @@ import torch
 from gsv2.nn.codebook_ema import (
     collect_statistics,
     dead_entries,
-    merge_statistics,
     revive_entries,
 )
 
@@ -44,20 +43,6 @@ def test_a_micro_batch_of_padding_says_nothing(num_frames: int) -> None:
     assert not statistics.counts.any()
     assert not statistics.sums.any()
     assert not statistics.is_candidate.any()
-
-
-def test_merged_halves_equal_the_whole() -> None:
-    vectors, codes = torch.randn(2, 30, 4), torch.randint(5, (2, 30))
-    mask = torch.rand(30) < 0.8
-    whole = collect_statistics(vectors, codes, mask, 5, 4)
-    parts = [
-        collect_statistics(vectors[:, part], codes[:, part], mask[part], 5, 4)
-        for part in (slice(0, 13), slice(13, 30))
-    ]
-    merged = merge_statistics(parts)
-    torch.testing.assert_close(merged.counts, whole.counts)
-    torch.testing.assert_close(merged.sums, whole.sums)
-    assert len(merged.candidates) == len(merged.is_candidate) == 8
 
 
 def test_death_is_relative_to_the_mean_use() -> None:

@@ -19,6 +19,7 @@ from gsv2.config import config_from_dict
 from gsv2.data.batch import BadClip, Batch
 from gsv2.training.distributed import Distributed
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
+from gsv2.training.precision import PrecisionPolicy
 from gsv2.training.random import seed_torch
 from gsv2.training.run import RunConfig
 from gsv2.training.stage import Trainable, Update
@@ -60,6 +61,7 @@ class ToyStage:
     members = ("audio",)
 
     def __init__(self, config: ToyRunConfig, device: torch.device) -> None:
+        self.precision = PrecisionPolicy(config.precision, ("generator", "discriminator"))
         self.trainables: dict[str, Trainable] = {}
         for name, num_out in (("generator", NUM_SAMPLES), ("discriminator", 1)):
             module = Net(config.model.width, num_out).to(device)
