@@ -13,6 +13,10 @@ from gsv2.nn.wavenet import WaveNet, WaveNetConfig
 
 _LOG_STD_LIMIT = 6.0
 """As for the prior."""
+_INPUT_MEAN, _INPUT_STD = -5.5, 4.0
+"""Of log magnitudes of speech at the corpus' loudness; a round number is near enough."""
+_INITIAL_LOG_STD = -2.0
+"""A new posterior is narrow, so that the decoder learns to heed the latent."""
 
 
 class PosteriorEncoder(nn.Module):
@@ -25,6 +29,9 @@ class PosteriorEncoder(nn.Module):
         self.input = nn.Conv1d(num_bins, config.channels, 1)
         self.wavenet = WaveNet(config, style_dim)
         self.output = nn.Conv1d(config.channels, 2 * latent_channels, 1)
+        assert self.output.bias is not None
+        with torch.no_grad():
+            self.output.bias[latent_channels:] += _INITIAL_LOG_STD
 
     def forward(self, magnitude: Tensor, mask: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
         """Return the posterior of each frame.
@@ -38,7 +45,8 @@ class PosteriorEncoder(nn.Module):
             Mean and log-std, each [B, latent_channels, T]; at padding, 0.
         """
         valid = mask.unsqueeze(1)
-        x = self.input(magnitude.clamp(min=1e-5).log()) * valid
+        log_magnitude = (magnitude.clamp(min=1e-5).log() - _INPUT_MEAN) / _INPUT_STD
+        x = self.input(log_magnitude) * valid
         x = self.output(self.wavenet(x, mask, style)) * valid
         mean, log_std = x.float().chunk(2, dim=1)
         return mean, _LOG_STD_LIMIT * torch.tanh(log_std / _LOG_STD_LIMIT)

@@ -15,6 +15,9 @@ from torch.nn import functional
 
 from gsv2.nn.attention import SelfAttention, rotary_table
 
+_INPUT_MEAN, _INPUT_STD = -5.5, 3.0
+"""Of log-mels of speech at the corpus' loudness; a round number is near enough."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class StyleConfig:
@@ -66,7 +69,7 @@ class StyleEncoder(nn.Module):
             [B, dim].
         """
         valid = mask.unsqueeze(-1)  # [B, T, 1]
-        x = self.spectral(mel.transpose(1, 2)) * valid
+        x = self.spectral((mel.transpose(1, 2) - _INPUT_MEAN) / _INPUT_STD) * valid
         for gate in self.gates:
             signal = functional.glu(gate(x.transpose(1, 2)), dim=1)
             x = (x + signal.transpose(1, 2)) * valid
