@@ -11,6 +11,7 @@ import numpy as np
 
 from gsv2.audio.wave import WaveError, load_wave
 from gsv2.data.schema import SAMPLE_RATE
+from gsv2.text.normalize import TextError, normalize_text
 
 MEMBERS = ("audio", "codes")
 """What a stage may ask for; the JSON is always read."""
@@ -112,9 +113,10 @@ def _decode_json(content: bytes | memoryview) -> dict[str, str]:
         raise ClipError("json has no text, language and speaker", "json") from error
     if not all(isinstance(value, str) for value in texts.values()):
         raise ClipError("json has no text, language and speaker", "json")
-    if not texts["text"].strip():
-        raise ClipError("text is empty", "json")
-    return texts
+    try:
+        return {**texts, "text": normalize_text(texts["text"])}
+    except TextError as error:
+        raise ClipError("text has nothing to speak", "json") from error
 
 
 def _decode_audio(content: bytes | memoryview) -> np.ndarray:

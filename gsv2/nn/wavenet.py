@@ -42,9 +42,12 @@ class WaveNet(nn.Module):
             dilation = config.dilation_rate**index
             padding = dilation * (config.kernel_size // 2)
             gate = nn.Conv1d(C, 2 * C, config.kernel_size, dilation=dilation, padding=padding)
-            self.gates.append(weight_norm(gate))
             is_last = index == layers - 1  # the last layer has no next one, only a skip path
-            self.outs.append(weight_norm(nn.Conv1d(C, C if is_last else 2 * C, 1)))
+            out = nn.Conv1d(C, C if is_last else 2 * C, 1)
+            for layer in (gate, out):  # PyTorch's default would shrink the signal layer by layer
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
+            self.gates.append(weight_norm(gate))
+            self.outs.append(weight_norm(out))
 
     def forward(self, x: Tensor, mask: Tensor, style: Tensor) -> Tensor:
         """Run the stack.

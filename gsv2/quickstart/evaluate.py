@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gsv2.data.batch import Batch
 from gsv2.data.decode import Clip
 from gsv2.data.index import CorpusIndex
 from gsv2.data.plan import validation_plan
@@ -25,9 +25,11 @@ from gsv2.models.component import load_component
 from gsv2.quickstart.report_data import Reconstruction, SpokenSentence
 from gsv2.stages import STAGES
 from gsv2.training.checkpoint import find_component
+from gsv2.training.distributed import Distributed
 from gsv2.training.random import seed_torch
 from gsv2.training.run import RunConfig
 from gsv2.training.stage import Stage
+from gsv2.training.validation import validate
 
 MEMBERS = ("audio", "codes")
 
@@ -108,19 +110,12 @@ def training_entropy(source: SourceConfig, codebook_size: int) -> tuple[float, .
 
 
 def validation_means(stage: Stage, config: RunConfig, max_batches: int) -> Mapping[str, float]:
-    """Return the mean of `stage.validate` over held-out micro-batches, weighted by clips."""
+    """Return `"<trainable>/<term>"` -> mean over the first held-out micro-batches."""
     index = CorpusIndex.open(*config.data.validation)
-    members: Sequence[str] = stage.members  # type: ignore[attr-defined]  # of every stage class
-    loader = make_validation_loader(validation_plan(index, config.data, config.seed, members))
-    sums: dict[str, float] = {}
-    num_clips = 0
-    for trainable in stage.trainables.values():
-        trainable.module.eval()
-    for batch, _ in zip(_weighted(loader), range(max_batches), strict=False):
-        for name, value in stage.validate(batch).items():
-            sums[name] = sums.get(name, 0.0) + float(value) * batch.num_clips
-        num_clips += batch.num_clips
-    return {name: value / num_clips for name, value in sums.items()}
+    plan = validation_plan(index, config.data, config.seed, stage.members)
+    batches = islice(make_validation_loader(plan), max_batches)
+    means = validate(stage, batches, Distributed(), seed=config.seed)
+    return {name.removeprefix("validation/"): value for name, value in means.items()}
 
 
 def fresh_stage(config: RunConfig) -> Any:
@@ -185,7 +180,3 @@ def speak(
 def _reference(clip: Clip) -> Reference:
     assert clip.wave is not None
     return Reference(wave=clip.wave, text=clip.text)
-
-
-def _weighted(loader: Any) -> Iterator[Batch]:
-    return (batch for batch in loader if batch.weight > 0 and batch.num_clips)

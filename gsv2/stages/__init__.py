@@ -1,10 +1,12 @@
 """What is trained: one file a stage, and the literal table of them."""
 
+from typing import Any
+
 from gsv2.stages.gpt import GPTRunConfig, GPTStage
 from gsv2.stages.quantizer import QuantizerRunConfig, QuantizerStage
 from gsv2.stages.vits2 import VITS2RunConfig, VITS2Stage
 
-STAGES = {
+STAGES: dict[str, tuple[type, Any]] = {
     "quantizer": (QuantizerRunConfig, QuantizerStage),
     "gpt": (GPTRunConfig, GPTStage),
     "vits2": (VITS2RunConfig, VITS2Stage),

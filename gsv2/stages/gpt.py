@@ -17,6 +17,7 @@ from gsv2.models.gpt import GPTConfig, SemanticGPT
 from gsv2.models.quantizer import Quantizer
 from gsv2.training.checkpoint import find_component
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
+from gsv2.training.precision import PrecisionPolicy
 from gsv2.training.run import RunConfig
 from gsv2.training.stage import Trainable, Update
 
@@ -45,9 +46,10 @@ class GPTRunConfig(RunConfig):
 class GPTStage:
     """One trainable, `gpt`; its targets are frames."""
 
-    members = ("codes",)
+    members: tuple[str, ...] = ("codes",)
 
     def __init__(self, config: GPTRunConfig, device: torch.device) -> None:
+        self.precision = PrecisionPolicy(config.precision, (_NAME, "losses"))
         source = Path(config.model.quantizer)
         component = load_component(find_component(source, "quantizer"), "quantizer")
         quantizer = Quantizer.from_component(component)
@@ -95,13 +97,14 @@ class GPTStage:
             return self._no_loss(batch)
         tokens = self.model.text_encoder.tokenize(batch.texts)
         device = batch.codes.device
-        output = self.trainables[_NAME](
-            tokens.ids.to(device),
-            tokens.lengths.to(device),
-            batch.codes,
-            batch.code_lengths,
-            batch.sequence,
-        )
+        with self.precision.autocast(_NAME, device):
+            output = self.trainables[_NAME](
+                tokens.ids.to(device),
+                tokens.lengths.to(device),
+                batch.codes,
+                batch.code_lengths,
+                batch.sequence,
+            )
         return code_prediction_loss(output.logits, output.targets, self.weights, self.model.end)
 
     def _no_loss(self, batch: Batch) -> PredictionLoss:

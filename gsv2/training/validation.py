@@ -16,7 +16,7 @@ from gsv2.training.stage import Stage
 def validate(
     stage: Stage, batches: Iterable[Batch], distributed: Distributed, *, seed: int
 ) -> dict[str, float]:
-    """Return `"validation/<trainable>/<term>"` -> mean over all clips. Collective.
+    """Return `"validation/<trainable>/<term>"` -> mean over all targets. Collective.
 
     Networks are in evaluation mode inside and in training mode afterwards. Noise of a
     micro-batch comes from (seed, k), so every pass of a run uses the same.
@@ -26,8 +26,9 @@ def validate(
     with torch.no_grad():
         for batch in batches:
             seed_torch(seed, "validation", batch.micro_batch)
-            terms = stage.validate(batch.to(distributed.device))
-            means.add(terms, batch.weight * batch.num_clips)
+            targets = stage.num_targets(batch)
+            for term, value in stage.validate(batch.to(distributed.device)).items():
+                means.add({term: value}, targets[term.partition("/")[0]] * batch.weight)
     set_training(stage, True)
     return {f"validation/{name}": value for name, value in means.reduce(distributed).items()}
 

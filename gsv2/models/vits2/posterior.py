@@ -29,6 +29,8 @@ class PosteriorEncoder(nn.Module):
         self.input = nn.Conv1d(num_bins, config.channels, 1)
         self.wavenet = WaveNet(config, style_dim)
         self.output = nn.Conv1d(config.channels, 2 * latent_channels, 1)
+        for layer in (self.input, self.output):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
         assert self.output.bias is not None
         with torch.no_grad():
             self.output.bias[latent_channels:] += _INITIAL_LOG_STD

@@ -57,6 +57,9 @@ class StyleEncoder(nn.Module):
         self.norm = nn.LayerNorm(C)
         self.attention = SelfAttention(C, config.num_heads, config.dropout)
         self.output = nn.Linear(C, config.dim)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv1d | nn.Linear):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
 
     def forward(self, mel: Tensor, mask: Tensor) -> Tensor:
         """Return the style of each reference.
