@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -24,8 +23,10 @@ from gsv2.models.component import load_component
 from gsv2.models.discriminators import DiscriminatorConfig, MultiDiscriminator
 from gsv2.models.quantizer import Quantizer
 from gsv2.models.vits2.model import VITS2, Decoded, VITS2Config
+from gsv2.models.vits2.references import next_references, random_references
 from gsv2.models.vits2.segments import cut_segments, random_starts
 from gsv2.nn.masks import length_mask
+from gsv2.stages.vits2_inputs import VITS2Inputs, make_inputs, silent_batch
 from gsv2.training.checkpoint import find_component
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
 from gsv2.training.precision import PrecisionPolicy
@@ -34,6 +35,8 @@ from gsv2.training.stage import Trainable, Update
 
 GENERATOR = "generator"
 DISCRIMINATOR = "discriminator"
+_KL_START = 1e-3
+"""Share of its weight that kl starts with when it is warmed up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +46,16 @@ class LossWeights:
     feature_matching: float = 2.0
     mel: float = 45.0
     kl: float = 1.0
+    kl_warmup_steps: int = 0
+    """Steps in which the weight of kl rises to its value, geometrically from a thousandth of it.
+    A short training needs them: else the prior pulls the latent to nothing before the decoder
+    has learnt to heed it."""
+
+    def kl_at(self, step: int) -> float:
+        """Return the weight of kl at a step, from 1."""
+        if step >= self.kl_warmup_steps:
+            return self.kl
+        return self.kl * _KL_START ** (1 - step / self.kl_warmup_steps)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,19 +97,6 @@ class VITS2RunConfig(RunConfig):
     model: VITS2ModelSection
     optim: dict[str, OptimConfig] = field(default_factory=_default_optim)
     """Of `generator` and `discriminator`."""
-
-
-class _Inputs(NamedTuple):
-    """A micro-batch of C clips, as the networks take it."""
-
-    codes: Tensor
-    """[C, K, T_codes]."""
-    magnitude: Tensor
-    """[C, num_bins, T]."""
-    mel: Tensor
-    """[C, num_mels, T]."""
-    lengths: Tensor
-    """[C] frames."""
 
 
 class VITS2Stage:
@@ -161,13 +161,11 @@ class VITS2Stage:
         return {GENERATOR: num_clips, DISCRIMINATOR: num_clips}
 
     def updates(self, batch: Batch, step: int) -> Iterator[Update]:
-        """Yield the discriminators' update, then the generator's."""
-        inputs = self._inputs(batch)
+        """Yield the discriminators' update, then the generator's; without a clip, zero losses."""
+        inputs, share = self._inputs(batch)
         size = self.config.model.segment_frames
         starts = random_starts(inputs.lengths, size)
-        reference = reference_clips(
-            batch.sequence, self.config.model.self_reference_probability, is_random=True
-        )
+        reference = random_references(inputs.sequence, self.config.model.self_reference_probability)
         with self.precision.autocast(GENERATOR, self.device):
             decoded: Decoded = self.trainables[GENERATOR](
                 inputs.codes,
@@ -178,11 +176,16 @@ class VITS2Stage:
                 starts,
                 size,
             )
-        assert batch.wave is not None
         hop = self.model_config.mel.hop_length
-        real = cut_segments(batch.wave, starts * hop, size * hop)
-        yield self._discriminator_update(real, decoded.wave.detach())
-        yield self._generator_update(real, decoded)
+        real = cut_segments(inputs.wave, starts * hop, size * hop)
+        yield _scaled(self._discriminator_update(real, decoded.wave.detach()), share)
+        yield _scaled(self._generator_update(real, decoded, step), share)
+
+    def _inputs(self, batch: Batch) -> tuple[VITS2Inputs, float]:
+        """Return the inputs and what the losses count: 0 for a batch without a clip."""
+        if batch.num_clips:
+            return make_inputs(batch, self._network), 1.0
+        return make_inputs(silent_batch(batch, self._network, self.device), self._network), 0.0
 
     def _discriminator_update(self, real: Tensor, fake: Tensor) -> Update:
         with self.precision.autocast(DISCRIMINATOR, self.device):
@@ -190,7 +193,7 @@ class VITS2Stage:
         of_real, of_fake = zip(*(both.chunk(2) for both in logits), strict=True)
         return Update(DISCRIMINATOR, discriminator_loss(of_real, of_fake), {})
 
-    def _generator_update(self, real: Tensor, decoded: Decoded) -> Update:
+    def _generator_update(self, real: Tensor, decoded: Decoded, step: int) -> Update:
         with (
             self.trainables[DISCRIMINATOR].frozen() as judge,
             self.precision.autocast(DISCRIMINATOR, self.device),
@@ -211,76 +214,34 @@ class VITS2Stage:
             terms["adversarial"]
             + weights.feature_matching * terms["feature_matching"]
             + weights.mel * terms["mel"]
-            + weights.kl * terms["kl"]
+            + weights.kl_at(step) * terms["kl"]
         )
         metrics = {f"{GENERATOR}/{name}": term.detach() for name, term in terms.items()}
         return Update(GENERATOR, loss, metrics)
 
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return mel distances of whole clips: through codes, and through the posterior."""
-        inputs = self._inputs(batch)
-        reference = reference_clips(batch.sequence, 0.0, is_random=False)
+        inputs, share = self._inputs(batch)
+        reference = next_references(inputs.sequence)
         size = inputs.mel.shape[-1]
         mask = length_mask(inputs.lengths, size)
         model = self._network
-        assert batch.wave is not None
-        assert batch.code_lengths is not None
         with torch.no_grad(), self.precision.autocast(GENERATOR, self.device):
             style = model.style(inputs.mel[reference], mask[reference])
             waves = {
                 "mel_through_codes": model.infer(
-                    inputs.codes, batch.code_lengths, style, noise_scale=0.0
+                    inputs.codes, inputs.code_lengths, style, noise_scale=0.0
                 ),
                 "mel_through_posterior": model.reconstruct(inputs.magnitude, inputs.lengths, style),
             }
-        target = self._loss_mel(batch.wave)[..., :size]
+        target = self._loss_mel(inputs.wave)[..., :size]
         return {
-            f"{GENERATOR}/{name}": mel_distance(self._loss_mel(wave)[..., :size], target, mask)
+            f"{GENERATOR}/{name}": share
+            * mel_distance(self._loss_mel(wave)[..., :size], target, mask)
             for name, wave in waves.items()
         }
 
-    def _inputs(self, batch: Batch) -> _Inputs:
-        """Compute spectrograms and check that codes and audio belong together."""
-        assert batch.wave is not None
-        assert batch.wave_lengths is not None
-        assert batch.codes is not None
-        assert batch.code_lengths is not None
-        lengths = batch.wave_lengths // self.model_config.mel.hop_length
-        per_code = self.model_config.frames_per_code
-        expected = (lengths + per_code - 1) // per_code
-        if not torch.equal(expected, batch.code_lengths):
-            wrong = int((expected != batch.code_lengths).nonzero()[0])
-            raise ValueError(
-                f"clip {batch.keys[wrong]}: {int(lengths[wrong])} frames of audio need "
-                f"{int(expected[wrong])} code frames, but it has {int(batch.code_lengths[wrong])}"
-            )
-        frames = min(
-            batch.wave.shape[-1] // self.model_config.mel.hop_length,
-            batch.codes.shape[-1] * per_code,
-        )
-        magnitude = self._network.mel.spectrogram(batch.wave)[..., :frames]
-        mel = self._network.mel.from_spectrogram(magnitude)
-        return _Inputs(codes=batch.codes, magnitude=magnitude, mel=mel, lengths=lengths)
 
-
-def reference_clips(sequence: Tensor, self_probability: float, *, is_random: bool) -> Tensor:
-    """Choose the clip of the same sequence that gives each clip its style.
-
-    Args:
-        sequence: [C] int64, ascending: the sequence of each clip.
-        self_probability: how often a clip is its own reference.
-        is_random: draw from torch's default generator; else the next clip of the sequence,
-            cyclically.
-
-    Returns:
-        [C] int64 indices; a clip alone in its sequence is its own reference.
-    """
-    index = torch.arange(len(sequence), device=sequence.device)
-    first = torch.searchsorted(sequence, sequence)
-    count = torch.searchsorted(sequence, sequence, right=True) - first
-    shift = torch.ones_like(index)
-    if is_random:
-        uniform = torch.rand(2, len(sequence)).to(sequence.device)
-        shift = 1 + (uniform[0] * (count - 1)).long()
-        shift = torch.where(uniform[1] < self_probability, 0, shift)
-    return first + (index - first + shift) % count
+def _scaled(update: Update, share: float) -> Update:
+    metrics = {name: share * value for name, value in update.metrics.items()}
+    return Update(update.trainable, share * update.loss, metrics)

@@ -19,6 +19,9 @@ from torch import Tensor, nn
 
 T = TypeVar("T")
 
+_ONEDNN_CACHE = "32768"
+"""Compiled convolutions to keep, at a few kB each."""
+
 
 class DistributedError(ValueError):
     """Ranks that cannot work together."""
@@ -42,6 +45,10 @@ class Distributed:
         on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.cuda.is_available()
         if on_cpu and "LOCAL_RANK" in os.environ:  # without ranks a backend is an error
             handlers.append(InitProcessGroupKwargs(backend="gloo"))
+        if on_cpu:
+            # oneDNN compiles every convolution per shape and keeps the last 1024; a GAN over clips
+            # of changing lengths needs more.
+            os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _ONEDNN_CACHE)
         self._accelerator = Accelerator(cpu=on_cpu, mixed_precision="no", kwargs_handlers=handlers)
         self.device: torch.device = self._accelerator.device
         self.rank: int = self._accelerator.process_index

@@ -6,10 +6,9 @@ from gsv2.losses.adversarial import discriminator_loss, feature_matching_loss, g
 def test_least_squares_values_known_by_hand() -> None:
     real = [torch.tensor([[1.0, 0.5]]), torch.tensor([[2.0]])]
     fake = [torch.tensor([[0.0, 1.0]]), torch.tensor([[-1.0]])]
-    # real: (0 + 0.25) / 2 and 1; fake: (0 + 1) / 2 and 1
-    assert discriminator_loss(real, fake).item() == 0.125 + 1 + 0.5 + 1
-    # fake to one: (1 + 0) / 2 and 4
-    assert generator_loss(fake).item() == 4.5
+    of_real, of_fake = (0 + 0.25) / 2 + 1, (0 + 1) / 2 + 1
+    assert discriminator_loss(real, fake).item() == of_real + of_fake
+    assert generator_loss(fake).item() == (1 + 0) / 2 + 4
 
 
 def test_a_perfect_judge_has_no_loss_and_a_perfect_fake_neither() -> None:

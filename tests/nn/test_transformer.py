@@ -45,7 +45,7 @@ def test_every_frame_sees_every_other() -> None:
 
 
 def test_impossible_shapes_are_refused() -> None:
-    with pytest.raises(ValueError, match="style_layer must be in 0..3, but is 4"):
+    with pytest.raises(ValueError, match=r"style_layer must be in 0\.\.3, but is 4"):
         TransformerConfig(num_layers=4, style_layer=4)
     with pytest.raises(ValueError, match="kernel_size must be odd, but is 4"):
         BlockConfig(kernel_size=4)

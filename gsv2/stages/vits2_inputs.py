@@ -1,0 +1,88 @@
+"""From a micro-batch to what the networks of the VITS2 stage take."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gsv2.data.batch import Batch
+from gsv2.models.vits2.model import VITS2
+
+
+class VITS2Inputs(NamedTuple):
+    """A micro-batch of C clips."""
+
+    wave: Tensor
+    """[C, 1, N]."""
+    codes: Tensor
+    """[C, K, T_codes] int64, -1 at padding."""
+    code_lengths: Tensor
+    """[C] int64."""
+    magnitude: Tensor
+    """[C, num_bins, T]: linear spectrogram."""
+    mel: Tensor
+    """[C, num_mels, T]: log-mel."""
+    lengths: Tensor
+    """[C] int64, in frames."""
+    sequence: Tensor
+    """[C] int64: the same-speaker sequence of each clip."""
+
+
+def make_inputs(batch: Batch, model: VITS2) -> VITS2Inputs:
+    """Compute spectrograms and check that codes and audio belong together.
+
+    Args:
+        batch: at least one clip, with audio and codes.
+        model: whose spectrograms they are.
+
+    Raises:
+        ValueError: a clip has another number of code frames than its audio needs.
+    """
+    assert batch.wave is not None
+    assert batch.wave_lengths is not None
+    assert batch.codes is not None
+    assert batch.code_lengths is not None
+    hop, per_code = model.config.mel.hop_length, model.config.frames_per_code
+    lengths = batch.wave_lengths // hop
+    expected = (lengths + per_code - 1) // per_code
+    if not torch.equal(expected, batch.code_lengths):
+        wrong = int((expected != batch.code_lengths).nonzero()[0])
+        raise ValueError(
+            f"clip {batch.keys[wrong]}: {int(lengths[wrong])} frames of audio need "
+            f"{int(expected[wrong])} code frames, but it has {int(batch.code_lengths[wrong])}"
+        )
+    frames = min(batch.wave.shape[-1] // hop, batch.codes.shape[-1] * per_code)
+    magnitude = model.mel.spectrogram(batch.wave)[..., :frames]
+    return VITS2Inputs(
+        wave=batch.wave,
+        codes=batch.codes,
+        code_lengths=batch.code_lengths,
+        magnitude=magnitude,
+        mel=model.mel.from_spectrogram(magnitude),
+        lengths=lengths,
+        sequence=batch.sequence,
+    )
+
+
+def silent_batch(batch: Batch, model: VITS2, device: torch.device) -> Batch:
+    """Return `batch`, which has no clip, with one silent clip of a few frames.
+
+    A rank without a clip still runs every network, so that no other waits for it; the caller
+    takes the losses times 0.
+    """
+    hop, per_code = model.config.mel.hop_length, model.config.frames_per_code
+    num_codes = 4
+    length = num_codes * per_code * hop
+    shape = (1, model.config.codes.num_codebooks, num_codes)
+    return replace(
+        batch,
+        keys=("silence",),
+        sequence=torch.zeros(1, dtype=torch.int64, device=device),
+        wave=torch.zeros(1, 1, length, device=device),
+        wave_lengths=torch.tensor([length], device=device),
+        codes=torch.zeros(shape, dtype=torch.int64, device=device),
+        code_lengths=torch.tensor([num_codes], device=device),
+    )

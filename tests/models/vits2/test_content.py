@@ -1,0 +1,41 @@
+import torch
+
+from gsv2.models.vits2.content import ContentEncoder
+from gsv2.nn.masks import length_mask
+from gsv2.nn.transformer import BlockConfig, TransformerConfig
+
+
+def _encoder() -> ContentEncoder:
+    torch.manual_seed(0)
+    return ContentEncoder(
+        input_dim=5,
+        channels=8,
+        latent_channels=4,
+        style_dim=3,
+        repeats=2,
+        config=TransformerConfig(num_layers=3, block=BlockConfig(num_heads=2, ffn_dim=16)),
+    ).eval()
+
+
+def test_an_odd_number_of_frames_takes_half_of_the_last_code() -> None:
+    mean, log_std = _encoder()(torch.randn(2, 4, 5), torch.ones(2, 7).bool(), torch.randn(2, 3))
+    assert mean.shape == log_std.shape == (2, 4, 7)
+
+
+def test_padding_does_not_change_the_prior() -> None:
+    encoder, style = _encoder(), torch.randn(1, 3)
+    vectors = torch.randn(1, 4, 5)
+    alone = encoder(vectors, torch.ones(1, 7).bool(), style)
+    padded = torch.nn.functional.pad(vectors, (0, 0, 0, 3))
+    together = encoder(padded, length_mask(torch.tensor([7]), 13), style)
+    for short, long in zip(alone, together, strict=True):
+        torch.testing.assert_close(long[..., :7], short)
+        assert (long[..., 7:] == 0).all()
+
+
+def test_the_log_std_is_bounded() -> None:
+    vectors = torch.randn(1, 4, 5)
+    encoder = _encoder()
+    encoder.output.weight.data.mul_(1e4)
+    _, log_std = encoder(vectors, torch.ones(1, 8).bool(), torch.randn(1, 3))
+    assert log_std.abs().max() <= 6
