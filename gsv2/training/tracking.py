@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import logging
 import secrets
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ from rich.progress import (
 from gsv2.training.records import append_record
 
 logger = logging.getLogger(__name__)
+
+_LOG_WIDTH = 160
+"""Columns of a log that no terminal breaks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +155,7 @@ class LogLines:
 @functools.cache
 def console() -> Console:
     """Return the console of progress and log, so that lines do not break the bar."""
-    return Console(stderr=True)
+    return Console(stderr=True, width=None if sys.stderr.isatty() else _LOG_WIDTH)
 
 
 @contextmanager
