@@ -82,7 +82,7 @@ def collect(out: Path, configs: Mapping[str, RunConfig], device: torch.device) -
         steps=[],
         total_sec=0.0,
         peak_memory_gib=memory,
-        machine={key: str(value) for key, value in describe_environment(1, device).items()},
+        machine=_machine(device),
     )
 
 
@@ -171,6 +171,13 @@ def _corpus_rows(out: Path, part: str) -> Iterator[CorpusRow]:
             minutes=sum(seconds for _, _, seconds in own) / 60,
             voices=len({speaker for _, speaker, _ in own}),
         )
+
+
+def _machine(device: torch.device) -> dict[str, str]:
+    """Return what it ran on, versions included, as flat text."""
+    environment = describe_environment(1, device)
+    packages = environment.pop("packages")
+    return {key: str(value) for key, value in {**environment, **packages}.items() if value}
 
 
 def _peak_memory_gib() -> float:
