@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-
-ConfigT = TypeVar("ConfigT")
 
 
 class ConfigError(ValueError):
@@ -46,20 +44,6 @@ def load_config(path: str | Path, overrides: Sequence[str], schemas: Mapping[str
     return _merge(schemas[stage], [file, dotlist], where=str(path))
 
 
-def config_from_dict(schema: type[ConfigT], values: Mapping[str, Any], where: str) -> ConfigT:
-    """Build a `schema` from plain values, as strictly as from a file.
-
-    Args:
-        schema: a config dataclass.
-        values: nested plain values, as made by `config_to_dict`.
-        where: what the values belong to, for the error message.
-
-    Raises:
-        ConfigError: unknown key, wrong type or value.
-    """
-    return _merge(schema, [OmegaConf.create(dict(values))], where=where)
-
-
 def config_to_dict(config: Any) -> dict[str, Any]:
     """Return the nested plain values of a config dataclass."""
     return asdict(config)
@@ -72,10 +56,10 @@ def save_config(config: Any, path: Path) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def _merge(schema: type[ConfigT], layers: Sequence[DictConfig], where: str) -> ConfigT:
+def _merge(schema: type, layers: Sequence[DictConfig], where: str) -> Any:
     try:
         merged = OmegaConf.merge(OmegaConf.structured(schema), *layers)
-        return OmegaConf.to_object(merged)  # type: ignore[return-value]  # typed Any upstream
+        return OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None)
         reason = str(error).splitlines()[0]

@@ -24,7 +24,7 @@ from gsv2.inference.sampling import SamplingConfig
 from gsv2.models.component import Component
 from gsv2.models.gpt import SemanticGPT
 from gsv2.models.quantizer import Quantizer
-from gsv2.models.vits2.model import VITS2, VITS2Config
+from gsv2.models.vits2.model import VITS2
 from gsv2.models.vits2.style import fuse_styles
 from gsv2.text.normalize import normalize_text, split_sentences
 
@@ -73,10 +73,12 @@ class Synthesizer:
         cls, components: Mapping[str, Component], device: torch.device
     ) -> Synthesizer:
         """Build the parts of `components` (`quantizer`, `gpt`, `vits2`)."""
-        vits2 = VITS2(components["vits2"].read_config(VITS2Config))
-        vits2.load_state_dict(components["vits2"].tensors)
-        quantizer = Quantizer.from_component(components["quantizer"])
-        return cls(quantizer, SemanticGPT.from_component(components["gpt"]), vits2, device)
+        return cls(
+            Quantizer.from_component(components["quantizer"]),
+            SemanticGPT.from_component(components["gpt"]),
+            VITS2.from_component(components["vits2"]),
+            device,
+        )
 
     def synthesize(
         self,

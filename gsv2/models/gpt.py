@@ -86,11 +86,7 @@ class SemanticGPT(nn.Module):
     @classmethod
     def from_component(cls, component: Component) -> SemanticGPT:
         """Return the trained GPT of a component file, in eval mode."""
-        values = dict(component.config)
-        values["codes"] = CodeConfig(**values["codes"])
-        values["backbone"] = BackboneConfig(**values["backbone"])
-        values["depth"] = BackboneConfig(**values["depth"])
-        model = cls(GPTConfig(**values))
+        model = cls(component.read_config(GPTConfig))
         model.load_state_dict(component.tensors)
         return model.eval()
 

@@ -8,9 +8,9 @@ precision flips codes.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -104,7 +104,7 @@ class Quantizer(nn.Module):
     @staticmethod
     def from_component(component: Component) -> Quantizer:
         """Return the trained quantizer of a component file, frozen."""
-        quantizer = Quantizer(_config_from(component.config))
+        quantizer = Quantizer(component.read_config(QuantizerConfig))
         quantizer.load_state_dict(component.tensors)
         return quantizer.freeze()
 
@@ -223,13 +223,3 @@ class Quantizer(nn.Module):
     def _latents(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return [B, T', dim] and [B, T'] bool."""
         return self.encoder(self._normalise(features, mask), mask)
-
-
-def _config_from(values: Mapping[str, Any]) -> QuantizerConfig:
-    """Build the config of a component file, strictly; models do not know `gsv2.config`."""
-    parts = {
-        "codes": CodeConfig(**values["codes"]),
-        "codebooks": CodebookConfig(**values["codebooks"]),
-        "speech_encoder": SpeechEncoderConfig(**values["speech_encoder"]),
-    }
-    return QuantizerConfig(**{**values, **parts})

@@ -36,7 +36,7 @@ def test_the_whole_chain_ends_in_a_report_and_runs_again_at_once(tmp_path):
 @pytest.mark.timeout(3000)
 def test_a_quickstart_killed_in_every_stage_ends_like_an_unbroken_one(tmp_path):
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
-    _start(unbroken).wait()
+    assert _start(unbroken).wait() == 0
     for stage in STAGES:
         _kill_in(broken, stage)
     assert _start(broken).wait() == 0

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from torch import Tensor, nn
 
-from gsv2.config import config_from_dict
+from gsv2.config import load_config
 from gsv2.data.batch import BadClip, Batch
 from gsv2.training.distributed import Distributed
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
@@ -138,7 +140,10 @@ def toy_config(folder: Path, **sections: Any) -> ToyRunConfig:
     }
     for name, section in sections.items():
         values[name] = {**values.get(name, {}), **section} if isinstance(section, dict) else section
-    return config_from_dict(ToyRunConfig, values, "toy")
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f".toy-{os.getpid()}.yaml"  # of this rank
+    file.write_text(yaml.safe_dump(values))
+    return load_config(file, [], {"toy": ToyRunConfig})
 
 
 def fit_toy(

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from gsv2.audio.mel import MelConfig, MelSpectrogram
+from gsv2.models.component import Component
 from gsv2.models.vits2.content import ContentEncoder
 from gsv2.models.vits2.generator import Generator, GeneratorConfig
 from gsv2.models.vits2.posterior import PosteriorEncoder
@@ -107,6 +108,13 @@ class VITS2(nn.Module):
         )
         self.flow = Flow(latent, config.flow, style_dim)
         self.generator = Generator(latent, config.generator, style_dim)
+
+    @classmethod
+    def from_component(cls, component: Component) -> VITS2:
+        """Return the trained model of a component file, in eval mode."""
+        model = cls(component.read_config(VITS2Config))
+        model.load_state_dict(component.tensors)
+        return model.eval()
 
     def forward(
         self,
