@@ -3,9 +3,10 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from gsv2.audio.ssl import SpeechFeatures
-from gsv2.config import ConfigError, config_from_dict, config_to_dict, load_config
+from gsv2.config import ConfigError, config_to_dict, load_config
 from gsv2.data.batch import Batch
 from gsv2.models.component import load_component, save_component
 from gsv2.models.discriminators import MultiDiscriminator
@@ -74,7 +75,9 @@ def make_config(quantizer_file: Path, **sections: object) -> VITS2RunConfig:
         "optim": {"generator": OPTIM, "discriminator": OPTIM},
         **sections,
     }
-    return config_from_dict(VITS2RunConfig, values, where="test")
+    file = quantizer_file.with_name("vits2.yaml")
+    file.write_text(yaml.safe_dump(values))
+    return load_config(file, [], {"vits2": VITS2RunConfig})
 
 
 def make_batch(num_frames: tuple[int, ...] = (21, 12, 5), num_codebooks: int = 2) -> Batch:
@@ -205,9 +208,7 @@ def test_components_are_self_contained_and_know_their_quantizer(
         provenance=trainable.provenance,
     )
     component = load_component(path, "vits2")
-    config = config_from_dict(type(stage.model_config), component.config, where=str(path))
-    model = VITS2(config)
-    model.load_state_dict(dict(component.tensors))
+    model = VITS2.from_component(component)
     assert torch.equal(model.code_vectors.codebooks, quantizer[1].code_vectors().codebooks)
 
 
