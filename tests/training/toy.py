@@ -143,7 +143,9 @@ def toy_config(folder: Path, **sections: Any) -> ToyRunConfig:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f".toy-{os.getpid()}.yaml"  # of this rank
     file.write_text(yaml.safe_dump(values))
-    return load_config(file, [], {"toy": ToyRunConfig})
+    config = load_config(file, [], {"toy": ToyRunConfig})
+    file.unlink()
+    return config
 
 
 def fit_toy(
