@@ -117,19 +117,3 @@ def test_plan_prints_one_object_a_micro_batch(tiny_corpus, tmp_path):
     result = run("plan", config, "--world", 3)
     assert result.exit_code == 1
     assert "must be a multiple of ranks x workers" in result.stderr
-
-
-def test_doctor_tells_what_is_wrong_and_fails(tiny_corpus, tmp_path):
-    config = tmp_path / "run.yaml"
-    config.write_text(
-        f"stage: quantizer\nrun: {{name: x, dir: {tmp_path}/runs}}\ntrainer: {{max_steps: 1}}\n"
-        f"data: {{sources: [{{path: {tiny_corpus.path}}}], max_frames: 200}}\n"
-    )
-    good = run("doctor", config, "--json")
-    assert good.exit_code == 0, good.output
-    names = {check["name"]: check for check in json.loads(good.stdout)}
-    assert names["precision quantizer"]["detail"] == "computes in fp32"
-    bad = run("doctor", config, "--json", f"data.sources=[{{path: {tmp_path}/nowhere}}]")
-    assert bad.exit_code == 1
-    failed = [check for check in json.loads(bad.stdout) if check["status"] == "fail"]
-    assert [check["name"] for check in failed] == [f"corpus {tmp_path}/nowhere"]
