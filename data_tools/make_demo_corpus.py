@@ -1,6 +1,6 @@
 """Make the demo corpus: forty espeak-ng voices, ten languages, eight scripts.
 
-Example: `python data_tools/make_demo_corpus.py --out runs/quickstart/corpus --minutes 18`
+Example: `python data_tools/make_demo_corpus.py --out runs/quickstart/corpus --minutes 45`
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gsv2.quickstart.demo_corpus import make_demo_corpus
 def main(
     out: Annotated[Path, typer.Option(help="Folder for the corpora train and heldout.")],
     seed: Annotated[int, typer.Option(help="Of sentences and noise.")] = 0,
-    minutes: Annotated[float, typer.Option(help="Of training speech; at least about 9.")] = 18.0,
+    minutes: Annotated[float, typer.Option(help="Of training speech; at least about 9.")] = 45.0,
 ) -> None:
     """Write OUT/train and OUT/heldout, or reuse them when they were made with the same options.
 

@@ -30,7 +30,7 @@ class DemoCorpus(NamedTuple):
 
 
 def make_demo_corpus(
-    out: Path, *, seed: int = 0, minutes: float = 18.0, progress: Progress | None = None
+    out: Path, *, seed: int = 0, minutes: float = 45.0, progress: Progress | None = None
 ) -> DemoCorpus:
     """Write the corpora `out/train` and `out/heldout`, or reuse them.
 

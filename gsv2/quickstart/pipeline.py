@@ -26,7 +26,7 @@ from gsv2.train import main as train
 log = logging.getLogger(__name__)
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-CORPUS_MINUTES = 18.0
+CORPUS_MINUTES = 45.0
 STAGES = ("quantizer", "gpt", "vits2")
 
 
