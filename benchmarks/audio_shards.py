@@ -98,7 +98,7 @@ def _decode(flac: bytes) -> np.ndarray:
 
 def _samples(loader: object) -> int:
     """Read every batch; return the number of real samples."""
-    return sum(int(batch.wave_lengths.sum()) for batch in loader)  # type: ignore[attr-defined]
+    return sum(int(batch.wave_lengths.sum()) for batch in loader)
 
 
 def _peer(tars: list[str]) -> int:

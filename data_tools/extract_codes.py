@@ -11,10 +11,9 @@ from typing import Annotated
 
 import torch
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gsv2.stages.extract import extract_codes
+from gsv2.training.tracking import counting_bar
 
 
 def main(
@@ -28,17 +27,9 @@ def main(
     Example: python data_tools/extract_codes.py --corpus CORPUS --quantizer RUN --out CODES
     """
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    columns = (TextColumn("encoding"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
-        with Progress(*columns, console=Console(stderr=True)) as bar:
-            task = bar.add_task("clips", total=None)
-            manifest = extract_codes(
-                corpus,
-                quantizer,
-                out,
-                torch.device(chosen),
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
-            )
+        with counting_bar("encoding") as progress:
+            manifest = extract_codes(corpus, quantizer, out, torch.device(chosen), progress)
     except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: torch knows no such device
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from gsv2.quickstart.demo_corpus import make_demo_corpus
+from gsv2.training.tracking import counting_bar
 
 
 def main(
@@ -24,16 +23,9 @@ def main(
 
     Example: python data_tools/make_demo_corpus.py --out runs/quickstart/corpus
     """
-    columns = (TextColumn("speaking"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     try:
-        with Progress(*columns, console=Console(stderr=True)) as bar:
-            task = bar.add_task("clips", total=None)
-            corpora = make_demo_corpus(
-                out,
-                seed=seed,
-                minutes=minutes,
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
-            )
+        with counting_bar("speaking") as progress:
+            corpora = make_demo_corpus(out, seed=seed, minutes=minutes, progress=progress)
     except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error

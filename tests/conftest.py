@@ -63,8 +63,8 @@ def make_corpus(path: Path, num_clips: int = 12, **options: object) -> Path:
     clip_options = {k: v for k, v in options.items() if k not in shard_options}
     if "seed" in options:
         clip_options["seed"] = options["seed"]
-    config = ShardConfig(**shard_options)  # type: ignore[arg-type]
-    write_corpus(synthetic_clips(num_clips, **clip_options), path, config)  # type: ignore[arg-type]
+    config = ShardConfig(**shard_options)
+    write_corpus(synthetic_clips(num_clips, **clip_options), path, config)
     return path
 
 

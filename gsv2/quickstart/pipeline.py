@@ -22,6 +22,7 @@ from gsv2.quickstart.summary import collect
 from gsv2.stages import SCHEMAS
 from gsv2.stages.extract import extract_codes
 from gsv2.train import main as train
+from gsv2.training.tracking import counting_bar
 
 log = logging.getLogger(__name__)
 
@@ -91,13 +92,11 @@ def run_quickstart(out: Path, *, seed: int = 0, scale: float = 1.0) -> Path:
     corpus, codes = out / "corpus", out / "codes"
 
     minutes = CORPUS_MINUTES * scale
-    journal.run("corpus", lambda: make_demo_corpus(corpus, seed=seed, minutes=minutes))
+    journal.run("corpus", lambda: _speak(corpus, seed, minutes))
     journal.run("quantizer", lambda: _train("quantizer", out, seed, scale))
     for part in ("train", "heldout"):
-        extract = partial(
-            extract_codes, corpus / part, out / "quantizer", codes / part, device=device
-        )
-        journal.run(f"codes of {part}", extract)
+        encode = partial(_encode, corpus / part, out / "quantizer", codes / part, device)
+        journal.run(f"codes of {part}", encode)
     journal.run("gpt", lambda: _train("gpt", out, seed, scale))
     journal.run("vits2", lambda: _train("vits2", out, seed, scale))
     bundle = out / "bundle"
@@ -140,6 +139,16 @@ def stage_overrides(stage: str, out: Path, seed: int, scale: float) -> Sequence[
         ):
             overrides.append(f"{key}={max(2, round(value * scale))}")
     return overrides
+
+
+def _speak(corpus: Path, seed: int, minutes: float) -> None:
+    with counting_bar("speaking") as progress:
+        make_demo_corpus(corpus, seed=seed, minutes=minutes, progress=progress)
+
+
+def _encode(corpus: Path, quantizer: Path, out: Path, device: torch.device) -> None:
+    with counting_bar("encoding") as progress:
+        extract_codes(corpus, quantizer, out, device, progress)
 
 
 def _train(stage: str, out: Path, seed: int, scale: float) -> None:

@@ -9,7 +9,7 @@ import functools
 import logging
 import secrets
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,6 +156,15 @@ class LogLines:
 def console() -> Console:
     """Return the console of progress and log, so that lines do not break the bar."""
     return Console(stderr=True, width=None if sys.stderr.isatty() else _LOG_WIDTH)
+
+
+@contextmanager
+def counting_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar for work that is no training; yields what takes (clips done, clips in all)."""
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console(), disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("clips", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ V = 8
 def make_codebooks(groups: int = 1, levels: int = 2, **options: float) -> Codebooks:
     torch.manual_seed(0)
     codes = CodeConfig(groups=groups, levels=levels, codebook_size=V, dim=8)
-    codebooks = Codebooks(codes, CodebookConfig(kmeans_iterations=10, **options))  # type: ignore[arg-type]
+    codebooks = Codebooks(codes, CodebookConfig(kmeans_iterations=10, **options))
     codebooks.initialise(torch.randn(500, 8), frames_per_step=40.0)
     return codebooks
 
@@ -122,4 +122,4 @@ def test_statistics_that_are_not_finite_are_left_out() -> None:
 @pytest.mark.parametrize(("field", "value"), [("decay", 1.0), ("dead_share", -0.1)])
 def test_values_out_of_range_are_refused(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=rf"codebooks\.{field} must lie .* but is {value}"):
-        CodebookConfig(**{field: value})  # type: ignore[arg-type]
+        CodebookConfig(**{field: value})

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -53,7 +55,7 @@ def mean_spectrum(wave: np.ndarray) -> np.ndarray:
     frames = wave[: len(wave) // size * size].reshape(-1, size) * np.hanning(size)
     power = np.square(np.abs(np.fft.rfft(frames))).sum(axis=0)
     edges = np.geomspace(80, 10_000, 33) * size / SAMPLE_RATE
-    bands = [power[int(a) : max(int(a) + 1, int(b))].mean() for a, b in zip(edges, edges[1:])]  # noqa: B905, RUF007
+    bands = [power[int(a) : max(int(a) + 1, int(b))].mean() for a, b in pairwise(edges)]
     log_power = np.log(np.array(bands) + 1e-9)
     return log_power - log_power.mean()
 

@@ -41,7 +41,7 @@ def make_config(source: SourceConfig, **codebooks: float) -> QuantizerRunConfig:
         trainer=TrainerConfig(max_steps=20),
         model=QuantizerConfig(
             codes=CodeConfig(levels=2, codebook_size=V, dim=8),
-            codebooks=CodebookConfig(kmeans_iterations=5, **codebooks),  # type: ignore[arg-type]
+            codebooks=CodebookConfig(kmeans_iterations=5, **codebooks),
             speech_encoder=SpeechEncoderConfig(num_mels=20),
             width=32,
             num_blocks=1,
