@@ -10,7 +10,7 @@ from rich.console import Console
 
 from gsv2.training import tracking
 from gsv2.training.records import read_records
-from gsv2.training.tracking import TrackingConfig, open_trackers
+from gsv2.training.tracking import TrackingConfig, counting_bar, open_trackers
 
 
 class FakeRun:
@@ -96,3 +96,10 @@ def test_on_a_terminal_the_bar_shows_step_and_losses(
     shown = capsys.readouterr().err
     assert "4/9" in shown
     assert "gpt 0.4" in shown
+
+
+def test_a_counting_bar_is_silent_without_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    with counting_bar("encoding") as progress:
+        progress(1, 2)
+        progress(2, 2)
+    assert capfd.readouterr() == ("", "")
