@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
 from transformers import Qwen2Config, Qwen2Model
 
 _UNIT_INIT_STD = 0.64
@@ -58,3 +60,24 @@ def make_backbone(config: BackboneConfig) -> Qwen2Model:
     )
     model.embed_tokens = None
     return model
+
+
+def make_document_mask(documents: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return the attention mask of rows that hold several documents each.
+
+    A token sees itself and the earlier ones of its document. It is dense, one for all layers and
+    heads: 128 MiB for 4 rows of 4,096 tokens in bfloat16.
+
+    Args:
+        documents: [R, L] int64 document of each token, -1 at padding, which is one more document,
+            so that no token is left without any to see (its softmax would be NaN).
+        dtype: of the queries. A bool mask would be converted, and kept, by every layer.
+
+    Returns:
+        [R, 1, L, L], 0 where the second token may be seen and -inf elsewhere.
+    """
+    unseen = documents[:, None, :, None] != documents[:, None, None, :]
+    unseen |= unseen.new_ones(unseen.shape[2:]).triu_(1)
+    return torch.zeros(unseen.shape, dtype=dtype, device=unseen.device).masked_fill_(
+        unseen, -torch.inf
+    )

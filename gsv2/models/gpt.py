@@ -2,7 +2,8 @@
 
 A decoder-only transformer over `x1 y1 x2 y2 ... xN yN` (x = text, y = codes of one clip, all of
 one speaker), with one rotary position over the whole. In training every clip's codes carry loss,
-so one sequence teaches 0, 1, ... N - 1 references.
+so one sequence teaches 0, 1, ... N - 1 references; or only the last one's. Sequences may be packed
+into rows of a fixed length: each then counts its positions from 0 and sees nothing of the others.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from gsv2.models.audio_input import AudioInputName, make_audio_input
-from gsv2.models.backbone import BackboneConfig, make_backbone
+from gsv2.models.backbone import BackboneConfig, make_backbone, make_document_mask
 from gsv2.models.component import Component
 from gsv2.models.heads import DepthHead, FlatHead
-from gsv2.models.interleave import Interleaved, interleave
+from gsv2.models.interleave import Interleaved, Rows, interleave
 from gsv2.models.patterns import NO_CODE, PatternName, make_pattern
 from gsv2.nn.codes import CodeConfig
 from gsv2.text.encoder import ByteEncoder
@@ -102,8 +103,10 @@ class SemanticGPT(nn.Module):
         codes: Tensor,
         code_lengths: Tensor,
         sequence: Tensor,
+        rows: Rows | None = None,
+        is_target: Tensor | None = None,
     ) -> GPTOutput:
-        """Predict every code of every clip from what stands before it in its sequence.
+        """Predict the codes of clips from what stands before them in their sequence.
 
         Args:
             text: [C, S] int64 token ids.
@@ -111,11 +114,18 @@ class SemanticGPT(nn.Module):
             codes: [C, K, T] int64.
             code_lengths: [C] int64.
             sequence: [C] int64 sequence of each clip, ascending from 0.
+            rows: where the sequences are packed; None = each has a row, as long as the longest.
+            is_target: [C] bool: clips whose codes are predicted; None = all.
+
+        Raises:
+            ValueError: the sequences of a packed row need more tokens than it has.
         """
         steps = self.pattern.to_steps(codes, code_lengths, self.end)  # [C, K, S]
-        inputs, layout = self._embed(text, text_lengths, steps, code_lengths, sequence)
-        hidden = self.backbone(inputs_embeds=inputs, use_cache=False).last_hidden_state
+        inputs, layout = self._embed(text, text_lengths, steps, code_lengths, sequence, rows)
+        hidden = self._run(inputs, layout if rows is not None else None)
         there = (steps != NO_CODE).any(dim=1)  # [C, S]
+        if is_target is not None:
+            there &= is_target[:, None]
         predicts = layout.predicts[:, : steps.shape[2]]
         hidden = hidden.flatten(0, 1)[predicts[there]]
         targets = steps.transpose(1, 2)[there]  # [N, K]
@@ -149,9 +159,10 @@ class SemanticGPT(nn.Module):
         steps: Tensor,
         code_lengths: Tensor,
         sequence: Tensor,
+        rows: Rows | None = None,
     ) -> tuple[Tensor, Interleaved]:
         step_lengths = self.pattern.num_code_steps(code_lengths)
-        layout = interleave(text_lengths, step_lengths, sequence)
+        layout = interleave(text_lengths, step_lengths, sequence, rows)
         inputs = layout.place(
             self.text_start,
             self.text_encoder(text),
@@ -159,3 +170,17 @@ class SemanticGPT(nn.Module):
             self.embed_steps(steps[:, :, : layout.steps.shape[1]]),
         )
         return self.dropout(inputs), layout
+
+    def _run(self, inputs: Tensor, packed: Interleaved | None) -> Tensor:
+        """Return the backbone's outputs [R, L, D] for its inputs."""
+        if packed is None:  # padded on the right, where no valid token looks
+            return self.backbone(inputs_embeds=inputs, use_cache=False).last_hidden_state
+        device = inputs.device.type
+        is_mixed = torch.is_autocast_enabled(device)
+        dtype = torch.get_autocast_dtype(device) if is_mixed else inputs.dtype
+        return self.backbone(
+            inputs_embeds=inputs,
+            attention_mask=make_document_mask(packed.documents, dtype),
+            position_ids=packed.positions,
+            use_cache=False,
+        ).last_hidden_state

@@ -3,6 +3,10 @@
 Each clip is `text_start, text tokens, audio_start, steps`. The output at `audio_start` predicts
 the first step, the output at each step the next one. The end is predicted but never an input:
 the next clip's `text_start` says as much.
+
+Sequences stand one in a row of the grid, as wide as the longest; or packed, several end to end in
+rows of a fixed width, so that the grid never changes its shape (arXiv:2107.02027). A packed
+sequence must not see its neighbours: `Interleaved.documents` tells them apart.
 """
 
 from __future__ import annotations
@@ -12,17 +16,31 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_STARTS = 2  # text_start and audio_start
+NUM_STARTS = 2
+"""Tokens of a clip beside its text and steps: text_start and audio_start."""
+_PADDING = -1
+
+
+class Rows(NamedTuple):
+    """Into which rows the sequences of C clips are packed."""
+
+    row: Tensor
+    """[C] int64: row of each clip's sequence, ascending from 0; a row may stay empty."""
+    num_rows: int
+    row_tokens: int
+    """Tokens of a row, L."""
 
 
 class Interleaved(NamedTuple):
-    """Where each token of C clips stands in Q sequences, padded on the right to L tokens.
+    """Where each token of C clips stands in R rows of L tokens, padded on the right.
 
-    Positions count through the flat [Q * L]; what is padding in a grid has position Q * L.
+    Places count through the flat [R * L]; what is padding in a grid has place R * L.
     """
 
     mask: Tensor
-    """[Q, L] bool, True = valid."""
+    """[R, L] bool, True = valid."""
+    sequence: Tensor
+    """[C] int64: sequence of each clip, ascending."""
     text_start: Tensor
     """[C] int64."""
     text: Tensor
@@ -34,11 +52,29 @@ class Interleaved(NamedTuple):
 
     @property
     def predicts(self) -> Tensor:
-        """[C, P + 1] int64: the positions whose outputs predict steps 0..P."""
+        """[C, P + 1] int64: the places whose outputs predict steps 0..P."""
         return torch.cat([self.audio_start[:, None], self.steps], dim=1)
 
+    @property
+    def documents(self) -> Tensor:
+        """[R, L] int64: the sequence that each token belongs to, -1 at padding."""
+        return self.sequence[self._clips()].masked_fill(~self.mask, _PADDING)
+
+    @property
+    def positions(self) -> Tensor:
+        """[R, L] int64: place of each token in its sequence, from 0; 0 at padding."""
+        is_first = self.sequence.diff(prepend=self.sequence[:1] - 1) != 0
+        first_places = self.text_start.where(is_first, 0).cummax(0).values  # [C]
+        places = torch.arange(self.mask.numel(), device=self.mask.device).view_as(self.mask)
+        return (places - first_places[self._clips()]).masked_fill(~self.mask, 0)
+
+    def _clips(self) -> Tensor:
+        """[R, L] int64: the clip that each token belongs to; at padding any."""
+        places = torch.arange(self.mask.numel(), device=self.mask.device).view_as(self.mask)
+        return (torch.bucketize(places, self.text_start, right=True) - 1).clamp(min=0)
+
     def place(self, text_start: Tensor, text: Tensor, audio_start: Tensor, steps: Tensor) -> Tensor:
-        """Put vectors at their positions.
+        """Put vectors at their places.
 
         Args:
             text_start: [D].
@@ -47,46 +83,67 @@ class Interleaved(NamedTuple):
             steps: [C, P, D].
 
         Returns:
-            [Q, L, D], zero at padding.
+            [R, L, D], zero at padding.
         """
-        Q, L = self.mask.shape
+        R, L = self.mask.shape
         C, D = self.text_start.shape[0], text.shape[-1]
-        positions = torch.cat(
+        places = torch.cat(
             [self.text_start, self.audio_start, self.text.flatten(), self.steps.flatten()]
         )
         starts = [text_start.expand(C, D), audio_start.expand(C, D)]
         vectors = torch.cat([*starts, text.flatten(0, 1), steps.flatten(0, 1)])
-        rows = vectors.new_zeros(Q * L + 1, D)  # the last row takes the padding
-        return rows.index_copy(0, positions, vectors)[:-1].view(Q, L, D)
+        grid = vectors.new_zeros(R * L + 1, D)  # the last place takes the padding
+        return grid.index_copy(0, places, vectors)[:-1].view(R, L, D)
 
 
-def interleave(text_lengths: Tensor, step_lengths: Tensor, sequence: Tensor) -> Interleaved:
+def interleave(
+    text_lengths: Tensor, step_lengths: Tensor, sequence: Tensor, rows: Rows | None = None
+) -> Interleaved:
     """Lay out the tokens of clips.
 
     Args:
-        text_lengths: [C] text tokens of each clip.
+        text_lengths: [C] text tokens of each clip; C is at least 1.
         step_lengths: [C] steps of each clip that are inputs.
         sequence: [C] sequence of each clip, ascending from 0.
+        rows: where the sequences are packed; None = each has a row, as long as the longest.
+
+    Raises:
+        ValueError: the sequences of a row need more tokens than it has.
     """
-    lengths = _STARTS + text_lengths + step_lengths
-    totals = lengths.new_zeros(int(sequence.max()) + 1).index_add(0, sequence, lengths)
-    Q, L = totals.shape[0], int(totals.max())
-    before_clip = lengths.cumsum(0) - lengths
-    before_sequence = totals.cumsum(0) - totals
-    start = before_clip - before_sequence[sequence] + sequence * L
+    lengths = NUM_STARTS + text_lengths + step_lengths
+    row = sequence if rows is None else rows.row
+    totals = lengths.new_zeros(len(row) if rows is None else rows.num_rows)
+    totals = totals.index_add(0, row, lengths)  # [R], or up to C where sequences have a row each
+    most = [sequence[-1] + 1, totals.max(), text_lengths.max(), step_lengths.max()]
+    R, L, longest_text, longest_steps = torch.stack(most).tolist()  # the one wait for the device
+    if rows is not None:
+        _check_fit(L, rows.row_tokens)
+        R, L = rows.num_rows, rows.row_tokens
+    totals = totals[:R]
+    tokens_before = (lengths.cumsum(0) - lengths) - (totals.cumsum(0) - totals)[row]  # in its row
+    start = tokens_before + row * L
     audio_start = start + 1 + text_lengths
-    nowhere = Q * L
+    nowhere = R * L
     return Interleaved(
         mask=torch.arange(L, device=totals.device) < totals[:, None],
+        sequence=sequence,
         text_start=start,
-        text=_grid(start + 1, text_lengths, nowhere),
+        text=_grid(start + 1, text_lengths, longest_text, nowhere),
         audio_start=audio_start,
-        steps=_grid(audio_start + 1, step_lengths, nowhere),
+        steps=_grid(audio_start + 1, step_lengths, longest_steps, nowhere),
     )
 
 
-def _grid(first: Tensor, lengths: Tensor, nowhere: int) -> Tensor:
-    """Return [C, max length] positions that count up from `first`."""
-    offsets = torch.arange(int(lengths.max()), device=first.device)
-    positions = first[:, None] + offsets
-    return positions.masked_fill(offsets >= lengths[:, None], nowhere)
+def _check_fit(longest: int, row_tokens: int) -> None:
+    if longest > row_tokens:
+        raise ValueError(
+            f"the sequences packed into a row must fit its data.row_tokens ({row_tokens}), but "
+            f"need {longest}: texts or codes are longer than the index says; raise "
+            "data.clip_overhead_tokens, which the plan counts for every clip, or index anew"
+        )
+
+
+def _grid(first: Tensor, lengths: Tensor, width: int, nowhere: int) -> Tensor:
+    """Return [C, width] places that count up from `first`."""
+    offsets = torch.arange(width, device=first.device)
+    return (first[:, None] + offsets).masked_fill(offsets >= lengths[:, None], nowhere)

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from gsv2.config import config_to_dict
 from gsv2.data.batch import Batch
+from gsv2.data.schema import DataConfig
 from gsv2.losses.code_prediction import PredictionLoss, code_prediction_loss
 from gsv2.models.component import load_component
 from gsv2.models.gpt import GPTConfig, SemanticGPT
+from gsv2.models.interleave import NUM_STARTS, Rows
+from gsv2.models.patterns import make_pattern
 from gsv2.models.quantizer import Quantizer
 from gsv2.training.checkpoint import find_component
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
@@ -33,6 +37,9 @@ class GPTModelSection:
     gpt: GPTConfig = field(default_factory=GPTConfig)
     codebook_weights: tuple[float, ...] = ()
     """Weight of each codebook in the loss; empty = all alike."""
+    loss_clips: Literal["all", "last"] = "all"
+    """Clips of a sequence whose codes are learnt: all, so that each is spoken with 0, 1, ...
+    prompts, or the last alone, spoken with all others as its prompts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +51,11 @@ class GPTRunConfig(RunConfig):
 
 
 class GPTStage:
-    """One trainable, `gpt`; its targets are frames."""
+    """One trainable, `gpt`; its targets are the frames of `model.loss_clips`.
+
+    Raises:
+        ValueError: the sections `data`, `model` and `optim` do not fit together.
+    """
 
     members: tuple[str, ...] = ("codes",)
 
@@ -56,6 +67,8 @@ class GPTStage:
         self.quantizer_hash = quantizer.fingerprint()
         gpt_config = replace(config.model.gpt, codes=quantizer.config.codes)
         self.weights = _codebook_weights(config.model, gpt_config.codes.num_codebooks)
+        self.loss_clips = config.model.loss_clips
+        _check_token_count(config.data, gpt_config)
         self.model = SemanticGPT(gpt_config)
         self.model.set_codebooks(quantizer.code_vectors().codebooks)
         self.model.to(device)
@@ -80,7 +93,11 @@ class GPTStage:
 
     def num_targets(self, batch: Batch) -> Mapping[str, int]:
         """Return the code frames; the end of a clip counts with its frames."""
-        return {_NAME: int(batch.code_lengths.sum()) if batch.code_lengths is not None else 0}
+        if batch.num_clips == 0 or batch.code_lengths is None:
+            return {_NAME: 0}
+        is_target = self._targets(batch)
+        lengths = batch.code_lengths if is_target is None else batch.code_lengths[is_target]
+        return {_NAME: int(lengths.sum())}
 
     def updates(self, batch: Batch, step: int) -> Iterator[Update]:
         """Yield the one update."""
@@ -104,8 +121,16 @@ class GPTStage:
                 batch.codes,
                 batch.code_lengths,
                 batch.sequence,
+                _rows(batch),
+                self._targets(batch),
             )
         return code_prediction_loss(output.logits, output.targets, self.weights, self.model.end)
+
+    def _targets(self, batch: Batch) -> Tensor | None:
+        """Return which clips are learnt, [C] bool; None for all."""
+        if self.loss_clips == "all":
+            return None
+        return batch.sequence.diff(append=batch.sequence[-1:] + 1) != 0
 
     def _no_loss(self, batch: Batch) -> PredictionLoss:
         """Return zeros that still depend on every parameter, for a batch without clips."""
@@ -116,6 +141,7 @@ class GPTStage:
             keys=("",),
             texts=(".",),
             sequence=torch.zeros(1, dtype=torch.int64, device=device),
+            row=torch.zeros(1, dtype=torch.int64, device=device) if batch.num_rows else None,
             codes=torch.zeros(1, K, 1, dtype=torch.int64, device=device),
             code_lengths=torch.ones(1, dtype=torch.int64, device=device),
         )
@@ -131,6 +157,37 @@ def _codebook_weights(model: GPTModelSection, num_codebooks: int) -> tuple[float
             f"codebooks), but is {list(weights)}"
         )
     return weights
+
+
+def _check_token_count(data: DataConfig, gpt: GPTConfig) -> None:
+    """Check that no clip has more tokens than the plan counts for it.
+
+    It counts text bytes + frames * steps_per_frame + clip_overhead_tokens; the layout
+    (`gsv2.models.interleave`) has text bytes + `NUM_STARTS` + the pattern's steps of codes.
+    """
+    K = gpt.codes.num_codebooks
+    pattern = make_pattern(gpt.pattern, K)
+    steps = max(data.steps_per_frame, pattern.stride)
+    overhead = NUM_STARTS + max(int(pattern.num_code_steps(torch.tensor(1))) - steps, 0)
+    if data.steps_per_frame < steps:
+        raise ValueError(
+            f"data.steps_per_frame must be at least {steps} for model.gpt.pattern={gpt.pattern} "
+            f"of {K} codebooks, but is {data.steps_per_frame}; data.clip_overhead_tokens must "
+            f"then be at least {overhead}, and is {data.clip_overhead_tokens}"
+        )
+    if data.clip_overhead_tokens < overhead:
+        raise ValueError(
+            f"data.clip_overhead_tokens must be at least {overhead} for model.gpt.pattern="
+            f"{gpt.pattern} of {K} codebooks and data.steps_per_frame={steps}, but is "
+            f"{data.clip_overhead_tokens}"
+        )
+
+
+def _rows(batch: Batch) -> Rows | None:
+    """Return where the sequences of a batch are packed; None if they are not."""
+    if batch.row is None or not batch.num_rows:
+        return None
+    return Rows(batch.row, batch.num_rows, batch.row_tokens)
 
 
 def _named(metrics: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gsv2.models.backbone import BackboneConfig, make_backbone
+from gsv2.models.backbone import BackboneConfig, make_backbone, make_document_mask
 
 TINY = BackboneConfig(dim=16, num_layers=2, num_heads=4, num_kv_heads=2, ffn_dim=24)
 
@@ -22,6 +22,29 @@ def test_an_output_sees_its_own_and_earlier_inputs_only():
         after = backbone(inputs_embeds=changed).last_hidden_state[0]
     same = [torch.equal(a, b) for a, b in zip(before, after, strict=True)]
     assert same == [True, True, True, False, False, False]
+
+
+def test_a_token_sees_itself_and_the_earlier_ones_of_its_document():
+    documents = torch.tensor([[0, 0, 1, 1, 1, -1, -1], [-1] * 7, [2] * 7])
+    mask = make_document_mask(documents, torch.bfloat16)
+    assert mask.shape == (3, 1, 7, 7)
+    assert mask.dtype == torch.bfloat16
+    for row, tokens in zip(mask[:, 0].tolist(), documents.tolist(), strict=True):
+        for i, line in enumerate(row):
+            for j, value in enumerate(line):
+                is_seen = j <= i and tokens[j] == tokens[i]
+                assert value == (0.0 if is_seen else -torch.inf)
+
+
+def test_one_document_a_row_is_the_causal_mask_that_the_backbone_makes_itself():
+    torch.manual_seed(0)
+    backbone = make_backbone(TINY).eval()
+    inputs = torch.randn(2, 6, 16)
+    mask = make_document_mask(torch.tensor([[0] * 6, [1] * 6]), torch.float32)
+    with torch.no_grad():
+        alone = backbone(inputs_embeds=inputs).last_hidden_state
+        masked = backbone(inputs_embeds=inputs, attention_mask=mask).last_hidden_state
+    torch.testing.assert_close(masked, alone)
 
 
 @pytest.mark.parametrize("num_heads", [5, 8])

@@ -4,24 +4,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from gsv2.audio.ssl import SpeechFeatures
-from gsv2.config import config_to_dict, load_config
+from gsv2.config import load_config
 from gsv2.data.batch import Batch
-from gsv2.data.schema import DataConfig, SourceConfig
-from gsv2.models.backbone import BackboneConfig
-from gsv2.models.component import save_component
-from gsv2.models.gpt import GPTConfig, SemanticGPT
-from gsv2.models.quantizer import Quantizer, QuantizerConfig
-from gsv2.nn.codes import CodeConfig
-from gsv2.stages.gpt import GPTModelSection, GPTRunConfig, GPTStage
+from gsv2.losses.code_prediction import code_prediction_loss
+from gsv2.models.gpt import SemanticGPT
+from gsv2.models.interleave import interleave
+from gsv2.models.patterns import make_pattern
+from gsv2.stages.gpt import GPTRunConfig, GPTStage
 from gsv2.training.optim import OptimConfig
-from gsv2.training.run import RunSection
-from gsv2.training.trainer import TrainerConfig
+from tests.stages.gpt_parts import V, code_batch, make_config, save_quantizer
+from tests.stages.parts import no_clips
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "gpt"
 CPU = torch.device("cpu")
-V = 16
-TINY = BackboneConfig(dim=32, num_layers=1, num_heads=2, num_kv_heads=1, ffn_dim=48)
 TERMS = {"loss", "loss_end", "nats_per_frame"} | {
     f"{term}_{k}" for term in ("loss", "top1", "top10") for k in range(2)
 }
@@ -29,64 +24,12 @@ TERMS = {"loss", "loss_end", "nats_per_frame"} | {
 
 @pytest.fixture
 def quantizer_file(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    config = QuantizerConfig(codes=CodeConfig(codebook_size=V, dim=8), width=8, num_blocks=1)
-    quantizer = Quantizer(config)
-    frames = SpeechFeatures(torch.randn(4, 40, 160), torch.ones(4, 40, dtype=torch.bool))
-    quantizer.initialise([frames], frames_per_step=100)
-    path = tmp_path / "quantizer.safetensors"
-    save_component(
-        path,
-        quantizer,
-        kind="quantizer",
-        config=config_to_dict(config),
-        provenance={"quantizer": quantizer.fingerprint()},
-    )
-    return path
-
-
-def make_config(quantizer_file: Path, **model: object) -> GPTRunConfig:
-    return GPTRunConfig(
-        stage="gpt",
-        run=RunSection(name="test"),
-        data=DataConfig(sources=[SourceConfig(path="nowhere")], max_tokens=100),
-        trainer=TrainerConfig(max_steps=10),
-        model=GPTModelSection(
-            quantizer=str(quantizer_file), gpt=GPTConfig(backbone=TINY, depth=TINY), **model
-        ),
-        optim={"gpt": OptimConfig(lr=1e-2)},
-    )
+    return save_quantizer(tmp_path / "quantizer.safetensors")
 
 
 def make_batch() -> Batch:
-    torch.manual_seed(1)
-    lengths = torch.tensor([3, 5, 4])
-    codes = torch.randint(V, (3, 2, 5))
-    codes[torch.arange(5) >= lengths[:, None, None].expand(3, 2, 1)] = -1
-    return Batch(
-        micro_batch=0,
-        epoch=0,
-        keys=("a", "b", "c"),
-        speakers=("s", "s", "t"),
-        languages=("en",) * 3,
-        texts=("one", "two", "три"),
-        sequence=torch.tensor([0, 0, 1]),
-        codes=codes,
-        code_lengths=lengths,
-    )
-
-
-def empty_batch() -> Batch:
-    return Batch(
-        micro_batch=0,
-        epoch=0,
-        keys=(),
-        speakers=(),
-        languages=(),
-        texts=(),
-        sequence=torch.zeros(0, dtype=torch.int64),
-        weight=0.0,
-    )
+    """Return two sequences, of clips with 3 and 5 frames, and 4."""
+    return code_batch([3, 5, 4], sequence=[0, 0, 1], texts=("one", "two", "три"))
 
 
 def test_an_update_reports_every_term_per_codebook(quantizer_file):
@@ -96,18 +39,6 @@ def test_an_update_reports_every_term_per_codebook(quantizer_file):
     assert set(update.metrics) == {f"gpt/{term}" for term in TERMS}
     assert all(torch.isfinite(value) for value in update.metrics.values())
     assert stage.num_targets(make_batch()) == {"gpt": 12}
-
-
-def test_weighted_micro_batches_make_the_loss_of_one_batch(quantizer_file):
-    stage = GPTStage(make_config(quantizer_file), CPU)
-    batch = make_batch()
-    (whole,) = stage.updates(batch, step=1)
-    parts = [batch_of(batch, slice(0, 2)), batch_of(batch, slice(2, 3))]
-    mean = sum(
-        next(stage.updates(part, step=1)).loss * stage.num_targets(part)["gpt"] / 12
-        for part in parts
-    )
-    torch.testing.assert_close(mean, whole.loss)
 
 
 def batch_of(batch: Batch, clips: slice) -> Batch:
@@ -121,6 +52,18 @@ def batch_of(batch: Batch, clips: slice) -> Batch:
         codes=batch.codes[clips],
         code_lengths=batch.code_lengths[clips],
     )
+
+
+def test_weighted_micro_batches_make_the_loss_of_one_batch(quantizer_file):
+    stage = GPTStage(make_config(quantizer_file), CPU)
+    batch = make_batch()
+    (whole,) = stage.updates(batch, step=1)
+    parts = [batch_of(batch, slice(0, 2)), batch_of(batch, slice(2, 3))]
+    mean = sum(
+        next(stage.updates(part, step=1)).loss * stage.num_targets(part)["gpt"] / 12
+        for part in parts
+    )
+    torch.testing.assert_close(mean, whole.loss)
 
 
 def test_training_lowers_the_loss_that_validation_reports(quantizer_file):
@@ -140,13 +83,13 @@ def test_training_lowers_the_loss_that_validation_reports(quantizer_file):
 
 def test_a_batch_without_clips_gives_zero_and_a_gradient_for_every_parameter(quantizer_file):
     stage = GPTStage(make_config(quantizer_file), CPU)
-    (update,) = stage.updates(empty_batch(), step=1)
+    (update,) = stage.updates(no_clips(), step=1)
     update.loss.backward()
     assert float(update.loss.detach()) == 0
     gradients = [p.grad for p in stage.trainables["gpt"].module.parameters()]
     assert all(g is not None and not g.any() for g in gradients)
-    assert stage.num_targets(empty_batch()) == {"gpt": 0}
-    assert float(stage.validate(empty_batch())["gpt/loss"]) == 0
+    assert stage.num_targets(no_clips()) == {"gpt": 0}
+    assert float(stage.validate(no_clips())["gpt/loss"]) == 0
 
 
 def test_the_gpt_takes_the_shape_entries_and_hash_of_the_quantizer(quantizer_file):
@@ -172,10 +115,63 @@ def test_an_optimizer_for_something_else_is_refused(quantizer_file):
         GPTStage(config, CPU)
 
 
+@pytest.mark.parametrize("pattern", ["depth", "delay", "parallel", "flatten"])
+def test_the_loss_of_last_clips_is_theirs_out_of_the_predictions_of_all(quantizer_file, pattern):
+    torch.manual_seed(0)
+    stage = GPTStage(make_config(quantizer_file, pattern, loss_clips="last"), CPU)
+    batch = make_batch()
+    (update,) = stage.updates(batch, step=1)
+    tokens = stage.model.text_encoder.tokenize(batch.texts)
+    output = stage.model(*tokens, batch.codes, batch.code_lengths, batch.sequence)
+    is_last = torch.tensor([False, True, True])
+    chosen = [is_last.repeat_interleave(batch.code_lengths + (k == 0)) for k in range(2)]
+    loss, metrics = code_prediction_loss(
+        [logits[which] for logits, which in zip(output.logits, chosen, strict=True)],
+        [targets[which] for targets, which in zip(output.targets, chosen, strict=True)],
+        stage.weights,
+        stage.model.end,
+    )
+    torch.testing.assert_close(update.loss, loss)
+    for term, value in metrics.items():
+        torch.testing.assert_close(update.metrics[f"gpt/{term}"], value)
+    assert stage.num_targets(batch) == {"gpt": 5 + 4}
+    update.loss.backward()
+    assert all(p.grad is not None for p in stage.model.parameters())
+
+
+def smallest_counts(pattern: str, num_codebooks: int) -> tuple[int, int]:
+    """Return `steps_per_frame` and `clip_overhead_tokens` that the layout of clips needs."""
+    frames = torch.arange(1, 40)
+    steps = make_pattern(pattern, num_codebooks).num_code_steps(frames)
+    clips = frames * 0
+    totals = interleave(clips, steps, torch.arange(39)).mask.sum(dim=1)
+    per_frame = int((totals[-1] - totals[0]) / 38)
+    return per_frame, int((totals - per_frame * frames).max())
+
+
+@pytest.mark.parametrize("pattern", ["depth", "delay", "parallel", "flatten"])
+@pytest.mark.parametrize("levels", [1, 2, 5])
+def test_a_token_count_below_the_layout_is_refused_with_the_smallest_that_fits(
+    tmp_path, pattern, levels
+):
+    quantizer = save_quantizer(tmp_path / "quantizer.safetensors", levels)
+    per_frame, overhead = smallest_counts(pattern, levels)
+    fits = {"steps_per_frame": per_frame, "clip_overhead_tokens": overhead}
+    GPTStage(make_config(quantizer, pattern, data=fits), CPU)
+    short = fits | {"clip_overhead_tokens": overhead - 1}
+    with pytest.raises(ValueError, match=rf"clip_overhead_tokens must be at least {overhead} for"):
+        GPTStage(make_config(quantizer, pattern, data=short), CPU)
+    if per_frame > 1:
+        slow = fits | {"steps_per_frame": per_frame - 1}
+        with pytest.raises(ValueError, match=rf"steps_per_frame must be at least {per_frame} for"):
+            GPTStage(make_config(quantizer, pattern, data=slow), CPU)
+
+
 @pytest.mark.parametrize("name", ["debug", "base"])
 def test_shipped_configs_load(name):
     config = load_config(CONFIGS / f"{name}.yaml", [], {"gpt": GPTRunConfig})
     assert isinstance(config, GPTRunConfig)
+    assert config.model.loss_clips == "all"
     with torch.device("meta"):
         model = SemanticGPT(config.model.gpt)
     count = sum(parameter.numel() for parameter in model.parameters())

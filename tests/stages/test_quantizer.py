@@ -20,6 +20,7 @@ from gsv2.stages.quantizer import QuantizerRunConfig, QuantizerStage
 from gsv2.training.optim import OptimConfig
 from gsv2.training.run import RunSection
 from gsv2.training.trainer import TrainerConfig
+from tests.stages.parts import no_clips
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "quantizer"
 CPU = torch.device("cpu")
@@ -66,19 +67,6 @@ def make_stage(
 def endless(config: QuantizerRunConfig) -> Iterator[Batch]:
     index = CorpusIndex.open(*config.data.sources)
     return iter(make_loader(Plan(index, config.data, 0, QuantizerStage.members)))
-
-
-def empty_batch() -> Batch:
-    return Batch(
-        micro_batch=0,
-        epoch=0,
-        keys=(),
-        speakers=(),
-        languages=(),
-        texts=(),
-        sequence=torch.zeros(0, dtype=torch.int64),
-        weight=0.0,
-    )
 
 
 def take_step(stage: QuantizerStage, batches: list[Batch]) -> list[dict[str, torch.Tensor]]:
@@ -174,12 +162,12 @@ def test_a_large_corpus_fills_the_reservoir_only(tiny_corpus) -> None:
 def test_a_batch_without_clips_gives_zero_and_a_gradient_for_every_parameter(tiny_corpus) -> None:
     stage, _ = make_stage(tiny_corpus)
     entries = stage.quantizer.codebooks.entries
-    (update,) = stage.updates(empty_batch(), step=1)
+    (update,) = stage.updates(no_clips(), step=1)
     update.loss.backward()
     assert float(update.loss.detach()) == 0
     assert all(p.grad is not None and not p.grad.any() for p in stage.quantizer.parameters())
-    assert stage.num_targets(empty_batch()) == {"quantizer": 0}
-    assert all(torch.isfinite(value) for value in stage.validate(empty_batch()).values())
+    assert stage.num_targets(no_clips()) == {"quantizer": 0}
+    assert all(torch.isfinite(value) for value in stage.validate(no_clips()).values())
     assert torch.isfinite(stage.quantizer.codebooks.entries).all()
     torch.testing.assert_close(stage.quantizer.codebooks.entries, entries, rtol=1e-3, atol=1e-4)
 

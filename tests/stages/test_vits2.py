@@ -14,6 +14,7 @@ from gsv2.models.quantizer import Quantizer, QuantizerConfig
 from gsv2.models.vits2.model import VITS2
 from gsv2.nn.codes import CodeConfig
 from gsv2.stages.vits2 import LossWeights, VITS2RunConfig, VITS2Stage
+from tests.stages.parts import make_clips
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "vits2"
 CPU = torch.device("cpu")
@@ -92,14 +93,9 @@ def make_batch(num_frames: tuple[int, ...] = (21, 12, 5), num_codebooks: int = 2
         length = (frames + 1) // 2
         codes[index, :, :length] = torch.randint(16, (num_codebooks, length), generator=generator)
     frames = torch.tensor(num_frames, dtype=torch.int64)
-    return Batch(
-        micro_batch=0,
-        epoch=0,
-        keys=tuple(f"clip{i}" for i in range(C)),
-        speakers=("anna",) * C,
-        languages=("en",) * C,
+    return make_clips(
+        (0,) * C,
         texts=("",) * C,
-        sequence=torch.zeros(C, dtype=torch.int64),
         wave=wave,
         wave_lengths=frames * 640,
         codes=codes,

@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gsv2.data.batch import Batch
 from gsv2.stages.vits2_inputs import make_inputs, silent_batch
 from tests.inference.parts import tiny_modules
+from tests.stages.parts import make_clips
 
 
 @pytest.fixture(scope="module")
@@ -19,14 +19,12 @@ def make_batch(*num_frames):
     longest = max(num_frames, default=0)
     names = tuple(f"clip{i}" for i in range(C))
     torch.manual_seed(0)
-    return Batch(
-        micro_batch=0,
-        epoch=0,
+    return make_clips(
+        range(C),
         keys=names,
         speakers=names,
         languages=names,
         texts=names,
-        sequence=torch.arange(C),
         wave=torch.randn(C, 1, longest * 640),
         wave_lengths=frames * 640,
         codes=torch.zeros(C, 2, (longest + 1) // 2, dtype=torch.int64),

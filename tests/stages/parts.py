@@ -1,0 +1,40 @@
+"""Batches made by hand, for tests of stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from gsv2.data.batch import Batch
+from gsv2.data.window import LaneMark
+
+
+def make_clips(sequence: Sequence[int], **fields: Any) -> Batch:
+    """Return micro-batch 0 of one English speaker, its other fields as given.
+
+    Args:
+        sequence: number of each clip's sequence.
+        fields: of the batch.
+    """
+    C = len(sequence)
+    defaults = {
+        "micro_batch": 0,
+        "lane": 0,
+        "epoch": 0,
+        "mark": LaneMark(lane=0, place=0, window=0, components=()),
+        "keys": tuple(f"clip{i}" for i in range(C)),
+        "speakers": ("anna",) * C,
+        "languages": ("en",) * C,
+        "texts": ("text",) * C,
+        "components": (0,) * C,
+        "epochs": (0,) * C,
+        "sequence": torch.tensor(sequence, dtype=torch.int64),
+    }
+    return Batch(**(defaults | fields))
+
+
+def no_clips(**fields: Any) -> Batch:
+    """Return a batch whose clips could all not be read."""
+    return make_clips((), weight=0.0, **fields)
