@@ -32,7 +32,9 @@ class Budget:
         return items * length <= self.limit
 
 
-def cut_buckets(items: np.ndarray, lengths: np.ndarray, limit: int) -> list[np.ndarray]:
+def cut_buckets(
+    items: np.ndarray, lengths: np.ndarray, limit: int, boundaries: Sequence[int] = ()
+) -> list[np.ndarray]:
     """Cut sequences into groups whose padded cost (items x longest) is at most `limit`.
 
     Longest first, so that what is left over is short. Equal lengths keep their order. A sequence
@@ -42,18 +44,22 @@ def cut_buckets(items: np.ndarray, lengths: np.ndarray, limit: int) -> list[np.n
         items: [Q] padded items of each sequence.
         lengths: [Q] longest of each sequence.
         limit: of the cost.
+        boundaries: no group holds lengths from both sides of one; a boundary belongs below.
 
     Returns:
         Numbers of the sequences of each group.
     """
     order = np.argsort(-lengths, kind="stable")
     filled = np.cumsum(items[order])
+    classes = np.searchsorted(np.asarray(boundaries), lengths[order], side="left")
+    ends = np.append(np.flatnonzero(np.diff(classes)) + 1, len(order))  # of each class
     groups = []
     start = 0
     while start < len(order):
         before = int(filled[start - 1]) if start else 0
         room = before + limit // int(lengths[order[start]])
         stop = max(int(np.searchsorted(filled, room, side="right")), start + 1)
+        stop = min(stop, int(ends[np.searchsorted(ends, start, side="right")]))
         groups.append(order[start:stop])
         start = stop
     return groups

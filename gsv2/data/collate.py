@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain, repeat
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 from gsv2.data.batch import BadClip, Batch
 from gsv2.data.decode import Clip
 from gsv2.data.plan import MicroBatchPlan
+from gsv2.data.slab import WaveSlab
 
 CODE_PADDING = -1
 """Value of `Batch.codes` beyond a clip's end."""
@@ -20,28 +22,47 @@ def collate(
     planned: MicroBatchPlan,
     clips: Sequence[Sequence[Clip]],
     bad: Sequence[BadClip] = (),
+    *,
+    slab: WaveSlab | None = None,
+    num_rows: int = 0,
+    row_tokens: int = 0,
 ) -> Batch:
     """Pad and stack the clips of a micro-batch.
 
     Args:
         planned: where the batch stands in the stream.
-        clips: clips of each sequence, as far as they could be read. Without any, the batch has
-            no clips, no tensors but an empty `sequence`, and weight 0.
+        clips: clips of each planned sequence, as far as they could be read. Without any, the
+            batch has no clips, no tensors but empty `sequence` and `row`, and weight 0.
         bad: clips of the plan that are missing.
+        slab: memory that the waves were decoded into, a row for each planned clip; None without.
+        num_rows: rows of a packed micro-batch; 0 unless packed.
+        row_tokens: tokens of a row.
+
+    Raises:
+        ValueError: the clips' codes have different numbers of codebooks.
     """
-    kept = [sequence for sequence in clips if sequence]
-    flat = [clip for sequence in kept for clip in sequence]
-    wave, wave_lengths = _stack([c.wave[None] for c in flat if c.wave is not None], 0.0)
-    codes, code_lengths = _stack([c.codes for c in flat if c.codes is not None], CODE_PADDING)
-    numbers = [number for number, sequence in enumerate(kept) for _ in sequence]
+    flat = list(chain.from_iterable(clips))
+    counts = [len(sequence) for sequence in clips]
+    waves = [clip.wave for clip in flat if clip.wave is not None]
+    wave, wave_lengths = (slab or WaveSlab([])).stack(waves) if waves else (None, None)
+    codes, code_lengths = _stack_codes([c.codes for c in flat if c.codes is not None])
+    kept = [count for count in counts if count]
+    components, epochs = zip(*planned.passes, strict=True) if planned.passes else ((), ())
     return Batch(
         micro_batch=planned.micro_batch,
+        lane=planned.lane,
         epoch=planned.epoch,
-        keys=tuple(clip.key for clip in flat),
-        speakers=tuple(clip.speaker for clip in flat),
-        languages=tuple(clip.language for clip in flat),
-        texts=tuple(clip.text for clip in flat),
-        sequence=torch.tensor(numbers, dtype=torch.int64),
+        mark=planned.window.mark,
+        keys=tuple([clip.key for clip in flat]),
+        speakers=tuple([clip.speaker for clip in flat]),
+        languages=tuple([clip.language for clip in flat]),
+        texts=tuple([clip.text for clip in flat]),
+        components=_spread(components, counts),
+        epochs=_spread(epochs, counts),
+        sequence=_to_tensor(_spread(range(len(kept)), kept)),
+        row=_to_tensor(_spread(planned.rows, counts)) if num_rows else None,
+        num_rows=num_rows,
+        row_tokens=row_tokens,
         wave=wave,
         wave_lengths=wave_lengths,
         codes=codes,
@@ -52,13 +73,25 @@ def collate(
     )
 
 
-def _stack(arrays: list[np.ndarray], padding: float) -> tuple[Tensor | None, Tensor | None]:
-    """Stack [C_i, T_i] into [B, C, T] with lengths [B]; (None, None) for nothing."""
-    if not arrays:
+def _spread(values: Sequence[int], counts: Sequence[int]) -> tuple[int, ...]:
+    """Return the value of each sequence once for every clip of it."""
+    return tuple(chain.from_iterable(map(repeat, values, counts)))
+
+
+def _to_tensor(values: Sequence[int]) -> Tensor:
+    """Return int64; by way of numpy, which reads a sequence three times as fast as torch."""
+    return torch.from_numpy(np.array(values, dtype=np.int64))
+
+
+def _stack_codes(codes: list[np.ndarray]) -> tuple[Tensor | None, Tensor | None]:
+    """Stack [K, T_i] uint16 into [C, K, T] int64 with lengths [C]; (None, None) for nothing."""
+    if not codes:
         return None, None
-    lengths = [array.shape[1] for array in arrays]
-    shape = (len(arrays), arrays[0].shape[0], max(lengths))
-    stacked = np.full(shape, padding, dtype=arrays[0].dtype)
-    for row, array in zip(stacked, arrays, strict=True):
-        row[:, : array.shape[1]] = array
-    return torch.from_numpy(stacked), torch.tensor(lengths, dtype=torch.int64)
+    heights = {array.shape[0] for array in codes}
+    if len(heights) > 1:
+        raise ValueError(f"codes of one micro-batch have {sorted(heights)} codebooks, must be one")
+    lengths = [array.shape[1] for array in codes]
+    stacked = np.full((len(codes), heights.pop(), max(lengths)), CODE_PADDING, dtype=np.int64)
+    for place, array in enumerate(codes):
+        stacked[place, :, : lengths[place]] = array
+    return torch.from_numpy(stacked), _to_tensor(lengths)

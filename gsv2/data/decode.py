@@ -1,20 +1,25 @@
-"""Bytes of a clip's members -> arrays. Nothing here can run code: FLAC, JSON and plain npy only."""
+"""Bytes of a clip's members -> arrays. Nothing here can run code: audio, JSON and plain npy only."""
 
 from __future__ import annotations
 
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
+import orjson
 
 from gsv2.audio.wave import WaveError, load_wave
 from gsv2.data.schema import SAMPLE_RATE
 from gsv2.text.normalize import TextError, normalize_text
 
 MEMBERS = ("audio", "codes")
-"""What a stage may ask for; the JSON is always read."""
+"""What a stage may ask for; what is said is always read."""
+
+_NPY_HEADER_BYTES = 128
+"""Of an npy file that numpy >= 1.14 wrote, and so of ours."""
 
 
 class ClipError(ValueError):
@@ -30,8 +35,11 @@ class ClipError(ValueError):
         self.member = member
 
 
-@dataclass(frozen=True, kw_only=True)
-class Clip:
+Transcript = tuple[str, str, str]
+"""Text, language and speaker of a clip."""
+
+
+class Clip(NamedTuple):
     """One clip, decoded."""
 
     row: int
@@ -45,32 +53,38 @@ class Clip:
     wave: np.ndarray | None = None
     """[N] float32 at `SAMPLE_RATE`."""
     codes: np.ndarray | None = None
-    """[K, T] int64."""
+    """[K, T] uint16, read-only: it may be the memory of the tar."""
 
 
-def decode_clip(row: int, key: str, shard: str, members: Mapping[str, bytes | memoryview]) -> Clip:
+def decode_clip(
+    row: int,
+    key: str,
+    shard: str,
+    members: Mapping[str, bytes | memoryview],
+    transcript: Transcript | None = None,
+    out: np.ndarray | None = None,
+) -> Clip:
     """Decode the members that were read.
 
     Args:
         row: of the index.
         key: of the clip.
         shard: name of its shard.
-        members: `json` and any of `MEMBERS`.
+        members: any of `MEMBERS`, and `json` unless there is a transcript.
+        transcript: what is said, where the index holds it.
+        out: see `load_wave`.
 
     Raises:
         ClipError: a member is not what it should be.
     """
-    fields = _decode_json(members["json"])
-    return Clip(
-        row=row,
-        key=key,
-        shard=shard,
-        text=fields["text"],
-        language=fields["language"],
-        speaker=fields["speaker"],
-        wave=_decode_audio(members["audio"]) if "audio" in members else None,
-        codes=decode_codes(members["codes"]) if "codes" in members else None,
-    )
+    text, language, speaker = transcript or decode_json(members["json"])
+    try:
+        text = normalize_text(text)
+    except TextError as error:
+        raise ClipError("text has nothing to speak", "json") from error
+    wave = _decode_audio(members["audio"], out) if "audio" in members else None
+    codes = decode_codes(members["codes"]) if "codes" in members else None
+    return Clip(row, key, shard, text, language, speaker, wave, codes)
 
 
 def encode_codes(codes: np.ndarray) -> bytes:
@@ -89,38 +103,62 @@ def encode_codes(codes: np.ndarray) -> bytes:
 
 
 def decode_codes(content: bytes | memoryview) -> np.ndarray:
-    """Return [K, T] int64.
+    """Return [K, T] uint16, a read-only view of `content`.
 
     Raises:
         ClipError: not an npy file of uint16 [K, T].
     """
+    place = _plain_codes(bytes(content[:_NPY_HEADER_BYTES]))
     try:
+        if place is not None:
+            shape, start = place
+            return np.ndarray(shape, np.uint16, content, start)
         codes = np.load(io.BytesIO(content), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, TypeError, EOFError, OSError) as error:  # TypeError: content is too short
         raise ClipError("codes are no npy file", "codes") from error
     if not isinstance(codes, np.ndarray) or codes.dtype != np.uint16 or codes.ndim != 2:
         raise ClipError("codes are not uint16 [K, T]", "codes")
     if codes.size == 0:
         raise ClipError("codes are empty", "codes")
-    return codes.astype(np.int64)
+    codes.flags.writeable = False
+    return codes
 
 
-def _decode_json(content: bytes | memoryview) -> dict[str, str]:
+@lru_cache(maxsize=4096)  # few headers are ever seen: one for each number of frames
+def _plain_codes(header: bytes) -> tuple[tuple[int, int], int] | None:
+    """Return the shape [K, T] of the codes and where they start; None = numpy has to look."""
+    file = io.BytesIO(header)
     try:
-        fields = json.loads(bytes(content))
-        texts = {name: fields[name] for name in ("text", "language", "speaker")}
-    except (ValueError, KeyError, TypeError) as error:
+        if np.lib.format.read_magic(file) != (1, 0):
+            return None
+        shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+    except ValueError:
+        return None
+    plain = len(shape) == 2 and min(shape) > 0 and dtype == np.uint16 and not fortran_order
+    return (shape, file.tell()) if plain else None
+
+
+def decode_json(content: bytes | memoryview) -> Transcript:
+    """Return what the JSON of a clip says, as it is written there.
+
+    Raises:
+        ClipError: it is no JSON, or lacks text, language or speaker.
+    """
+    try:
+        try:
+            fields = orjson.loads(content)
+        except orjson.JSONDecodeError:  # NaN and lone surrogates are Python's JSON alone
+            fields = json.loads(bytes(content))
+        said = fields["text"], fields["language"], fields["speaker"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ClipError("json has no text, language and speaker", "json") from error
-    if not all(isinstance(value, str) for value in texts.values()):
+    if not (type(said[0]) is type(said[1]) is type(said[2]) is str):
         raise ClipError("json has no text, language and speaker", "json")
-    try:
-        return {**texts, "text": normalize_text(texts["text"])}
-    except TextError as error:
-        raise ClipError("text has nothing to speak", "json") from error
+    return said
 
 
-def _decode_audio(content: bytes | memoryview) -> np.ndarray:
+def _decode_audio(content: bytes | memoryview, out: np.ndarray | None) -> np.ndarray:
     try:
-        return load_wave(content, SAMPLE_RATE)
+        return load_wave(content, SAMPLE_RATE, out)
     except WaveError as error:
         raise ClipError(str(error), "audio") from error

@@ -89,6 +89,11 @@ class EncodedClip(NamedTuple):
     text_bytes: int
 
 
+def is_language(tag: str) -> bool:
+    """Tell whether a text has the form of a language tag: en, zh-Hant, pt_BR."""
+    return _LANGUAGE.fullmatch(tag) is not None
+
+
 def encode_clip(clip: ClipRecord, config: ShardConfig) -> EncodedClip | Rejected:
     """Check and encode one clip.
 
@@ -101,7 +106,7 @@ def encode_clip(clip: ClipRecord, config: ShardConfig) -> EncodedClip | Rejected
     """
     if not _KEY.fullmatch(clip.key):
         return Rejected(key=clip.key, reason="key with dots or blanks")
-    if not _LANGUAGE.fullmatch(clip.language):
+    if not is_language(clip.language):
         return Rejected(key=clip.key, reason="language is not a tag like en or zh-Hant")
     wave = np.asarray(clip.wave)
     if wave.ndim != 1 or not np.isfinite(wave).all():

@@ -1,50 +1,74 @@
-"""Lanes: who reads which clips of an epoch, and in windows of what size.
+"""Lanes: who reads which clips of a component in which epoch.
 
-Pure functions of (rows, seed, epoch): ranks and workers have no part in it.
+Pure functions of (index, config, seed, epoch): ranks and workers have no part in it.
 """
 
 from __future__ import annotations
 
 import heapq
 import math
+from collections import OrderedDict
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
+from gsv2.data.index import Shard
 from gsv2.data.manifest import CorpusError
-from gsv2.data.order import draw_generator, draw_order
-from gsv2.data.table import ClipTable
+from gsv2.data.mixture import Component
+from gsv2.data.order import Draw, draw_generator, draw_order
+from gsv2.data.table import ClipColumns, ClipTable
 
 _PIECES_PER_LANE = 2  # shards above 1 / (2 x lanes) of the hours are split, so that lanes balance
+_KEPT_PIECES = 100_000
+"""Dealt pieces that are kept, over the epochs last asked for."""
 
 
-class LaneMap:
-    """The clips of every lane in every epoch.
+class Piece(NamedTuple):
+    """Clips of a shard that are read one after the other."""
+
+    shard: int
+    start: int
+    """Place among the clips of the shard that are read."""
+    stop: int | None
+    """None = to the end of the shard, of which nothing was read to cut it."""
+
+
+class Deal:
+    """The pieces of one component that every lane reads in every epoch.
 
     Shards, or block ranges of large ones, are dealt to the lanes anew every epoch, so that every
-    lane reads about equally long; inside a piece the order is that of the tar.
+    lane reads about equally long; inside a piece the order is that of the tar. Only shards that
+    are split are looked into: at most two for a lane.
+
+    Raises:
+        CorpusError: fewer clips than lanes.
     """
 
-    def __init__(self, table: ClipTable, num_lanes: int, seed: int) -> None:
+    def __init__(self, table: ClipTable, component: Component, num_lanes: int, seed: int) -> None:
         self._table = table
+        self._component = component
         self._num_lanes = num_lanes
         self._seed = seed
-        self._pieces = _cut_pieces(table, num_lanes)  # [pieces + 1] borders in table.rows
-        self._seconds = np.add.reduceat(table.seconds[table.rows], self._pieces[:-1])
-        self._dealt: dict[int, list[list[int]]] = {}
+        self._pieces, self._seconds = _cut_pieces(table, component, num_lanes)
+        self._epochs: OrderedDict[int, list[list[int]]] = OrderedDict()
 
-    def rows(self, lane: int, epoch: int) -> np.ndarray:
-        """Return the clips that a lane reads in an epoch, in reading order, [n] int64."""
-        pieces = self._deal(epoch)[lane]
-        order = draw_order(len(pieces), draw_generator(self._seed, epoch, lane))
-        starts, stops = self._pieces[:-1], self._pieces[1:]
-        chosen = [pieces[place] for place in order]
-        return np.concatenate([self._table.rows[starts[p] : stops[p]] for p in chosen])
+    def pieces(self, lane: int, epoch: int) -> list[Piece]:
+        """Return what a lane reads in an epoch, in reading order."""
+        dealt = self._deal(epoch)[lane]
+        rng = draw_generator(self._seed, Draw.PIECES, self._component.number, epoch, lane)
+        return [self._pieces[dealt[place]] for place in draw_order(len(dealt), rng)]
+
+    def clips(self, piece: Piece) -> ClipColumns:
+        """Return the clips of a piece, in reading order; none if all were left out."""
+        columns = self._table.shard(piece.shard)
+        return columns if piece.stop is None else columns.cut(piece.start, piece.stop)
 
     def _deal(self, epoch: int) -> list[list[int]]:
         """Give every piece, longest first, to the lane with the least so far."""
-        if epoch not in self._dealt:
-            order = draw_order(len(self._seconds), draw_generator(self._seed, epoch))
+        if epoch not in self._epochs:
+            rng = draw_generator(self._seed, Draw.DEAL, self._component.number, epoch)
+            order = draw_order(len(self._pieces), rng)
             # classes of about equal length, so that the shuffle inside a class still counts
             size_class = np.round(2 * np.log2(np.maximum(self._seconds[order], 1e-3)))
             order = order[np.argsort(-size_class, kind="stable")]
@@ -54,77 +78,68 @@ class LaneMap:
                 load, lane = loads[0]
                 lanes[lane].append(piece)
                 heapq.heapreplace(loads, (load + float(self._seconds[piece]), lane))
-            while len(self._dealt) > 1:  # lanes are at most about one epoch apart
-                self._dealt.pop(next(iter(self._dealt)))
-            self._dealt[epoch] = lanes
-        return self._dealt[epoch]
+            self._epochs[epoch] = lanes
+            if len(self._epochs) > max(2, _KEPT_PIECES // len(self._pieces)):
+                self._epochs.popitem(last=False)
+        return self._epochs[epoch]
 
 
-def cut_windows(num_bytes: np.ndarray, limit: float) -> list[tuple[int, int]]:
-    """Cut a lane's clips into consecutive windows of at most `limit` bytes, at least one clip.
-
-    Args:
-        num_bytes: [n] undecoded bytes of each clip, in reading order.
-        limit: of a window, in bytes.
-
-    Returns:
-        (start, stop) of each window.
-    """
-    ends = np.cumsum(num_bytes)
-    borders = [0]
-    while borders[-1] < len(ends):
-        before = int(ends[borders[-1] - 1]) if borders[-1] else 0
-        stop = int(np.searchsorted(ends, before + limit, side="right"))
-        borders.append(max(stop, borders[-1] + 1))
-    return list(pairwise(borders))
-
-
-def _cut_pieces(table: ClipTable, num_lanes: int) -> np.ndarray:
-    """Return the borders of the pieces, [pieces + 1] positions in `table.rows`.
-
-    Raises:
-        CorpusError: fewer clips than lanes.
-    """
-    count = len(table.rows)
-    if count < num_lanes:
-        raise CorpusError(
-            f"data.lanes ({num_lanes}) must not exceed the number of clips ({count}); "
-            f"set data.lanes to {count} or less, or add data"
-        )
-    shards = table.shards[table.rows]
-    shard_borders = _borders(np.flatnonzero(np.diff(shards)) + 1, count)
-    pieces = _cut_at_blocks(table, shard_borders, num_lanes)
-    if len(pieces) - 1 >= num_lanes:
-        return pieces
-    return _cut_evenly(shard_borders, num_lanes)
+def _cut_pieces(
+    table: ClipTable, component: Component, num_lanes: int
+) -> tuple[list[Piece], np.ndarray]:
+    """Return the pieces of a component and their seconds, [pieces]."""
+    limit = sum(shard.seconds for shard in component.shards) / (_PIECES_PER_LANE * num_lanes)
+    pieces: list[Piece] = []
+    seconds: list[float] = []
+    for shard in component.shards:
+        parts = math.ceil(shard.seconds / limit) if limit > 0 else 1
+        if parts > 1:
+            _add_parts(
+                pieces, seconds, shard, _cut_at_blocks(table.shard(shard.number), parts), table
+            )
+        else:
+            pieces.append(Piece(shard.number, 0, None))
+            seconds.append(shard.seconds)
+    if len(pieces) < num_lanes:
+        return _cut_evenly(table, component, num_lanes)
+    return pieces, np.array(seconds)
 
 
-def _cut_at_blocks(table: ClipTable, shard_borders: np.ndarray, num_lanes: int) -> np.ndarray:
-    """Split long shards between speaker blocks."""
-    rows = table.rows
-    changes = (np.diff(table.shards[rows]) != 0) | (np.diff(table.blocks[rows]) != 0)
-    blocks = _borders(np.flatnonzero(changes) + 1, len(rows))
-    ends = np.concatenate([[0.0], np.cumsum(table.seconds[rows])])
-    limit = ends[-1] / (_PIECES_PER_LANE * num_lanes)
-    borders = [shard_borders]
-    for start, stop in pairwise(shard_borders.tolist()):
-        parts = math.ceil((ends[stop] - ends[start]) / limit)
-        wanted = np.linspace(ends[start], ends[stop], parts + 1)[1:-1]
-        places = blocks[np.searchsorted(ends[blocks], wanted)]
-        borders.append(places[(places > start) & (places < stop)])
-    return np.unique(np.concatenate(borders))
+def _cut_at_blocks(columns: ClipColumns, parts: int) -> list[int]:
+    """Return the borders of about `parts` equally long parts of a shard, between blocks."""
+    blocks = np.flatnonzero(np.diff(columns.blocks)) + 1
+    ends = np.concatenate([[0.0], np.cumsum(columns.seconds)])
+    wanted = np.linspace(0.0, ends[-1], parts + 1)[1:-1]
+    places = np.searchsorted(ends[blocks], wanted)
+    inner = blocks[places[places < len(blocks)]]
+    return np.unique([0, *inner.tolist(), len(columns.rows)]).tolist()
 
 
-def _cut_evenly(shard_borders: np.ndarray, num_lanes: int) -> np.ndarray:
+def _cut_evenly(
+    table: ClipTable, component: Component, num_lanes: int
+) -> tuple[list[Piece], np.ndarray]:
     """Split shards between clips: a small corpus has fewer blocks than lanes."""
-    count = int(shard_borders[-1])
-    borders = [shard_borders]
-    for start, stop in pairwise(shard_borders.tolist()):
-        share = _PIECES_PER_LANE * num_lanes * (stop - start) / count
-        parts = min(stop - start, math.ceil(share))
-        borders.append(np.linspace(start, stop, parts + 1).astype(np.int64))
-    return np.unique(np.concatenate(borders))
+    counts = {shard.number: len(table.shard(shard.number).rows) for shard in component.shards}
+    total = sum(counts.values())
+    if total < num_lanes:
+        raise CorpusError(
+            f"data.lanes ({num_lanes}) must not exceed the number of clips ({total}) of "
+            f"{component.name}; set data.lanes to {total} or less, or add data"
+        )
+    pieces: list[Piece] = []
+    seconds: list[float] = []
+    for shard in component.shards:
+        count = counts[shard.number]
+        parts = min(count, math.ceil(_PIECES_PER_LANE * num_lanes * count / total))
+        borders = np.linspace(0, count, parts + 1).astype(np.int64).tolist()
+        _add_parts(pieces, seconds, shard, borders, table)
+    return pieces, np.array(seconds)
 
 
-def _borders(inner: np.ndarray, count: int) -> np.ndarray:
-    return np.concatenate([[0], inner, [count]]).astype(np.int64)
+def _add_parts(
+    pieces: list[Piece], seconds: list[float], shard: Shard, borders: list[int], table: ClipTable
+) -> None:
+    columns = table.shard(shard.number)
+    for start, stop in pairwise(borders):
+        pieces.append(Piece(shard.number, start, stop))
+        seconds.append(float(columns.seconds[start:stop].sum()))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gsv2.data.schema import FORMAT_VERSION, SAMPLE_RATE
+from gsv2.data.storage import Storage
 
 MANIFEST_NAME = "corpus.json"
 
@@ -82,18 +83,28 @@ def write_manifest(manifest: Manifest, corpus: Path) -> None:
     (corpus / MANIFEST_NAME).write_text(text, encoding="utf-8")
 
 
-def read_manifest(corpus: Path) -> Manifest:
+def read_manifest(corpus: str | Path, storage: Storage | None = None) -> Manifest:
     """Read corpus.json.
+
+    Args:
+        corpus: folder, or URL that `storage` can read.
+        storage: None for local folders.
 
     Raises:
         CorpusError: no such corpus, not complete, or of another format.
     """
-    path = corpus / MANIFEST_NAME
-    if not path.is_file():
-        there = "it has no corpus.json: not a corpus, or never finished"
-        raise CorpusError(f"corpus {corpus}: {there if corpus.is_dir() else 'no such folder'}")
+    storage = storage or Storage()
+    path = storage.join(str(corpus), MANIFEST_NAME)
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        content = storage.read(path)
+    except FileNotFoundError as error:
+        there = "it has no corpus.json: not a corpus, or never finished"
+        absent = storage.is_local(str(corpus)) and not Path(corpus).is_dir()
+        raise CorpusError(f"corpus {corpus}: {'no such folder' if absent else there}") from error
+    except OSError as error:
+        raise CorpusError(f"corpus {corpus} cannot be read: {error}") from error
+    try:
+        values = json.loads(content)
         version, rate = values["format_version"], values["sample_rate"]
         if version != FORMAT_VERSION or rate != SAMPLE_RATE:
             raise CorpusError(

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 import numpy as np
 
 
-def draw_generator(seed: int, epoch: int, lane: int = -1, window: int = -1) -> np.random.Generator:
+class Draw(IntEnum):
+    """What is drawn; a part of the seed, so that no two draws share their numbers."""
+
+    DEAL = 0
+    """Pieces to lanes, by (component, epoch)."""
+    PIECES = 1
+    """Order of a lane's pieces, by (component, epoch, lane)."""
+    WINDOW = 2
+    """All choices inside a window, by (lane, window)."""
+
+
+def draw_generator(seed: int, draw: Draw, *place: int) -> np.random.Generator:
     """Return the generator of one place in the stream.
 
     Args:
         seed: of the run.
-        epoch: of the lane.
-        lane: -1 for what concerns all lanes.
-        window: number inside the lane epoch; -1 for what concerns all windows.
+        draw: what it is for.
+        *place: numbers that `draw` names.
     """
-    return np.random.default_rng([seed, epoch, lane + 1, window + 1])
+    return np.random.default_rng([seed, draw, *place])
 
 
 def draw_order(count: int, rng: np.random.Generator) -> np.ndarray:

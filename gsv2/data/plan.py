@@ -3,24 +3,24 @@
 The stream is `data.lanes` logical lanes; micro-batch k is the next one of lane k mod lanes. Ranks
 and workers only choose which k they read, so any layout reads the same sequence. A lane reads its
 clips in windows; inside a window clips are grouped into same-speaker sequences, sequences into
-buckets, and the buckets are shuffled. No audio is touched.
+micro-batches, and those are shuffled. No audio is touched, and of the index only the shards that
+the lanes come to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-import numpy as np
-
-from gsv2.data.bucketing import cut_buckets
+from gsv2.data.cursor import LaneCursor, LaneWindows
+from gsv2.data.draft import Drafter
 from gsv2.data.index import CorpusIndex
-from gsv2.data.lanes import LaneMap, cut_windows
-from gsv2.data.order import draw_generator, draw_order
-from gsv2.data.prompts import make_sequences
+from gsv2.data.lanes import Deal
+from gsv2.data.mixture import make_components
 from gsv2.data.schema import DataConfig
 from gsv2.data.table import ClipTable
+from gsv2.data.window import LaneMark, Window
 
 _MIB = 1 << 20
 
@@ -33,21 +33,19 @@ class MicroBatchPlan:
     """Global number k."""
     lane: int
     epoch: int
-    """Of the lane."""
+    """Epoch of the lane; the lowest of its sequences' where a mixture has several."""
     sequences: tuple[tuple[int, ...], ...]
     """Rows of the index: the clips of each same-speaker sequence, in prompt order."""
+    passes: tuple[tuple[int, int], ...]
+    """Component and epoch of each sequence."""
+    rows: tuple[int, ...]
+    """Row that each sequence is packed into, ascending; empty unless packed."""
     tokens: int
     """Units of the budget (frames or tokens) without padding."""
     padding: float
     """Share of the padded micro-batch that is padding."""
-
-
-class _Draft(NamedTuple):
-    """A micro-batch that does not know its number yet."""
-
-    sequences: tuple[tuple[int, ...], ...]
-    tokens: int
-    padding: float
+    window: Window = field(compare=False, repr=False)
+    """Window of the lane that it was made from."""
 
 
 class Plan:
@@ -61,7 +59,8 @@ class Plan:
             left out.
 
     Attributes:
-        left_out: reason -> number of clips that are never read.
+        components: of the mixture; one unless sources have weights or languages a temperature.
+        left_out: reason -> clips that are not read, of the `num_examined` first looked at.
 
     Raises:
         CorpusError: no clip is left, too few for the lanes, or a budget that too many exceed.
@@ -74,142 +73,122 @@ class Plan:
         self.config = config
         self.seed = seed
         self.members = tuple(members)
-        self._table = ClipTable(index, config, self.members)
-        self._lanes = LaneMap(self._table, config.lanes, seed)
-        self._counts: dict[tuple[int, int], int] = {}  # (lane, epoch) -> micro-batches
-        self.left_out = self._table.left_out
+        self.table = table = ClipTable(index, config, self.members)
+        self.left_out = table.left_out
+        self.num_examined = table.num_examined
+        self.components = make_components(index, config)
+        self._deals = [Deal(table, part, config.lanes, seed) for part in self.components]
+        drafter = Drafter(config, table.budget, seed)
+        self.num_rows = drafter.num_rows
+        """Rows of a packed micro-batch; 0 unless packed."""
+        self.row_tokens = config.row_tokens or 0
+        """Tokens of a row; 0 unless packed."""
+        self._windows = LaneWindows(self.components, self._deals, config.window_mb * _MIB, drafter)
 
     @property
     def num_clips(self) -> int:
-        """Clips of an epoch."""
-        return len(self._table.rows)
+        """Clips of all sources, less those that were seen to be left out."""
+        return self.index.num_clips - sum(self.left_out.values())
 
     def micro_batch(self, k: int) -> MicroBatchPlan:
-        """Return micro-batch k."""
+        """Return micro-batch k, by planning what its lane reads before."""
         return next(self.iterate(start=k))
 
-    def iterate(self, start: int = 0, stride: int = 1) -> Iterator[MicroBatchPlan]:
+    def iterate(
+        self, start: int = 0, stride: int = 1, marks: Mapping[int, LaneMark] | None = None
+    ) -> Iterator[MicroBatchPlan]:
         """Yield micro-batches start, start + stride, start + 2 stride, ... without end.
 
-        Lanes that are not visited are not planned. A lane's first micro-batch is found by
-        planning what it reads before, unless this plan has been there.
+        Lanes that are not visited are not planned.
+
+        Args:
+            start: first micro-batch.
+            stride: between micro-batches.
+            marks: lane -> where a window at or before its first micro-batch begins; a lane
+                without one is planned from its beginning.
         """
-        num_lanes = self.config.lanes
-        lanes: dict[int, _LaneCursor] = {}
+        num_lanes, marks = self.config.lanes, marks or {}
+        cursors: dict[int, LaneCursor] = {}
         k = start
         while True:
             lane = k % num_lanes
-            if lane not in lanes:
-                lanes[lane] = _LaneCursor(self, lane)
-            epoch, draft = lanes[lane].take(k // num_lanes)
-            yield MicroBatchPlan(k, lane, epoch, *draft)
+            if lane not in cursors:
+                cursors[lane] = LaneCursor(self.window(lane, marks.get(lane)))
+            window, draft = cursors[lane].take(k // num_lanes)
+            epoch = min(epoch for _, epoch in draft.passes)
+            yield MicroBatchPlan(k, lane, epoch, *draft, window)
             k += stride
 
+    def window(self, lane: int, mark: LaneMark | None = None) -> Window:
+        """Return the window of a lane that begins at `mark`; None for its first.
+
+        Raises:
+            ValueError: the mark is of another mixture.
+        """
+        if mark is None:
+            return self._windows.first(lane)
+        if len(mark.components) != len(self.components):
+            raise ValueError(
+                f"data.sources: the run was in a mixture of {len(mark.components)} components, "
+                f"but the config has {len(self.components)}; keep the sources of a run, or start "
+                "another"
+            )
+        return self._windows.cut(mark)
+
     def single_pass(self) -> Iterator[MicroBatchPlan]:
-        """Yield every clip once: epoch 0 of all lanes, one after the other, numbered from 0."""
+        """Yield every clip once: epoch 0 of all lanes, one after the other, numbered from 0.
+
+        Only for plans of one component.
+        """
+        assert len(self.components) == 1, "a mixture has no common epoch"
         k = 0
         for lane in range(self.config.lanes):
-            for draft in self.lane_epoch(lane, 0):
-                yield MicroBatchPlan(k, lane, 0, *draft)
-                k += 1
+            window = self.window(lane)
+            while window.mark.components[0].epoch == 0:
+                for draft in window.drafts:
+                    if draft.passes[0][1] == 0:
+                        yield MicroBatchPlan(k, lane, 0, *draft, window)
+                        k += 1
+                window = window.following
 
-    def lane_epoch(self, lane: int, epoch: int) -> Iterator[_Draft]:
-        """Yield the micro-batches of one lane in one epoch."""
-        rows = self._lanes.rows(lane, epoch)
-        windows = cut_windows(self._table.num_bytes[rows], self.config.window_mb * _MIB)
-        count = 0
-        for number, (start, stop) in enumerate(windows):
-            rng = draw_generator(self.seed, epoch, lane, number)
-            drafts = self._draft_window(rows[start:stop], rng)
-            count += len(drafts)
-            yield from drafts
-        self._counts[lane, epoch] = count
-
-    def known_count(self, lane: int, epoch: int) -> int | None:
-        """Return the number of micro-batches of a lane epoch, if it was planned before."""
-        return self._counts.get((lane, epoch))
-
-    def _draft_window(self, rows: np.ndarray, rng: np.random.Generator) -> list[_Draft]:
-        """Group, bucket and shuffle the clips of one window."""
-        table, budget = self._table, self._table.budget
-        lengths = table.lengths[rows]
-        sequences = make_sequences(
-            rows,
-            table.voices[rows],
-            table.seconds[rows],
-            lengths,
-            max_clips=self.config.max_clips,
-            max_seconds=self.config.max_seconds,
-            budget=budget,
-            rng=rng,
-        )
-        length_of = dict(zip(rows.tolist(), lengths.tolist(), strict=True))
-        parts = [[length_of[row] for row in sequence] for sequence in sequences]
-        sizes = np.array([budget.size(part) for part in parts], dtype=np.int64)  # [Q, 2]
-        buckets = cut_buckets(sizes[:, 0], sizes[:, 1], budget.limit)
-        drafts = []
-        for place in draw_order(len(buckets), rng):
-            chosen = np.sort(buckets[place])  # the random order that make_sequences drew
-            tokens = sum(sum(parts[q]) for q in chosen)
-            cost = int(sizes[chosen, 0].sum() * sizes[chosen, 1].max())
-            drafts.append(_Draft(tuple(sequences[q] for q in chosen), tokens, 1.0 - tokens / cost))
-        return drafts
+    def lane_epoch_keys(self, component: int, lane: int, epoch: int) -> Iterator[str]:
+        """Yield the keys of the clips that a lane reads of a component in an epoch."""
+        deal = self._deals[component]
+        for piece in deal.pieces(lane, epoch):
+            shard = self.index.shards[piece.shard]
+            keys = self.index.read(shard, ["key"])["key"]
+            yield from keys.take(deal.clips(piece).rows - shard.start).to_pylist()
 
 
-class _LaneCursor:
-    """A place in one lane that moves forward."""
-
-    def __init__(self, plan: Plan, lane: int) -> None:
-        self._plan = plan
-        self._lane = lane
-        self._epoch = 0
-        self._place = 0  # number in the lane of the next draft
-        self._drafts: Iterator[_Draft] | None = None
-
-    def take(self, place: int) -> tuple[int, _Draft]:
-        """Return the epoch and content of the lane's micro-batch number `place`."""
-        assert place >= self._place, "a cursor only moves forward"
-        while True:
-            count = self._plan.known_count(self._lane, self._epoch)
-            if self._drafts is None and count is not None and self._place + count <= place:
-                self._place += count
-            else:
-                self._drafts = self._drafts or self._plan.lane_epoch(self._lane, self._epoch)
-                for draft in self._drafts:
-                    self._place += 1
-                    if self._place > place:
-                        return self._epoch, draft
-            self._epoch, self._drafts = self._epoch + 1, None
+def natural_plan(index: CorpusIndex, config: DataConfig, seed: int, members: Sequence[str]) -> Plan:
+    """Return the plan of reading every clip once, without weights and temperature."""
+    sources = [replace(source, weight=None) for source in config.sources]
+    natural = replace(config, sources=sources, language_temperature=1.0)
+    return Plan(index, natural, seed, members)
 
 
 def validation_plan(
     index: CorpusIndex, config: DataConfig, seed: int, members: Sequence[str]
 ) -> Plan:
     """Return the plan of a validation, to be read by `Plan.single_pass`: one lane, any size."""
-    return Plan(index, replace(config, lanes=1), seed, members)
+    return natural_plan(index, replace(config, lanes=1), seed, members)
 
 
 def describe_plan(
-    config: DataConfig,
-    *,
-    seed: int,
-    members: Sequence[str],
-    world: int = 1,
-    workers: int = 0,
-    start: int = 0,
+    plan: Plan, *, world: int = 1, workers: int = 0, start: int = 0
 ) -> Iterator[dict[str, Any]]:
     """Yield the micro-batches that a run would read, as plain values, without end.
 
     Args:
-        config: the `data` section.
-        seed: of the run.
-        members: of the stage.
+        plan: of the run.
         world: number of ranks.
         workers: DataLoader processes of a rank.
         start: first micro-batch.
+
+    Raises:
+        ValueError: the layout does not divide the lanes.
     """
-    check_layout(config.lanes, world, workers)
-    plan = Plan(CorpusIndex.open(*config.sources), config, seed, members)
+    check_layout(plan.config.lanes, world, workers)
     for item in plan.iterate(start):
         yield {
             "micro_batch": item.micro_batch,

@@ -1,31 +1,52 @@
-"""Bytes of clips from local tars: memory-mapped, found by the index, checked by their CRC-32."""
+"""Bytes of clips, found by the index and checked by their CRC-32; local tars are memory-mapped."""
 
 from __future__ import annotations
 
 import mmap
 import zlib
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
+
+import numpy as np
 
 from gsv2.data.batch import BadClip
+from gsv2.data.cache import TarCache, WrongTarError
 from gsv2.data.decode import Clip, ClipError, decode_clip
-from gsv2.data.index import CorpusIndex, Shard
-from gsv2.data.tars import SIZE_LIMITS
+from gsv2.data.index import CorpusIndex
+from gsv2.data.members import MemberIndex
+from gsv2.data.schema import DataConfig
+from gsv2.data.sequential import SequentialReader
+from gsv2.data.window import Window
 
-_MAX_OPEN_TARS = 64
+_MIB = 1 << 20
+_MAX_OPEN_TARS = 256
+"""Tars that stay mapped; the windows of all lanes should fit, and a process has 1024 files."""
 
 
 class ClipReader(Protocol):
     """Whatever gets the bytes of a clip."""
 
-    def read(self, row: int) -> dict[str, memoryview]:
-        """Return the members of a clip, undecoded.
+    @property
+    def places(self) -> MemberIndex:
+        """Where the members lie."""
+
+    def read(self, row: int, window: Window | None = None) -> dict[str, memoryview | bytes]:
+        """Return the members of a clip, undecoded: `json` unless the index holds its content,
+        and those that were asked for.
+
+        Args:
+            row: of the index.
+            window: that the plan took the row from; readers that go through tars in sequence
+                need it.
 
         Raises:
             ClipError: a member is missing or damaged.
+            OSError: a remote tar stayed out of reach; the run cannot go on.
         """
+
+    def close(self) -> None:
+        """Let go of files and threads."""
 
 
 class MappedReader:
@@ -35,77 +56,139 @@ class MappedReader:
 
     Args:
         index: of the corpora.
-        members: any of `audio`, `codes`; the JSON is always read.
+        members: any of `audio`, `codes`; what is said always comes with them.
+        cache: keeps remote tars; None = all are local.
     """
 
-    def __init__(self, index: CorpusIndex, members: Sequence[str]) -> None:
-        self._members = tuple(members)
-        self._maps: OrderedDict[Path, mmap.mmap] = OrderedDict()
-        read = ("json", "codes_json", *members)
-        columns = [f"{m}_{part}" for m in read for part in ("offset", "length", "crc32")]
-        index.load(["key", *columns])
-        self._columns = {name: index.numbers(name) for name in columns}
+    def __init__(
+        self, index: CorpusIndex, members: Sequence[str], cache: TarCache | None = None
+    ) -> None:
+        self.places = MemberIndex(index, members)
         self._index = index
+        self._cache = cache
+        self._maps: dict[str, memoryview] = {}
 
-    def read(self, row: int) -> dict[str, memoryview]:
+    def read(self, row: int, window: Window | None = None) -> dict[str, memoryview | bytes]:
         """See `ClipReader.read`."""
-        shard = self._index.shard_of(row)
-        beside = self._members == ("codes",) and self._columns["codes_json_offset"][row] >= 0
-        return {
-            "json": self._read_member(shard, "codes_json" if beside else "json", row),
-            **{member: self._read_member(shard, member, row) for member in self._members},
-        }
+        members: dict[str, memoryview | bytes] = {}
+        for member, tar, offset, length, crc32 in self.places.shard(row).locate(row):
+            mapped = self._maps.get(tar) or self._map(tar, member)
+            content = mapped[offset : offset + length]
+            if len(content) < length:
+                raise ClipError("tar ends before the clip", member)
+            if crc32 != zlib.crc32(content):
+                raise ClipError(f"{member} differs from its checksum", member)
+            members[member] = content
+        return members
 
-    def _read_member(self, shard: Shard, member: str, row: int) -> memoryview:
-        offset = int(self._columns[f"{member}_offset"][row])
-        length = int(self._columns[f"{member}_length"][row])
-        if offset < 0:
-            raise ClipError(f"{member} is not in the tar", member)
-        if length > SIZE_LIMITS[member]:
-            raise ClipError(f"{member} is above the size limit", member)
+    def close(self) -> None:
+        """See `ClipReader.close`; what was read stays readable."""
+        self._maps.clear()
+
+    def _map(self, tar: str, member: str) -> memoryview:
         try:
-            tar = self._map(shard.tar_of(member))
-        except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped
+            with self._open(tar) as file:
+                mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except WrongTarError as error:
+            raise ClipError("tar differs from its checksum", member) from error
+        except (FileNotFoundError, ValueError) as error:  # ValueError: an empty file has no map
             raise ClipError("tar cannot be opened", member) from error
-        content = memoryview(tar)[offset : offset + length]
-        if len(content) < length:
-            raise ClipError("tar ends before the clip", member)
-        if zlib.crc32(content) != int(self._columns[f"{member}_crc32"][row]):
-            raise ClipError(f"{member} differs from its checksum", member)
-        return content
-
-    def _map(self, path: Path) -> mmap.mmap:
-        if path in self._maps:
-            self._maps.move_to_end(path)
-            return self._maps[path]
-        with path.open("rb") as file:
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        self._maps[path] = mapped
-        if len(self._maps) > _MAX_OPEN_TARS:
-            self._maps.popitem(last=False)  # closed when the last view of it is gone
+        except OSError as error:
+            if not self._index.storage.is_local(tar):
+                raise
+            raise ClipError("tar cannot be opened", member) from error
+        if len(self._maps) >= _MAX_OPEN_TARS:
+            del self._maps[next(iter(self._maps))]  # closed when the last view of it is gone
+        self._maps[tar] = mapped
         return mapped
 
+    def _open(self, tar: str) -> BinaryIO:
+        if self._cache is None or self._index.storage.is_local(tar):
+            return Path(tar).open("rb")
+        return self._cache.open(tar, self._index.sha256_of(tar))
 
-def read_clip(reader: ClipReader, index: CorpusIndex, row: int) -> Clip | BadClip:
+
+class MixedReader:
+    """Map what is local, and read the rest in sequence.
+
+    Args:
+        sequential: for clips of which any tar is remote.
+        mapped: for the others.
+    """
+
+    def __init__(self, sequential: SequentialReader, mapped: MappedReader) -> None:
+        self.places = sequential.places
+        self._sequential = sequential
+        self._mapped = mapped
+
+    def read(self, row: int, window: Window | None = None) -> dict[str, memoryview | bytes]:
+        """See `ClipReader.read`."""
+        if self._sequential.is_local(row):
+            return self._mapped.read(row)
+        return self._sequential.read(row, window)
+
+    def close(self) -> None:
+        """See `ClipReader.close`."""
+        self._sequential.close()
+        self._mapped.close()
+
+
+def make_reader(
+    index: CorpusIndex, members: Sequence[str], config: DataConfig, *, single_pass: bool = False
+) -> ClipReader:
+    """Return a reader of the tars of an index, wherever they lie.
+
+    Args:
+        index: of the corpora.
+        members: any of `audio`, `codes`.
+        config: the `data` section.
+        single_pass: whether the lanes end with their first epoch.
+    """
+    storage, remote = index.storage, config.remote
+    tars = (tar for shard in index.shards for tar in (shard.tar, shard.codes_tar))
+    if all(map(storage.is_local, tars)):
+        return MappedReader(index, members)
+    if remote.cache_dir is not None:
+        cache = TarCache(storage, remote.cache_dir, remote.cache_gb)
+        return MappedReader(index, members, cache)
+    window_bytes = config.window_mb * _MIB
+    sequential = SequentialReader(index, members, window_bytes, single_pass=single_pass)
+    return MixedReader(sequential, MappedReader(index, members))
+
+
+def read_clip(
+    reader: ClipReader, row: int, window: Window | None = None, out: np.ndarray | None = None
+) -> Clip | BadClip:
     """Read and decode one clip.
+
+    Args:
+        reader: of its members.
+        row: of the index.
+        window: see `ClipReader.read`.
+        out: memory for the wave, see `load_wave`.
 
     Returns:
         The clip, or its key, shard and the reason why it cannot be read.
+
+    Raises:
+        OSError: a remote tar stayed out of reach.
     """
-    key, shard = index.key(row), index.shard_of(row)
+    shard = reader.places.shard(row)
+    key = shard.keys[row - shard.start]
     try:
-        return decode_clip(row, key, shard.name, reader.read(row))
+        members = reader.read(row, window)
+        return decode_clip(row, key, shard.name, members, shard.transcript(row), out)
     except ClipError as error:
-        return BadClip(key=key, shard=str(shard.tar_of(error.member)), reason=str(error))
+        return BadClip(key=key, shard=shard.tars[error.member], reason=str(error))
 
 
 def read_clips(index: CorpusIndex, members: Sequence[str]) -> Iterator[Clip | BadClip]:
     """Read all clips of an index in order, e.g. to make codes of them.
 
     Args:
-        index: of the corpora.
+        index: of local corpora.
         members: any of `audio`, `codes`.
     """
     reader = MappedReader(index, members)
     for row in range(index.num_clips):
-        yield read_clip(reader, index, row)
+        yield read_clip(reader, row)

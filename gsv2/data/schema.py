@@ -19,9 +19,41 @@ class SourceConfig:
     """One corpus to read."""
 
     path: str
-    """Corpus folder: tars, their indexes and corpus.json."""
+    """Where the corpus lies (tars, their indexes, corpus.json): a folder, a URL (`https://...`,
+    `s3://...`, whatever fsspec knows), or `pipe:COMMAND` with `{}` for a file's name."""
     codes: str | None = None
-    """Folder of sidecar tars with the codes of the same clips; None if the corpus holds them."""
+    """The same for sidecar tars with the codes of the same clips; None if the corpus holds them."""
+    weight: float | None = None
+    """Share of the audio read that comes from here, relative to the weights of the other sources;
+    None = as much as it holds. All sources have a weight or none has."""
+
+    def __post_init__(self) -> None:
+        """Check the values that no type can."""
+        if self.weight is not None and self.weight <= 0:
+            raise ValueError(f"weight of source {self.path} must be positive, but is {self.weight}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoteConfig:
+    """How corpora that are no local folders are read."""
+
+    retries: int = 6
+    """Attempts after a failed read before the run stops; each goes on at the byte reached."""
+    backoff_sec: float = 0.5
+    """Wait before the first retry; it doubles with each."""
+    timeout_sec: float = 60.0
+    """Silence of a server that counts as a failed read."""
+    cache_dir: str | None = None
+    """Folder that keeps whole tars, read from there by memory map; None = read in one pass, keep
+    nothing. Shared by all processes of a machine."""
+    cache_gb: float = 100.0
+    """Most that the folder holds, in GB; the tar unused for longest goes first."""
+
+    def __post_init__(self) -> None:
+        """Check the values that no type can."""
+        for name in ("retries", "backoff_sec", "timeout_sec", "cache_gb"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"data.remote.{name} must not be negative")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,30 +68,53 @@ class DataConfig:
     """Logical lanes of the stream; `lanes % (ranks * max(workers, 1))` must be 0."""
     micro_batches_per_step: int = 1
     """Micro-batches of one optimizer update over all ranks; a multiple of the ranks."""
-    batching: Literal["bucket"] = "bucket"
-    """How sequences become micro-batches."""
+    batching: Literal["bucket", "pack"] = "bucket"
+    """`bucket`: sequences of about equal length, padded to the longest. `pack`: sequences end to
+    end in rows of `row_tokens`, so that shapes never change (the GPT)."""
     max_frames: int | None = None
     """Budget of one micro-batch in padded 50 Hz frames (waveform stages); excludes max_tokens."""
     max_tokens: int | None = None
     """Budget of one micro-batch in padded sequence tokens (the GPT); excludes max_frames."""
+    row_tokens: int | None = None
+    """Length of a row of `pack`; a micro-batch is `max_tokens // row_tokens` rows."""
+    bucket_boundaries: list[int] = field(default_factory=list)
+    """Lengths, ascending, in frames or tokens; a bucket never holds sequences from both sides of
+    one. Empty = cut by the budget alone."""
     code_rate_hz: float = 25.0
     """Code frames a second, where the index does not know the exact number."""
+    steps_per_frame: int = 1
+    """Tokens of a code frame: K for the pattern `flatten`, else 1."""
     clip_overhead_tokens: int = 4
     """Tokens that a clip costs beside its text and codes (starts, end, pattern delay)."""
     max_clips: int = 4
     """Most clips of one speaker in a sequence."""
     max_seconds: float = 30.0
     """Most audio in a sequence, in seconds."""
+    max_length_ratio: float = 1.1
+    """Under `max_frames`: about how much longer than its shortest clip the longest of a sequence
+    may be, since they are padded to each other. Larger = more clips with company, more padding."""
+    prompt_dropout: float = 0.0
+    """Probability that the clips of a sequence are told apart, each without a prompt."""
+    language_temperature: float = 1.0
+    """T of the share of a language, hours ** (1 / T): 1 = as much as there is, large = all
+    languages alike."""
     min_clip_sec: float = 0.4
     """Shorter clips are left out, and counted."""
     max_clip_sec: float = 30.0
     """Longer clips are left out, and counted."""
-    window_mb: float = 64.0
-    """Undecoded bytes that a lane may hold back to form batches, in MiB."""
+    window_mb: float = 256.0
+    """Clips from which a lane forms micro-batches at a time, in MiB undecoded; larger = less
+    padding. Only a remote source without a cache holds them in memory."""
     workers: int = 0
     """DataLoader processes of a rank; 0 reads in the training process."""
+    prefetch: int = 2
+    """Micro-batches that every worker holds ready."""
     max_bad_fraction: float = 0.01
     """The run stops when a larger share of the clips read was unreadable."""
+    allow_pipe: bool = False
+    """Whether sources may be shell commands (`pipe:`)."""
+    remote: RemoteConfig = field(default_factory=RemoteConfig)
+    """How sources that are no local folders are read."""
 
     def __post_init__(self) -> None:
         """Check the values that no type can."""
@@ -68,6 +123,25 @@ class DataConfig:
                 "data: set exactly one of max_frames (waveform stages) and max_tokens (GPT), "
                 f"but they are {self.max_frames} and {self.max_tokens}"
             )
-        for name in ("lanes", "micro_batches_per_step", "max_clips"):
+        for name in ("lanes", "micro_batches_per_step", "max_clips", "prefetch", "steps_per_frame"):
             if getattr(self, name) < 1:
                 raise ValueError(f"data.{name} must be at least 1, but is {getattr(self, name)}")
+        if not 0.0 <= self.prompt_dropout <= 1.0:
+            raise ValueError(f"data.prompt_dropout must be 0 to 1, but is {self.prompt_dropout}")
+        if self.language_temperature < 1.0:
+            raise ValueError(
+                f"data.language_temperature must be at least 1, but is {self.language_temperature}"
+            )
+        if self.bucket_boundaries != sorted(set(self.bucket_boundaries)):
+            raise ValueError(f"data.bucket_boundaries must ascend: {self.bucket_boundaries}")
+        if (self.batching == "pack") != (self.row_tokens is not None):
+            raise ValueError("data.row_tokens must be set for data.batching=pack, and only for it")
+        if self.row_tokens is not None and not 1 <= self.row_tokens <= (self.max_tokens or 0):
+            raise ValueError(
+                f"data.row_tokens must be 1 to data.max_tokens ({self.max_tokens}), "
+                f"but is {self.row_tokens}"
+            )
+        if self.batching == "pack" and self.bucket_boundaries:
+            raise ValueError("data.bucket_boundaries have no meaning for data.batching=pack")
+        if len({source.weight is None for source in self.sources}) > 1:
+            raise ValueError("data.sources: all sources must have a weight, or none")

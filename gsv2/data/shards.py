@@ -213,7 +213,10 @@ class _JsonReader:
             yield self._index.key(row), float(seconds[row]), row
 
     def json(self, row: int) -> bytes:
-        """Return the JSON of a clip."""
+        """Return the JSON of a clip; made of the index where that has its content."""
+        if said := self._reader.places.shard(row).transcript(row):
+            fields = dict(zip(("text", "language", "speaker"), said, strict=True))
+            return json.dumps(fields, ensure_ascii=False).encode()
         try:
             return bytes(self._reader.read(row)["json"])
         except ClipError as error:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
@@ -12,7 +13,9 @@ from gsv2.data.batch import BadClip, Batch
 from gsv2.data.collate import collate
 from gsv2.data.decode import Clip
 from gsv2.data.plan import MicroBatchPlan, Plan, check_layout
-from gsv2.data.reader import ClipReader, MappedReader, read_clip
+from gsv2.data.reader import ClipReader, make_reader, read_clip
+from gsv2.data.slab import WaveSlab
+from gsv2.data.window import LaneMark
 
 
 class MicroBatchStream(IterableDataset[Batch]):
@@ -27,6 +30,7 @@ class MicroBatchStream(IterableDataset[Batch]):
         world: number of ranks.
         workers: DataLoader processes of this rank, 0 = none.
         start_micro_batch: where the run continues.
+        marks: lane -> where it stood, to continue there without planning what was before.
 
     Raises:
         ValueError: the layout does not divide the lanes.
@@ -40,18 +44,21 @@ class MicroBatchStream(IterableDataset[Batch]):
         world: int = 1,
         workers: int = 0,
         start_micro_batch: int = 0,
+        marks: Mapping[int, LaneMark] | None = None,
     ) -> None:
         check_layout(plan.config.lanes, world, workers)
         self._plan = plan
-        self._reader = MappedReader(plan.index, plan.members)  # its columns are shared by workers
         self._world = world
         self._first = start_micro_batch + (rank - start_micro_batch) % world
+        self._marks = dict(marks or {})
 
     def __iter__(self) -> Iterator[Batch]:
         worker, workers = _worker()
         start = self._first + self._world * worker
-        for planned in self._plan.iterate(start, stride=self._world * workers):
-            yield read_batch(self._reader, self._plan, planned)
+        plan = self._plan
+        with closing(make_reader(plan.index, plan.members, plan.config)) as reader:
+            for planned in plan.iterate(start, self._world * workers, self._marks):
+                yield read_batch(reader, plan, planned)
 
 
 class SinglePassStream(IterableDataset[Batch]):
@@ -67,7 +74,6 @@ class SinglePassStream(IterableDataset[Batch]):
 
     def __init__(self, plan: Plan, *, rank: int = 0, world: int = 1) -> None:
         self._plan = plan
-        self._reader = MappedReader(plan.index, plan.members)
         self._rank = rank
         self._world = world
         self._count = sum(1 for _ in plan.single_pass())
@@ -79,18 +85,23 @@ class SinglePassStream(IterableDataset[Batch]):
         worker, workers = _worker()
         last = len(self) * self._world  # one past the last number, padding included
         mine = range(self._rank + self._world * worker, last, self._world * workers)
-        for planned in self._plan.single_pass():
-            if planned.micro_batch in mine:
-                yield read_batch(self._reader, self._plan, planned)
+        planned = (item for item in self._plan.single_pass() if item.micro_batch in mine)
+        yield from self._read(planned)
         for number in range(self._count, last):
             if number in mine:
                 yield self._pad(number)
 
+    def _read(self, planned: Iterator[MicroBatchPlan]) -> Iterator[Batch]:
+        plan = self._plan
+        reader = make_reader(plan.index, plan.members, plan.config, single_pass=True)
+        with closing(reader):
+            for item in planned:
+                yield read_batch(reader, plan, item)
+
     def _pad(self, number: int) -> Batch:
         """Return an earlier micro-batch under a new number, at weight 0."""
         place = number % self._count
-        repeated = next(islice(self._plan.single_pass(), place, None))
-        batch = read_batch(self._reader, self._plan, repeated)
+        (batch,) = self._read(islice(self._plan.single_pass(), place, place + 1))
         return replace(batch, micro_batch=number, weight=0.0, bad=())
 
 
@@ -101,6 +112,8 @@ def make_loader(
     world: int = 1,
     workers: int | None = None,
     start_micro_batch: int = 0,
+    marks: Mapping[int, LaneMark] | None = None,
+    pin_memory: bool = False,
 ) -> DataLoader[Batch]:
     """Return the endless batches of one rank of a training run.
 
@@ -110,43 +123,79 @@ def make_loader(
         world: number of ranks.
         workers: processes that read ahead; None = `data.workers`.
         start_micro_batch: global number of the first micro-batch.
+        marks: lane -> where it stood, from a checkpoint.
+        pin_memory: hand out page-locked tensors, from which a GPU copies while it computes.
 
     Raises:
         ValueError: the layout does not divide the lanes.
-        CorpusError: a shard is missing.
     """
     workers = plan.config.workers if workers is None else workers
-    plan.index.check_tars(plan.members)
     stream = MicroBatchStream(
-        plan, rank=rank, world=world, workers=workers, start_micro_batch=start_micro_batch
+        plan,
+        rank=rank,
+        world=world,
+        workers=workers,
+        start_micro_batch=start_micro_batch,
+        marks=marks,
     )
-    return DataLoader(stream, batch_size=None, num_workers=workers)
+    return DataLoader(
+        stream,
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=plan.config.prefetch if workers else None,
+        pin_memory=pin_memory,
+    )
 
 
-def make_validation_loader(plan: Plan, *, rank: int = 0, world: int = 1) -> DataLoader[Batch]:
+def make_validation_loader(
+    plan: Plan, *, rank: int = 0, world: int = 1, pin_memory: bool = False
+) -> DataLoader[Batch]:
     """Return the finite batches of one rank of a validation; it can be read again and again.
 
     Args:
         plan: from `validation_plan`.
         rank: of this process.
         world: number of ranks.
+        pin_memory: see `make_loader`.
 
     Raises:
         CorpusError: a shard is missing.
     """
     plan.index.check_tars(plan.members)
-    return DataLoader(SinglePassStream(plan, rank=rank, world=world), batch_size=None)
+    stream = SinglePassStream(plan, rank=rank, world=world)
+    return DataLoader(stream, batch_size=None, pin_memory=pin_memory)
 
 
 def read_batch(reader: ClipReader, plan: Plan, planned: MicroBatchPlan) -> Batch:
-    """Read and decode one micro-batch; clips that cannot be read are listed in `Batch.bad`."""
+    """Read and decode one micro-batch; clips that cannot be read are listed in `Batch.bad`.
+
+    Raises:
+        OSError: a remote tar stayed out of reach.
+    """
     bad: list[BadClip] = []
     sequences: list[list[Clip]] = []
-    for rows in planned.sequences:
-        read = [read_clip(reader, plan.index, row) for row in rows]
-        sequences.append([clip for clip in read if isinstance(clip, Clip)])
-        bad += [clip for clip in read if isinstance(clip, BadClip)]
-    return collate(planned, sequences, bad)
+    window = planned.window
+    slab = _make_slab(reader, planned) if "audio" in plan.members else None
+    place = 0
+    for rows, (component, epoch) in zip(planned.sequences, planned.passes, strict=True):
+        clips = []
+        for row in rows:
+            clip = read_clip(reader, row, window, slab.row(place) if slab else None)
+            place += 1
+            if isinstance(clip, Clip):
+                clips.append(clip)
+            else:
+                bad.append(replace(clip, component=component, epoch=epoch))
+        sequences.append(clips)
+    rows_of = {"num_rows": plan.num_rows, "row_tokens": plan.row_tokens}
+    return collate(planned, sequences, bad, slab=slab, **rows_of)
+
+
+def _make_slab(reader: ClipReader, planned: MicroBatchPlan) -> WaveSlab:
+    """Return memory for the waves of a micro-batch, as long as the index says."""
+    rows = chain.from_iterable(planned.sequences)
+    shards = ((reader.places.shard(row), row) for row in rows)
+    return WaveSlab([int(shard.num_samples[row - shard.start]) for shard, row in shards])
 
 
 def _worker() -> tuple[int, int]:

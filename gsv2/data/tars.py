@@ -61,6 +61,11 @@ CLIP_SCHEMA = pa.schema(
     metadata=_METADATA,
 )
 """Columns of the index of a tar of clips. Offsets are of the content, not of the tar header."""
+OPTIONAL_FIELD = pa.field("text", pa.string())
+"""A column that only indexes of tars made by others have (`scan.py`): the transcript, where the
+reader takes text, language and speaker from the index; null = from the JSON."""
+FOREIGN_SCHEMA = CLIP_SCHEMA.append(OPTIONAL_FIELD)
+"""Columns of the index of a tar that others made; a clip may lack `json`."""
 
 
 class ShardWriter:

@@ -19,6 +19,8 @@ _SENTENCE_END = re.compile(
 )
 _CLAUSE_END = re.compile(r"[,;:—–](?=\s)|[，、；：،؛፣፤—]")
 _SPACE = re.compile(r"\s")
+_BLANKS = re.compile(r"[\s\ufeff\x00-\x1f\x7f-\x9f\ud800-\udfff]+")  # whitespace, BOM, Cc, Cs
+_SPEAKABLE = re.compile(r"[^\W_]")  # categories L and N
 
 
 class TextError(ValueError):
@@ -33,16 +35,17 @@ def normalize_text(text: str) -> str:
     Raises:
         TextError: no letter or digit is left to speak.
     """
-    clean = "".join(" " if _is_blank(char) else char for char in unicodedata.normalize("NFC", text))
-    clean = " ".join(clean.split())
-    if not is_speakable(clean):
+    clean = unicodedata.normalize("NFC", text)
+    if not clean.isprintable() or "  " in clean or clean[:1] == " " or clean[-1:] == " ":
+        clean = _BLANKS.sub(" ", clean).strip()
+    if _SPEAKABLE.search(clean) is None:
         raise TextError(f"text must hold at least one letter or digit, but is {text[:80]!r}")
     return clean
 
 
 def is_speakable(text: str) -> bool:
     """Tell whether any letter or digit of any script is in the text."""
-    return any(unicodedata.category(char)[0] in "LN" for char in text)
+    return _SPEAKABLE.search(text) is not None
 
 
 def split_sentences(text: str, max_bytes: int) -> list[str]:
@@ -67,10 +70,6 @@ def split_sentences(text: str, max_bytes: int) -> list[str]:
         for sentence in _join_unspeakable(sentences)
         for piece in _join_unspeakable(_split_long(sentence, max_bytes))
     ]
-
-
-def _is_blank(char: str) -> bool:
-    return char.isspace() or char == "\ufeff" or unicodedata.category(char) in ("Cc", "Cs")
 
 
 def _join_unspeakable(pieces: list[str]) -> list[str]:

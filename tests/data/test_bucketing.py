@@ -35,3 +35,14 @@ def test_frames_pad_clips_and_tokens_pad_sequences(unit, size):
     budget = Budget(unit=unit, limit=80)
     assert budget.size([10, 30, 20]) == size
     assert budget.fits([10, 30, 20]) is (unit == "tokens")
+
+
+def test_no_group_lies_on_both_sides_of_a_boundary():
+    rng = np.random.default_rng(2)
+    items, lengths = np.ones(400, dtype=int), rng.integers(10, 900, 400)
+    groups = cut_buckets(items, lengths, 5000, [100, 300, 500])
+    assert sorted(np.concatenate(groups)) == list(range(400))
+    for group in groups:
+        assert len({np.searchsorted([100, 300, 500], length) for length in lengths[group]}) == 1
+    on_it = cut_buckets(np.array([1, 1]), np.array([101, 100]), 5000, [100])
+    assert [group.tolist() for group in on_it] == [[0], [1]], "a boundary belongs to those below"

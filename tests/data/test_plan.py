@@ -5,11 +5,9 @@ import numpy as np
 import pytest
 
 from gsv2.data.index import CorpusIndex
-from gsv2.data.lanes import LaneMap, cut_windows
 from gsv2.data.manifest import CorpusError
 from gsv2.data.plan import Plan, check_layout, describe_plan, validation_plan
 from gsv2.data.schema import DataConfig, SourceConfig
-from gsv2.data.table import ClipTable
 
 FRAMES = {"max_frames": 4000}
 TOKENS = {"max_tokens": 3000}
@@ -20,7 +18,7 @@ def plan(index, seed=0, **values):
     if "max_tokens" not in values:
         values.setdefault("max_frames", 4000)
     members = ("codes",) if "max_tokens" in values else ("audio",)
-    return Plan(index, DataConfig(sources=[], **values), seed, members)
+    return Plan(index, DataConfig(sources=[SourceConfig(path="x")], **values), seed, members)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +46,7 @@ def test_every_clip_exactly_once_per_lane_epoch(index, values):
 def test_the_order_changes_from_epoch_to_epoch_and_seed_to_seed(index):
     def order(seed, epoch):
         made = plan(index, seed=seed)
-        return [d.sequences for lane in range(6) for d in made.lane_epoch(lane, epoch)]
+        return [item.sequences for item in islice(made.iterate(), 400) if item.epoch == epoch]
 
     assert order(0, 0) == order(0, 0)
     assert order(0, 0) != order(0, 1)
@@ -75,18 +73,32 @@ def test_a_stream_from_k_equals_the_rest_of_an_unbroken_one(index):
         assert list(islice(fresh.iterate(k), 20)) == unbroken[k : k + 20]
 
 
-def test_a_lane_holds_back_one_window_of_bytes_at_most(index):
-    made = plan(index, lanes=2, window_mb=4.0)
-    table = ClipTable(index, made.config, ("audio",))
-    rows = LaneMap(table, 2, seed=0).rows(1, 0)
-    num_bytes = index.numbers("audio_length") + index.numbers("json_length")
-    windows = cut_windows(num_bytes[rows], 4 * 2**20)
-    assert len(windows) > 3
-    window_of = {row: n for n, (a, b) in enumerate(windows) for row in rows[a:b].tolist()}
-    numbers = [{window_of[r] for s in d.sequences for r in s} for d in made.lane_epoch(1, 0)]
-    assert all(len(number) == 1 for number in numbers)
-    order = [min(number) for number in numbers]
-    assert order == sorted(order)
+def test_marks_find_the_way_to_any_micro_batch_of_any_layout(index):
+    unbroken = list(islice(plan(index).iterate(), 320))
+    for k in (1, 83, 211, 290):
+        marks = {item.lane: item.window.mark for item in unbroken[:k]}
+        for stride in (1, 2, 3):
+            found = list(islice(plan(index).iterate(k, stride, marks), 10))
+            assert found == unbroken[k : k + 10 * stride : stride]
+
+
+def test_with_marks_nothing_before_them_is_planned(index, monkeypatch):
+    made = plan(index)
+    unbroken = list(islice(made.iterate(), 320))
+    marks = {item.lane: item.window.mark for item in unbroken[:300]}
+    fresh, asked = plan(index), []
+    cut = fresh._windows.cut
+    monkeypatch.setattr(fresh._windows, "cut", lambda mark: asked.append(mark) or cut(mark))
+    next(fresh.iterate(300, marks=marks))
+    assert len(asked) <= 2
+
+
+def test_marks_of_another_mixture_are_an_error(index, bare_corpus):
+    sources = [bare_corpus([20], weight=1.0), bare_corpus([20], weight=1.0)]
+    config = DataConfig(sources=sources, lanes=6, max_frames=4000)
+    mixed = Plan(CorpusIndex.open(*sources), config, 0, ("audio",))
+    with pytest.raises(ValueError, match="a mixture of 1 components, but the config has 2"):
+        next(mixed.iterate(marks={0: plan(index).window(0).mark}))
 
 
 def test_micro_batch_k_is_the_next_of_lane_k_modulo_lanes(index):
@@ -123,16 +135,15 @@ def test_sequences_have_one_speaker_and_no_clip_twice(index):
         assert all(len(s) <= 3 for s in item.sequences)
 
 
-def test_the_same_speaker_name_in_two_sources_is_two_voices(bare_index, tmp_path):
-    paths = [bare_index([30]).shards[0].tar.parent.parent for _ in range(2)]
-    index = CorpusIndex.open(*(SourceConfig(path=str(path)) for path in paths))
+def test_the_same_speaker_name_in_two_sources_is_two_voices(bare_corpus):
+    index = CorpusIndex.open(bare_corpus([30]), bare_corpus([30]))
     made = plan(index, lanes=1, window_mb=1000.0)
     for item in made.single_pass():
         assert all(len({row < 30 for row in s}) == 1 for s in item.sequences)
 
 
 def test_one_pass_has_every_clip_once_numbered_from_zero(index):
-    config = DataConfig(sources=[], lanes=64, max_frames=4000)
+    config = DataConfig(sources=[SourceConfig(path="x")], lanes=64, max_frames=4000)
     items = list(validation_plan(index, config, 0, ("audio",)).single_pass())
     assert [item.micro_batch for item in items] == list(range(len(items)))
     assert sorted(row for item in items for row in rows_of(item)) == list(range(index.num_clips))
@@ -166,7 +177,7 @@ def test_clips_outside_the_limits_are_left_out_and_counted(index):
 
 def test_a_budget_below_many_clips_is_an_error_and_below_few_is_counted(index):
     frames = index.numbers("num_samples") // 640
-    with pytest.raises(CorpusError, match=f"the longest needs {frames.max()}"):
+    with pytest.raises(CorpusError, match="above the budget of 300 frames"):
         plan(index, max_frames=300)
     limit = int(np.sort(frames)[-2])
     assert plan(index, max_frames=limit).left_out == {"longer than data.max_frames": 1}
@@ -180,15 +191,8 @@ def test_clips_without_codes_are_left_out_only_where_codes_are_read(tiny_corpus)
 
 
 def test_described_micro_batches_name_who_reads_them(index):
-    config = DataConfig(
-        sources=[SourceConfig(path=str(index.shards[0].tar.parent.parent))],
-        lanes=12,
-        max_frames=4000,
-        window_mb=8.0,
-    )
-    rows = list(
-        islice(describe_plan(config, seed=0, members=("audio",), world=2, workers=3, start=4), 12)
-    )
+    described = describe_plan(plan(index, lanes=12), world=2, workers=3, start=4)
+    rows = list(islice(described, 12))
     assert list(rows[0]) == [
         "micro_batch", "lane", "rank", "worker", "epoch", "sequences", "tokens", "padding"
     ]  # fmt: skip
@@ -204,3 +208,20 @@ def test_a_layout_that_does_not_divide_the_lanes_names_what_would(lanes, world, 
     with pytest.raises(ValueError, match=f"nearest that fit: {nearest}$"):
         check_layout(lanes, world, workers)
     check_layout(12, 3, 2)
+
+
+def test_the_keys_of_a_lane_epoch_are_those_of_its_micro_batches(index):
+    made = plan(index)
+    read = {}
+    for item in islice(made.iterate(), 400):
+        read.setdefault((item.lane, item.epoch), []).extend(map(index.key, rows_of(item)))
+    for lane in range(6):
+        for epoch in range(2):
+            assert sorted(made.lane_epoch_keys(0, lane, epoch)) == sorted(read[lane, epoch])
+
+
+def test_a_validation_knows_no_weights_and_no_temperature(bare_corpus):
+    sources = [bare_corpus([20], weight=1.0), bare_corpus([5], weight=9.0)]
+    config = DataConfig(sources=sources, max_frames=4000, language_temperature=5.0)
+    made = validation_plan(CorpusIndex.open(*sources), config, 0, ("audio",))
+    assert sorted(row for item in made.single_pass() for row in rows_of(item)) == list(range(25))

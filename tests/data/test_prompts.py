@@ -5,34 +5,33 @@ import pytest
 
 from gsv2.data.bucketing import Budget
 from gsv2.data.prompts import make_sequences
+from gsv2.data.schema import DataConfig
 
 NUM = 3000
 RNG = np.random.default_rng(0)
-ROWS = np.arange(100, 100 + NUM)
 VOICES = RNG.integers(0, 20, NUM)
 SECONDS = RNG.uniform(1, 12, NUM)
 FRAMES = (50 * SECONDS).astype(int)
 
 
-def sequences(unit="tokens", limit=10**6, max_clips=4, max_seconds=30.0, seed=0):
+def sequences(unit="tokens", limit=10**6, seed=0, **values):
     return make_sequences(
-        ROWS,
         VOICES,
         SECONDS,
         FRAMES,
-        max_clips=max_clips,
-        max_seconds=max_seconds,
+        config=DataConfig(sources=[], max_frames=1, **values),
         budget=Budget(unit=unit, limit=limit),
         rng=np.random.default_rng(seed),
     )
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("unit", ["frames", "tokens"])
-def test_every_clip_once_one_voice_within_the_limits(unit):
-    made = sequences(unit, limit=1000)
-    assert sorted(row for s in made for row in s) == ROWS.tolist()
+def test_every_clip_once_one_voice_within_the_limits(unit, dropout):
+    made = sequences(unit, limit=1000, prompt_dropout=dropout)
+    assert sorted(clip for s in made for clip in s) == list(range(NUM))
     for s in made:
-        clips = np.array(s) - 100
+        clips = np.array(s)
         assert len(set(VOICES[clips])) == 1
         assert len(s) <= 4
         assert SECONDS[clips].sum() <= 30.0
@@ -45,6 +44,13 @@ def test_all_numbers_of_clips_are_about_equally_frequent():
     assert max(counts.values()) < 1.3 * min(counts.values())
 
 
+def test_prompt_dropout_tells_that_share_of_sequences_apart():
+    whole, dropped = (sequences(max_seconds=1e9, prompt_dropout=p) for p in (0.0, 0.25))
+    longer = [sum(len(s) > 1 for s in made) for made in (whole, dropped)]
+    assert longer[1] == pytest.approx(0.75 * longer[0], rel=0.06)
+    assert {len(s) for s in sequences(prompt_dropout=1.0)} == {1}
+
+
 def test_a_clip_over_the_limits_stands_alone():
     assert all(len(s) == 1 for s in sequences(max_seconds=0.5))
 
@@ -53,15 +59,22 @@ def test_one_clip_each_when_asked():
     assert len(sequences(max_clips=1)) == NUM
 
 
-def test_frames_bring_clips_of_similar_length_together():
-    def spread(unit):
-        made = [np.array(s) - 100 for s in sequences(unit) if len(s) > 1]
-        return np.mean([SECONDS[clips].max() - SECONDS[clips].min() for clips in made])
+@pytest.mark.parametrize("ratio", [1.0, 1.05, 1.3])
+def test_frames_bring_clips_of_similar_length_together(ratio):
+    made = [FRAMES[list(s)] for s in sequences("frames", max_length_ratio=ratio) if len(s) > 1]
+    spread = [lengths.max() / lengths.min() for lengths in made]
+    jitter = (ratio - 1) / 2
+    assert max(spread) <= ratio * (1 + jitter) + 1e-9
+    assert len(made) > 100
 
-    assert spread("frames") < 0.5 * spread("tokens")
+
+def test_tokens_bring_clips_of_any_length_together():
+    made = [FRAMES[list(s)] for s in sequences() if len(s) > 1]
+    assert np.mean([lengths.max() / lengths.min() for lengths in made]) > 2
 
 
-def test_partners_change_with_the_seed_and_not_otherwise():
-    assert sequences(seed=1) == sequences(seed=1)
-    partners = [{s for s in sequences(seed=seed) if len(s) > 1} for seed in (1, 2)]
-    assert len(partners[0] & partners[1]) < 0.05 * len(partners[0])
+@pytest.mark.parametrize("unit", ["frames", "tokens"])
+def test_partners_change_with_the_seed_and_not_otherwise(unit):
+    assert sequences(unit, seed=1) == sequences(unit, seed=1)
+    partners = [{frozenset(s) for s in sequences(unit, seed=seed) if len(s) > 1} for seed in (1, 2)]
+    assert len(partners[0] & partners[1]) < 0.2 * len(partners[0])

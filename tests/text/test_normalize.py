@@ -11,6 +11,15 @@ STORY = (
 )
 
 
+def by_definition(text: str) -> str:
+    """NFC; whitespace, byte order marks, Cc and Cs are blanks: character by character."""
+    blank = [
+        " " if c.isspace() or c == "\ufeff" or unicodedata.category(c) in ("Cc", "Cs") else c
+        for c in unicodedata.normalize("NFC", text)
+    ]
+    return " ".join("".join(blank).split())
+
+
 def squeeze(text: str) -> str:
     return "".join(text.split())
 
@@ -41,6 +50,23 @@ def test_a_text_without_letters_or_digits_is_refused(text):
 
 def test_a_lone_surrogate_beside_letters_goes():
     assert normalize_text("a\ud800b").encode() == b"a b"
+
+
+def test_every_character_is_judged_by_its_unicode_category():
+    for code in range(0x110000):
+        char = chr(code)
+        assert is_speakable(char) == (unicodedata.category(char)[0] in "LN"), hex(code)
+        if unicodedata.category(char) not in ("Lo", "Co", "Cn"):  # a million that are alike
+            assert normalize_text(f"a{char}b") == by_definition(f"a{char}b"), hex(code)
+
+
+def test_any_mix_of_scripts_blanks_and_marks_is_normalized_as_defined():
+    rng = random.Random(0)
+    alphabet = "aZ9 .,  \t\n\u00a0\u3000\u2028\x00\x1c\x85\ufeff\ud800\u200c\u0301é你नमस्ते가ᄀ"
+    for _ in range(5000):
+        text = "".join(rng.choices(alphabet, k=rng.randint(1, 12)))
+        if is_speakable(by_definition(text)):
+            assert normalize_text(text) == by_definition(text)
 
 
 def test_sentences_of_many_scripts_are_found():
