@@ -20,6 +20,10 @@ Overrides = Annotated[
 ]
 
 
+_TABLE_WIDTH = 120
+"""Columns of a table that no terminal breaks."""
+
+
 class OneLineErrors(typer.core.TyperGroup):
     """Turn errors of the user's world into one line; `--debug` anywhere shows the traceback."""
 
@@ -102,27 +106,62 @@ def plan(
     workers: Annotated[int, typer.Option(help="DataLoader workers of a rank", min=0)] = 0,
     start: Annotated[int, typer.Option(help="first micro-batch", min=0)] = 0,
     steps: Annotated[int, typer.Option(help="optimizer steps to print", min=1)] = 10,
+    summary: Annotated[bool, typer.Option("--summary", help="print one epoch in figures")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON")] = False,
+    check: Annotated[
+        Path | None, typer.Option(help="run folder: compare what it has read with the plan")
+    ] = None,
 ) -> None:
     """Print the micro-batches that a run would read, one JSON object a line; reads no audio.
 
+    `--summary` prints clips, hours, sequences, padding and steps of an epoch, by language.
+    `--check RUN` compares the ledger of a run of this config with the plan, and exits with 1 if
+    a clip of a finished epoch was lost or read twice.
+
     Example: `gsv2 plan configs/gpt/debug.yaml --world 2 --steps 3`
     """
-    from gsv2.config import load_config
     from gsv2.data.plan import describe_plan
-    from gsv2.stages import SCHEMAS, STAGES
+    from gsv2.planning import open_plan
 
-    run = load_config(config, overrides or [], SCHEMAS)
-    count = steps * run.data.micro_batches_per_step
-    rows = describe_plan(
-        run.data,
-        seed=run.seed,
-        members=STAGES[run.stage][1].members,
-        world=world,
-        workers=workers,
-        start=start,
-    )
-    for row in islice(rows, count):
+    run, made = open_plan(config, overrides or [])
+    if summary:
+        _print_summary(made, as_json)
+    if check is not None:
+        _print_check(made, check)
+    if summary or check is not None:
+        return
+    rows = describe_plan(made, world=world, workers=workers, start=start)
+    for row in islice(rows, steps * run.data.micro_batches_per_step):
         sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _print_summary(made: Any, as_json: bool) -> None:
+    from gsv2.data.summary import summarise
+    from gsv2.planning import summary_notes, summary_table
+    from gsv2.training.tracking import counting_bar
+
+    with counting_bar("planning") as progress:
+        values = summarise(made, progress).to_plain()
+    if as_json:
+        sys.stdout.write(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+        return
+    width = None if sys.stdout.isatty() else _TABLE_WIDTH
+    Console(width=width).print(summary_table(values))
+    for line in summary_notes(values):
+        typer.echo(line)
+
+
+def _print_check(made: Any, run: Path) -> None:
+    from gsv2.planning import check_run
+
+    differing: list[bool] = []
+    for found in check_run(made, run):
+        typer.echo(str(found))
+        differing.append(bool(found.differences))
+    if not differing:
+        typer.echo(f"{run}: no lane has finished an epoch yet: nothing to compare")
+    if any(differing):
+        raise typer.Exit(1)
 
 
 @app.command()

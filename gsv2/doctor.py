@@ -9,7 +9,8 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import redirect_stdout
+from contextlib import closing, redirect_stdout
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -20,9 +21,11 @@ import torch
 from gsv2.config import load_config
 from gsv2.data.batch import BadClip
 from gsv2.data.index import CorpusIndex
-from gsv2.data.plan import check_layout
-from gsv2.data.reader import MappedReader, read_clip
-from gsv2.data.schema import SourceConfig
+from gsv2.data.plan import check_layout, validation_plan
+from gsv2.data.reader import make_reader, read_clip
+from gsv2.data.schema import DataConfig, SourceConfig
+from gsv2.data.storage import Storage
+from gsv2.data.stream import read_batch
 from gsv2.stages import SCHEMAS, STAGES
 from gsv2.training.run import RunConfig
 
@@ -33,6 +36,8 @@ PACKAGES = (
 MIN_FREE_GIB = 5.0
 """Less free disk or memory than this is worth a warning."""
 GIB = 2**30
+_PROBE_MB = 1.0
+"""Window of the micro-batch that is read on trial."""
 
 
 class Check(NamedTuple):
@@ -81,7 +86,8 @@ def _run(config_path: Path, overrides: Sequence[str]) -> Iterator[Check]:
     yield _attempt("lanes", lambda: _lanes(config))
     _, stage_class = STAGES[config.stage]
     for source in [*config.data.sources, *config.data.validation]:
-        yield _attempt(f"corpus {source.path}", partial(_corpus, source, stage_class.members))
+        check = partial(_corpus, config.data, source, stage_class.members)
+        yield _attempt(f"corpus {source.path}", check)
     yield _attempt("run folder", lambda: _writable(Path(config.run.dir)))
     try:
         stage = stage_class(config, torch.device("cpu"))
@@ -111,15 +117,19 @@ def _version(package: str) -> str:
     return importlib.metadata.version(package)
 
 
-def _corpus(source: SourceConfig, members: Sequence[str]) -> str:
-    """Open the indexes, and read the first and the last clip as the run will."""
-    index = CorpusIndex.open(source)
+def _corpus(config: DataConfig, source: SourceConfig, members: Sequence[str]) -> str:
+    """Open the index, and read a micro-batch as the run will; of local tars the last clip too."""
+    index = CorpusIndex.open(source, storage=Storage(config.remote, allow_pipe=config.allow_pipe))
     index.check_tars(members)
-    reader = MappedReader(index, members)
-    for row in {0, index.num_clips - 1}:
-        clip = read_clip(reader, index, row)
-        if isinstance(clip, BadClip):
-            raise ValueError(f"clip {clip.key} in {clip.shard}: {clip.reason}")
+    alone = replace(config, sources=[source], window_mb=_PROBE_MB)
+    plan = validation_plan(index, alone, 0, members)
+    with closing(make_reader(index, members, alone)) as reader:
+        bad = list(read_batch(reader, plan, plan.micro_batch(0)).bad)
+        if index.storage.is_local(index.shards[-1].tar_of(members[-1])):
+            last = read_clip(reader, index.num_clips - 1)
+            bad += [last] if isinstance(last, BadClip) else []
+    if bad:
+        raise ValueError(f"clip {bad[0].key} in {bad[0].shard}: {bad[0].reason}")
     return index.summary()
 
 

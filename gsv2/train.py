@@ -20,6 +20,8 @@ from rich.logging import RichHandler
 from gsv2.config import load_config
 from gsv2.data.index import CorpusIndex
 from gsv2.data.plan import Plan, validation_plan
+from gsv2.data.schema import SourceConfig
+from gsv2.data.storage import Storage
 from gsv2.data.stream import make_loader, make_validation_loader
 from gsv2.stages import SCHEMAS, STAGES
 from gsv2.training.distributed import Distributed
@@ -79,30 +81,45 @@ def _train(config: RunConfig, distributed: Distributed) -> Path:
     _, stage_class = STAGES[config.stage]
     seed_torch(config.seed, "build")
     stage = stage_class(config, distributed.device)
-    place = {"rank": distributed.rank, "world": distributed.world}
+    loading: dict[str, Any] = {
+        "rank": distributed.rank,
+        "world": distributed.world,
+        "pin_memory": distributed.device.type == "cuda",
+    }
 
-    index = _open_index(config.data.sources, stage, "data.sources")
-    plan = Plan(index, config.data, config.seed, stage.members)
+    index = _open_index(config, config.data.sources, stage, distributed, "data.sources")
+    what = (config.data, config.seed, stage.members)
+    plan = distributed.on_all(lambda: Plan(index, *what))
     left_out = f", left out: {dict(plan.left_out)}" if plan.left_out else ""
     logger.info("%s: %d clips%s", config.run.name, plan.num_clips, left_out)
     validation = None
     if config.data.validation:
-        index = _open_index(config.data.validation, stage, "data.validation")
-        held_out = validation_plan(index, config.data, config.seed, stage.members)
-        validation = partial(make_validation_loader, held_out, **place)
+        other = _open_index(config, config.data.validation, stage, distributed, "data.validation")
+        held_out = distributed.on_all(lambda: validation_plan(other, *what))
+        validation = partial(make_validation_loader, held_out, **loading)
     trainer.fit(
         stage,
-        lambda start: make_loader(plan, **place, start_micro_batch=start),
+        lambda start, marks: make_loader(plan, **loading, start_micro_batch=start, marks=marks),
         validation,
         lambda: make_loader(plan, workers=0),
     )
     return trainer.folder.path
 
 
-def _open_index(sources: Sequence[Any], stage: Any, where: str) -> CorpusIndex:
-    index = CorpusIndex.open(*sources)
+def _open_index(
+    config: RunConfig,
+    sources: Sequence[SourceConfig],
+    stage: Any,
+    distributed: Distributed,
+    where: str,
+) -> CorpusIndex:
+    """Open corpora and check that what the stage reads is there; the ranks share the looking."""
+    storage = Storage(config.data.remote, allow_pipe=config.data.allow_pipe)
+    index = distributed.on_all(lambda: CorpusIndex.open(*sources, storage=storage))
     if "codes" in stage.members:
         check_codes(index, stage, where)
+    part = {"part": distributed.rank, "parts": distributed.world}
+    distributed.on_all(lambda: index.check_tars(stage.members, **part))
     return index
 
 

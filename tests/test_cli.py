@@ -1,6 +1,7 @@
 """The command line: one readable line for every error, exit code 0 only on success."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -117,3 +118,51 @@ def test_plan_prints_one_object_a_micro_batch(tiny_corpus, tmp_path):
     result = run("plan", config, "--world", 3)
     assert result.exit_code == 1
     assert "must be a multiple of ranks x workers" in result.stderr
+
+
+def test_plan_sums_an_epoch_up_by_language(tiny_corpus, tmp_path):
+    config = write_run(tmp_path, tiny_corpus.path, "max_frames: 200, lanes: 2, max_clip_sec: 1.2")
+    result = run("plan", config, "--summary")
+    assert result.exit_code == 0, result.output
+    rows = [line.split() for line in result.stdout.splitlines() if "%" in line]
+    assert [row[0] for row in rows] == ["en", "zh", "total"]
+    assert "longer than data.max_clip_sec" in result.stdout
+    result = run("plan", config, "--summary", "--json")
+    values = json.loads(result.stdout)
+    assert values["total"]["clips"] + values["total"]["left_out"] == 12
+    assert list(values["languages"]) == ["en", "zh"]
+
+
+def test_plan_checks_what_a_run_has_read(tiny_corpus, tmp_path):
+    model = "codes: {codebook_size: 16, dim: 8}, width: 8, num_blocks: 1, kernel_size: 3"
+    data = "max_frames: 300, lanes: 2"
+    config = write_run(tmp_path, tiny_corpus.path, data, f"model: {{{model}}}")
+    folder = tmp_path / "x"
+
+    def check(*overrides):
+        result = run("plan", config, *overrides, "--check", folder)
+        return result.exit_code, result.output
+
+    assert check() == (1, f"gsv2: error: {folder}/metrics.jsonl does not exist; name a run\n")
+    assert run("train", config, "trainer.max_steps=1").exit_code == 0
+    assert check() == (0, f"{folder}: no lane has finished an epoch yet: nothing to compare\n")
+    assert run("train", config, "trainer.max_steps=14").exit_code == 0
+    code, output = check()
+    assert code == 0, output
+    assert "component 0, epoch 0: 2 lanes equal, 0 differ; 12 clips, 0 quarantined" in output
+
+    metrics = folder / "metrics.jsonl"
+    metrics.write_text(re.sub(r'"clips": \d+', '"clips": 7', metrics.read_text(), count=1))
+    code, output = check()
+    assert code == 1
+    assert "7 clips, but the plan has" in output
+    assert check("seed=1")[0] == 1  # another plan
+
+
+def write_run(folder, corpus, data, more=""):
+    config = folder / "run.yaml"
+    config.write_text(
+        f"stage: quantizer\nrun: {{name: x, dir: {folder}}}\ntracking: {{progress: false}}\n"
+        f"trainer: {{max_steps: 1}}\ndata: {{sources: [{{path: {corpus}}}], {data}}}\n{more}\n"
+    )
+    return config

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from gsv2.data.index import CorpusIndex
+from gsv2.data.manifest import CorpusError
 from gsv2.train import CodesMismatchError, _run, check_codes, main
 from gsv2.training.checkpoint import find_component
 from gsv2.training.records import read_records
@@ -59,7 +60,7 @@ def test_bad_clips_are_counted_and_named(config: Path, tmp_path: Path, tiny_corp
     corpus = tmp_path / "torn"
     shutil.copytree(tiny_corpus.path, corpus)
     index = CorpusIndex.open(tiny_corpus.source)
-    tar = corpus / index.shards[0].tar.relative_to(tiny_corpus.path)
+    tar = corpus / Path(index.shards[0].tar).relative_to(tiny_corpus.path)
     content = bytearray(tar.read_bytes())
     content[int(index.numbers("audio_offset")[0]) + 900] ^= 1
     tar.write_bytes(content)
@@ -68,6 +69,28 @@ def test_bad_clips_are_counted_and_named(config: Path, tmp_path: Path, tiny_corp
     bad = read_records(run / "quarantine.jsonl")
     assert {clip["key"] for clip in bad} == {index.key(0)}
     assert read_records(run / "metrics.jsonl")[-1]["data/bad_clips"] == len(bad)
+
+
+@pytest.mark.parametrize("section", ["sources", "validation"])
+def test_a_tar_that_is_missing_stops_a_run_before_its_first_step(
+    config: Path, tmp_path: Path, tiny_corpus: Any, section: str
+) -> None:
+    corpus = tmp_path / "torn"
+    shutil.copytree(tiny_corpus.path, corpus)
+    tar = sorted(corpus.rglob("*.tar"))[-1]
+    tar.unlink()
+    with pytest.raises(CorpusError, match=f"shard {tar} is missing"):
+        main(config, [f"data.{section}=[{{path: {corpus}}}]"])
+    assert not (tmp_path / "runs" / "q" / "metrics.jsonl").exists()
+
+
+def test_every_row_says_how_long_data_was_waited_for_and_how_much_was_padding(
+    config: Path,
+) -> None:
+    for row in read_records(main(config) / "metrics.jsonl"):
+        assert 0.0 <= row["data/wait_share"] <= 1.0
+        assert 0.0 <= row["data/padding_share"] < 1.0
+        assert sum(row[f"data/sequence_share/{n}"] for n in ("1", "2", "3", "4", "5+")) == 1.0
 
 
 def test_codes_of_another_quantizer_are_refused_by_both_names(tiny_corpus: Any) -> None:

@@ -43,7 +43,7 @@ class HeldOut:
 
     def clip(self, row: int) -> Clip:
         """Return one clip with wave and codes."""
-        clip = read_clip(self._reader, self.index, row)
+        clip = read_clip(self._reader, row)
         if not isinstance(clip, Clip):
             raise ValueError(f"held-out clip {clip.key} in {clip.shard}: {clip.reason}")
         return clip
@@ -102,9 +102,9 @@ def training_entropy(source: SourceConfig, codebook_size: int) -> tuple[float, .
 
     def codes() -> Iterator[Tensor]:
         for row in range(index.num_clips):
-            clip = read_clip(reader, index, row)
+            clip = read_clip(reader, row)
             if isinstance(clip, Clip) and clip.codes is not None:
-                yield torch.from_numpy(clip.codes)
+                yield torch.from_numpy(clip.codes.astype(np.int64))
 
     return evaluate_codes(codes(), codebook_size).entropy_nats
 
@@ -139,7 +139,8 @@ def reconstruct(synthesizer: Synthesizer, held_out: HeldOut, count: int) -> list
         assert clip.wave is not None
         assert clip.codes is not None
         style = synthesizer.style([_reference(other)])
-        wave = synthesizer.decode(torch.from_numpy(clip.codes), style, noise_scale=0.0)
+        codes = torch.from_numpy(clip.codes.astype(np.int64))
+        wave = synthesizer.decode(codes, style, noise_scale=0.0)
         panels.append(
             Reconstruction(
                 key=clip.key,

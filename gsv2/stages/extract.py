@@ -89,7 +89,7 @@ class _Extractor:
         for rows in self._windows():
             order = rows[np.argsort(num_frames[rows], kind="stable")]
             for batch in self._cut(order, num_frames):
-                clips = [read_clip(reader, self._index, row) for row in batch]
+                clips = [read_clip(reader, row) for row in batch]
                 yield from self._encode([clip for clip in clips if _is_usable(clip)])
                 done += len(batch)
                 if progress:

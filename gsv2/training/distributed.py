@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -124,6 +124,20 @@ class Distributed:
         if failure is not None:
             raise failure
         return result
+
+    def on_all(self, action: Callable[[], T]) -> T:
+        """Run `action` on every rank and return this rank's result.
+
+        The first rank's ValueError or OSError is raised on every rank. Collective.
+        """
+        try:
+            result, failure = action(), None
+        except (ValueError, OSError) as error:
+            result, failure = None, error
+        for of_rank in self.gather(failure):
+            if of_rank is not None:
+                raise of_rank
+        return cast(T, result)
 
     def barrier(self) -> None:
         """Wait until every rank is here."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from gsv2.data.batch import Batch
+from gsv2.data.window import LaneMark
 from gsv2.training.checkpoint import write_checkpoint
 from gsv2.training.clock import RunClock
+from gsv2.training.consumption import Consumption, sequence_shares
 from gsv2.training.distributed import Distributed
 from gsv2.training.folder import RunFolder
+from gsv2.training.ledger import ledger_to_plain, pop_finished
 from gsv2.training.quarantine import Quarantine
 from gsv2.training.snapshot import save_snapshot
 from gsv2.training.stage import Stage
@@ -25,8 +28,9 @@ from gsv2.training.validation import set_training, validate
 if TYPE_CHECKING:  # run.py needs TrainerConfig from trainer.py, which needs this module
     from gsv2.training.run import RunConfig
 
-TrainingStream = Callable[[int], Iterable[Batch]]
-"""Global number of a micro-batch -> this rank's endless micro-batches from there on."""
+TrainingStream = Callable[[int, Mapping[int, LaneMark]], Iterable[Batch]]
+"""Global number of a micro-batch, latest marks of the lanes before it -> this rank's endless
+micro-batches from there on."""
 FiniteStream = Callable[[], Iterable[Batch]]
 """-> this rank's micro-batches, from the first one."""
 
@@ -55,6 +59,7 @@ class TrainingLoop:
         self._trackers = trackers
         self._runner = StepRunner(stage, distributed, config.seed)
         self._quarantine = Quarantine(folder.quarantine, config.data.max_bad_fraction, distributed)
+        self._consumption = Consumption(distributed)
         self._clock = RunClock(state.time_sec)
 
     def run(self, train: TrainingStream, validation: FiniteStream | None) -> None:
@@ -65,7 +70,7 @@ class TrainingLoop:
             TooManyBadClipsError: more clips were unreadable than allowed.
         """
         state, trainer = self._state, self._config.trainer
-        stream = iter(train(state.next_micro_batch))
+        stream = iter(train(state.next_micro_batch, dict(state.marks)))
         set_training(self._stage, True)
         while state.step < trainer.max_steps:
             result = self._step(stream)
@@ -74,6 +79,7 @@ class TrainingLoop:
             is_saved = self._is_due(self._config.checkpoint.every_steps)
             if is_logged or is_validated or is_saved or result.skipped:
                 self._quarantine.settle(state)
+                self._consumption.settle(state)
                 self._check_skipped()
             if is_logged or is_validated:
                 row = self._figures(result)
@@ -97,9 +103,12 @@ class TrainingLoop:
         if len(batches) < num_local:
             raise TrainingError("the training stream ended; streams for training are endless")
         self._quarantine.count(batches)
+        self._consumption.count(batches)
         result = self._runner.run(batches, self._state.step + 1)
         for batch in batches:
-            result.means.add({"data/padding_share": torch.tensor(batch.padding)}, 1.0)
+            figures = {"data/padding_share": batch.padding, "data/epoch": float(batch.epoch)}
+            on_device = partial(torch.tensor, device=self._distributed.device)
+            result.means.add({name: on_device(value) for name, value in figures.items()}, 1.0)
         self._state.step += 1
         self._state.next_micro_batch += per_step
         self._state.skipped += result.skipped
@@ -121,15 +130,20 @@ class TrainingLoop:
                 "lower the learning rate or look at the data"
             )
 
-    def _figures(self, result: StepResult) -> dict[str, float]:
-        """Return the row of this step. Collective; waits for the device."""
+    def _figures(self, result: StepResult) -> dict[str, Any]:
+        """Return the row of this step and begin the next. Collective; waits for the device."""
+        state = self._state
+        finished = pop_finished(state.ledger, state.marks)
+        sequences, state.sequences = state.sequences, {}
         return {
             **self._clock.lap(),
             **result.means.reduce(self._distributed),
             **{name: float(value) for name, value in result.figures.items()},
-            "data/samples_seen": self._state.samples_seen,
-            "data/bad_clips": self._state.bad_clips,
-            "train/skipped_updates": self._state.skipped,
+            **sequence_shares(sequences),
+            "data/samples_seen": state.samples_seen,
+            "data/bad_clips": state.bad_clips,
+            "train/skipped_updates": state.skipped,
+            **({"data/ledger": ledger_to_plain(finished)} if finished else {}),
         }
 
     def _save(self) -> None:
@@ -141,6 +155,7 @@ class TrainingLoop:
             trainables=self._stage.trainables,
             state=state,
             seed=config.seed,
+            lanes=config.data.lanes,
             world=self._distributed.world,
         )
         self._distributed.on_main(

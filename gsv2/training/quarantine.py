@@ -28,13 +28,13 @@ class Quarantine:
         self._max_bad_fraction = max_bad_fraction
         self._distributed = distributed
         self._num_good = 0
-        self._bad: list[BadClip] = []
+        self._bad: list[tuple[int, BadClip]] = []
 
     def count(self, batches: Sequence[Batch]) -> None:
         """Take note of this rank's micro-batches."""
         for batch in batches:
             self._num_good += batch.num_clips if batch.weight else 0
-            self._bad += batch.bad
+            self._bad += [(batch.micro_batch, clip) for clip in batch.bad]
 
     def settle(self, state: TrainState) -> None:
         """Add all ranks' counts to `state` and write the bad clips down. Collective.
@@ -48,7 +48,8 @@ class Quarantine:
         if num_bad:
             gathered = self._distributed.gather(self._bad)
             if self._distributed.is_main:
-                for clip in (clip for of_rank in gathered for clip in of_rank):
+                clips = [pair for of_rank in gathered for pair in of_rank]
+                for _, clip in sorted(clips, key=lambda pair: pair[0]):  # as one rank would
                     append_record(self._path, {"step": state.step, **asdict(clip)})
             self._judge(state)
         self._num_good, self._bad = 0, []

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -24,12 +23,18 @@ from gsv2.training.optim import seek_schedule
 from gsv2.training.stage import Trainable
 from gsv2.training.state import TrainState
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _STATE = "state.json"
 
 
 def save_snapshot(
-    folder: Path, trainables: Mapping[str, Trainable], state: TrainState, *, seed: int, world: int
+    folder: Path,
+    trainables: Mapping[str, Trainable],
+    state: TrainState,
+    *,
+    seed: int,
+    lanes: int,
+    world: int,
 ) -> None:
     """Write everything that a run needs to go on into an existing folder."""
     for name, trainable in trainables.items():
@@ -45,14 +50,17 @@ def save_snapshot(
         "format_version": FORMAT_VERSION,
         "gsv2_version": __version__,
         "seed": seed,
+        "lanes": lanes,
         "world": world,
-        "run": asdict(state),
+        "run": state.to_plain(),
         "schedules": {name: t.scheduler.last_epoch for name, t in trainables.items()},
     }
     (folder / _STATE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
-def load_snapshot(folder: Path, trainables: Mapping[str, Trainable], *, seed: int) -> TrainState:
+def load_snapshot(
+    folder: Path, trainables: Mapping[str, Trainable], *, seed: int, lanes: int
+) -> TrainState:
     """Put networks, optimizers and schedules where `save_snapshot` found them.
 
     Raises:
@@ -62,6 +70,7 @@ def load_snapshot(folder: Path, trainables: Mapping[str, Trainable], *, seed: in
     record = json.loads((folder / _STATE).read_text(encoding="utf-8"))
     _check_equal(folder, "format_version", record["format_version"], FORMAT_VERSION)
     _check_equal(folder, "seed", record["seed"], seed)
+    _check_equal(folder, "data.lanes", record["lanes"], lanes)  # the marks are of lanes
     _check_equal(folder, "trainables", sorted(record["schedules"]), sorted(trainables))
     for name, trainable in trainables.items():
         component = load_component(folder / f"{name}.safetensors", trainable.kind)
@@ -70,7 +79,7 @@ def load_snapshot(folder: Path, trainables: Mapping[str, Trainable], *, seed: in
         _load_optimizer(trainable, load_file(folder / f"{name}.optimizer.safetensors"))
         assert isinstance(trainable.scheduler, LambdaLR), "schedules are functions of the step"
         seek_schedule(trainable.scheduler, record["schedules"][name])
-    return TrainState(**record["run"])
+    return TrainState.from_plain(record["run"])
 
 
 def _optimizer_tensors(trainable: Trainable) -> dict[str, Tensor]:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from gsv2.data.window import LaneMark
+from gsv2.training.ledger import Ledger, ledger_from_plain, ledger_to_plain
 
 
 @dataclass(kw_only=True)
@@ -21,3 +26,31 @@ class TrainState:
     """Clips that could not be read, over all ranks."""
     time_sec: float = 0.0
     """Wall time of the run up to here, over all its launches."""
+    marks: dict[int, LaneMark] = field(default_factory=dict)
+    """Lane -> latest mark among the micro-batches used: any layout of ranks goes on from them."""
+    ledger: Ledger = field(default_factory=dict)
+    """Lane epochs that no row of `metrics.jsonl` has yet."""
+    sequences: dict[int, int] = field(default_factory=dict)
+    """Number of clips -> sequences of so many, since the last row."""
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the values as JSON has them."""
+        return {
+            **{f.name: getattr(self, f.name) for f in fields(self)},
+            "marks": [self.marks[lane].to_plain() for lane in sorted(self.marks)],
+            "ledger": ledger_to_plain(self.ledger),
+            "sequences": sorted(self.sequences.items()),
+        }
+
+    @classmethod
+    def from_plain(cls, values: Mapping[str, Any]) -> TrainState:
+        """Return the state that `to_plain` described."""
+        marks = [LaneMark.from_plain(mark) for mark in values["marks"]]
+        return cls(
+            **{
+                **values,
+                "marks": {mark.lane: mark for mark in marks},
+                "ledger": ledger_from_plain(values["ledger"]),
+                "sequences": dict(values["sequences"]),
+            }
+        )

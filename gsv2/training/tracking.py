@@ -51,8 +51,8 @@ class Tracker(Protocol):
     def advance(self, step: int) -> None:
         """Take note of a finished step."""
 
-    def log(self, step: int, row: Mapping[str, float]) -> None:
-        """Take the figures of a logged step."""
+    def log(self, step: int, row: Mapping[str, Any]) -> None:
+        """Take the figures of a logged step; only the file keeps what is no number."""
 
 
 class MetricsFile:
@@ -64,7 +64,7 @@ class MetricsFile:
     def advance(self, step: int) -> None:
         """Nothing to do."""
 
-    def log(self, step: int, row: Mapping[str, float]) -> None:
+    def log(self, step: int, row: Mapping[str, Any]) -> None:
         """Append `{"step", **row}`."""
         append_record(self._path, {"step": step, **row})
 
@@ -96,9 +96,10 @@ class WandbTracker:
     def advance(self, step: int) -> None:
         """Nothing to do."""
 
-    def log(self, step: int, row: Mapping[str, float]) -> None:
-        """Send the row."""
-        self._run.log({"step": step, **row})
+    def log(self, step: int, row: Mapping[str, Any]) -> None:
+        """Send the numbers of the row."""
+        numbers = {key: value for key, value in row.items() if isinstance(value, int | float)}
+        self._run.log({"step": step, **numbers})
 
     def close(self) -> None:
         """Finish the upload."""
@@ -125,7 +126,7 @@ class ProgressBar:
         """Move the bar."""
         self._progress.update(self._task, completed=step)
 
-    def log(self, step: int, row: Mapping[str, float]) -> None:
+    def log(self, step: int, row: Mapping[str, Any]) -> None:
         """Show the losses."""
         self._progress.update(self._task, completed=step, losses=_losses(row))
 
@@ -144,7 +145,7 @@ class LogLines:
     def advance(self, step: int) -> None:
         """Nothing to do."""
 
-    def log(self, step: int, row: Mapping[str, float]) -> None:
+    def log(self, step: int, row: Mapping[str, Any]) -> None:
         """Write the losses and the speed."""
         speed = row.get("train/steps_per_sec", 0.0)
         logger.info(
@@ -202,7 +203,7 @@ def open_trackers(
         yield trackers
 
 
-def _losses(row: Mapping[str, float]) -> str:
+def _losses(row: Mapping[str, Any]) -> str:
     """Return `gpt 2.31` for every loss of the row."""
     suffix = "/loss"
     parts = [

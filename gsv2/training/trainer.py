@@ -83,7 +83,8 @@ class Trainer:
             stage: what to train; its engines are set here.
             train: the training stream.
             validation: finite and equally long on every rank; None for no validation.
-            initial: what `stage.initialise` sees, the same on every rank; None for `train(0)`.
+            initial: what `stage.initialise` sees, the same on every rank; None for
+                the training stream from its start.
 
         Returns:
             Where the run stands at its end.
@@ -93,7 +94,7 @@ class Trainer:
             TrainingError: more updates were skipped than allowed.
             TooManyBadClipsError: more clips were unreadable than allowed.
         """
-        state = self._restore(stage, initial or partial(train, 0))
+        state = self._restore(stage, initial or partial(train, 0, {}))
         if state.step >= self._config.trainer.max_steps:
             logger.info("%s is finished at step %d", self.folder.path, state.step)
             return state
@@ -121,7 +122,8 @@ class Trainer:
             seed_torch(self._config.seed, "initialise")
             stage.initialise(batch.to(device) for batch in initial())
         else:
-            state = load_snapshot(path, stage.trainables, seed=self._config.seed)
+            config = self._config
+            state = load_snapshot(path, stage.trainables, seed=config.seed, lanes=config.data.lanes)
             logger.info("resumed at step %d from %s", state.step, path)
         for records in (self.folder.metrics, self.folder.quarantine):
             self._distributed.on_main(partial(truncate_records, records, state.step))

@@ -36,6 +36,15 @@ def test_two_ranks_train_the_same_gan_as_one(tmp_path: Path, two: Path) -> None:
     assert len(bad[0]) == 2
 
 
+def test_a_run_begun_on_two_ranks_goes_on_alone(tmp_path: Path, two: Path) -> None:
+    """Its ledger too: epochs that two ranks began are finished by one."""
+    fit_toy(toy_config(tmp_path), Distributed(), make_batch=torn_batch)
+    fit_toy(toy_config(two / "moved"), Distributed(), make_batch=torn_batch)
+    _assert_same_metrics(tmp_path / "run", two / "moved" / "run", 1e-5)
+    rows = read_records(tmp_path / "run" / "metrics.jsonl")
+    assert [len(row["data/ledger"]) for row in rows if "data/ledger" in row] == [4]
+
+
 @pytest.mark.parametrize(
     ("name", "tolerance"), [("quantizer", 1e-4), ("gpt", 1e-5), ("vits2", 1e-4)]
 )
@@ -50,6 +59,7 @@ def _assert_same_metrics(one: Path, two: Path, tolerance: float) -> None:
     rows, others = (read_records(run / "metrics.jsonl") for run in (one, two))
     for row, other in zip(rows, others, strict=True):
         assert row.keys() == other.keys()
-        for key in row.keys() - TIMING_KEYS:
+        assert row.get("data/ledger") == other.get("data/ledger")
+        for key in row.keys() - TIMING_KEYS - {"data/ledger"}:
             expected = pytest.approx(row[key], rel=tolerance, abs=tolerance)
             assert other[key] == expected, f"step {row['step']}: {key}"

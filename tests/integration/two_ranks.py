@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
+from gsv2.data.batch import Batch
 from gsv2.training.distributed import Distributed
 from tests.integration.real_stages import train_all
 from tests.training.toy import fit_toy, torn_batch, toy_config
 
+
+class Stopped(Exception):
+    """The run ends here, on every rank."""
+
+
+def stopping_batch(k: int) -> Batch:
+    """Return what `torn_batch` does until the fourth step, whose checkpoint is that of step 2."""
+    if k >= 12:
+        raise Stopped
+    return torn_batch(k)
+
+
 if __name__ == "__main__":
     out, corpus = Path(sys.argv[1]), Path(sys.argv[2])
     fit_toy(toy_config(out), Distributed(), make_batch=torn_batch)
+    with suppress(Stopped):
+        fit_toy(toy_config(out / "moved"), Distributed(), make_batch=stopping_batch)
     train_all(out, corpus)
     Distributed().close()

@@ -13,7 +13,14 @@ def write(path, *records):
 def test_every_numeric_key_with_a_slash_is_a_curve(tmp_path):
     file = write(
         tmp_path / "m.jsonl",
-        {"step": 1, "time": 3.0, "gpt/loss": 2, "gpt/note": "text", "gpt/flag": True},
+        {
+            "step": 1,
+            "time": 3.0,
+            "gpt/loss": 2,
+            "gpt/note": "text",
+            "gpt/flag": True,
+            "data/ledger": [{"lane": 1}],
+        },
         {"step": 2, "gpt/loss": 1.5, "validation/gpt/loss": 1.75},
     )
     curves = read_curves(file)

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from gsv2.training.distributed import Distributed, DistributedError
+from tests.training.crowd import run_ranks
 
 
 def test_one_process_is_a_world_of_one(distributed: Distributed) -> None:
@@ -41,3 +42,20 @@ def test_backward_adds_gradients(distributed: Distributed) -> None:
             distributed.backward(module(torch.ones(1, 1)).sum(), sync=module)
     assert module.weight.grad is not None
     assert module.weight.grad.item() == 2.0
+
+
+def test_every_rank_raises_the_first_ranks_error_of_work_that_is_shared(
+    distributed: Distributed,
+) -> None:
+    def check(ranks: Distributed, broken: set[int]) -> str:
+        def part() -> str:
+            if ranks.rank in broken:
+                raise ValueError(f"shard {ranks.rank} is missing")
+            return f"part {ranks.rank}"
+
+        return Distributed.on_all(ranks, part)
+
+    assert check(distributed, set()) == "part 0"
+    assert run_ranks(3, lambda ranks: check(ranks, set())) == ["part 0", "part 1", "part 2"]
+    errors = run_ranks(3, lambda ranks: check(ranks, {1, 2}))
+    assert [str(error) for error in errors] == ["shard 1 is missing"] * 3

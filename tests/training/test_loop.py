@@ -7,7 +7,9 @@ import pytest
 
 from gsv2.data.batch import Batch
 from gsv2.training.clock import TIMING_KEYS
+from gsv2.training.consumption import sequence_shares
 from gsv2.training.distributed import Distributed
+from gsv2.training.ledger import Ledger, add_tallies, ledger_to_plain, tally_batch
 from gsv2.training.loop import TrainingError
 from gsv2.training.records import read_records
 from gsv2.training.trainer import Trainer
@@ -24,11 +26,35 @@ def test_rows_carry_losses_rates_norms_shares_and_validation(
         "step", "generator/loss", "generator/adversarial", "generator/error", "generator/lr",
         "generator/grad_norm", "discriminator/loss", "discriminator/lr",
         "discriminator/grad_norm", "data/padding_share", "data/samples_seen", "data/bad_clips",
-        "train/skipped_updates",
+        "train/skipped_updates", "data/epoch", *sequence_shares({}),
     }  # fmt: skip
     assert [row["step"] for row in rows if "validation/generator/error" in row] == [3, 6]
     assert (rows[-1]["data/bad_clips"], rows[-1]["data/samples_seen"]) == (2, 58)
     assert rows[-1]["data/padding_share"] == 0.25
+    assert [row["data/epoch"] for row in rows] == [0, 0, 0, 0, 1, 1]
+
+
+def test_a_lane_epoch_is_in_the_first_row_after_its_last_window(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    config = toy_config(
+        tmp_path,
+        trainer={"max_steps": 10, "log_every_steps": 3, "validate_every_steps": 0},
+        checkpoint={"every_steps": 5},
+    )
+    _, state = fit_toy(config, distributed, make_batch=torn_batch)
+    rows = read_records(tmp_path / "run" / "metrics.jsonl")
+    logged = [(row["step"], row["data/ledger"]) for row in rows if "data/ledger" in row]
+    # micro-batch k is micro-batch k // 4 of its lane, which is in step k // 4 + 1
+    assert [(step, [entry["epoch"] for entry in ledger]) for step, ledger in logged] == [
+        (6, [0, 0, 0, 0]), (9, [1, 1, 1, 1])
+    ]  # fmt: skip
+    for (_, ledger), epoch in zip(logged, (0, 1), strict=True):
+        expected: Ledger = {}
+        for k in range(16 * epoch, 16 * epoch + 16):
+            add_tallies(expected, tally_batch(torn_batch(k)))
+        assert ledger == ledger_to_plain(expected)
+    assert {place.epoch for place in state.ledger} == {2}
 
 
 def test_a_run_with_too_many_skipped_updates_stops(
@@ -64,4 +90,4 @@ def test_a_training_stream_that_ends_is_an_error(tmp_path: Path, distributed: Di
     config = toy_config(tmp_path)
     stage = ToyStage(config, distributed.device)
     with pytest.raises(TrainingError, match="endless"):
-        Trainer(config, distributed).fit(stage, lambda start: map(toy_batch, range(start, 6)))
+        Trainer(config, distributed).fit(stage, lambda start, _: map(toy_batch, range(start, 6)))

@@ -58,6 +58,18 @@ def test_the_metrics_file_has_one_object_per_logged_step(tmp_path: Path) -> None
     ]  # fmt: skip
 
 
+def test_what_is_no_number_is_in_the_metrics_file_alone(
+    tmp_path: Path, wandb_runs: list[FakeRun]
+) -> None:
+    row = {"gpt/loss": 1.0, "data/ledger": [{"lane": 0, "digest": "00ff"}]}
+    options = {"name": "run", "values": {}, "done": 0, "max_steps": 9}
+    with open_trackers(TrackingConfig(wandb="offline"), tmp_path, **options) as trackers:
+        for tracker in trackers:
+            tracker.log(1, row)
+    assert read_records(tmp_path / "metrics.jsonl") == [{"step": 1, **row}]
+    assert wandb_runs[0].rows == [{"step": 1, "gpt/loss": 1.0}]
+
+
 def test_wandb_stays_unimported_when_disabled(tmp_path: Path, wandb_runs: list[FakeRun]) -> None:
     track(tmp_path, TrackingConfig(), [1])
     assert wandb_runs == []

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,13 +10,22 @@ import pytest
 import torch
 
 from gsv2.data.batch import Batch
+from gsv2.data.window import LaneMark
 from gsv2.training.checkpoint import CheckpointMismatchError
 from gsv2.training.clock import TIMING_KEYS
 from gsv2.training.distributed import Distributed
 from gsv2.training.loop import TrainingError
 from gsv2.training.records import read_records
 from gsv2.training.trainer import Trainer, TrainerConfig
-from tests.training.toy import ToyStage, fit_toy, torn_batch, toy_batch, toy_config
+from tests.training.toy import (
+    NUM_LANES,
+    ToyStage,
+    fit_toy,
+    torn_batch,
+    toy_batch,
+    toy_config,
+    toy_mark,
+)
 
 
 def metrics(folder: Path) -> list[dict[str, Any]]:
@@ -67,6 +78,36 @@ def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(
     assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
     quarantine = [read_records(tmp_path / n / "run" / "quarantine.jsonl") for n in "ab"]
     assert quarantine[0] == quarantine[1]
+
+
+def test_rows_that_are_rarer_than_checkpoints_are_the_same_after_a_resume(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    """What a row tells of the steps since the last one is in the checkpoint."""
+    sections = {"trainer": {"max_steps": 12, "log_every_steps": 5, "validate_every_steps": 0}}
+    fit_toy(toy_config(tmp_path / "a", **sections), distributed, make_batch=torn_batch)
+    broken = toy_config(tmp_path / "b", **sections)
+    for micro_batch in (13, 31, 42):
+        with pytest.raises(Killed):
+            fit_toy(broken, distributed, make_batch=dying_at(micro_batch))
+    fit_toy(broken, distributed, make_batch=torn_batch)
+    assert metrics(tmp_path / "a") == metrics(tmp_path / "b")
+    assert [row["step"] for row in metrics(tmp_path / "b") if "data/ledger" in row] == [5, 10]
+
+
+def test_the_stream_is_given_the_marks_of_what_was_used(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    starts = []
+
+    def train(start: int, marks: Mapping[int, LaneMark]) -> Iterator[Batch]:
+        starts.append((start, dict(marks)))
+        return map(torn_batch, itertools.count(start))
+
+    for max_steps in (2, 3):
+        config = toy_config(tmp_path, trainer={"max_steps": max_steps, "validate_every_steps": 0})
+        Trainer(config, distributed).fit(ToyStage(config, distributed.device), train)
+    assert starts[-1] == (8, {lane: toy_mark(4 + lane) for lane in range(NUM_LANES)})
 
 
 def test_the_time_of_a_run_goes_on_over_its_launches(

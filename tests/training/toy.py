@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from gsv2.config import load_config
 from gsv2.data.batch import BadClip, Batch
+from gsv2.data.window import ComponentMark, LaneMark
 from gsv2.training.distributed import Distributed
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
 from gsv2.training.precision import PrecisionPolicy
@@ -29,6 +30,11 @@ from gsv2.training.state import TrainState
 from gsv2.training.trainer import Trainer
 
 NUM_SAMPLES = 8
+NUM_LANES = 4
+WINDOW_PLACES = 2
+"""Micro-batches of a lane's window."""
+EPOCH_PLACES = 4
+"""Micro-batches of a lane's epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,22 +110,36 @@ class ToyStage:
         return {"generator/error": (self.trainables["generator"](real) - real).abs().mean()}
 
 
+def toy_mark(k: int) -> LaneMark:
+    """Return where the window of micro-batch k begins: one component, windows within an epoch."""
+    lane, window = k % NUM_LANES, k // NUM_LANES // WINDOW_PLACES
+    epoch, offset = divmod(window * WINDOW_PLACES, EPOCH_PLACES)
+    component = ComponentMark(epoch=epoch, piece=0, offset=offset, clock=window / 3)
+    return LaneMark(lane, window * WINDOW_PLACES, window, (component,))
+
+
 def toy_batch(k: int, *, num_clips: int | None = None, bad: int = 0) -> Batch:
-    """Return micro-batch k: 1 to 4 clips that depend on k alone."""
+    """Return micro-batch k: 1 to 4 clips that depend on k alone, the first two of one speaker."""
     rng = torch.Generator().manual_seed(k)
     count = 1 + k % 4 if num_clips is None else num_clips
     keys = tuple(f"clip-{k}-{i}" for i in range(count))
+    epoch = toy_mark(k).components[0].epoch
+    lost = BadClip(key="", shard="a.tar", reason="torn", epoch=epoch)
     return Batch(
         micro_batch=k,
-        epoch=0,
+        lane=k % NUM_LANES,
+        epoch=epoch,
+        mark=toy_mark(k),
         keys=keys,
         speakers=("s",) * count,
         languages=("en",) * count,
         texts=("text",) * count,
-        sequence=torch.arange(count),
+        components=(0,) * count,
+        epochs=(epoch,) * count,
+        sequence=(torch.arange(count) - 1).clamp(min=0),
         wave=torch.randn(count, 1, NUM_SAMPLES, generator=rng),
         padding=0.25,
-        bad=tuple(BadClip(key=f"bad-{k}-{i}", shard="a.tar", reason="torn") for i in range(bad)),
+        bad=tuple(replace(lost, key=f"bad-{k}-{i}") for i in range(bad)),
     )
 
 
@@ -161,7 +181,7 @@ def fit_toy(
     stage = stage_class(config, distributed.device)
     state = Trainer(config, distributed).fit(
         stage,
-        lambda start: (make_batch(k) for k in itertools.count(start + rank, world)),
+        lambda start, marks: (make_batch(k) for k in itertools.count(start + rank, world)),
         lambda: (toy_batch(1000 + k) for k in range(rank, 4, world)),
         lambda: (toy_batch(k) for k in itertools.count()),
     )
@@ -171,7 +191,7 @@ def fit_toy(
 def torn_batch(k: int) -> Batch:
     """Return micro-batch k of a corpus with one torn clip and one torn micro-batch."""
     if k == 5:
-        return replace(toy_batch(9, bad=1), micro_batch=k, weight=0.0)
+        return replace(toy_batch(9, bad=1), micro_batch=k, mark=toy_mark(k), weight=0.0)
     return toy_batch(k, bad=int(k == 2))
 
 

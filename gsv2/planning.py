@@ -1,0 +1,75 @@
+"""What `gsv2 plan` shows of a run's plan: figures of an epoch, and whether a run followed it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from gsv2.config import load_config
+from gsv2.data.index import CorpusIndex
+from gsv2.data.plan import Plan
+from gsv2.data.storage import Storage
+from gsv2.stages import SCHEMAS, STAGES
+from gsv2.training.audit import EpochCheck, check_ledger, read_ledgers
+from gsv2.training.run import RunConfig
+
+
+def open_plan(config_path: Path, overrides: Sequence[str]) -> tuple[RunConfig, Plan]:
+    """Return the config of a run and the plan that it trains by.
+
+    Raises:
+        ValueError: the config or the corpus cannot be used; the message says why.
+    """
+    config: RunConfig = load_config(config_path, overrides, SCHEMAS)
+    storage = Storage(config.data.remote, allow_pipe=config.data.allow_pipe)
+    index = CorpusIndex.open(*config.data.sources, storage=storage)
+    return config, Plan(index, config.data, config.seed, STAGES[config.stage][1].members)
+
+
+def summary_table(values: Mapping[str, Any]) -> Table:
+    """Return the table of `Summary.to_plain`: a row for each language, and one for all."""
+    kinds = list(values["total"]["sequence_share"])
+    caption = "1 to 5+: share of the same-speaker sequences with so many clips"
+    table = Table("language", title="one epoch", caption=caption, box=box.SIMPLE)
+    for name in ("clips", "hours", "left out", "sequences", *kinds, "micro-batches", "steps"):
+        table.add_column(name, justify="right")
+    table.add_column("padding", justify="right")
+    for language, part in {**values["languages"], "total": values["total"]}.items():
+        table.add_row(
+            language or "unknown",
+            str(part["clips"]),
+            f"{part['hours']:.2f}",
+            str(part["left_out"]),
+            str(part["sequences"]),
+            *(f"{part['sequence_share'][kind]:.0%}" for kind in kinds),
+            f"{part['micro_batches']:.0f}",
+            f"{part['steps']:.0f}",
+            f"{part['padding_share']:.1%}",
+        )
+    return table
+
+
+def summary_notes(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a line for every reason to leave clips out, and for every part of a mixture."""
+    for reason, count in values["left_out"].items():
+        yield f"left out: {count} clips, {reason}"
+    for part in values["mixture"]:
+        share, epochs = f"{part['share']:.1%}", f"{part['epochs']:.2f}"
+        yield f"mixture: {share} from {part['name']}, {epochs} epochs of it in one of all"
+
+
+def check_run(plan: Plan, run: Path) -> Iterator[EpochCheck]:
+    """Compare what a run has read with the plan, epoch by epoch as far as it is finished.
+
+    Args:
+        plan: of the run's config.
+        run: folder of the run.
+
+    Raises:
+        ValueError: there is no such run.
+    """
+    return check_ledger(plan, read_ledgers(run / "metrics.jsonl"))
