@@ -34,9 +34,10 @@ class Stretch(NamedTuple):
         """Return where the component stands when `count` clips are taken."""
         clock = float(self.clocks[count])
         if count == len(self.epochs):
-            return ComponentMark(*self.end, 0, clock)
-        places = (self.epochs[count], self.pieces[count], self.offsets[count])
-        return ComponentMark(*(int(place) for place in places), clock)
+            epoch, piece = self.end
+            return ComponentMark(epoch, piece, 0, clock)
+        epoch, piece, offset = self.epochs[count], self.pieces[count], self.offsets[count]
+        return ComponentMark(int(epoch), int(piece), int(offset), clock)
 
 
 def read_ahead(
@@ -88,7 +89,8 @@ def read_ahead(
     clips = ClipColumns.join(parts)
     numbers = np.concatenate(places)
     clocks = mark.clock + np.concatenate([[0.0], np.cumsum(clips.seconds / share)])
-    return Stretch(clips, *numbers.T, clocks, (epoch, place))
+    epochs, numbers_of_pieces, offsets = numbers.T
+    return Stretch(clips, epochs, numbers_of_pieces, offsets, clocks, (epoch, place))
 
 
 def _places(epoch: int, piece: int, offset: int, count: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Bytes of a clip's members -> arrays. Nothing here can run code: audio, JSON and plain npy only."""
+"""Bytes of a clip's members -> arrays. Nothing here can run code: audio, JSON, plain npy only."""
 
 from __future__ import annotations
 

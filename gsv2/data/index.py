@@ -9,68 +9,21 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from gsv2.data.manifest import CorpusError, Manifest, read_manifest
 from gsv2.data.schema import SourceConfig
+from gsv2.data.shard import Shard, read_shard
 from gsv2.data.storage import Storage
-from gsv2.data.tars import CODES_SCHEMA, FOREIGN_SCHEMA, OPTIONAL_FIELD
+from gsv2.data.tars import FOREIGN_SCHEMA
 
-_CODES_COLUMNS = frozenset(CODES_SCHEMA.names) - {"key"}
 _KEPT_SHARDS = 64
 """Shards whose keys are kept."""
 _STRING_COLUMNS = frozenset(f.name for f in FOREIGN_SCHEMA if pa.types.is_string(f.type))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shard:
-    """One tar of the index, with the tar that holds its codes."""
-
-    number: int
-    """Place in the index."""
-    name: str
-    """`LANG/NAME-000000`."""
-    source: int
-    """Number of the source that it belongs to."""
-    tar: str
-    """Path or URL."""
-    codes_tar: str
-    """Sidecar tar, or `tar` itself."""
-    tar_index: str
-    """Parquet index of `tar`."""
-    codes_index: str
-    """Parquet index of `codes_tar`."""
-    start: int
-    """First row."""
-    stop: int
-    """One past the last row."""
-    seconds: float
-    """Duration of its clips."""
-    sha256: str
-    """Of `tar`."""
-    codes_sha256: str
-    """Of `codes_tar`."""
-
-    @property
-    def num_clips(self) -> int:
-        """Number of rows."""
-        return self.stop - self.start
-
-    @property
-    def language(self) -> str:
-        """Language of all its clips: the folder that it lies in."""
-        return self.name.rpartition("/")[0]
-
-    def tar_of(self, member: str) -> str:
-        """Return the tar that holds a member."""
-        return self.codes_tar if member.startswith("codes") else self.tar
 
 
 class CorpusIndex:
@@ -110,6 +63,7 @@ class CorpusIndex:
                 shard = Shard(
                     number=len(shards),
                     name=entry.name,
+                    language=entry.language or entry.name.rpartition("/")[0],
                     source=number,
                     tar=storage.join(source.path, f"{entry.name}.tar"),
                     codes_tar=storage.join(beside, f"{entry.name}.tar"),
@@ -150,29 +104,8 @@ class CorpusIndex:
         return hashes | {shard.tar: shard.sha256 for shard in self.shards}
 
     def read(self, shard: Shard, names: Sequence[str]) -> dict[str, pa.Array]:
-        """Read columns of one shard, those of codes from the sidecar if there is one.
-
-        Returns:
-            Name -> [clips of the shard] array; null where a clip has no such member.
-
-        Raises:
-            CorpusError: the index file is missing, damaged or does not fit its corpus.json.
-        """
-        if shard.codes_tar == shard.tar:
-            own = [name for name in names if name in FOREIGN_SCHEMA.names]
-            columns = self._read_index(shard.tar_index, own)
-            _check_rows(shard, columns)
-            absent = pa.nulls(shard.num_clips, pa.int64())
-            return {name: columns.get(name, absent) for name in names}
-        own = [name for name in names if name not in _CODES_COLUMNS]
-        beside = [name for name in names if name in _CODES_COLUMNS]
-        columns = self._read_index(shard.tar_index, list(dict.fromkeys(["key", *own])))
-        if beside:
-            sidecar = self._read_index(shard.codes_index, ["key", *beside])
-            places = _match(columns["key"], sidecar["key"], shard)
-            columns |= {name: sidecar[name].take(places) for name in beside}
-        _check_rows(shard, columns)
-        return {name: columns[name] for name in names}
+        """Read columns of one shard, see `read_shard`."""
+        return read_shard(self.storage, shard, names)
 
     def read_numbers(self, shard: Shard, names: Sequence[str]) -> dict[str, np.ndarray]:
         """Read numeric columns of one shard as `read` does; nulls are -1."""
@@ -234,39 +167,16 @@ class CorpusIndex:
                 raise CorpusError(f"shard {tar} is missing")
 
     def summary(self) -> str:
-        """Return one line about clips, hours, languages and codes."""
+        """Return one line about clips, hours, languages and codes, from corpus.json alone."""
         hours = sum(shard.seconds for shard in self.shards) / 3600.0
         languages = ", ".join(sorted({shard.language for shard in self.shards}))
-        codes = int((self.numbers("num_code_frames") >= 0).sum())
+        codes = (
+            f"codes of quantizer {self.quantizer[:12]}" if self.quantizer else "no sidecar codes"
+        )
         return (
             f"{self.num_clips} clips, {hours:.2f} h, languages {languages}, "
-            f"{len(self.shards)} shards, {codes} clips with codes"
+            f"{len(self.shards)} shards, {codes}"
         )
-
-    def _read_index(self, location: str, names: Sequence[str]) -> dict[str, pa.Array]:
-        try:
-            local = self.storage.is_local(location)
-            source = location if local else pa.BufferReader(self.storage.read(location))
-            table = _read_columns(source, names, local)
-        except FileNotFoundError as error:
-            raise CorpusError(f"index {location} is missing") from error
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-            reason = " ".join(str(error).split())
-            raise CorpusError(f"index {location} cannot be read: {reason}") from error
-        if missing := set(names) - set(table.column_names):
-            raise CorpusError(f"index {location} lacks the columns {', '.join(sorted(missing))}")
-        return {name: table[name].combine_chunks() for name in names}
-
-
-def _read_columns(source: str | pa.BufferReader, names: Sequence[str], local: bool) -> pa.Table:
-    """Read columns of an index file; the optional one is null where it is absent."""
-    optional = OPTIONAL_FIELD.name
-    with pq.ParquetFile(source, memory_map=local) as file:
-        absent = optional in names and optional not in file.schema_arrow.names
-        present = [name for name in names if not (absent and name == optional)]
-        table = file.read(columns=present, use_threads=False)
-    nulls = pa.nulls(table.num_rows, OPTIONAL_FIELD.type)
-    return table.append_column(OPTIONAL_FIELD, nulls) if absent else table
 
 
 def _read_kind(corpus: str, kind: str, storage: Storage) -> Manifest:
@@ -285,27 +195,6 @@ def _check_same_shards(source: SourceConfig, audio: Manifest, codes: Manifest) -
             raise CorpusError(
                 f"codes {source.codes} of shard {shard.name} were made from another tar than the "
                 f"one in {source.path}; make the codes again"
-            )
-
-
-def _match(keys: pa.Array, sidecar_keys: pa.Array, shard: Shard) -> pa.Array:
-    """Return the sidecar's row of every clip; null where a clip has no codes."""
-    places = pc.index_in(keys, value_set=sidecar_keys)
-    found = pc.drop_null(places)
-    if len(found) != len(sidecar_keys) or not found.equals(pa.array(range(len(found)), pa.int32())):
-        raise CorpusError(
-            f"index of {shard.codes_tar} does not list the clips of {shard.tar} in their order; "
-            "make the codes again"
-        )
-    return places
-
-
-def _check_rows(shard: Shard, columns: Mapping[str, pa.Array]) -> None:
-    for array in columns.values():
-        if len(array) != shard.num_clips:
-            raise CorpusError(
-                f"index of {shard.tar} must have {shard.num_clips} rows as corpus.json says, "
-                f"but has {len(array)}"
             )
 
 

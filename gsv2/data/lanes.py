@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gsv2.data.index import Shard
 from gsv2.data.manifest import CorpusError
 from gsv2.data.mixture import Component
 from gsv2.data.order import Draw, draw_generator, draw_order
+from gsv2.data.shard import Shard
 from gsv2.data.table import ClipColumns, ClipTable
 
 _PIECES_PER_LANE = 2  # shards above 1 / (2 x lanes) of the hours are split, so that lanes balance

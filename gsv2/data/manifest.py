@@ -32,6 +32,8 @@ class ShardEntry:
     """Of the tar."""
     source_sha256: str | None = None
     """For codes: SHA-256 of the audio tar that they were made from."""
+    language: str | None = None
+    """Of its clips, `mul` (ISO 639-3) if they have several; None = the folder that it lies in."""
 
 
 @dataclass(frozen=True, kw_only=True)

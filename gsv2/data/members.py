@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from zlib_ng import zlib_ng
 
 from gsv2.data.decode import ClipError, Transcript
-from gsv2.data.index import CorpusIndex, Shard
+from gsv2.data.index import CorpusIndex
+from gsv2.data.shard import Shard
 from gsv2.data.tars import SIZE_LIMITS
 
 _MAX_CLIPS = 500_000
@@ -36,7 +37,7 @@ class MemberPlace(NamedTuple):
         """
         if len(content) < self.length:
             raise ClipError("tar ends before the clip", self.member)
-        if zlib.crc32(content) != self.crc32:
+        if zlib_ng.crc32(content) != self.crc32:
             raise ClipError(f"{self.member} differs from its checksum", self.member)
 
 

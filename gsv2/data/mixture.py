@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gsv2.data.index import CorpusIndex, Shard
+from gsv2.data.index import CorpusIndex
 from gsv2.data.schema import DataConfig
+from gsv2.data.shard import Shard
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +32,9 @@ class Component:
 def make_components(index: CorpusIndex, config: DataConfig) -> tuple[Component, ...]:
     """Divide the shards of an index into components, sources before languages.
 
-    A language is the folder that a shard lies in. Its share of its source (of everything without
-    weights) is proportional to hours ** (1 / `language_temperature`).
+    A language is that of whole shards; shards that mix several are one more. Its share of its
+    source (of everything without weights) is proportional to
+    hours ** (1 / `language_temperature`).
     """
     weighted = any(source.weight is not None for source in config.sources)
     tempered = config.language_temperature > 1.0

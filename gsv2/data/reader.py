@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import mmap
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import numpy as np
+from zlib_ng import zlib_ng
 
 from gsv2.data.batch import BadClip
 from gsv2.data.cache import TarCache, WrongTarError
@@ -32,8 +32,9 @@ class ClipReader(Protocol):
         """Where the members lie."""
 
     def read(self, row: int, window: Window | None = None) -> dict[str, memoryview | bytes]:
-        """Return the members of a clip, undecoded: `json` unless the index holds its content,
-        and those that were asked for.
+        """Return the members of a clip, undecoded.
+
+        These are the ones asked for, and `json` unless the index holds its content.
 
         Args:
             row: of the index.
@@ -76,7 +77,7 @@ class MappedReader:
             content = mapped[offset : offset + length]
             if len(content) < length:
                 raise ClipError("tar ends before the clip", member)
-            if crc32 != zlib.crc32(content):
+            if crc32 != zlib_ng.crc32(content):
                 raise ClipError(f"{member} differs from its checksum", member)
             members[member] = content
         return members

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,6 +20,8 @@ from gsv2.data.scan import TarScan, read_scan
 REJECTED_NAME = "rejected.jsonl"
 """File that names every clip and tar left out."""
 
+MIXED_LANGUAGES = "mul"
+"""ISO 639-3 code of a tar with clips in several languages."""
 _COLUMNS = ("key", "speaker", "language", "duration_sec")
 
 
@@ -84,10 +87,12 @@ class Survey:
         keys = table["key"].to_pylist()
         for place in self._keys.add(hash_keys(keys)).tolist():
             self._check_new(keys[place], name)
-        self._entries.append(scan.entry(name, table.num_rows))
         self._indexes.append(index)
         self._speakers |= set(pc.unique(table["speaker"]).to_pylist()) - {""}
         groups = table.group_by("language").aggregate([("duration_sec", "sum"), ("key", "count")])
+        languages = groups["language"].to_pylist()
+        language = languages[0] if len(languages) == 1 else MIXED_LANGUAGES
+        self._entries.append(replace(scan.entry(name, table.num_rows), language=language))
         for group in groups.to_pylist():
             self._clips[group["language"]] += group["key_count"]
             self._seconds[group["language"]] += group["duration_sec_sum"]

@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gsv2.data.bucketing import Budget
-from gsv2.data.index import CorpusIndex, Shard
+from gsv2.data.index import CorpusIndex
 from gsv2.data.manifest import CorpusError
 from gsv2.data.schema import HOP_LENGTH, DataConfig
+from gsv2.data.shard import Shard
 
 logger = logging.getLogger(__name__)
 

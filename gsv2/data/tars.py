@@ -79,7 +79,7 @@ class ShardWriter:
         path = root / f"{name}.tar"
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = _HashingFile(path.open("wb"))
-        self._tar = webdataset.TarWriter(self._file, encoder=False, mtime=0.0)
+        self._tar = webdataset.TarWriter(self._file, encoder=False, mtime=0)
 
     def __enter__(self) -> ShardWriter:
         return self

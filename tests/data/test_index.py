@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -40,7 +41,7 @@ def test_codes_of_the_sidecar_stand_beside_their_clips(tiny_corpus):
 
 
 def test_clips_that_the_sidecar_lacks_have_null_codes(copy):
-    path = next(p for p in CorpusIndex.open(copy).shards).codes_tar.with_suffix(".parquet")
+    path = CorpusIndex.open(copy).shards[0].codes_index
     table = pq.read_table(path)
     pq.write_table(table.slice(1), path)
     index = CorpusIndex.open(copy)
@@ -49,21 +50,26 @@ def test_clips_that_the_sidecar_lacks_have_null_codes(copy):
     assert (frames[1:] > 0).all()
 
 
-def test_only_asked_columns_are_read(tiny_corpus, monkeypatch):
+def test_only_asked_columns_of_asked_shards_are_read(tiny_corpus, monkeypatch):
     asked = []
-    read = pq.read_table
-    monkeypatch.setattr(
-        pq, "read_table", lambda p, **kw: asked.extend(kw["columns"]) or read(p, **kw)
-    )
-    index = CorpusIndex.open(tiny_corpus.source)
+    read = pq.ParquetFile.read
+
+    def spy(file, columns, **options):
+        asked.append(columns)
+        return read(file, columns, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "read", spy)
+    index = CorpusIndex.open(tiny_corpus.source_with_codes)
     assert asked == []
-    index.numbers("duration_sec")
-    assert set(asked) == {"duration_sec"}
+    index.read(index.shards[1], ["duration_sec"])
+    assert asked == [["duration_sec"]]
+    index.read(index.shards[1], ["duration_sec", "num_code_frames"])
+    assert asked[1:] == [["key", "duration_sec"], ["key", "num_code_frames"]]
 
 
 @pytest.mark.parametrize("damage", ["shuffled", "unknown"])
 def test_codes_in_another_order_than_the_clips_are_an_error(copy, damage):
-    path = CorpusIndex.open(copy).shards[0].codes_tar.with_suffix(".parquet")
+    path = CorpusIndex.open(copy).shards[0].codes_index
     table = pq.read_table(path)
     if damage == "shuffled":
         table = table.take([1, 0, *range(2, table.num_rows)])
@@ -102,19 +108,19 @@ def test_what_is_missing_is_named(copy, tmp_path, tiny_corpus):
     with pytest.raises(CorpusError, match="must hold codes, but holds audio"):
         CorpusIndex.open(SourceConfig(path=copy.path, codes=copy.path))
     index = CorpusIndex.open(copy)
-    index.shards[1].tar.unlink()
+    Path(index.shards[1].tar).unlink()
     with pytest.raises(CorpusError, match=f"{index.shards[1].tar} is missing"):
         index.check_tars()
-    index.shards[0].tar.with_suffix(".parquet").unlink()
+    Path(index.shards[0].tar_index).unlink()
     with pytest.raises(CorpusError, match=r"parquet is missing"):
         index.numbers("block")
-    index.shards[0].tar.with_suffix(".parquet").write_bytes(b"PAR1 no")
+    Path(index.shards[0].tar_index).write_bytes(b"PAR1 no")
     with pytest.raises(CorpusError, match=r"cannot be read"):
         index.numbers("block")
 
 
 def test_an_index_that_does_not_fit_its_corpus_is_an_error(copy):
-    path = CorpusIndex.open(copy).shards[0].tar.with_suffix(".parquet")
+    path = CorpusIndex.open(copy).shards[0].tar_index
     pq.write_table(pq.read_table(path).slice(1), path)
     with pytest.raises(CorpusError, match=r"rows as corpus.json says"):
         CorpusIndex.open(copy).numbers("block")
@@ -124,4 +130,4 @@ def test_the_summary_names_hours_and_languages(tiny_corpus):
     summary = CorpusIndex.open(tiny_corpus.source_with_codes).summary()
     assert "12 clips" in summary
     assert "en, zh" in summary
-    assert "12 clips with codes" in summary
+    assert "codes of quantizer 000000000000" in summary

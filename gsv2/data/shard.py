@@ -1,0 +1,133 @@
+"""One tar of an index: where it lies, and the columns of its Parquet index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from gsv2.data.manifest import CorpusError
+from gsv2.data.storage import Storage
+from gsv2.data.tars import CODES_SCHEMA, FOREIGN_SCHEMA, OPTIONAL_FIELD
+
+_CODES_COLUMNS = frozenset(CODES_SCHEMA.names) - {"key"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """One tar of the index, with the tar that holds its codes."""
+
+    number: int
+    """Place in the index."""
+    name: str
+    """`LANG/NAME-000000`."""
+    language: str
+    """Of its clips; `mul` if they have several."""
+    source: int
+    """Number of the source that it belongs to."""
+    tar: str
+    """Path or URL."""
+    codes_tar: str
+    """Sidecar tar, or `tar` itself."""
+    tar_index: str
+    """Parquet index of `tar`."""
+    codes_index: str
+    """Parquet index of `codes_tar`."""
+    start: int
+    """First row."""
+    stop: int
+    """One past the last row."""
+    seconds: float
+    """Duration of its clips."""
+    sha256: str
+    """Of `tar`."""
+    codes_sha256: str
+    """Of `codes_tar`."""
+
+    @property
+    def num_clips(self) -> int:
+        """Number of rows."""
+        return self.stop - self.start
+
+    def tar_of(self, member: str) -> str:
+        """Return the tar that holds a member."""
+        return self.codes_tar if member.startswith("codes") else self.tar
+
+
+def read_shard(storage: Storage, shard: Shard, names: Sequence[str]) -> dict[str, pa.Array]:
+    """Read columns of one shard, those of codes from the sidecar if there is one.
+
+    Args:
+        storage: where the index files lie.
+        shard: to read of.
+        names: of columns; only these are read.
+
+    Returns:
+        Name -> [clips of the shard] array; null where a clip has no such member.
+
+    Raises:
+        CorpusError: the index file is missing, damaged or does not fit its corpus.json.
+    """
+    if shard.codes_tar == shard.tar:
+        own = [name for name in names if name in FOREIGN_SCHEMA.names]
+        columns = _read_columns(storage, shard.tar_index, own)
+        _check_rows(shard, columns)
+        absent = pa.nulls(shard.num_clips, pa.int64())
+        return {name: columns.get(name, absent) for name in names}
+    beside = [name for name in names if name in _CODES_COLUMNS]
+    own = [name for name in names if name not in _CODES_COLUMNS]
+    if beside:
+        own = list(dict.fromkeys(["key", *own]))
+    columns = _read_columns(storage, shard.tar_index, own)
+    _check_rows(shard, columns)
+    if beside:
+        sidecar = _read_columns(storage, shard.codes_index, ["key", *beside])
+        places = _match(columns["key"], sidecar["key"], shard)
+        columns |= {name: sidecar[name].take(places) for name in beside}
+    return {name: columns[name] for name in names}
+
+
+def _read_columns(storage: Storage, location: str, names: Sequence[str]) -> dict[str, pa.Array]:
+    """Read columns of an index file; the optional one is null where the file lacks it."""
+    optional = OPTIONAL_FIELD.name
+    try:
+        is_local = storage.is_local(location)
+        source = location if is_local else pa.BufferReader(storage.read(location))
+        with pq.ParquetFile(source, memory_map=is_local) as file:
+            there = set(file.schema_arrow.names)
+            if missing := set(names) - there - {optional}:
+                lacking = ", ".join(sorted(missing))
+                raise CorpusError(f"index {location} lacks the columns {lacking}")
+            table = file.read([name for name in names if name in there], use_threads=False)
+            num_rows = file.metadata.num_rows
+    except FileNotFoundError as error:
+        raise CorpusError(f"index {location} is missing") from error
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise CorpusError(f"index {location} cannot be read: {reason}") from error
+    nulls = pa.nulls(num_rows, OPTIONAL_FIELD.type)
+    return {n: table[n].combine_chunks() if n in there else nulls for n in names}
+
+
+def _match(keys: pa.Array, sidecar_keys: pa.Array, shard: Shard) -> pa.Array:
+    """Return the sidecar's row of every clip; null where a clip has no codes."""
+    places = pc.index_in(keys, value_set=sidecar_keys)
+    found = pc.drop_null(places)
+    if len(found) != len(sidecar_keys) or not found.equals(pa.array(range(len(found)), pa.int32())):
+        raise CorpusError(
+            f"index of {shard.codes_tar} does not list the clips of {shard.tar} in their order; "
+            "make the codes again"
+        )
+    return places
+
+
+def _check_rows(shard: Shard, columns: Mapping[str, pa.Array]) -> None:
+    for array in columns.values():
+        if len(array) != shard.num_clips:
+            raise CorpusError(
+                f"index of {shard.tar} must have {shard.num_clips} rows as corpus.json says, "
+                f"but has {len(array)}"
+            )
