@@ -7,6 +7,7 @@ object.
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -15,11 +16,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from gsv2.data.manifest import CorpusError, Manifest, read_manifest
+from gsv2.data.manifest import CorpusError, Manifest, ShardEntry, read_manifest
 from gsv2.data.schema import SourceConfig
 from gsv2.data.shard import Shard, read_shard
 from gsv2.data.storage import Storage
 from gsv2.data.tars import FOREIGN_SCHEMA
+
+logger = logging.getLogger(__name__)
 
 _KEPT_SHARDS = 64
 """Shards whose keys are kept."""
@@ -51,12 +54,12 @@ class CorpusIndex:
         quantizers: dict[str, str] = {}
         for number, source in enumerate(sources):
             manifest = _read_kind(source.path, "audio", storage)
-            codes_of: Mapping[str, str] = {}
+            codes_of: Mapping[str, ShardEntry] = {}
             if source.codes is not None:
                 codes = _read_kind(source.codes, "codes", storage)
                 _check_same_shards(source, manifest, codes)
                 quantizers[source.codes] = codes.quantizer or ""
-                codes_of = {entry.name: entry.sha256 for entry in codes.shards}
+                codes_of = {entry.name: entry for entry in codes.shards}
             for entry in manifest.shards:
                 start = shards[-1].stop if shards else 0
                 beside = source.codes or source.path
@@ -73,7 +76,9 @@ class CorpusIndex:
                     stop=start + entry.num_clips,
                     seconds=entry.seconds,
                     sha256=entry.sha256,
-                    codes_sha256=codes_of.get(entry.name, entry.sha256),
+                    codes_sha256=codes_of.get(entry.name, entry).sha256,
+                    num_bytes=entry.num_bytes,
+                    codes_num_bytes=codes_of.get(entry.name, entry).num_bytes,
                 )
                 shards.append(shard)
         if len(set(quantizers.values())) > 1:
@@ -149,7 +154,10 @@ class CorpusIndex:
     def check_tars(
         self, members: Sequence[str] = ("audio", "codes"), *, part: int = 0, parts: int = 1
     ) -> None:
-        """Check that the tars that are read for these members are there.
+        """Check that the local tars that are read for these members are there.
+
+        One that has another size than corpus.json says is no error, since what is left of it can
+        be read; it is warned of.
 
         Args:
             members: of `audio` and `codes`.
@@ -159,12 +167,22 @@ class CorpusIndex:
         Raises:
             CorpusError: names the first that is missing.
         """
-        mine = self.shards[part::parts]
-        audio = [shard.tar for shard in mine if "audio" in members]
-        codes = [shard.codes_tar for shard in mine if "codes" in members]
-        for tar in dict.fromkeys([*audio, *codes]):
-            if self.storage.is_local(tar) and not Path(tar).is_file():
+        wanted: dict[str, int] = {}
+        for shard in self.shards[part::parts]:
+            if "audio" in members:
+                wanted[shard.tar] = shard.num_bytes
+            if "codes" in members:
+                wanted[shard.codes_tar] = shard.codes_num_bytes
+        for tar, num_bytes in wanted.items():
+            if not self.storage.is_local(tar):
+                continue
+            if not Path(tar).is_file():
                 raise CorpusError(f"shard {tar} is missing")
+            if (found := Path(tar).stat().st_size) != num_bytes:
+                logger.warning(
+                    "shard %s has %d bytes, but corpus.json says %d: it was cut or changed; "
+                    "data_tools/verify_shards.py tells what is left of it", tar, found, num_bytes
+                )  # fmt: skip
 
     def summary(self) -> str:
         """Return one line about clips, hours, languages and codes, from corpus.json alone."""

@@ -46,6 +46,10 @@ class Shard:
     """Of `tar`."""
     codes_sha256: str
     """Of `codes_tar`."""
+    num_bytes: int
+    """Of `tar`."""
+    codes_num_bytes: int
+    """Of `codes_tar`."""
 
     @property
     def num_clips(self) -> int:

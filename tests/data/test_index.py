@@ -119,6 +119,21 @@ def test_what_is_missing_is_named(copy, tmp_path, tiny_corpus):
         index.numbers("block")
 
 
+def test_a_tar_of_another_size_is_warned_of_before_anything_is_read(copy, caplog):
+    index = CorpusIndex.open(copy)
+    index.check_tars()
+    assert caplog.records == []
+    cut, changed = Path(index.shards[0].tar), Path(index.shards[1].codes_tar)
+    for tar in (cut, changed):
+        tar.write_bytes(tar.read_bytes()[:700])
+    index.check_tars(("codes",))
+    assert [record.getMessage().split(": ")[0] for record in caplog.records] == [
+        f"shard {changed} has 700 bytes, but corpus.json says {index.shards[1].codes_num_bytes}"
+    ]
+    index.check_tars(("audio",), part=0, parts=len(index.shards))
+    assert f"shard {cut} has 700 bytes" in caplog.text
+
+
 def test_an_index_that_does_not_fit_its_corpus_is_an_error(copy):
     path = CorpusIndex.open(copy).shards[0].tar_index
     pq.write_table(pq.read_table(path).slice(1), path)
