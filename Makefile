@@ -13,7 +13,7 @@ help:
 	@echo "make quickstart  corpus -> shards -> quantizer, GPT, VITS2 -> bundle -> speech -> report"
 	@echo "make test        the default test suite (minutes); make test-slow the rest"
 	@echo "make lint        ruff, import-linter, mypy; make format rewrites the files"
-	@echo "make bench       every speed claim, measured here"
+	@echo "make bench       every speed claim, measured here -> runs/bench/table.md"
 
 setup: $(STAMP)
 
@@ -49,7 +49,7 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 bench: $(STAMP)
-	@set -e; for script in benchmarks/*.py; do $(BIN)/python $$script; done
+	$(BIN)/python -m benchmarks
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache gsv2.egg-info

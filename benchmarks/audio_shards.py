@@ -1,142 +1,152 @@
-"""BENCHMARKS row 4: audio shards, FLAC -> float32 batches, on one core.
+"""BENCHMARKS row 4: audio shards, FLAC -> float32 batches.
 
-    python benchmarks/audio_shards.py [--rounds 7]
+    python -m benchmarks.audio_shards [--quick] [--rounds 7] [--out runs/bench]
 
-Ours: `make_validation_loader` over a corpus of synthetic clips, resume state on, CRC-32 checked.
-Peer: webdataset + soundfile over the same tars, padded batches of the same size. Limit: decoding
-alone, the same FLAC bytes already in memory. Process time, one thread; A and B alternate.
+One core, process time: the endless `make_loader` under way, with plan, CRC-32, texts, padding and
+resume marks. Peer: webdataset + soundfile over the same tars, padded batches of as many clips.
+Limit: decoding alone with soundfile, the same FLAC bytes already in memory, every wave forgotten
+at once. Two cores, wall time: two DataLoader workers against one, under way.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
-import json
 import os
-import platform
-import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
-
-os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 import soundfile
 import torch
 import webdataset
+from torch.nn.utils.rnn import pad_sequence
 
-from gsv2.data.encode import ClipRecord, ShardConfig
+from benchmarks.corpora import write_audio_corpus
+from benchmarks.harness import Options, Row, ratios, read_options
+from gsv2.data.batch import Batch
 from gsv2.data.index import CorpusIndex
-from gsv2.data.plan import validation_plan
+from gsv2.data.plan import Plan, validation_plan
 from gsv2.data.reader import MappedReader
 from gsv2.data.schema import SAMPLE_RATE, DataConfig, SourceConfig
-from gsv2.data.shards import write_corpus
-from gsv2.data.stream import make_validation_loader
+from gsv2.data.stream import make_loader, make_validation_loader
+from gsv2.data.window import LaneMark
 
-NUM_CLIPS = 240
-BATCH_CLIPS = 8
-MAX_DRIFT = 0.15
-"""The run is void if decoding alone took this share longer or shorter at its end."""
-TARGET = 0.95
-"""Of decoding alone, from BENCHMARKS.md."""
+NUM_CLIPS = 480
+QUICK_CLIPS = 24
+MAX_FRAMES = 8000
+"""Of a micro-batch, as in configs/vits2/base.yaml."""
+BATCH_CLIPS = 50
+"""Of the peer's batches: about as many."""
+EPOCHS = 2
+"""That the workers read in one round."""
+SHARE_OF_LIMIT = 0.95
+TIMES_ONE_WORKER = 1.8
 
 
 def main() -> None:
-    """Measure and print a table and one JSON line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7, help="alternations of ours and theirs")
-    rounds = parser.parse_args().rounds
-    torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        corpus = _make_corpus(Path(folder) / "corpus")
-        index = CorpusIndex.open(SourceConfig(path=str(corpus)))
-        reader = MappedReader(index, ("audio",))
-        content = [bytes(reader.read(row)["audio"]) for row in range(index.num_clips)]
-        tars = [str(shard.tar) for shard in index.shards]
-        config = DataConfig(sources=[], max_frames=BATCH_CLIPS * 150, max_clips=1)
-        loader = make_validation_loader(validation_plan(index, config, 0, ("audio",)))
+    """Measure and print the row."""
+    options = read_options(__doc__)
+    num_clips = QUICK_CLIPS if options.quick else NUM_CLIPS
+    with tempfile.TemporaryDirectory() as folder, Row(4, "audio shards", options) as row:
+        source = SourceConfig(path=str(write_audio_corpus(Path(folder), num_clips)))
+        _compare_on_one_core(row, source)
+        _compare_workers(row, source, options)
+        row.note(
+            f"{num_clips} clips of 1 to 5 s, {BATCH_CLIPS} to a batch, files in the page cache."
+        )
 
-        assert sum(map(len, map(_decode, content))) == _samples(loader) == _peer(tars)
-        runs: dict[str, Callable[[], object]] = {
-            "decode alone": lambda: [_decode(flac) for flac in content],
-            "gsv2": lambda: _samples(loader),
-            "webdataset + soundfile": lambda: _peer(tars),
+
+def _compare_on_one_core(row: Row, source: SourceConfig) -> None:
+    index = CorpusIndex.open(source)
+    reader = MappedReader(index, ("audio",))
+    content = [bytes(reader.read(number)["audio"]) for number in range(index.num_clips)]
+    tars = [shard.tar for shard in index.shards]
+    validation = make_validation_loader(validation_plan(index, _config(source), 0, ("audio",)))
+    samples = _decode_alone(content)
+    ours = sum(int(batch.wave_lengths.sum()) for batch in validation)
+    assert samples == ours == _read_peer(tars), (samples, ours, _read_peer(tars))
+    stream = _Stream(make_loader(Plan(index, _config(source), 0, ("audio",)), workers=0))
+    times = row.alternate(
+        {
+            "decoding alone": partial(_decode_alone, content),
+            "gsv2": partial(stream.read, samples),
+            "webdataset + soundfile": partial(_read_peer, tars),
         }
-        times: dict[str, list[float]] = {name: [] for name in runs}
-        for _ in range(rounds):
-            for name, run in runs.items():
-                times[name].append(_process_time(run))
-    _report(times)
+    )
+    for name, seconds in times.items():
+        row.rate(name, seconds, samples / SAMPLE_RATE, "x real time")
+    limit = times["decoding alone"]
+    row.target("gsv2 / decoding alone", ratios(limit, times["gsv2"]), at_least=SHARE_OF_LIMIT)
+    row.figure("webdataset / decoding alone", ratios(limit, times["webdataset + soundfile"]))
 
 
-def _make_corpus(path: Path) -> Path:
-    """Write clips of 1 to 5 s of noise under syllables, by 12 speakers."""
-    rng = np.random.default_rng(0)
+def _compare_workers(row: Row, source: SourceConfig, options: Options) -> None:
+    if (os.cpu_count() or 1) < 2:
+        row.note("Two workers were not measured: this machine has one core.")
+        return
+    plan = Plan(CorpusIndex.open(source), _config(source), 0, ("audio",))
+    epoch = sum(shard.seconds for shard in plan.index.shards) * SAMPLE_RATE
+    samples = int(epoch * (1 if options.quick else EPOCHS))
+    times: dict[str, list[float]] = {"1": [], "2": []}
+    for _ in range(options.rounds):
+        for workers, seconds in times.items():
+            stream = _Stream(make_loader(plan, workers=int(workers)))
+            stream.read(samples // 8)  # the workers have started and are ahead
+            start = time.perf_counter()
+            stream.read(samples)
+            seconds.append(time.perf_counter() - start)
+            del stream
+    for workers, seconds in times.items():
+        row.rate(f"gsv2, workers: {workers}", seconds, samples / SAMPLE_RATE, "x real time")
+    gain = ratios(times["1"], times["2"])
+    row.target("two workers / one worker, wall time", gain, at_least=TIMES_ONE_WORKER)
 
-    def clips():
-        for number in range(NUM_CLIPS):
-            time_sec = np.arange(int(rng.uniform(1, 5) * SAMPLE_RATE)) / SAMPLE_RATE
-            tone = np.sin(2 * np.pi * 150 * time_sec) * np.sin(9 * time_sec) ** 2
-            wave = (0.1 * tone + 0.01 * rng.standard_normal(len(time_sec))).astype(np.float32)
-            yield ClipRecord(
-                key=f"clip{number:04d}",
-                wave=wave,
-                text="a clip of noise",
-                language="xx",
-                speaker=f"speaker{number % 12}",
-            )
 
-    write_corpus(clips(), path, ShardConfig())
-    return path
+class _Stream:
+    """A loader under way, read in portions of equal size.
+
+    Whole batches come, so what one portion reads too much is taken off the next.
+    """
+
+    def __init__(self, loader: Iterable[Batch]) -> None:
+        self._batches = iter(loader)
+        self._ahead = 0
+        self._marks: dict[int, LaneMark] = {}
+
+    def read(self, samples: int) -> None:
+        """Read so many real samples, and keep what a checkpoint needs."""
+        while self._ahead < samples:
+            batch = next(self._batches)
+            self._marks[batch.lane] = batch.mark
+            self._ahead += int(batch.wave_lengths.sum())
+        self._ahead -= samples
+
+
+def _config(source: SourceConfig) -> DataConfig:
+    return DataConfig(sources=[source], max_frames=MAX_FRAMES, max_clips=1)
+
+
+def _read_peer(tars: list[str]) -> int:
+    """Do the same with webdataset: decode, pad, stack."""
+    dataset = webdataset.WebDataset(tars, shardshuffle=False).to_tuple("flac")
+    total = 0
+    for batch in dataset.batched(BATCH_CLIPS, collation_fn=lambda batch: batch):
+        waves = [torch.from_numpy(_decode(flac)) for (flac,) in batch]
+        pad_sequence(waves, batch_first=True)
+        total += sum(map(len, waves))
+    return total
+
+
+def _decode_alone(content: list[bytes]) -> int:
+    """Decode and forget; return the number of samples."""
+    return sum(len(_decode(flac)) for flac in content)
 
 
 def _decode(flac: bytes) -> np.ndarray:
     return soundfile.read(io.BytesIO(flac), dtype="float32")[0]
-
-
-def _samples(loader: object) -> int:
-    """Read every batch; return the number of real samples."""
-    return sum(int(batch.wave_lengths.sum()) for batch in loader)
-
-
-def _peer(tars: list[str]) -> int:
-    """Do the same with webdataset: decode, pad, stack."""
-    dataset = webdataset.WebDataset(tars, shardshuffle=False).to_tuple("flac")
-    total, pending = 0, []
-    for (flac,) in dataset:
-        pending.append(torch.from_numpy(_decode(flac)))
-        if len(pending) == BATCH_CLIPS:
-            torch.nn.utils.rnn.pad_sequence(pending, batch_first=True)
-            total += sum(map(len, pending))
-            pending = []
-    return total + sum(map(len, pending))
-
-
-def _process_time(run: Callable[[], object]) -> float:
-    start = time.process_time()
-    run()
-    return time.process_time() - start
-
-
-def _report(times: dict[str, list[float]]) -> None:
-    limit = times["decode alone"]
-    drift = abs(limit[-1] / limit[0] - 1)
-    print(f"row 4, audio shards: {NUM_CLIPS} clips, {len(limit)} rounds, process time\n")
-    print("| what | median s | of the limit | spread |")
-    print("| --- | --- | --- | --- |")
-    figures = {}
-    for name, own in times.items():
-        ratios = [a / b for a, b in zip(limit, own, strict=True)]
-        figures[name] = statistics.median(ratios)
-        spread = f"{min(ratios):.3f}-{max(ratios):.3f}"
-        print(f"| {name} | {statistics.median(own):.3f} | {figures[name]:.3f} | {spread} |")
-    print(f"\ntarget: gsv2 >= {TARGET}; measured {figures['gsv2']:.3f}")
-    if drift > MAX_DRIFT:
-        print(f"VOID: decoding alone drifted by {drift:.0%} over the run")
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "threads": 1}
-    print(json.dumps({"row": 4, "of_limit": figures, "drift": drift, "versions": versions}))
 
 
 if __name__ == "__main__":

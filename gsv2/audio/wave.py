@@ -32,15 +32,17 @@ class WaveError(ValueError):
     """Audio that cannot be used; the message names the thing and the reason."""
 
 
-def load_wave(source: WaveSource, sample_rate: int) -> np.ndarray:
+def load_wave(source: WaveSource, sample_rate: int, out: np.ndarray | None = None) -> np.ndarray:
     """Read audio as one channel at `sample_rate`.
 
     Args:
         source: path, bytes of a file, or open binary file.
         sample_rate: wanted rate in Hz; soxr resamples when the file has another.
+        out: [M] float32 memory to decode into, used if the file has one channel, this rate and
+            at most M samples.
 
     Returns:
-        [N] float32, channels averaged.
+        [N] float32, channels averaged; the front of `out` if that was used.
 
     Raises:
         WaveError: missing, unreadable, cut off, empty, or with NaN or infinite samples.
@@ -51,20 +53,25 @@ def load_wave(source: WaveSource, sample_rate: int) -> np.ndarray:
     opened = io.BytesIO(source) if isinstance(source, bytes | memoryview) else source
     try:
         with soundfile.SoundFile(opened) as file:
-            channels = file.read(dtype="float32", always_2d=True)  # [N, channels]
             rate = int(file.samplerate)
-            cut = file.format == "FLAC" and len(channels) < file.frames
+            as_wanted = file.channels == 1 and rate == sample_rate
+            if out is not None and as_wanted and file.frames <= len(out):
+                wave = out[: file.frames]
+                wave = wave[: file.buffer_read_into(wave, "float32")]  # no seek, as read() does
+            else:
+                wave = file.read(dtype="float32")  # [N] or [N, channels]
+            cut = file.format == "FLAC" and len(wave) < file.frames
+            is_integer = file.subtype.startswith("PCM_")  # FLAC too: it cannot hold NaN
     except (soundfile.SoundFileError, OSError, TypeError) as error:
         reason = " ".join(str(getattr(error, "error_string", error)).split())
         raise WaveError(f"{name} cannot be read as audio: {reason}") from error
     if cut:
         raise WaveError(f"{name} ends before its header says")
-    if channels.size == 0:
+    if wave.size == 0:
         raise WaveError(f"{name} holds no samples")
-    if not np.isfinite(channels).all():
+    if not is_integer and not np.isfinite(wave).all():
         raise WaveError(f"{name} holds NaN or infinite samples")
-    wave = np.ascontiguousarray(channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1))
-    return resample(wave, rate, sample_rate)
+    return resample(wave if wave.ndim == 1 else wave.mean(axis=1), rate, sample_rate)
 
 
 def save_wave(

@@ -18,18 +18,19 @@ class Budget:
     its clips end to end, is padded to the longest sequence."""
     limit: int
 
-    def size(self, lengths: Sequence[int]) -> tuple[int, int]:
-        """Return how many padded items a sequence of clips is, and how long the longest.
+    def sizes(
+        self, counts: np.ndarray, totals: np.ndarray, longest: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return how many padded items each sequence is, and how long they are, [Q] each.
 
         Args:
-            lengths: of its clips, in units.
+            counts: [Q] clips of each sequence.
+            totals: [Q] units of its clips together.
+            longest: [Q] units of its longest clip.
         """
-        return (1, sum(lengths)) if self.unit == "tokens" else (len(lengths), max(lengths))
-
-    def fits(self, lengths: Sequence[int]) -> bool:
-        """Tell whether a sequence alone is within the budget."""
-        items, length = self.size(lengths)
-        return items * length <= self.limit
+        if self.unit == "tokens":
+            return np.ones_like(counts), totals
+        return counts, longest
 
 
 def cut_buckets(

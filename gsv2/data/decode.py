@@ -134,8 +134,9 @@ def _plain_codes(header: bytes) -> tuple[tuple[int, int], int] | None:
         shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
     except ValueError:
         return None
-    plain = len(shape) == 2 and min(shape) > 0 and dtype == np.uint16 and not fortran_order
-    return (shape, file.tell()) if plain else None
+    if len(shape) != 2 or min(shape) == 0 or dtype != np.uint16 or fortran_order:
+        return None
+    return (shape[0], shape[1]), file.tell()
 
 
 def decode_json(content: bytes | memoryview) -> Transcript:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +37,7 @@ class Drafter:
         rng = draw_generator(self._seed, Draw.WINDOW, mark.lane, mark.window)
         clips = window.clips
         number = window.epochs * len(mark.components) + window.components
-        chosen = make_sequences(
+        made = make_sequences(
             clips.voices + number * _PASS_STEP,  # a clip never prompts itself
             clips.seconds,
             clips.lengths,
@@ -45,40 +45,48 @@ class Drafter:
             budget=self._budget,
             rng=rng,
         )
-        lengths, rows = clips.lengths.tolist(), clips.rows.tolist()
-        components, epochs = window.components.tolist(), window.epochs.tolist()
-        parts = [[lengths[clip] for clip in sequence] for sequence in chosen]
-        sizes = np.array([self._budget.size(part) for part in parts], dtype=np.int64)  # [Q, 2]
-        groups = self._pack(sizes) if self._config.row_tokens else self._bucket(sizes)
+        starts, lengths = made.starts, clips.lengths[made.clips]
+        tokens = np.add.reduceat(lengths, starts)  # [Q]
+        longest = np.maximum.reduceat(lengths, starts)  # [Q]
+        groups = (
+            self._pack(tokens)
+            if self._config.row_tokens
+            else self._bucket(*self._budget.sizes(made.sizes, tokens, longest))
+        )
+        rows = clips.rows[made.clips].tolist()
+        borders = [*starts.tolist(), len(rows)]
+        sequences = [tuple(rows[start:stop]) for start, stop in pairwise(borders)]
+        first = made.clips[starts]
+        passes = list(
+            zip(window.components[first].tolist(), window.epochs[first].tolist(), strict=True)
+        )
         drafts = []
         for place in draw_order(len(groups), rng):
-            group = groups[place]
-            tokens = sum(sum(parts[q]) for q in group.sequences)
-            first = [chosen[q][0] for q in group.sequences]
+            chosen, packed, cost = groups[place]
+            real = int(tokens[chosen].sum())
             drafts.append(
                 Draft(
-                    sequences=tuple(tuple(rows[c] for c in chosen[q]) for q in group.sequences),
-                    passes=tuple((components[clip], epochs[clip]) for clip in first),
-                    rows=group.rows,
-                    tokens=tokens,
-                    padding=1.0 - tokens / group.cost,
+                    sequences=tuple(sequences[q] for q in chosen),
+                    passes=tuple(passes[q] for q in chosen),
+                    rows=packed,
+                    tokens=real,
+                    padding=1.0 - real / cost,
                 )
             )
         return drafts
 
-    def _bucket(self, sizes: np.ndarray) -> list[_Group]:
+    def _bucket(self, items: np.ndarray, lengths: np.ndarray) -> list[_Group]:
         boundaries = self._config.bucket_boundaries
-        buckets = cut_buckets(sizes[:, 0], sizes[:, 1], self._budget.limit, boundaries)
-        costs = [int(sizes[bucket, 0].sum() * sizes[bucket, 1].max()) for bucket in buckets]
+        buckets = cut_buckets(items, lengths, self._budget.limit, boundaries)
+        costs = [int(items[bucket].sum() * lengths[bucket].max()) for bucket in buckets]
         # ascending: the random order that make_sequences drew
-        return [
-            _Group(sorted(b.tolist()), (), cost) for b, cost in zip(buckets, costs, strict=True)
-        ]
+        pairs = zip(buckets, costs, strict=True)
+        return [_Group(sorted(bucket.tolist()), (), cost) for bucket, cost in pairs]
 
-    def _pack(self, sizes: np.ndarray) -> list[_Group]:
+    def _pack(self, tokens: np.ndarray) -> list[_Group]:
         row_tokens = self._config.row_tokens
         assert row_tokens is not None, "packed batches have rows"
-        packed = pack_rows(sizes[:, 1], row_tokens)
+        packed = pack_rows(tokens, row_tokens)
         groups = []
         for start in range(0, len(packed), self.num_rows):
             rows = packed[start : start + self.num_rows]
@@ -91,7 +99,7 @@ class Drafter:
 class _Group(NamedTuple):
     """Sequences of one micro-batch."""
 
-    sequences: Sequence[int]
+    sequences: list[int]
     rows: tuple[int, ...]
     """Row of each sequence; empty unless packed."""
     cost: int

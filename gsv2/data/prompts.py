@@ -5,11 +5,31 @@ Each clip stands in exactly one sequence, once, so it is never its own prompt.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from gsv2.data.bucketing import Budget
 from gsv2.data.order import draw_order
 from gsv2.data.schema import DataConfig
+
+
+class Sequences(NamedTuple):
+    """Clips of a window in Q sequences, one after the other."""
+
+    clips: np.ndarray
+    """[n] int64 numbers of clips, in prompt order inside a sequence."""
+    sizes: np.ndarray
+    """[Q] int64 clips of each sequence."""
+
+    @property
+    def starts(self) -> np.ndarray:
+        """[Q] int64 place in `clips` of the first of each sequence."""
+        return np.cumsum(self.sizes) - self.sizes
+
+    def to_lists(self) -> list[list[int]]:
+        """Return the clips of each sequence."""
+        return [part.tolist() for part in np.split(self.clips, self.starts[1:])]
 
 
 def make_sequences(
@@ -20,7 +40,7 @@ def make_sequences(
     config: DataConfig,
     budget: Budget,
     rng: np.random.Generator,
-) -> list[tuple[int, ...]]:
+) -> Sequences:
     """Group the clips of a window into sequences of N clips of one voice, N from 1..`max_clips`.
 
     A sequence ends early where the voice has no more clips, or where the next one would exceed
@@ -39,15 +59,17 @@ def make_sequences(
         Sequences of clip numbers 0..n-1, in random order.
     """
     by_voice = _draw_voice_order(voices, lengths, config, budget, rng)
-    sequences = _cut(by_voice, voices, seconds, lengths, config, budget, rng)
+    starts = _cut(by_voice, voices, seconds, lengths, config, budget, rng)
+    sizes = np.diff(starts, append=len(by_voice))
     if config.prompt_dropout:
-        drop = (rng.random(len(sequences)) < config.prompt_dropout).tolist()
-        sequences = [
-            part
-            for sequence, is_dropped in zip(sequences, drop, strict=True)
-            for part in ([[clip] for clip in sequence] if is_dropped else [sequence])
-        ]
-    return [tuple(sequences[number]) for number in draw_order(len(sequences), rng)]
+        is_dropped = rng.random(len(sizes)) < config.prompt_dropout
+        pieces = np.where(is_dropped, sizes, 1)  # sequences that each becomes
+        sizes = np.repeat(np.where(is_dropped, 1, sizes), pieces)
+    order = draw_order(len(sizes), rng)
+    shuffled = sizes[order]
+    offsets = np.cumsum(sizes) - sizes
+    steps = np.arange(len(by_voice)) - np.repeat(np.cumsum(shuffled) - shuffled, shuffled)
+    return Sequences(by_voice[np.repeat(offsets[order], shuffled) + steps], shuffled)
 
 
 def _draw_voice_order(
@@ -73,25 +95,33 @@ def _cut(
     config: DataConfig,
     budget: Budget,
     rng: np.random.Generator,
-) -> list[list[int]]:
-    """Cut the clips in `order` into sequences."""
+) -> np.ndarray:
+    """Return the places in `order` where sequences begin, [Q] int64.
+
+    A loop over every clip that is ever planned: written for speed.
+    """
     wanted = (1 + rng.random(len(order)) * config.max_clips).astype(np.int64).tolist()
-    ratio = config.max_length_ratio if budget.unit == "frames" else float("inf")
+    in_frames = budget.unit == "frames"
+    ratio = config.max_length_ratio if in_frames else float("inf")
+    max_seconds, limit = config.max_seconds, budget.limit
     columns = (column[order].tolist() for column in (voices, seconds, lengths))
-    sequences: list[list[int]] = []
-    current_voice, total, parts = None, 0.0, list[int]()
-    for clip, voice, duration, length in zip(order.tolist(), *columns, strict=True):
-        continues = (
-            voice == current_voice
-            and len(parts) < wanted[len(sequences) - 1]
-            and total + duration <= config.max_seconds
-            and length <= ratio * parts[0]
-            and budget.fits([*parts, length])
-        )
-        if not continues:
-            sequences.append([])
-            current_voice, total, parts = voice, 0.0, []
-        sequences[-1].append(clip)
-        parts.append(length)
+    starts: list[int] = []
+    current_voice, count, num_clips, total, longest, units = None, 0, 0, 0.0, 0, 0
+    first = 0.0  # length of the sequence's first clip
+    for place, (voice, duration, length) in enumerate(zip(*columns, strict=True)):
         total += duration
-    return sequences
+        units += length
+        count += 1
+        longest = max(longest, length)
+        if (
+            voice != current_voice
+            or count > num_clips
+            or total > max_seconds
+            or length > ratio * first
+            or (count * longest if in_frames else units) > limit
+        ):
+            starts.append(place)
+            num_clips = wanted[len(starts) - 1]
+            current_voice, count, total, longest, units = voice, 1, duration, length, length
+            first = length
+    return np.array(starts, dtype=np.int64)

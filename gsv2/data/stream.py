@@ -14,7 +14,7 @@ from gsv2.data.collate import collate
 from gsv2.data.decode import Clip
 from gsv2.data.plan import MicroBatchPlan, Plan, check_layout
 from gsv2.data.reader import ClipReader, make_reader, read_clip
-from gsv2.data.slab import WaveSlab
+from gsv2.data.slab import SlabPool, WaveSlab
 from gsv2.data.window import LaneMark
 
 
@@ -55,10 +55,10 @@ class MicroBatchStream(IterableDataset[Batch]):
     def __iter__(self) -> Iterator[Batch]:
         worker, workers = _worker()
         start = self._first + self._world * worker
-        plan = self._plan
+        plan, pool = self._plan, SlabPool()
         with closing(make_reader(plan.index, plan.members, plan.config)) as reader:
             for planned in plan.iterate(start, self._world * workers, self._marks):
-                yield read_batch(reader, plan, planned)
+                yield read_batch(reader, plan, planned, pool)
 
 
 class SinglePassStream(IterableDataset[Batch]):
@@ -92,11 +92,11 @@ class SinglePassStream(IterableDataset[Batch]):
                 yield self._pad(number)
 
     def _read(self, planned: Iterator[MicroBatchPlan]) -> Iterator[Batch]:
-        plan = self._plan
+        plan, pool = self._plan, SlabPool()
         reader = make_reader(plan.index, plan.members, plan.config, single_pass=True)
         with closing(reader):
             for item in planned:
-                yield read_batch(reader, plan, item)
+                yield read_batch(reader, plan, item, pool)
 
     def _pad(self, number: int) -> Batch:
         """Return an earlier micro-batch under a new number, at weight 0."""
@@ -166,8 +166,16 @@ def make_validation_loader(
     return DataLoader(stream, batch_size=None, pin_memory=pin_memory)
 
 
-def read_batch(reader: ClipReader, plan: Plan, planned: MicroBatchPlan) -> Batch:
+def read_batch(
+    reader: ClipReader, plan: Plan, planned: MicroBatchPlan, pool: SlabPool | None = None
+) -> Batch:
     """Read and decode one micro-batch; clips that cannot be read are listed in `Batch.bad`.
+
+    Args:
+        reader: of the members that the plan asks for.
+        plan: of the run.
+        planned: what to read.
+        pool: of memory for waves.
 
     Raises:
         OSError: a remote tar stayed out of reach.
@@ -175,7 +183,7 @@ def read_batch(reader: ClipReader, plan: Plan, planned: MicroBatchPlan) -> Batch
     bad: list[BadClip] = []
     sequences: list[list[Clip]] = []
     window = planned.window
-    slab = _make_slab(reader, planned) if "audio" in plan.members else None
+    slab = _make_slab(reader, planned, pool) if "audio" in plan.members else None
     place = 0
     for rows, (component, epoch) in zip(planned.sequences, planned.passes, strict=True):
         clips = []
@@ -191,11 +199,12 @@ def read_batch(reader: ClipReader, plan: Plan, planned: MicroBatchPlan) -> Batch
     return collate(planned, sequences, bad, slab=slab, **rows_of)
 
 
-def _make_slab(reader: ClipReader, planned: MicroBatchPlan) -> WaveSlab:
+def _make_slab(reader: ClipReader, planned: MicroBatchPlan, pool: SlabPool | None) -> WaveSlab:
     """Return memory for the waves of a micro-batch, as long as the index says."""
     rows = chain.from_iterable(planned.sequences)
     shards = ((reader.places.shard(row), row) for row in rows)
-    return WaveSlab([int(shard.num_samples[row - shard.start]) for shard, row in shards])
+    lengths = [int(shard.num_samples[row - shard.start]) for shard, row in shards]
+    return WaveSlab(lengths, pool)
 
 
 def _worker() -> tuple[int, int]:

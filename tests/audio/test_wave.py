@@ -139,3 +139,18 @@ def test_peaks_give_way_instead_of_clipping():
 def test_silence_stays_silent(wave):
     wave = wave.astype("float32")
     assert (normalise_loudness(wave, RATE) == wave).all()
+
+
+def test_memory_that_fits_is_decoded_into():
+    wave = np.linspace(-0.5, 0.5, 1000, dtype=np.float32)
+    file = io.BytesIO()
+    save_wave(file, wave, 32_000)
+    content = file.getvalue()
+    alone = load_wave(content, 32_000)
+    for size, fits in ((999, False), (1000, True), (1500, True)):
+        out = np.full(size, np.nan, dtype=np.float32)
+        loaded = load_wave(content, 32_000, out)
+        assert (loaded == alone).all()
+        assert np.shares_memory(loaded, out) == fits
+        assert np.isnan(out[1000:]).all(), "nothing is written beyond the clip"
+    assert len(load_wave(content, 16_000, np.empty(2000, dtype=np.float32))) == 500

@@ -1,7 +1,6 @@
 from itertools import pairwise
 
 import numpy as np
-import pytest
 
 from gsv2.data.bucketing import Budget, cut_buckets
 
@@ -28,13 +27,11 @@ def test_a_sequence_over_the_budget_stays_alone():
     assert [group.tolist() for group in groups] == [[1], [0, 2]]
 
 
-@pytest.mark.parametrize(
-    ("unit", "size"), [("frames", (3, 30)), ("tokens", (1, 60))]
-)  # fmt: skip
-def test_frames_pad_clips_and_tokens_pad_sequences(unit, size):
-    budget = Budget(unit=unit, limit=80)
-    assert budget.size([10, 30, 20]) == size
-    assert budget.fits([10, 30, 20]) is (unit == "tokens")
+def test_frames_pad_clips_and_tokens_pad_sequences():
+    counts, totals, longest = np.array([3, 1]), np.array([60, 7]), np.array([30, 7])
+    for unit, expected in (("frames", ([3, 1], [30, 7])), ("tokens", ([1, 1], [60, 7]))):
+        items, lengths = Budget(unit=unit, limit=80).sizes(counts, totals, longest)
+        assert (items.tolist(), lengths.tolist()) == expected
 
 
 def test_no_group_lies_on_both_sides_of_a_boundary():

@@ -5,6 +5,7 @@ from gsv2.data.batch import BadClip
 from gsv2.data.decode import ClipError
 from gsv2.data.index import CorpusIndex
 from gsv2.data.reader import MappedReader, read_clip, read_clips
+from gsv2.data.tars import SIZE_LIMITS
 
 
 def test_clips_come_in_the_order_of_the_corpus_with_their_lengths(tiny_corpus):
@@ -26,7 +27,7 @@ def test_few_tars_stay_open(tiny_corpus, monkeypatch):
 
 
 def test_a_member_above_the_size_limit_is_not_read(tiny_corpus, monkeypatch):
-    monkeypatch.setitem(reader_module.SIZE_LIMITS, "audio", 100)
+    monkeypatch.setitem(SIZE_LIMITS, "audio", 100)
     index = CorpusIndex.open(tiny_corpus.source)
     with pytest.raises(ClipError, match="above the size limit"):
         MappedReader(index, ["audio"]).read(0)
@@ -34,7 +35,7 @@ def test_a_member_above_the_size_limit_is_not_read(tiny_corpus, monkeypatch):
 
 def test_codes_that_are_not_there_are_a_bad_clip(tiny_corpus):
     index = CorpusIndex.open(tiny_corpus.source)
-    clip = read_clip(MappedReader(index, ["codes"]), index, 3)
+    clip = read_clip(MappedReader(index, ["codes"]), 3)
     assert clip == BadClip(
-        key=index.key(3), shard=str(index.shard_of(3).tar), reason="codes is not in the tar"
+        key=index.key(3), shard=index.shard_of(3).tar, reason="codes is not in the tar"
     )

@@ -1,5 +1,6 @@
 import shutil
 from itertools import islice
+from pathlib import Path
 
 import pytest
 import torch
@@ -39,7 +40,8 @@ def same(a, b):
     )
 
 
-def flip(path, offset):
+def flip(tar, offset):
+    path = Path(tar)
     content = bytearray(path.read_bytes())
     content[offset] ^= 1
     path.write_bytes(content)
@@ -90,7 +92,7 @@ def test_a_run_continues_at_any_micro_batch_in_another_layout(plan):
 def test_codes_alone_never_touch_the_tars_with_audio(copy, plan):
     texts = {clip.key: clip.text for clip in read_clips(plan.index, BOTH)}
     for shard in copy.shards:
-        shard.tar.unlink()
+        Path(shard.tar).unlink()
     config = DataConfig(sources=[], lanes=2, max_tokens=400)
     for batch in take(make_loader(Plan(copy, config, 0, ("codes",))), 8):
         assert batch.num_clips
@@ -113,7 +115,7 @@ def test_a_flipped_bit_drops_the_clip_and_nothing_else(copy, plan, member):
         assert after.keys == tuple(key for key in before.keys if key != copy.key(victim))
     bad = [clip for batch in damaged for clip in batch.bad]
     assert {(clip.key, clip.shard, clip.reason) for clip in bad} == {
-        (copy.key(victim), str(tar), f"{member} differs from its checksum")
+        (copy.key(victim), tar, f"{member} differs from its checksum")
     }
 
 
@@ -130,7 +132,7 @@ def test_a_dropped_clip_closes_the_gap_in_its_sequence(copy):
 def test_a_truncated_tar_loses_its_tail_only(copy):
     shard = copy.shards[0]
     cut = int(copy.numbers("audio_offset")[shard.stop - 2] + 100)
-    shard.tar.write_bytes(shard.tar.read_bytes()[:cut])
+    Path(shard.tar).write_bytes(Path(shard.tar).read_bytes()[:cut])
     bad = [b for batch in take(make_loader(Plan(copy, CONFIG, 0, BOTH)), 16) for b in batch.bad]
     assert {clip.key for clip in bad} == {copy.key(shard.stop - 2), copy.key(shard.stop - 1)}
     assert {clip.reason for clip in bad} == {"tar ends before the clip"}
@@ -138,7 +140,7 @@ def test_a_truncated_tar_loses_its_tail_only(copy):
 
 def test_a_micro_batch_that_loses_everything_is_empty_with_weight_0(copy):
     for shard in copy.shards:
-        shard.tar.write_bytes(b"")
+        Path(shard.tar).write_bytes(b"")
     batch = take(make_loader(Plan(copy, CONFIG, 0, BOTH)), 1)[0]
     assert (batch.num_clips, batch.weight) == (0, 0.0)
     assert batch.sequence.shape == (0,)
@@ -147,17 +149,17 @@ def test_a_micro_batch_that_loses_everything_is_empty_with_weight_0(copy):
     assert batch.to(torch.device("cpu")).num_clips == 0
 
 
-def test_a_shard_that_is_missing_from_the_start_is_an_error(copy):
-    made = Plan(copy, CONFIG, 0, BOTH)
-    copy.shards[1].codes_tar.unlink()
+def test_a_shard_of_a_validation_that_is_missing_is_an_error(copy):
+    made = validation_plan(copy, CONFIG, 0, BOTH)
+    Path(copy.shards[1].codes_tar).unlink()
     with pytest.raises(CorpusError, match="is missing"):
-        make_loader(made)
+        make_validation_loader(made)
 
 
 def test_planning_touches_no_tar(copy, plan):
     for shard in copy.shards:
-        shard.tar.unlink()
-        shard.codes_tar.unlink()
+        Path(shard.tar).unlink()
+        Path(shard.codes_tar).unlink()
     made = Plan(copy, CONFIG, 0, BOTH)
     assert list(islice(made.iterate(), 30)) == list(islice(plan.iterate(), 30))
 
