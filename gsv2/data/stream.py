@@ -157,11 +157,7 @@ def make_validation_loader(
         rank: of this process.
         world: number of ranks.
         pin_memory: see `make_loader`.
-
-    Raises:
-        CorpusError: a shard is missing.
     """
-    plan.index.check_tars(plan.members)
     stream = SinglePassStream(plan, rank=rank, world=world)
     return DataLoader(stream, batch_size=None, pin_memory=pin_memory)
 
