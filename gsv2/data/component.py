@@ -47,9 +47,10 @@ def read_ahead(
     *,
     share: float,
     limit: float,
+    max_clips: int,
     within_epoch: bool,
 ) -> Stretch:
-    """Return the clips after `mark`: whole pieces, until they exceed `limit` bytes.
+    """Return the clips after `mark`, until they exceed `limit` bytes or `max_clips`.
 
     Args:
         deal: of the component.
@@ -57,6 +58,7 @@ def read_ahead(
         mark: where to begin.
         share: of the component in the mixture.
         limit: undecoded bytes.
+        max_clips: number of clips.
         within_epoch: stop at the end of the epoch of the first clip.
 
     Raises:
@@ -65,8 +67,8 @@ def read_ahead(
     epoch, place, offset = mark.epoch, mark.piece, mark.offset
     parts: list[ClipColumns] = []
     places: list[np.ndarray] = []  # [n, 3] epoch, piece, offset
-    num_bytes, num_empty = 0, 0
-    while num_bytes <= limit:
+    num_bytes, num_clips, num_empty = 0, 0, 0
+    while num_bytes <= limit and num_clips <= max_clips:
         pieces = deal.pieces(lane, epoch)
         if place < len(pieces):
             clips = deal.clips(pieces[place])
@@ -75,6 +77,7 @@ def read_ahead(
                 parts.append(clips)
                 places.append(_places(epoch, place, offset, len(clips.rows)))
                 num_bytes += int(clips.num_bytes.sum())
+                num_clips += len(clips.rows)
                 num_empty = 0
             place, offset = place + 1, 0
         if place >= len(pieces):

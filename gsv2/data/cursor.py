@@ -33,12 +33,13 @@ class LaneWindows:
     """Cuts the windows of any lane: a pure function of where a window begins.
 
     A window takes clips of every component in the order of their clocks, up to `limit` bytes and
-    at least one. With one component it ends with the epoch; a mixture has no common epoch.
+    `max_clips`, and at least one. With one component it ends with the epoch; a mixture has no common epoch.
 
     Args:
         components: of the mixture.
         deals: of the components.
         limit: bytes of a window.
+        max_clips: clips of a window.
         draft: groups the clips of a window.
     """
 
@@ -47,11 +48,13 @@ class LaneWindows:
         components: Sequence[Component],
         deals: Sequence[Deal],
         limit: float,
+        max_clips: int,
         draft: DraftWindow,
     ) -> None:
         self._components = components
         self._deals = deals
         self._limit = limit
+        self._max_clips = max_clips
         self._draft = draft
 
     def first(self, lane: int) -> Window:
@@ -93,7 +96,7 @@ class LaneWindows:
             order = np.argsort(clocks, kind="stable")
             num_bytes = np.concatenate([stretch.clips.num_bytes for stretch in stretches])[order]
             count = int(np.searchsorted(np.cumsum(num_bytes), self._limit, side="right"))
-            count = max(count, 1)
+            count = min(max(count, 1), self._max_clips)
             if len(limits) == 1:
                 return stretches, [count]
             last = clocks[order[count - 1]]
@@ -112,6 +115,7 @@ class LaneWindows:
             mark.components[number],
             share=self._components[number].share,
             limit=limit,
+            max_clips=self._max_clips,
             within_epoch=len(self._components) == 1,
         )
 

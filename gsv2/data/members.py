@@ -15,8 +15,9 @@ from gsv2.data.index import CorpusIndex
 from gsv2.data.shard import Shard
 from gsv2.data.tars import SIZE_LIMITS
 
-_MAX_CLIPS = 500_000
-"""Clips whose columns are kept, at some 130 bytes each: the windows of all lanes should fit."""
+_MAX_CLIPS = 1 << 20
+"""Clips whose columns are kept, at some 130 bytes each: windows of 8192 clips and the rest of
+their shards, for more than 64 lanes."""
 
 
 class MemberPlace(NamedTuple):

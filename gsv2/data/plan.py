@@ -83,7 +83,9 @@ class Plan:
         """Rows of a packed micro-batch; 0 unless packed."""
         self.row_tokens = config.row_tokens or 0
         """Tokens of a row; 0 unless packed."""
-        self._windows = LaneWindows(self.components, self._deals, config.window_mb * _MIB, drafter)
+        self._windows = LaneWindows(
+            self.components, self._deals, config.window_mb * _MIB, config.window_clips, drafter
+        )
 
     @property
     def num_clips(self) -> int:

@@ -90,7 +90,7 @@ class DataConfig:
     """Most clips of one speaker in a sequence."""
     max_seconds: float = 30.0
     """Most audio in a sequence, in seconds."""
-    max_length_ratio: float = 1.1
+    max_length_ratio: float = 1.05
     """Under `max_frames`: about how much longer than its shortest clip the longest of a sequence
     may be, since they are padded to each other. Larger = more clips with company, more padding."""
     prompt_dropout: float = 0.0
@@ -102,9 +102,11 @@ class DataConfig:
     """Shorter clips are left out, and counted."""
     max_clip_sec: float = 30.0
     """Longer clips are left out, and counted."""
-    window_mb: float = 256.0
+    window_mb: float = 512.0
     """Clips from which a lane forms micro-batches at a time, in MiB undecoded; larger = less
     padding. Only a remote source without a cache holds them in memory."""
+    window_clips: int = 8192
+    """Most clips of a window, which bounds it where clips are small (codes)."""
     workers: int = 0
     """DataLoader processes of a rank; 0 reads in the training process."""
     prefetch: int = 2
@@ -123,7 +125,14 @@ class DataConfig:
                 "data: set exactly one of max_frames (waveform stages) and max_tokens (GPT), "
                 f"but they are {self.max_frames} and {self.max_tokens}"
             )
-        for name in ("lanes", "micro_batches_per_step", "max_clips", "prefetch", "steps_per_frame"):
+        for name in (
+            "lanes",
+            "micro_batches_per_step",
+            "max_clips",
+            "prefetch",
+            "steps_per_frame",
+            "window_clips",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(f"data.{name} must be at least 1, but is {getattr(self, name)}")
         if not 0.0 <= self.prompt_dropout <= 1.0:

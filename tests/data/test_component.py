@@ -20,8 +20,10 @@ def deal(bare_index):
     return Deal(table, make_components(index, config)[0], 2, seed=0)
 
 
-def ahead(deal, mark=START, limit=1e6, share=1.0, within_epoch=False):
-    return read_ahead(deal, 1, mark, share=share, limit=limit, within_epoch=within_epoch)
+def ahead(deal, mark=START, limit=1e6, share=1.0, within_epoch=False, max_clips=10**6):
+    return read_ahead(
+        deal, 1, mark, share=share, limit=limit, max_clips=max_clips, within_epoch=within_epoch
+    )
 
 
 def epoch_rows(deal, epoch):

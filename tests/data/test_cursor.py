@@ -58,6 +58,17 @@ def test_a_clip_above_the_limit_is_a_window_alone(bare_corpus):
     assert [len(window.rows) for window in windows(made, 0, 8)] == [1] * 8
 
 
+def test_a_window_of_small_clips_ends_with_their_number(bare_corpus):
+    made = plan(bare_corpus([300]), window_clips=17, window_mb=1e3)
+    sizes = [len(window.rows) for window in windows(made, 0, 6)]
+    assert set(sizes) == {17}
+    sources = [bare_corpus([300], weight=1.0), bare_corpus([300], weight=2.0)]
+    mixture = plan(*sources, window_clips=18, window_mb=1e3)
+    rows = [window.rows for window in windows(mixture, 0, 8)]
+    assert [len(of_window) for of_window in rows] == [18] * 8
+    assert all(0 < (of_window < 300).sum() < 18 for of_window in rows)
+
+
 def test_with_one_component_a_window_is_of_one_epoch(single):
     for window in windows(single, 0, 30):
         assert {epoch for draft in window.drafts for _, epoch in draft.passes} == {
