@@ -33,7 +33,8 @@ class LaneWindows:
     """Cuts the windows of any lane: a pure function of where a window begins.
 
     A window takes clips of every component in the order of their clocks, up to `limit` bytes and
-    `max_clips`, and at least one. With one component it ends with the epoch; a mixture has no common epoch.
+    `max_clips`, and at least one. With one component it ends with the epoch; a mixture has no
+    common epoch.
 
     Args:
         components: of the mixture.

@@ -14,6 +14,7 @@ from gsv2.data.decode import ClipError, Transcript
 from gsv2.data.index import CorpusIndex
 from gsv2.data.shard import Shard
 from gsv2.data.tars import SIZE_LIMITS
+from gsv2.data.window import Window
 
 _MAX_CLIPS = 1 << 20
 """Clips whose columns are kept, at some 130 bytes each: windows of 8192 clips and the rest of
@@ -119,6 +120,18 @@ class MemberIndex:
         self._shards: OrderedDict[int, ShardMembers] = OrderedDict()
         self._num_kept = 0
         self._last: ShardMembers | None = None
+        self._windows: dict[int, tuple[int, frozenset[int]]] = {}  # lane -> window, its shards
+
+    def follow(self, window: Window) -> None:
+        """Let go of the shards that no lane needs any more, now that one is at `window`."""
+        lane, number = window.mark.lane, window.mark.window
+        if lane in self._windows and self._windows[lane][0] == number:
+            return
+        shards = np.unique(self._starts.searchsorted(window.rows, side="right") - 1)
+        self._windows[lane] = (number, frozenset(shards.tolist()))
+        needed = frozenset().union(*(shards for _, shards in self._windows.values()))
+        for place in self._shards.keys() - needed:
+            self._num_kept -= len(self._shards.pop(place).keys)
 
     def shard(self, row: int) -> ShardMembers:
         """Return the shard that holds a clip."""

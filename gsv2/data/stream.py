@@ -179,6 +179,7 @@ def read_batch(
     bad: list[BadClip] = []
     sequences: list[list[Clip]] = []
     window = planned.window
+    reader.places.follow(window)
     slab = _make_slab(reader, planned, pool) if "audio" in plan.members else None
     place = 0
     for rows, (component, epoch) in zip(planned.sequences, planned.passes, strict=True):

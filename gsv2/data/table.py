@@ -20,7 +20,7 @@ from gsv2.data.shard import Shard
 
 logger = logging.getLogger(__name__)
 
-_KEPT_CLIPS = 1 << 20
+_KEPT_CLIPS = 1 << 19
 """Clips of which the columns are kept, at 48 bytes each."""
 _EXAMINED_CLIPS = 200_000
 """Clips whose lengths are looked at before a run; a second's work."""

@@ -1,5 +1,6 @@
 import json
 import shutil
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,8 +11,9 @@ from gsv2.data import members as members_module
 from gsv2.data.decode import ClipError
 from gsv2.data.index import CorpusIndex
 from gsv2.data.members import MemberIndex, MemberPlace
+from gsv2.data.plan import Plan
 from gsv2.data.reader import MappedReader, read_clips
-from gsv2.data.schema import SourceConfig
+from gsv2.data.schema import DataConfig, SourceConfig
 
 SAID = {"text": "from  the index", "language": "cy", "speaker": "bob"}
 
@@ -86,3 +88,19 @@ def test_columns_of_few_clips_stay_in_memory(tiny_corpus, monkeypatch):
         assert places.key(row) == index.key(row)
     assert sum(len(shard.keys) for shard in places._shards.values()) <= 13
     assert places._num_kept == sum(len(shard.keys) for shard in places._shards.values())
+
+
+def test_a_lane_that_moves_on_lets_go_of_its_shards(bare_corpus):
+    source = bare_corpus([50] * 12)
+    config = DataConfig(sources=[source], lanes=2, max_frames=4000, window_clips=40)
+    plan = Plan(CorpusIndex.open(source), config, 0, ("audio",))
+    places = MemberIndex(plan.index, ("audio",))
+    for planned in islice(plan.iterate(), 400):
+        places.follow(planned.window)
+        for row in planned.window.rows.tolist():
+            places.key(row)
+        kept = set(places._shards)
+        wanted = {plan.index.shard_of(row).number for row in planned.window.rows}
+        assert wanted <= kept
+        assert len(kept) <= 8, "those of two windows of 40 clips"
+    assert places._num_kept == sum(plan.index.shards[number].num_clips for number in kept)
