@@ -12,6 +12,7 @@ while the thread writes beside it.
 
 from __future__ import annotations
 
+import ctypes
 import tempfile
 import time
 from collections.abc import Callable
@@ -58,6 +59,7 @@ def measure(row: Row, trainable: Trainable, folder: Path) -> None:
     trainables = {"net": trainable}
     attach_engines(trainables, {}, distributed)
     num_bytes = size_of(trainable)
+    ctypes.CDLL(None).malloc_trim(0)  # what the optimizer step has let go of would be used
     rss = psutil.Process().memory_info().rss
     config = CheckpointConfig(keep_last=1)
     saver = Saver(folder / "run", config, distributed, RunIdentity(seed=0, lanes=1))

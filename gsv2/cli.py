@@ -55,7 +55,7 @@ app = typer.Typer(
 
 @app.callback()
 def _setup() -> None:
-    from gsv2.training.tracking import console
+    from gsv2.training.progress import console
 
     handler = RichHandler(console=console(), show_path=False, markup=False)
     logging.basicConfig(
@@ -120,14 +120,23 @@ def plan(
 
     Example: `gsv2 plan configs/gpt/debug.yaml --world 2 --steps 3`
     """
+    from gsv2 import planning
     from gsv2.data.plan import describe_plan
-    from gsv2.planning import open_plan
 
-    run, made = open_plan(config, overrides or [])
+    run, made = planning.open_plan(config, overrides or [])
     if summary:
-        _print_summary(made, as_json)
+        values = planning.summarise_plan(made)
+        if as_json:
+            sys.stdout.write(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+        else:
+            _print_table(planning.summary_table(values))
+            for line in planning.summary_notes(values):
+                typer.echo(line)
     if check is not None:
-        _print_check(made, check)
+        lines, is_equal = planning.describe_check(made, check)
+        typer.echo("\n".join(lines))
+        if not is_equal:
+            raise typer.Exit(1)
     if summary or check is not None:
         return
     rows = describe_plan(made, world=world, workers=workers, start=start)
@@ -135,33 +144,26 @@ def plan(
         sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def _print_summary(made: Any, as_json: bool) -> None:
-    from gsv2.data.summary import summarise
-    from gsv2.planning import summary_notes, summary_table
-    from gsv2.training.tracking import counting_bar
+def _print_table(table: Table) -> None:
+    Console(width=None if sys.stdout.isatty() else _TABLE_WIDTH).print(table)
 
-    with counting_bar("planning") as progress:
-        values = summarise(made, progress).to_plain()
+
+@app.command()
+def runs(
+    folder: Annotated[Path, typer.Argument(help="folder of runs, at any depth")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """List runs with their last figures: state, step, losses, validation, hours, speed.
+
+    Example: `gsv2 runs runs/quickstart`
+    """
+    from gsv2.runs import find_runs, runs_json, runs_table, summarise_run
+
+    found = [summarise_run(path) for path in find_runs(folder)]
     if as_json:
-        sys.stdout.write(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
-        return
-    width = None if sys.stdout.isatty() else _TABLE_WIDTH
-    Console(width=width).print(summary_table(values))
-    for line in summary_notes(values):
-        typer.echo(line)
-
-
-def _print_check(made: Any, run: Path) -> None:
-    from gsv2.planning import check_run
-
-    differing: list[bool] = []
-    for found in check_run(made, run):
-        typer.echo(str(found))
-        differing.append(bool(found.differences))
-    if not differing:
-        typer.echo(f"{run}: no lane has finished an epoch yet: nothing to compare")
-    if any(differing):
-        raise typer.Exit(1)
+        sys.stdout.write(runs_json(found))
+    else:
+        _print_table(runs_table(found))
 
 
 @app.command()
@@ -193,15 +195,21 @@ def doctor(
 def export(
     runs: Annotated[list[Path], typer.Argument(help="run folders: a quantizer, a GPT, a VITS2")],
     out: Annotated[Path, typer.Option(help="bundle folder to write")],
+    ema: Annotated[
+        bool | None,
+        typer.Option(help="take the averages of the weights, or the last ones [default: averages]"),
+    ] = None,
 ) -> None:
     """Gather trained parts into a bundle, after checking that they belong together.
+
+    Where a run keeps moving averages of its weights (`optim.NAME.ema_decay`), these are taken.
 
     Example: `gsv2 export runs/quickstart/quantizer runs/quickstart/gpt runs/quickstart/vits2
     --out runs/quickstart/bundle`
     """
     from gsv2.inference.bundle import export_bundle
 
-    typer.echo(f"bundle: {export_bundle(runs, out)}")
+    typer.echo(f"bundle: {export_bundle(runs, out, averaged=ema)}")
 
 
 @app.command()

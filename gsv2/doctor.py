@@ -27,6 +27,7 @@ from gsv2.data.schema import DataConfig, SourceConfig
 from gsv2.data.storage import Storage
 from gsv2.data.stream import read_batch
 from gsv2.stages import SCHEMAS, STAGES
+from gsv2.training.probes import planned_precision
 from gsv2.training.run import RunConfig
 
 PACKAGES = (
@@ -99,8 +100,8 @@ def _run(config_path: Path, overrides: Sequence[str]) -> Iterator[Check]:
         count = sum(p.numel() for p in parameters) / 1e6
         stored = ", ".join(sorted({str(p.dtype).removeprefix("torch.") for p in parameters}))
         yield Check(f"module {name}", "ok", f"{count:.2f} M parameters, stored {stored}")
-    for name, dtype in stage.precision.table().items():
-        yield Check(f"precision {name}", "ok", f"computes in {dtype}")
+    for row in planned_precision(stage):
+        yield Check(f"precision {row.module}", "ok", str(row).partition(": ")[2])
 
 
 def _attempt(name: str, check: Callable[[], str]) -> Check:

@@ -13,8 +13,10 @@ from gsv2.config import load_config
 from gsv2.data.index import CorpusIndex
 from gsv2.data.plan import Plan
 from gsv2.data.storage import Storage
+from gsv2.data.summary import summarise
 from gsv2.stages import SCHEMAS, STAGES
 from gsv2.training.audit import EpochCheck, check_ledger, read_ledgers
+from gsv2.training.progress import counting_bar
 from gsv2.training.run import RunConfig
 
 
@@ -28,6 +30,12 @@ def open_plan(config_path: Path, overrides: Sequence[str]) -> tuple[RunConfig, P
     storage = Storage(config.data.remote, allow_pipe=config.data.allow_pipe)
     index = CorpusIndex.open(*config.data.sources, storage=storage)
     return config, Plan(index, config.data, config.seed, STAGES[config.stage][1].members)
+
+
+def summarise_plan(plan: Plan) -> dict[str, Any]:
+    """Return `Summary.to_plain` of a plan, with a bar while it is made."""
+    with counting_bar("planning") as progress:
+        return summarise(plan, progress).to_plain()
 
 
 def summary_table(values: Mapping[str, Any]) -> Table:
@@ -73,3 +81,11 @@ def check_run(plan: Plan, run: Path) -> Iterator[EpochCheck]:
         ValueError: there is no such run.
     """
     return check_ledger(plan, read_ledgers(run / "metrics.jsonl"))
+
+
+def describe_check(plan: Plan, run: Path) -> tuple[list[str], bool]:
+    """Return `check_run` in lines, and whether nothing differs."""
+    found = list(check_run(plan, run))
+    lines = [str(check) for check in found]
+    nothing = [f"{run}: no lane has finished an epoch yet: nothing to compare"]
+    return lines or nothing, not any(check.differences for check in found)

@@ -7,13 +7,14 @@ One process: `python -m gsv2.train CONFIG key=value ...` (or `gsv2 train`); seve
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import logging
 import os
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.logging import RichHandler
 
@@ -25,11 +26,16 @@ from gsv2.data.storage import Storage
 from gsv2.data.stream import make_loader, make_validation_loader
 from gsv2.stages import SCHEMAS, STAGES
 from gsv2.training.distributed import Distributed
+from gsv2.training.fingerprint import take_fingerprint
+from gsv2.training.progress import console
 from gsv2.training.random import seed_torch
 from gsv2.training.run import RunConfig
+from gsv2.training.signals import EXIT_REQUEUE, Preempted, StopSignals
 from gsv2.training.stage import Stage
-from gsv2.training.tracking import console
 from gsv2.training.trainer import Trainer
+from gsv2.training.watchdog import is_lost_rank
+
+__all__ = ["EXIT_REQUEUE", "CodesMismatchError", "check_codes", "main"]
 
 logger = logging.getLogger(__name__)
 
@@ -52,13 +58,18 @@ def main(config_path: str | Path, overrides: Sequence[str] = ()) -> Path:
 
     Raises:
         ValueError: the config, the corpus or a checkpoint cannot be used; the message says why.
+        Preempted: SIGTERM or SIGUSR1 told a rank to leave; a `SystemExit` with `EXIT_REQUEUE`.
     """
-    config = load_config(config_path, overrides, SCHEMAS)
-    distributed = Distributed()
-    try:
-        return _train(config, distributed)
-    finally:
-        distributed.release()
+    with StopSignals() as signals:
+        config = load_config(config_path, overrides, SCHEMAS)
+        distributed = Distributed(config.trainer.rank_timeout_sec)
+        try:
+            return _train(config, distributed, signals)
+        except Preempted as stop:
+            logger.warning("%s", stop.message)
+            raise
+        finally:
+            distributed.release()
 
 
 def check_codes(index: CorpusIndex, stage: Stage, where: str) -> None:
@@ -76,8 +87,8 @@ def check_codes(index: CorpusIndex, stage: Stage, where: str) -> None:
             )
 
 
-def _train(config: RunConfig, distributed: Distributed) -> Path:
-    trainer = Trainer(config, distributed)
+def _train(config: RunConfig, distributed: Distributed, signals: StopSignals) -> Path:
+    trainer = Trainer(config, distributed, signals)
     _, stage_class = STAGES[config.stage]
     seed_torch(config.seed, "build")
     stage = stage_class(config, distributed.device)
@@ -102,6 +113,7 @@ def _train(config: RunConfig, distributed: Distributed) -> Path:
         lambda start, marks: make_loader(plan, **loading, start_micro_batch=start, marks=marks),
         validation,
         lambda: make_loader(plan, workers=0),
+        take_fingerprint(index, config.data, stage.members),
     )
     return trainer.folder.path
 
@@ -142,11 +154,21 @@ def _run(arguments: Sequence[str] | None = None) -> int:
     _log_to_terminal(is_main=os.environ.get("RANK", "0") == "0")
     try:
         main(options.config, options.overrides)
-    except (ValueError, OSError) as error:
+    except Exception as error:
         if options.debug:
             raise
-        sys.stderr.write(f"gsv2.train: error: {error}\n")
+        if isinstance(error, RuntimeError) and is_lost_rank(error):
+            reason = str(error).partition("\n")[0]
+            line = f"another rank is gone, or late by trainer.rank_timeout_sec: {reason}"
+        elif isinstance(error, ValueError | OSError):
+            line = str(error)
+        else:
+            logger.exception("an error of the program, not of its input")
+            return 1
+        sys.stderr.write(f"gsv2.train: error: {line}\n")
         return 1
+    except Preempted:
+        return EXIT_REQUEUE
     except KeyboardInterrupt:
         sys.stderr.write("gsv2.train: stopped; the same command goes on from the last checkpoint\n")
         return 130
@@ -154,5 +176,16 @@ def _run(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _leave(code: int) -> NoReturn:
+    """End the process; a rank that failed does not let others wait for its tidying up."""
+    if code and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(_run())
+    faulthandler.enable()  # stacks of all threads when the process dies in native code
+    _leave(_run())

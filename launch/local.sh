@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Train one stage on N ranks of this machine: GPUs if there are N, CPU cores otherwise.
 #   launch/local.sh 2 configs/quantizer/debug.yaml data.micro_batches_per_step=2
+# Ctrl-C stops it; after SIGTERM or SIGUSR1 it writes a checkpoint and exits with 85.
 set -euo pipefail
 
 if [[ $# -lt 2 ]]; then
@@ -14,10 +15,4 @@ gpus=$(python -c 'import torch; print(torch.cuda.device_count())')
 if ((gpus < ranks)); then
   export ACCELERATE_USE_CPU=true
 fi
-
-options=(--num_processes "$ranks" --num_machines 1 --mixed_precision no --dynamo_backend no)
-if ((ranks > 1)); then
-  # Also for CPU ranks: with --cpu, Accelerate 1.15 silently starts one process.
-  options+=(--multi_gpu --main_process_port 0)
-fi
-exec accelerate launch "${options[@]}" -m gsv2.train "$@"
+exec python "$(dirname "$0")/node.py" --nodes 1 --ranks "$ranks" -- -m gsv2.train "$@"

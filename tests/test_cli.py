@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from gsv2.cli import app
 
-COMMANDS = ["quickstart", "train", "plan", "doctor", "export", "synthesize"]
+COMMANDS = ["quickstart", "train", "plan", "runs", "doctor", "export", "synthesize"]
 
 
 def run(*arguments: object):

@@ -24,7 +24,7 @@ def failures(config, *overrides):
 def test_a_config_that_can_run_passes_every_check(config):
     assert failures(config) == {}
     names = {check.name: check.detail for check in examine(config, [])}
-    assert names["precision quantizer"] == "computes in fp32"
+    assert names["precision quantizer"] == "parameters fp32, computes in fp32"
     assert names["module quantizer"].endswith("stored float32")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from gsv2 import planning
 from gsv2.data.summary import MixturePart, PartSummary, Summary
 from gsv2.planning import check_run, open_plan, summary_notes, summary_table
 from gsv2.training.records import append_record
@@ -62,3 +63,12 @@ def test_a_run_is_compared_with_the_plan_of_its_config(tmp_path: Path, tiny_corp
         check_run(plan, tmp_path)
     append_record(tmp_path / "metrics.jsonl", {"step": 1})
     assert list(check_run(plan, tmp_path)) == []
+
+
+def test_a_check_with_nothing_to_compare_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(planning, "check_run", lambda plan, run: iter(()))
+    lines, is_equal = planning.describe_check(None, tmp_path)  # type: ignore[arg-type]
+    assert lines == [f"{tmp_path}: no lane has finished an epoch yet: nothing to compare"]
+    assert is_equal

@@ -12,7 +12,7 @@ import yaml
 from gsv2.data.index import CorpusIndex
 from gsv2.data.manifest import CorpusError
 from gsv2.train import CodesMismatchError, _run, check_codes, main
-from gsv2.training.checkpoint import find_component
+from gsv2.training.checkpoint import CheckpointMismatchError, find_component
 from gsv2.training.records import read_records
 
 STEPS = 2
@@ -43,7 +43,7 @@ def config(tmp_path: Path, tiny_corpus: Any) -> Path:
 def test_a_config_becomes_a_run_folder_that_goes_on_where_it_stopped(config: Path) -> None:
     run = main(config)
     assert {path.name for path in run.iterdir()} == {
-        "config.yaml", "environment.json", "metrics.jsonl", "checkpoints"
+        "config.yaml", "environment.json", "status.json", "metrics.jsonl", "checkpoints", "samples"
     }  # fmt: skip
     assert find_component(run, "quantizer").parent.name == "step_00000002"
     assert json.loads((run / "environment.json").read_text())["ranks"] == 1
@@ -53,6 +53,18 @@ def test_a_config_becomes_a_run_folder_that_goes_on_where_it_stopped(config: Pat
     assert main(run / "config.yaml") == run  # finished: nothing changes
     assert read_records(run / "metrics.jsonl") == rows
     main(config, ["trainer.max_steps=3"])
+    assert [row["step"] for row in read_records(run / "metrics.jsonl")] == [1, 2, 3]
+
+
+def test_a_run_goes_on_with_another_dataset_only_if_that_is_accepted(config: Path) -> None:
+    run = main(config)
+    longer = ["trainer.max_steps=3", "data.max_frames=200", "data.workers=1"]
+    message = (
+        r"data\.max_frames is 300 there, but 200 in this run; .*checkpoint\.accept=\[dataset\]"
+    )
+    with pytest.raises(CheckpointMismatchError, match=message):
+        main(config, longer)
+    main(config, [*longer, "checkpoint.accept=[dataset]"])
     assert [row["step"] for row in read_records(run / "metrics.jsonl")] == [1, 2, 3]
 
 

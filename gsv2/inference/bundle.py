@@ -15,6 +15,7 @@ from pathlib import Path
 from gsv2 import __version__
 from gsv2.models.component import Component, load_component
 from gsv2.training.checkpoint import CheckpointMissingError, find_component
+from gsv2.training.ema import EMA_SUFFIX
 
 BUNDLE_VERSION = 1
 PARTS = {"quantizer": "quantizer", "gpt": "gpt", "vits2": "generator"}
@@ -25,12 +26,14 @@ class BundleError(ValueError):
     """A bundle that cannot be made or read."""
 
 
-def export_bundle(runs: Sequence[Path], out: Path) -> Path:
+def export_bundle(runs: Sequence[Path], out: Path, *, averaged: bool | None = None) -> Path:
     """Gather the newest weights of `runs` into a bundle.
 
     Args:
         runs: run folders (or checkpoints) that hold a quantizer, a GPT and a VITS2 together.
         out: folder to write; an older bundle there is replaced.
+        averaged: whether to take the moving averages of the weights (`optim.NAME.ema_decay`):
+            True = of the GPT and VITS2, False = of none, None = of those that have them.
 
     Returns:
         `out`.
@@ -41,7 +44,7 @@ def export_bundle(runs: Sequence[Path], out: Path) -> Path:
     """
     if out.exists() and any(out.iterdir()) and not (out / "bundle.json").is_file():
         raise BundleError(f"{out} exists and is not a bundle; choose another folder")
-    sources = {kind: _find_part(runs, kind) for kind in PARTS}
+    sources = {kind: _find_part(runs, kind, averaged) for kind in PARTS}
     components = {kind: load_component(path, kind) for kind, path in sources.items()}
     quantizer_hash = _shared_quantizer(components, sources)
 
@@ -89,14 +92,27 @@ def load_bundle(path: Path) -> dict[str, Component]:
     return {kind: load_component(path / f"{kind}.safetensors", kind) for kind in PARTS}
 
 
-def _find_part(runs: Sequence[Path], kind: str) -> Path:
+def _find_part(runs: Sequence[Path], kind: str, averaged: bool | None) -> Path:
     """Return the one file of `kind` among the runs; a damaged one is an error, never passed by."""
+    last = _find_named(runs, kind, PARTS[kind])
+    if kind == "quantizer" or averaged is False:
+        return last
+    file = last.with_name(f"{PARTS[kind]}{EMA_SUFFIX}.safetensors")
+    if not file.is_file():
+        if averaged:
+            raise BundleError(f"{last.parent} holds no average of the weights of the {kind}")
+        return last
+    return find_component(file.parent, file.name.removesuffix(".safetensors"))  # checks it
+
+
+def _find_named(runs: Sequence[Path], kind: str, name: str) -> Path:
+    """Return the one file `NAME.safetensors` among the runs."""
     found = []
     for run in runs:
         if not run.exists():
             raise BundleError(f"run {run} does not exist")
         try:
-            found.append(find_component(run, PARTS[kind]))
+            found.append(find_component(run, name))
         except CheckpointMissingError:
             continue
     if len(found) != 1:

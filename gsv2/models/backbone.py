@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 from transformers import Qwen2Config, Qwen2Model
 
 _UNIT_INIT_STD = 0.64
@@ -60,6 +62,16 @@ def make_backbone(config: BackboneConfig) -> Qwen2Model:
     )
     model.embed_tokens = None
     return model
+
+
+def recompute_layers(model: Qwen2Model) -> None:
+    """Let every layer keep its input only and run again in the backward pass.
+
+    transformers' own switch wants the token embedding that we took away.
+    """
+    for layer in model.layers:
+        layer.gradient_checkpointing = True
+        layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
 
 
 def make_document_mask(documents: Tensor, dtype: torch.dtype) -> Tensor:

@@ -61,9 +61,34 @@ def save_component(
     """Write the parameters and buffers of `module` with their description."""
     state = module.state_dict()
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+    save_file(tensors, path, metadata=describe_component(kind, config, provenance))
+
+
+def describe_component(
+    kind: str, config: Mapping[str, Any], provenance: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the metadata of a component file."""
     header = {"kind": kind, "config": dict(config), "provenance": dict(provenance)}
     # One key: safetensors writes several in random order, and equal parts must be equal files.
-    save_file(tensors, path, metadata={_HEADER: json.dumps(header)})
+    return {_HEADER: json.dumps(header)}
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """Return `kind`, `config` and `provenance` of a component file; no tensor is read.
+
+    Raises:
+        ComponentError: the file is missing, damaged, or no component.
+    """
+    if not path.is_file():
+        raise ComponentError(f"{path} does not exist")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get(_HEADER, "{}"))
+    except SafetensorError as error:
+        raise ComponentError(f"{path} is damaged: {error}") from error
+    if not header:
+        raise ComponentError(f"{path} is no component file")
+    return header
 
 
 def load_component(path: Path, kind: str) -> Component:

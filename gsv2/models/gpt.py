@@ -13,9 +13,15 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from transformers import Qwen2Model
 
 from gsv2.models.audio_input import AudioInputName, make_audio_input
-from gsv2.models.backbone import BackboneConfig, make_backbone, make_document_mask
+from gsv2.models.backbone import (
+    BackboneConfig,
+    make_backbone,
+    make_document_mask,
+    recompute_layers,
+)
 from gsv2.models.component import Component
 from gsv2.models.heads import DepthHead, FlatHead
 from gsv2.models.interleave import Interleaved, Rows, interleave
@@ -95,6 +101,12 @@ class SemanticGPT(nn.Module):
         """Take the codebooks [K, V, dim / groups] of the quantizer, before training."""
         self.audio_input.set_codebooks(codebooks)
         self.head.set_codebooks(codebooks)
+
+    def recompute_activations(self) -> None:
+        """Keep less for the backward pass: the layers of the transformers run again in it."""
+        for module in self.modules():
+            if isinstance(module, Qwen2Model):
+                recompute_layers(module)
 
     def forward(
         self,

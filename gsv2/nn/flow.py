@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from gsv2.nn.attention import rotary_table
+from gsv2.nn.recompute import run_block
 from gsv2.nn.transformer import BlockConfig, TransformerBlock
 from gsv2.nn.wavenet import WaveNet, WaveNetConfig
 
@@ -85,7 +86,7 @@ class Flow(nn.Module):
         """
         kept, changed = z.chunk(2, dim=1)
         for coupling in self.couplings:
-            kept, changed = changed + coupling(kept, mask, style), kept
+            kept, changed = changed + run_block(coupling, kept, mask, style), kept
         return torch.cat([kept, changed], dim=1)
 
     def inverse(self, z_p: Tensor, mask: Tensor, style: Tensor) -> Tensor:

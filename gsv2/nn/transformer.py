@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gsv2.nn.attention import SelfAttention, rotary_table
+from gsv2.nn.recompute import run_block
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,5 +109,5 @@ class Transformer(nn.Module):
         for index, block in enumerate(self.blocks):
             if index == self.config.style_layer:
                 x = x + self.style(style).unsqueeze(1)
-            x = block(x, mask, rotary)
+            x = run_block(block, x, mask, rotary)
         return self.norm(x) * mask.unsqueeze(-1)

@@ -25,7 +25,7 @@ from gsv2.quickstart.report_data import (
 )
 
 _TEMPLATE = "report.html.j2"
-_MACHINE_GROUPS = ("train", "data")  # keys about the run itself, not about what is learned
+_MACHINE_GROUPS = ("train", "data", "checkpoint")  # about the run, not about what is learned
 _MACHINE_TERMS = ("lr", "grad_norm")
 
 

@@ -4,7 +4,8 @@ from typing import Any
 
 from gsv2.stages.gpt import GPTRunConfig, GPTStage
 from gsv2.stages.quantizer import QuantizerRunConfig, QuantizerStage
-from gsv2.stages.vits2 import VITS2RunConfig, VITS2Stage
+from gsv2.stages.vits2 import VITS2Stage
+from gsv2.stages.vits2_config import VITS2RunConfig
 
 STAGES: dict[str, tuple[type, Any]] = {
     "quantizer": (QuantizerRunConfig, QuantizerStage),

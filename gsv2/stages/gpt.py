@@ -12,10 +12,11 @@ from torch import Tensor
 
 from gsv2.config import config_to_dict
 from gsv2.data.batch import Batch
-from gsv2.data.schema import DataConfig
+from gsv2.data.schema import SAMPLE_RATE, DataConfig
 from gsv2.losses.code_prediction import PredictionLoss, code_prediction_loss
 from gsv2.models.component import load_component
 from gsv2.models.gpt import GPTConfig, SemanticGPT
+from gsv2.models.gpt_flops import count_gpt_flops
 from gsv2.models.interleave import NUM_STARTS, Rows
 from gsv2.models.patterns import make_pattern
 from gsv2.models.quantizer import Quantizer
@@ -24,6 +25,7 @@ from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
 from gsv2.training.precision import PrecisionPolicy
 from gsv2.training.run import RunConfig
 from gsv2.training.stage import Trainable, Update
+from gsv2.training.throughput import Workload
 
 _NAME = "gpt"
 
@@ -71,7 +73,9 @@ class GPTStage:
         _check_token_count(config.data, gpt_config)
         self.model = SemanticGPT(gpt_config)
         self.model.set_codebooks(quantizer.code_vectors().codebooks)
+        self._flops = count_gpt_flops(self.model)
         self.model.to(device)
+        self.num_codebooks = gpt_config.codes.num_codebooks
         if set(config.optim) != {_NAME}:
             raise ValueError(f"optim must have the entry {_NAME!r} only, but has {[*config.optim]}")
         optim = config.optim[_NAME]
@@ -84,6 +88,7 @@ class GPTStage:
                 optimizer=optimizer,
                 scheduler=make_scheduler(optimizer, optim, config.trainer.max_steps),
                 max_grad_norm=optim.max_grad_norm,
+                ema_decay=optim.ema_decay,
                 provenance={"quantizer": self.quantizer_hash},
             )
         }
@@ -99,6 +104,27 @@ class GPTStage:
         lengths = batch.code_lengths if is_target is None else batch.code_lengths[is_target]
         return {_NAME: int(lengths.sum())}
 
+    def workload(self, batch: Batch) -> Workload:
+        """Return the tokens of the sequences; a code frame counts as all of its audio."""
+        assert batch.code_lengths is not None
+        samples = batch.code_lengths * (SAMPLE_RATE / self.model.config.codes.rate_hz)
+        return Workload(samples.long().tolist(), int(self._tokens(batch).sum()))
+
+    def flops(self, batch: Batch) -> Mapping[str, float]:
+        """Return what the sequences cost the GPT."""
+        assert batch.code_lengths is not None
+        pattern, is_target = self.model.pattern, self._targets(batch)
+        learnt = batch.code_lengths if is_target is None else batch.code_lengths[is_target]
+        frames = int(learnt.sum())
+        tokens = self._tokens(batch)
+        total = self._flops.total(
+            torch.zeros_like(tokens).index_add(0, batch.sequence, tokens),
+            num_inputs=int(pattern.num_code_steps(batch.code_lengths).sum()),
+            num_predicted=int(pattern.num_steps(learnt).sum()),
+            num_codes=[frames + len(learnt), *[frames] * (pattern.num_codebooks - 1)],
+        )
+        return {_NAME: total}
+
     def updates(self, batch: Batch, step: int) -> Iterator[Update]:
         """Yield the one update."""
         loss, metrics = self._loss(batch)
@@ -108,6 +134,12 @@ class GPTStage:
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return the same metrics as `updates`."""
         return _named(self._loss(batch).metrics)
+
+    def _tokens(self, batch: Batch) -> Tensor:
+        """Return the tokens [C] of the clips of a batch on the host."""
+        assert batch.code_lengths is not None
+        text_lengths = self.model.text_encoder.tokenize(batch.texts).lengths
+        return NUM_STARTS + text_lengths + self.model.pattern.num_code_steps(batch.code_lengths)
 
     def _loss(self, batch: Batch) -> PredictionLoss:
         if batch.num_clips == 0 or batch.codes is None or batch.code_lengths is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -17,6 +17,7 @@ from gsv2.models.quantizer import Quantizer, QuantizerConfig, QuantizerOutput
 from gsv2.nn.codebook_ema import CodebookStatistics, dead_entries
 from gsv2.training.collectives import stack_over_ranks, sum_over_ranks
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
+from gsv2.training.panels import Panel
 from gsv2.training.precision import PrecisionPolicy
 from gsv2.training.run import RunConfig
 from gsv2.training.stage import Trainable, Update
@@ -36,16 +37,24 @@ class QuantizerStage:
     """One trainable, `quantizer`; its targets are feature frames."""
 
     members: tuple[str, ...] = ("audio",)
+    num_codebooks = 0
 
     def __init__(self, config: QuantizerRunConfig, device: torch.device) -> None:
         if set(config.optim) != {_NAME}:
             raise ValueError(f"optim must have the entry {_NAME!r} only, but has {[*config.optim]}")
         self.config = config
         self.device = device
-        self.precision = PrecisionPolicy(config.precision, (_NAME, "losses"))  # fp32, both
+        kinds = {"ssl": config.model.speech_encoder.name}
+        self.precision = PrecisionPolicy(config.precision, ("ssl", _NAME, "losses"), kinds)
         self.speech_encoder = make_speech_encoder(config.model.speech_encoder).to(device)
+        self.precision.frozen["ssl"] = self.speech_encoder
         self.quantizer = Quantizer(config.model).to(device)
         optim = config.optim[_NAME]
+        if optim.ema_decay:
+            raise ValueError(
+                f"optim.{_NAME}.ema_decay must be 0, but is {optim.ema_decay}: the codebooks, "
+                "averages already, belong to the encoder as it is"
+            )
         optimizer = make_optimizer(self.quantizer, optim)
         self.trainables = {
             _NAME: Trainable(
@@ -55,7 +64,9 @@ class QuantizerStage:
                 optimizer=optimizer,
                 scheduler=make_scheduler(optimizer, optim, config.trainer.max_steps),
                 max_grad_norm=optim.max_grad_norm,
+                ema_decay=optim.ema_decay,
                 provenance=LiveFingerprint(self.quantizer),
+                plain_because="codebooks stay in fp32, and move outside engines",
             )
         }
         self._collected: list[CodebookStatistics] = []
@@ -109,12 +120,29 @@ class QuantizerStage:
         shares = perplexity(count_codes(output.codes, size)) / size
         return metrics | _per_codebook("perplexity_share", shares)
 
+    @torch.no_grad()
+    def panels(self, batch: Batch) -> Sequence[Panel]:
+        """Return each clip's features, what comes back of them, and the distance."""
+        features = self._features(batch)
+        output = self.quantizer(*features)
+        images = {
+            "features": output.target,
+            "through_codes": output.reconstruction,
+            "error": (output.reconstruction - output.target).abs(),
+        }
+        lengths = features.mask.sum(dim=1).tolist()
+        return [
+            Panel(name=key, images={title: image[i, :n].T for title, image in images.items()})
+            for i, (key, n) in enumerate(zip(batch.keys, lengths, strict=True))
+        ]
+
     def _features(self, batch: Batch) -> SpeechFeatures:
         """Return the features; of a batch without clips, one frame of padding."""
         if batch.wave is None or batch.wave_lengths is None or not batch.num_clips:
             features = torch.zeros(1, 1, self.speech_encoder.dim, device=self.device)
             return SpeechFeatures(features, torch.zeros(1, 1, dtype=torch.bool, device=self.device))
-        return self.speech_encoder(batch.wave, batch.wave_lengths)
+        with self.precision.autocast("ssl", self.device):
+            return self.speech_encoder(batch.wave, batch.wave_lengths)
 
     def _loss(self, output: QuantizerOutput, mask: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         reconstruction = masked_mse(output.reconstruction, output.target, mask)

@@ -7,96 +7,34 @@ section 2.4).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from gsv2.audio.mel import MelConfig, MelSpectrogram
+from gsv2.audio.mel import MelSpectrogram
 from gsv2.data.batch import Batch
 from gsv2.losses.adversarial import discriminator_loss, feature_matching_loss, generator_loss
 from gsv2.losses.kl import kl_divergence
 from gsv2.losses.reconstruction import mel_distance
 from gsv2.models.component import load_component
-from gsv2.models.discriminators import DiscriminatorConfig, MultiDiscriminator
+from gsv2.models.discriminators import MultiDiscriminator
 from gsv2.models.quantizer import Quantizer
-from gsv2.models.vits2.model import VITS2, Decoded, VITS2Config
+from gsv2.models.vits2.model import VITS2, Decoded
 from gsv2.models.vits2.references import next_references, random_references
 from gsv2.models.vits2.segments import cut_segments, random_starts
 from gsv2.nn.masks import length_mask
+from gsv2.stages.vits2_config import DISCRIMINATOR, GENERATOR, VITS2RunConfig
+from gsv2.stages.vits2_flops import VITS2Flops
 from gsv2.stages.vits2_inputs import VITS2Inputs, make_inputs, silent_batch
 from gsv2.training.checkpoint import find_component
-from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
+from gsv2.training.optim import make_optimizer, make_scheduler
+from gsv2.training.panels import Panel
 from gsv2.training.precision import PrecisionPolicy
-from gsv2.training.run import RunConfig
 from gsv2.training.stage import Trainable, Update
-
-GENERATOR = "generator"
-DISCRIMINATOR = "discriminator"
-_KL_START = 1e-3
-"""Share of its weight that kl starts with when it is warmed up."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossWeights:
-    """Weights of the generator's losses; the adversarial one has 1."""
-
-    feature_matching: float = 2.0
-    mel: float = 45.0
-    kl: float = 1.0
-    kl_warmup_steps: int = 0
-    """Steps in which the weight of kl rises to its value, geometrically from a thousandth of it.
-    A short training needs them: else the prior pulls the latent to nothing before the decoder
-    has learnt to heed it."""
-
-    def kl_at(self, step: int) -> float:
-        """Return the weight of kl at a step, from 1."""
-        if step >= self.kl_warmup_steps:
-            return self.kl
-        return self.kl * _KL_START ** (1 - step / self.kl_warmup_steps)
-
-
-@dataclass(frozen=True, kw_only=True)
-class VITS2ModelSection:
-    """The `model` section."""
-
-    quantizer: str
-    """Run folder, checkpoint, bundle or file of the quantizer that made the codes."""
-    generator: VITS2Config = field(default_factory=VITS2Config)
-    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
-    mel_loss: MelConfig = field(default_factory=MelConfig)
-    """The spectrogram whose distance is minimised."""
-    loss_weights: LossWeights = field(default_factory=LossWeights)
-    segment_frames: int = 32
-    """Frames of the segment that is decoded of each clip (32 = 20480 samples)."""
-    self_reference_probability: float = 0.3
-    """How often a clip is its own style reference, though its speaker has others here."""
-
-    def __post_init__(self) -> None:
-        """Check the probability."""
-        if not 0 <= self.self_reference_probability <= 1:
-            raise ValueError(
-                "model.self_reference_probability must lie in 0..1, "
-                f"but is {self.self_reference_probability}"
-            )
-
-
-def _default_optim() -> dict[str, OptimConfig]:
-    gan = OptimConfig(
-        lr=2e-4, betas=(0.8, 0.99), eps=1e-9, schedule="exponential", max_grad_norm=1000.0
-    )
-    return {GENERATOR: gan, DISCRIMINATOR: gan}
-
-
-@dataclass(frozen=True, kw_only=True)
-class VITS2RunConfig(RunConfig):
-    """One run of the waveform stage."""
-
-    model: VITS2ModelSection
-    optim: dict[str, OptimConfig] = field(default_factory=_default_optim)
-    """Of `generator` and `discriminator`."""
+from gsv2.training.throughput import Workload, wave_samples
 
 
 class VITS2Stage:
@@ -115,9 +53,11 @@ class VITS2Stage:
         component = load_component(source, "quantizer")
         vectors = Quantizer.from_component(component).code_vectors()
         self.model_config = replace(config.model.generator, codes=vectors.config)
+        self.num_codebooks = vectors.config.num_codebooks
         self._network = VITS2(self.model_config).to(device)
         self._network.code_vectors.set_codebooks(vectors.codebooks)
         self._loss_mel = MelSpectrogram(config.model.mel_loss).to(device)
+        self._flops: VITS2Flops | None = None
         discriminator = MultiDiscriminator(config.model.discriminator).to(device)
         self.trainables = {
             GENERATOR: self._trainable(
@@ -149,6 +89,7 @@ class VITS2Stage:
             optimizer=optimizer,
             scheduler=make_scheduler(optimizer, optim, self.config.trainer.max_steps),
             max_grad_norm=optim.max_grad_norm,
+            ema_decay=optim.ema_decay,
             provenance=provenance,
         )
 
@@ -159,6 +100,19 @@ class VITS2Stage:
         """Count the clips: each gives one segment and one mean divergence."""
         num_clips = batch.num_clips if batch.weight > 0 else 0
         return {GENERATOR: num_clips, DISCRIMINATOR: num_clips}
+
+    def workload(self, batch: Batch) -> Workload:
+        """Return the audio."""
+        return Workload(wave_samples(batch))
+
+    def flops(self, batch: Batch) -> Mapping[str, float]:
+        """Return what the clips cost the networks, each clip with its own length."""
+        model, section = self.model_config, self.config.model
+        if self._flops is None:
+            self._flops = VITS2Flops(model, section.discriminator, section.segment_frames)
+        frames = [samples // model.mel.hop_length for samples in wave_samples(batch)]
+        judged = batch.num_clips * self._flops.discriminator
+        return {GENERATOR: self._flops.generator(frames), DISCRIMINATOR: judged}
 
     def updates(self, batch: Batch, step: int) -> Iterator[Update]:
         """Yield the discriminators' update, then the generator's; without a clip, zero losses."""
@@ -222,24 +176,41 @@ class VITS2Stage:
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return mel distances of whole clips: through codes, and through the posterior."""
         inputs, share = self._inputs(batch)
-        reference = next_references(inputs.sequence)
         size = inputs.mel.shape[-1]
         mask = length_mask(inputs.lengths, size)
-        model = self._network
-        with torch.no_grad(), self.precision.autocast(GENERATOR, self.device):
-            style = model.style(inputs.mel[reference], mask[reference])
-            waves = {
-                "mel_through_codes": model.infer(
-                    inputs.codes, inputs.code_lengths, style, noise_scale=0.0
-                ),
-                "mel_through_posterior": model.reconstruct(inputs.magnitude, inputs.lengths, style),
-            }
         target = self._loss_mel(inputs.wave)[..., :size]
         return {
-            f"{GENERATOR}/{name}": share
+            f"{GENERATOR}/mel_{name}": share
             * mel_distance(self._loss_mel(wave)[..., :size], target, mask)
-            for name, wave in waves.items()
+            for name, wave in self._speak(inputs).items()
         }
+
+    def panels(self, batch: Batch) -> Sequence[Panel]:
+        """Return each clip as recorded, through its codes and through the posterior."""
+        inputs, _ = self._inputs(batch)
+        waves = {"recording": inputs.wave, **self._speak(inputs)}
+        lengths = (inputs.lengths * self.model_config.mel.hop_length).tolist()
+        return [
+            Panel(name=key, waves={title: wave[i, 0, :length] for title, wave in waves.items()})
+            for i, (key, length) in enumerate(zip(batch.keys, lengths, strict=True))
+        ]
+
+    @torch.no_grad()
+    def _speak(self, inputs: VITS2Inputs) -> dict[str, Tensor]:
+        """Return clips [C, 1, N] through their codes and through the posterior.
+
+        The style is of the next clip of the same speaker.
+        """
+        model, reference = self._network, next_references(inputs.sequence)
+        mask = length_mask(inputs.lengths, inputs.mel.shape[-1])
+        with self.precision.autocast(GENERATOR, self.device):
+            style = model.style(inputs.mel[reference], mask[reference])
+            return {
+                "through_codes": model.infer(
+                    inputs.codes, inputs.code_lengths, style, noise_scale=0.0
+                ),
+                "through_posterior": model.reconstruct(inputs.magnitude, inputs.lengths, style),
+            }
 
 
 def _scaled(update: Update, share: float) -> Update:

@@ -1,8 +1,8 @@
 """Atomic, checksummed checkpoints: folders that are whole or not there.
 
 `RUN/checkpoints/step_00001000/` is written aside, synced to disk and renamed. `SHA256SUMS` in
-it (`sha256sum -c` reads it) covers every other file. What the files say is the matter of
-`gsv2.training.snapshot`; nothing here or there is ever unpickled.
+it (`sha256sum -c` reads it) covers every other file and is written last. What the files say is
+the matter of `gsv2.training.snapshot`; nothing here or there is ever unpickled.
 """
 
 from __future__ import annotations
@@ -11,14 +11,18 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
+
+from gsv2.training.tensor_file import write_hashed
 
 CHECKPOINTS = "checkpoints"
 SUMS = "SHA256SUMS"
 _PREFIX = "step_"
 _ASIDE = ".tmp-"
+FETCHED = f"{_ASIDE}fetched"
+"""Beside the checkpoints of a run: one of another run, until the next save."""
 
 logger = logging.getLogger(__name__)
 
@@ -39,129 +43,150 @@ class CheckpointMismatchError(CheckpointError):
     """A whole checkpoint, of another run than this one."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class CheckpointConfig:
-    """The `checkpoint` section."""
-
-    every_steps: int = 1000
-    """Steps between checkpoints; the last step always has one."""
-    keep_last: int = 3
-    """Newest checkpoints to keep."""
-    resume: str = "auto"
-    """`auto` (newest whole checkpoint of the run, if any), `none`, or a checkpoint folder."""
-
-    def __post_init__(self) -> None:
-        """Check the values that no type can."""
-        for name in ("every_steps", "keep_last"):
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"checkpoint.{name} must be at least 1, but is {getattr(self, name)}"
-                )
-
-
 def find_component(path: Path, name: str) -> Path:
     """Return the file `NAME.safetensors` of a run folder, a checkpoint, a bundle or a file path.
 
-    Of a run folder, the newest whole checkpoint is meant.
+    Of a run folder, the newest checkpoint is meant in which this file is whole; of the others
+    nothing is read.
 
     Raises:
         CheckpointMissingError: there is no such file.
-        CheckpointDamagedError: the run has checkpoints, but none is whole.
+        CheckpointDamagedError: there is, but not as it was written.
     """
     if path.is_file():
         return path
-    folder = path
+    file_name = f"{name}.safetensors"
     if (path / CHECKPOINTS).is_dir():
-        folder = find_checkpoint(path, "auto") or path
-    file = folder / f"{name}.safetensors"
+        folders = [checkpoint_folder(path, step) for step in reversed(list_steps(path))]
+        found = first_whole(partial(_check_one, folder, file_name) for folder in folders)
+        if found is not None:
+            return found
+    elif (path / SUMS).is_file():
+        return _check_one(path, file_name)
+    file = path / file_name
     if not file.is_file():
-        raise CheckpointMissingError(
-            f"no {name}.safetensors in {folder}; name a run with a checkpoint, a checkpoint, "
-            "a bundle or the file itself"
-        )
+        raise _no_such_file(path, file_name)
     return file
 
 
-def find_checkpoint(run: Path, resume: str) -> Path | None:
-    """Return the checkpoint that a run starts from; None to start afresh.
-
-    Args:
-        run: run folder.
-        resume: `auto`, `none`, or the path of a checkpoint or of another run.
+def read_sums(folder: Path) -> dict[str, str]:
+    """Return file name -> SHA-256 of a checkpoint.
 
     Raises:
-        CheckpointMissingError: the path given has no checkpoint.
-        CheckpointDamagedError: the checkpoint given, or every one of the run, is damaged.
+        CheckpointDamagedError: there is no readable list.
     """
-    if resume == "none":
-        return None
-    if resume == "auto":
-        return _newest_whole(run)
-    path = Path(resume)
-    found = _newest_whole(path) if (path / CHECKPOINTS).is_dir() else path
-    if found is None or not found.is_dir():
-        raise CheckpointMissingError(f"checkpoint.resume: no checkpoint at {resume}")
-    verify_checkpoint(found)
-    return found
+    try:
+        return parse_sums((folder / SUMS).read_bytes(), str(folder))
+    except OSError as error:
+        raise CheckpointDamagedError(f"{folder}: {SUMS} cannot be read: {error}") from error
 
 
-def verify_checkpoint(folder: Path) -> None:
-    """Compare every file with its checksum.
+def parse_sums(content: bytes, where: str) -> dict[str, str]:
+    """Return file name -> SHA-256 of the content of `SHA256SUMS`.
+
+    Raises:
+        CheckpointDamagedError: this is no such list; the message begins with `where`.
+    """
+    try:
+        lines = content.decode().splitlines()
+    except UnicodeDecodeError as error:
+        raise CheckpointDamagedError(f"{where}: {SUMS} cannot be read: {error}") from error
+    if not lines:
+        raise CheckpointDamagedError(f"{where}: {SUMS} is empty")
+    pairs = [line.partition("  ")[::2] for line in lines]
+    for (_, name), line in zip(pairs, lines, strict=True):
+        if not name or name != Path(name).name or name == SUMS:
+            raise CheckpointDamagedError(f"{where}: {SUMS} has the line {line!r}")
+    return {name: digest for digest, name in pairs}
+
+
+def verify_checkpoint(folder: Path, names: Iterable[str] | None = None) -> Path:
+    """Compare files with their checksums.
+
+    Args:
+        folder: checkpoint.
+        names: of the files; None = all that the checkpoint should have.
+
+    Returns:
+        `folder`.
 
     Raises:
         CheckpointDamagedError: a file is missing or differs; the message names it.
     """
-    try:
-        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CheckpointDamagedError(f"{folder}: {SUMS} cannot be read: {error}") from error
-    if not lines:
-        raise CheckpointDamagedError(f"{folder}: {SUMS} is empty")
-    for line in lines:
-        digest, _, name = line.partition("  ")
-        file = folder / Path(name).name
-        if not name or not file.is_file():
-            raise CheckpointDamagedError(f"{folder}: {name or line!r} is missing")
-        if _sha256(file) != digest:
+    sums = read_sums(folder)
+    for name in sums if names is None else names:
+        if not (folder / name).is_file():
+            raise CheckpointDamagedError(f"{folder}: {name} is missing")
+        with (folder / name).open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        if digest != sums.get(name):
             raise CheckpointDamagedError(f"{folder}: {name} does not match its checksum")
+    return folder
 
 
-def write_checkpoint(
-    run: Path, step: int, write: Callable[[Path], None], *, keep_last: int
-) -> Path:
+def first_whole(attempts: Iterable[Callable[[], Path]]) -> Path | None:
+    """Return the first checkpoint that is whole, warning of those before it; None if none is there.
+
+    Args:
+        attempts: each returns a checkpoint that it has verified.
+
+    Raises:
+        CheckpointDamagedError: there are some, but none is whole.
+    """
+    damages: list[str] = []
+    for attempt in attempts:
+        try:
+            return attempt()
+        except CheckpointDamagedError as error:
+            logger.warning("DAMAGED CHECKPOINT, trying the one before: %s", error)
+            damages.append(str(error))
+    if damages:
+        raise CheckpointDamagedError(
+            f"no checkpoint is whole ({'; '.join(damages)}); checkpoint.resume=none starts afresh"
+        )
+    return None
+
+
+def write_checkpoint(run: Path, step: int, write: Callable[[Path], Mapping[str, str]]) -> Path:
     """Make the checkpoint of `step`, or leave everything as it was.
-
-    Older checkpoints beyond `keep_last` are removed. So are those of later steps: they belong
-    to a past that this run has left by resuming before them.
 
     Args:
         run: run folder.
         step: optimizer steps done.
-        write: writes the files into the folder that it is given.
-        keep_last: newest checkpoints to keep, this one included.
+        write: writes the files into the folder that it is given, brings them to disk, and
+            returns file name -> SHA-256.
 
     Returns:
         The checkpoint's folder.
+
+    Raises:
+        OSError: the disk is full, or fails.
     """
     clean_checkpoints(run)
-    parent = run / CHECKPOINTS
-    final = parent / f"{_PREFIX}{step:08d}"
-    aside = parent / f"{_ASIDE}{final.name}"
+    final = checkpoint_folder(run, step)
+    aside, replaced = aside_of(final), aside_of(final, "old-")
     aside.mkdir(parents=True)
     try:
-        write(aside)
-        _seal(aside)
+        sums = write(aside)
+        assert set(sums) == {path.name for path in aside.iterdir()}, "every file has a checksum"
+        lines = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
+        write_hashed(aside / SUMS, [lines.encode()])
+        _sync(aside)
         if final.exists():
-            _remove(final)
+            final.rename(replaced)
         aside.rename(final)
-        _sync(parent)
+        _sync(final.parent)
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    kept = [path for path in _list(run) if _step(path) <= step][:keep_last]
-    for path in _list(run):
-        if path not in kept:
-            _remove(path)
+        for folder in (aside, replaced):
+            shutil.rmtree(folder, ignore_errors=True)
     return final
+
+
+def remove_checkpoint(folder: Path) -> None:
+    """Take a checkpoint away in one step, so that no half of it can be found."""
+    aside = aside_of(folder, "old-")
+    folder.rename(aside)
+    shutil.rmtree(aside)
 
 
 def clean_checkpoints(run: Path) -> None:
@@ -170,53 +195,45 @@ def clean_checkpoints(run: Path) -> None:
         shutil.rmtree(leftover)
 
 
-def _newest_whole(run: Path) -> Path | None:
-    """Return the newest checkpoint that is whole; None if there is no checkpoint at all."""
-    damages: list[str] = []
-    for folder in _list(run):
-        try:
-            verify_checkpoint(folder)
-        except CheckpointDamagedError as error:
-            logger.warning("DAMAGED CHECKPOINT, trying the one before: %s", error)
-            damages.append(str(error))
-        else:
-            return folder
-    if damages:
-        raise CheckpointDamagedError(
-            f"{run}: no checkpoint is whole ({'; '.join(damages)}); "
-            "checkpoint.resume=none starts afresh"
-        )
-    return None
+def list_steps(run: Path) -> list[int]:
+    """Return the steps that have a checkpoint here, ascending."""
+    names = (path.name for path in (run / CHECKPOINTS).glob(f"{_PREFIX}*") if path.is_dir())
+    return sorted(step for name in names if (step := parse_step(name)) is not None)
 
 
-def _list(run: Path) -> Sequence[Path]:
-    """Return the checkpoints of a run, newest first."""
-    folders = [
-        path
-        for path in (run / CHECKPOINTS).glob(f"{_PREFIX}*")
-        if path.is_dir() and path.name.removeprefix(_PREFIX).isdecimal()
-    ]
-    return sorted(folders, key=_step, reverse=True)
+def checkpoint_name(step: int) -> str:
+    """Return `step_00001000`."""
+    return f"{_PREFIX}{step:08d}"
 
 
-def _step(folder: Path) -> int:
-    return int(folder.name.removeprefix(_PREFIX))
+def checkpoint_folder(run: Path, step: int) -> Path:
+    """Return where the checkpoint of a step is, or would be."""
+    return run / CHECKPOINTS / checkpoint_name(step)
 
 
-def _seal(folder: Path) -> None:
-    """Write the checksums and bring everything to disk."""
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    sums = "".join(f"{_sha256(file)}  {file.name}\n" for file in files)
-    (folder / SUMS).write_text(sums, encoding="utf-8")
-    for file in (*files, folder / SUMS, folder):
-        _sync(file)
+def parse_step(name: str) -> int | None:
+    """Return the step of a checkpoint's name; None if it is none."""
+    digits = name.removeprefix(_PREFIX)
+    return int(digits) if name.startswith(_PREFIX) and digits.isdecimal() else None
 
 
-def _remove(folder: Path) -> None:
-    """Take a checkpoint away in one step, so that no half of it can be found."""
-    aside = folder.with_name(f"{_ASIDE}old-{folder.name}")
-    folder.rename(aside)
-    shutil.rmtree(aside)
+def aside_of(folder: Path, word: str = "") -> Path:
+    """Return a place beside a checkpoint that is never taken for one."""
+    return folder.with_name(f"{_ASIDE}{word}{folder.name}")
+
+
+def _check_one(folder: Path, name: str) -> Path:
+    """Return one file of a checkpoint; one that it should not have is missing, not damaged."""
+    if name not in read_sums(folder):
+        raise _no_such_file(folder, name)
+    return verify_checkpoint(folder, [name]) / name
+
+
+def _no_such_file(folder: Path, name: str) -> CheckpointMissingError:
+    return CheckpointMissingError(
+        f"no {name} in {folder}; name a run with a checkpoint, a checkpoint, a bundle or the "
+        "file itself"
+    )
 
 
 def _sync(path: Path) -> None:
@@ -225,8 +242,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -6,8 +6,22 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-TIMING_KEYS = frozenset({"time", "train/steps_per_sec", "data/wait_share"})
+TIMING_KEYS = frozenset(
+    {
+        "time",
+        "checkpoint/blocked_sec",
+        "checkpoint/write_sec",
+        "data/wait_share",
+        "train/steps_per_sec",
+        "train/tokens_per_sec",
+        "train/audio_sec_per_sec",
+        "train/mfu",
+        "train/host_memory_gib",
+        "train/device_memory_gib",
+    }
+)
 """Keys of metrics.jsonl that two runs of one seed do not share."""
+_SHORTEST_LAP_SEC = 1e-9
 
 
 class RunClock:
@@ -33,18 +47,31 @@ class RunClock:
         finally:
             self._lap_wait += time.perf_counter() - start
 
+    @contextmanager
+    def pausing(self) -> Iterator[None]:
+        """Leave the time inside out of the lap: it is no training."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._lap_start += time.perf_counter() - start
+
     def count_step(self) -> None:
         """Count one optimizer step."""
         self._lap_steps += 1
 
+    @property
+    def lap_sec(self) -> float:
+        """Training time since the last lap, above 0."""
+        return max(time.perf_counter() - self._lap_start, _SHORTEST_LAP_SEC)
+
     def lap(self) -> dict[str, float]:
         """Return the timing figures since the last lap, and begin the next."""
-        now = time.perf_counter()
-        span = max(now - self._lap_start, 1e-9)
+        span = self.lap_sec
         figures = {
             "time": self.elapsed_sec,
             "train/steps_per_sec": self._lap_steps / span,
             "data/wait_share": self._lap_wait / span,
         }
-        self._lap_start, self._lap_wait, self._lap_steps = now, 0.0, 0
+        self._lap_start, self._lap_wait, self._lap_steps = time.perf_counter(), 0.0, 0
         return figures

@@ -1,4 +1,4 @@
-"""What the ranks have read of the stream: the lanes' marks, the ledger, the sequences."""
+"""What the ranks have read of the stream: the lanes' marks, the ledger, the sequences, hours."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from gsv2.data.window import LaneMark
 from gsv2.training.distributed import Distributed
 from gsv2.training.ledger import Ledger, add_tallies, tally_batch
 from gsv2.training.state import TrainState
+from gsv2.training.throughput import Workload
 
 LONGEST_COUNTED = 5
 """Sequences of so many clips and more share a figure."""
@@ -23,24 +24,31 @@ class Consumption:
         self._marks: dict[int, LaneMark] = {}
         self._ledger: Ledger = {}
         self._sequences: Counter[int] = Counter()
+        self._audio: Counter[str] = Counter()
 
-    def count(self, batches: Sequence[Batch]) -> None:
-        """Take note of this rank's micro-batches."""
+    def count(self, batches: Sequence[Batch], workloads: Sequence[Workload] = ()) -> None:
+        """Take note of this rank's micro-batches, and of what they hold."""
         _add_marks(self._marks, (batch.mark for batch in batches))
         for batch in batches:
             add_tallies(self._ledger, tally_batch(batch))
             if batch.weight:
                 self._sequences.update(Counter(batch.sequence.tolist()).values())
+        for batch, workload in zip(batches, workloads, strict=bool(workloads)):
+            for language, samples in zip(batch.languages, workload.samples, strict=False):
+                self._audio[language] += samples
 
     def settle(self, state: TrainState) -> None:
         """Add all ranks' shares to `state`. Collective."""
-        mine = (self._marks, self._ledger, self._sequences)
-        for marks, ledger, sequences in self._distributed.gather(mine):
+        mine = (self._marks, self._ledger, self._sequences, self._audio)
+        for marks, ledger, sequences, audio in self._distributed.gather(mine):
             _add_marks(state.marks, marks.values())
             add_tallies(state.ledger, ledger)
             for num_clips, count in sequences.items():
                 state.sequences[num_clips] = state.sequences.get(num_clips, 0) + count
-        self._marks, self._ledger, self._sequences = {}, {}, Counter()
+            for language, samples in audio.items():
+                state.audio_seen[language] = state.audio_seen.get(language, 0) + samples
+        self._marks, self._ledger = {}, {}
+        self._sequences, self._audio = Counter(), Counter()
 
 
 def sequence_shares(sequences: Mapping[int, int]) -> dict[str, float]:

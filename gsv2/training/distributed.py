@@ -8,19 +8,26 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
 from accelerate.utils import parse_flag_from_env
-from torch import Tensor, nn
+from torch import nn
+from torch.optim import Optimizer
+
+from gsv2.training.plain_engine import PlainEngine
 
 T = TypeVar("T")
 
 _ONEDNN_CACHE = "32768"
 """Compiled convolutions to keep, at a few kB each."""
+
+
+DEFAULT_TIMEOUT_SEC = 900.0
 
 
 class DistributedError(ValueError):
@@ -34,8 +41,12 @@ class Distributed:
     GPU.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, timeout_sec: float = DEFAULT_TIMEOUT_SEC) -> None:
         """Open the process group that the launcher's environment describes.
+
+        Args:
+            timeout_sec: how long a collective waits for a rank; that of the first call in a
+                process holds.
 
         Raises:
             DistributedError: launcher, Accelerate and torch disagree about the ranks.
@@ -43,47 +54,42 @@ class Distributed:
         # Buffers are not broadcast per step: codebooks are kept equal by their own collectives.
         handlers: list[Any] = [DistributedDataParallelKwargs(broadcast_buffers=False)]
         on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.cuda.is_available()
-        if on_cpu and "LOCAL_RANK" in os.environ:  # without ranks a backend is an error
-            handlers.append(InitProcessGroupKwargs(backend="gloo"))
+        timeout = timedelta(seconds=timeout_sec)
+        if "LOCAL_RANK" in os.environ:  # without ranks a backend is an error
+            backend = "gloo" if on_cpu else "nccl"
+            handlers.append(InitProcessGroupKwargs(backend=backend, timeout=timeout))
         if on_cpu:
             # oneDNN compiles every convolution per shape and keeps the last 1024; a GAN over clips
             # of changing lengths needs more.
             os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _ONEDNN_CACHE)
-        self._accelerator = Accelerator(cpu=on_cpu, mixed_precision="no", kwargs_handlers=handlers)
+            os.environ.setdefault("DS_ACCELERATOR", "cpu")  # DeepSpeed looks for GPUs by itself
+        with _without_deepspeed():
+            self._accelerator = Accelerator(
+                cpu=on_cpu, mixed_precision="no", kwargs_handlers=handlers
+            )
         self.device: torch.device = self._accelerator.device
         self.rank: int = self._accelerator.process_index
         self.world: int = self._accelerator.num_processes
         self._check_world()
         self._host_group = None
         if self.world > 1 and self.device.type != "cpu":
-            self._host_group = dist.new_group(backend="gloo")
+            self._host_group = dist.new_group(backend="gloo", timeout=timeout)
 
     @property
     def is_main(self) -> bool:
         """Whether this rank writes files and shows progress."""
         return self.rank == 0
 
-    def wrap(self, module: nn.Module) -> nn.Module:
-        """Return the network with gradients shared by all ranks, from rank 0's weights."""
+    def plain_engine(self, name: str, module: nn.Module, optimizer: Optimizer) -> PlainEngine:
+        """Return the engine that shares a network's gradients by all ranks. Collective."""
+        self.share_buffers(module)
+        return PlainEngine(name, module, optimizer, self._accelerator)
+
+    def share_buffers(self, module: nn.Module) -> None:
+        """Give every rank the main rank's buffers. Collective."""
         if self.world > 1:
             for buffer in module.buffers():
                 dist.broadcast(buffer, 0)
-        return self._accelerator.prepare_model(module)
-
-    @contextmanager
-    def no_sync(self, engines: Sequence[nn.Module]) -> Iterator[None]:
-        """Keep gradients on their rank, for forward passes of all `engines`."""
-        with ExitStack() as stack:
-            for engine in engines:
-                stack.enter_context(self._accelerator.no_sync(engine))
-            yield
-
-    def backward(self, loss: Tensor, sync: nn.Module | None) -> None:
-        """Add the gradients of `loss`; with `sync`, average that engine's over the ranks."""
-        with ExitStack() as stack:
-            if sync is not None:
-                stack.enter_context(self._accelerator.trigger_sync_in_backward(sync))
-            self._accelerator.backward(loss)
 
     def sum(self, values: Sequence[float]) -> list[float]:
         """Return the sums of host values over the ranks."""
@@ -161,3 +167,24 @@ class Distributed:
                 f"{torch_world}, Accelerate has {self.world}; CPU ranks need `accelerate launch "
                 "--multi_gpu` with ACCELERATE_USE_CPU=true"
             )
+        launched_rank = int(os.environ.get("RANK", "0"))
+        if self.rank != launched_rank:
+            raise DistributedError(
+                f"ranks disagree: the launcher's RANK is {launched_rank}, Accelerate's is "
+                f"{self.rank}"
+            )
+
+
+@contextmanager
+def _without_deepspeed() -> Iterator[None]:
+    """Hide `accelerate launch --use_deepspeed` from Accelerate, which would open its own group.
+
+    It asks for engines, which `gsv2.training.engines` makes.
+    """
+    key = "ACCELERATE_USE_DEEPSPEED"
+    kept = os.environ.pop(key, None)
+    try:
+        yield
+    finally:
+        if kept is not None:
+            os.environ[key] = kept

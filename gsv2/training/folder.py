@@ -19,7 +19,7 @@ PACKAGES = ("torch", "torchaudio", "accelerate", "transformers", "vector-quantiz
 
 
 class RunFolder:
-    """`RUN/{config.yaml, environment.json, metrics.jsonl, quarantine.jsonl, checkpoints/}`."""
+    """`RUN/{config.yaml, environment.json, status.json, *.jsonl, checkpoints/, samples/}`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -40,6 +40,12 @@ class RunFolder:
         save_config(config, self.path / "config.yaml")
         record = json.dumps(describe_environment(world, device), indent=2)
         (self.path / "environment.json").write_text(record + "\n", encoding="utf-8")
+
+    def note(self, key: str, value: Any) -> None:
+        """Write a key into `environment.json`."""
+        file = self.path / "environment.json"
+        record = {**json.loads(file.read_text(encoding="utf-8")), key: value}
+        file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def describe_environment(world: int, device: torch.device) -> dict[str, Any]:

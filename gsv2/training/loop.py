@@ -11,19 +11,25 @@ import torch
 
 from gsv2.data.batch import Batch
 from gsv2.data.window import LaneMark
-from gsv2.training.checkpoint import write_checkpoint
 from gsv2.training.clock import RunClock
 from gsv2.training.consumption import Consumption, sequence_shares
 from gsv2.training.distributed import Distributed
+from gsv2.training.failure import FlightRecorder
 from gsv2.training.folder import RunFolder
+from gsv2.training.gallery import Gallery
+from gsv2.training.guard import TrainingError, UpdateGuard, check_left_out
 from gsv2.training.ledger import ledger_to_plain, pop_finished
+from gsv2.training.precision_watch import PrecisionWatch
 from gsv2.training.quarantine import Quarantine
-from gsv2.training.snapshot import save_snapshot
+from gsv2.training.saver import Saver
+from gsv2.training.signals import Preempted, StopSignals
 from gsv2.training.stage import Stage
 from gsv2.training.state import TrainState
 from gsv2.training.step import StepResult, StepRunner
+from gsv2.training.throughput import Throughput, hours_by_language, measure
 from gsv2.training.tracking import Tracker
-from gsv2.training.validation import set_training, validate
+from gsv2.training.unison import StopAgreed, Unison
+from gsv2.training.validation import averaged, set_training, validate
 
 if TYPE_CHECKING:  # run.py needs TrainerConfig from trainer.py, which needs this module
     from gsv2.training.run import RunConfig
@@ -33,10 +39,6 @@ TrainingStream = Callable[[int, Mapping[int, LaneMark]], Iterable[Batch]]
 micro-batches from there on."""
 FiniteStream = Callable[[], Iterable[Batch]]
 """-> this rank's micro-batches, from the first one."""
-
-
-class TrainingError(ValueError):
-    """A run that cannot go on."""
 
 
 class TrainingLoop:
@@ -50,6 +52,10 @@ class TrainingLoop:
         stage: Stage,
         state: TrainState,
         trackers: Sequence[Tracker],
+        saver: Saver,
+        signals: StopSignals,
+        recorder: FlightRecorder,
+        precision: PrecisionWatch | None = None,
     ) -> None:
         self._config = config
         self._distributed = distributed
@@ -57,54 +63,83 @@ class TrainingLoop:
         self._stage = stage
         self._state = state
         self._trackers = trackers
-        self._runner = StepRunner(stage, distributed, config.seed)
+        self._saver = saver
+        self._signals = signals
+        self._recorder = recorder
+        self._unison = Unison(distributed, signals, recorder)
+        trainer = config.trainer
+        guard = UpdateGuard(
+            distributed, trainer.spike_factor, trainer.spike_warmup_steps, state.history
+        )
+        self._precision = precision
+        observe = precision.see if precision else None
+        self._runner = StepRunner(stage, distributed, config.seed, guard, observe)
         self._quarantine = Quarantine(folder.quarantine, config.data.max_bad_fraction, distributed)
         self._consumption = Consumption(distributed)
+        self._throughput = Throughput(stage, distributed, config.tracking.peak_tflops)
+        samples = folder.path / "samples"
+        self._gallery = Gallery(stage, distributed, config.tracking, samples, config.seed)
         self._clock = RunClock(state.time_sec)
+        self._saved_step = state.step
 
     def run(self, train: TrainingStream, validation: FiniteStream | None) -> None:
         """Go on to `trainer.max_steps`. Collective.
 
         Raises:
+            Preempted: a rank was told to leave; a checkpoint holds all that was done.
             TrainingError: more updates were skipped than allowed, or the stream ended.
             TooManyBadClipsError: more clips were unreadable than allowed.
+            PeerError: another rank cannot go on.
         """
+        with self._signals.noted():
+            try:
+                self._run(train, validation)
+            except StopAgreed:
+                self._leave()
+
+    def _run(self, train: TrainingStream, validation: FiniteStream | None) -> None:
         state, trainer = self._state, self._config.trainer
         stream = iter(train(state.next_micro_batch, dict(state.marks)))
         set_training(self._stage, True)
+        if state.row is not None:
+            ended = self._end_row(validation)
+            if self._is_due(self._config.checkpoint.every_steps):
+                self._save(ended)
         while state.step < trainer.max_steps:
             result = self._step(stream)
             is_logged = state.step == 1 or self._is_due(trainer.log_every_steps)
             is_validated = validation and self._is_due(trainer.validate_every_steps)
             is_saved = self._is_due(self._config.checkpoint.every_steps)
-            if is_logged or is_validated or is_saved or result.skipped:
-                self._quarantine.settle(state)
-                self._consumption.settle(state)
-                self._check_skipped()
+            if is_logged or is_validated or is_saved or result.skipped or result.spikes:
+                self._settle()
+                check_left_out(state, self._config.trainer)
+            row: dict[str, Any] | None = None
             if is_logged or is_validated:
-                row = self._figures(result)
-                if validation and is_validated:
-                    row |= validate(
-                        self._stage, validation(), self._distributed, seed=self._config.seed
-                    )
-                for tracker in self._trackers:
-                    tracker.log(state.step, row)
+                self._saver.check()
+                state.row = self._figures(result)
+                row = self._end_row(validation if is_validated else None)
             for tracker in self._trackers:
                 tracker.advance(state.step)
+            self._saver.poll()
             if is_saved:
-                self._save()
+                self._save(row)
+        self._saver.finish()
 
     def _step(self, stream: Iterator[Batch]) -> StepResult:
         """Take one optimizer step and move the state behind it."""
         per_step = self._config.data.micro_batches_per_step
         num_local = per_step // self._distributed.world
+        self._recorder.note(self._state.step + 1)
         with self._clock.waiting():
-            batches = list(islice(stream, num_local))
-        if len(batches) < num_local:
-            raise TrainingError("the training stream ended; streams for training are endless")
+            batches = self._unison.take(lambda: self._fetch(stream, num_local))
+        self._recorder.note(self._state.step + 1, batches)
         self._quarantine.count(batches)
-        self._consumption.count(batches)
+        workloads = [measure(self._stage, batch) for batch in batches]
+        self._consumption.count(batches, workloads)
+        self._throughput.count(batches, workloads)
         result = self._runner.run(batches, self._state.step + 1)
+        if self._precision is not None:
+            self._precision.settle()
         for batch in batches:
             figures = {"data/padding_share": batch.padding, "data/epoch": float(batch.epoch)}
             on_device = partial(torch.tensor, device=self._distributed.device)
@@ -112,8 +147,58 @@ class TrainingLoop:
         self._state.step += 1
         self._state.next_micro_batch += per_step
         self._state.skipped += result.skipped
+        self._state.spikes += result.spikes
         self._clock.count_step()
         return result
+
+    @staticmethod
+    def _fetch(stream: Iterator[Batch], num_local: int) -> list[Batch]:
+        batches = list(islice(stream, num_local))
+        if len(batches) < num_local:
+            raise TrainingError("the training stream ended; streams for training are endless")
+        return batches
+
+    def _settle(self) -> None:
+        """Bring together what the ranks have read. Collective."""
+        self._quarantine.settle(self._state)
+        self._consumption.settle(self._state)
+
+    def _end_row(self, validation: FiniteStream | None) -> dict[str, Any]:
+        """Write the row of this step, with a validation if there is one. Collective."""
+        state = self._state
+        row = dict(state.row or {})
+        if validation is not None:
+            with self._clock.pausing():
+                row |= validate(
+                    self._stage,
+                    self._gallery.watch(validation()),
+                    self._distributed,
+                    seed=self._config.seed,
+                    unison=self._unison,
+                )
+        self._distributed.on_main(partial(self._log, row))
+        if validation is not None:
+            with self._clock.pausing(), averaged(self._stage):
+                self._gallery.show(state.step, self._trackers)
+        state.row = None
+        return row
+
+    def _log(self, row: Mapping[str, Any]) -> None:
+        for tracker in self._trackers:
+            tracker.log(self._state.step, row)
+
+    def _leave(self) -> None:
+        """Save what is done since the last checkpoint, and leave. Collective.
+
+        Raises:
+            Preempted: always.
+        """
+        step = self._state.step
+        if step > self._saved_step:
+            self._settle()
+            self._save()
+        self._saver.finish()
+        raise Preempted(f"told to leave; the same command goes on from step {step}")
 
     def _is_due(self, every_steps: int) -> bool:
         """Tell whether something is due at this step; at the last one everything is."""
@@ -121,45 +206,32 @@ class TrainingLoop:
         is_last = step == self._config.trainer.max_steps
         return is_last or (every_steps > 0 and step % every_steps == 0)
 
-    def _check_skipped(self) -> None:
-        limit = self._config.trainer.max_skipped_steps
-        if self._state.skipped > limit:
-            raise TrainingError(
-                f"step {self._state.step}: {self._state.skipped} updates were left out for a loss "
-                f"or gradient that was not finite, more than trainer.max_skipped_steps={limit}; "
-                "lower the learning rate or look at the data"
-            )
-
     def _figures(self, result: StepResult) -> dict[str, Any]:
         """Return the row of this step and begin the next. Collective; waits for the device."""
         state = self._state
         finished = pop_finished(state.ledger, state.marks)
         sequences, state.sequences = state.sequences, {}
         return {
+            **self._throughput.lap(self._clock.lap_sec),
             **self._clock.lap(),
+            **self._saver.figures(),
             **result.means.reduce(self._distributed),
             **{name: float(value) for name, value in result.figures.items()},
             **sequence_shares(sequences),
+            **hours_by_language(state.audio_seen),
             "data/samples_seen": state.samples_seen,
             "data/bad_clips": state.bad_clips,
             "train/skipped_updates": state.skipped,
+            "train/spikes": state.spikes,
             **({"data/ledger": ledger_to_plain(finished)} if finished else {}),
         }
 
-    def _save(self) -> None:
-        """Write a checkpoint of this step. Collective."""
-        state, config = self._state, self._config
-        state.time_sec = self._clock.elapsed_sec
-        write = partial(
-            save_snapshot,
-            trainables=self._stage.trainables,
-            state=state,
-            seed=config.seed,
-            lanes=config.data.lanes,
-            world=self._distributed.world,
-        )
-        self._distributed.on_main(
-            lambda: write_checkpoint(
-                self._folder.path, state.step, write, keep_last=config.checkpoint.keep_last
-            )
-        )
+    def _save(self, row: Mapping[str, Any] | None = None) -> None:
+        """Begin a checkpoint of this step. Collective.
+
+        Args:
+            row: figures of this step, if there are any.
+        """
+        self._saved_step = self._state.step
+        self._state.time_sec = self._clock.elapsed_sec
+        self._saver.save(self._stage.trainables, self._state, row)

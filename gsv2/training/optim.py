@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -9,6 +10,11 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+
+FUSED_DEVICES = ("cpu", "cuda", "mps", "xpu")
+"""Where torch has a fused AdamW."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,13 +26,19 @@ class OptimConfig:
     betas: tuple[float, float] = (0.9, 0.95)
     eps: float = 1e-8
     weight_decay: float = 0.01
-    """Applied to matrices only: not to norms, biases and embeddings."""
-    schedule: Literal["constant", "cosine", "exponential"] = "cosine"
+    """Applied to matrices only: not to norms, biases and embeddings. Of a weight-normed layer the
+    direction decays, which bounds its length, and the gain does not."""
+    schedule: Literal["constant", "cosine", "wsd", "exponential"] = "cosine"
+    """`wsd` is warmup, stable, decay: the peak until the last `decay_steps` steps."""
     warmup_steps: int = 0
+    decay_steps: int = 0
+    """Last steps of `wsd`, in which the rate falls as 1 - sqrt (arXiv 2405.18392)."""
     final_lr_fraction: float = 0.1
-    """Of the peak, at the last step: the end of cosine and exponential alike."""
+    """Of the peak, at the last step: the end of every schedule that falls."""
     max_grad_norm: float = 1.0
     """Gradients are clipped to this norm."""
+    ema_decay: float = 0.0
+    """Of the moving average of the weights, a step (see `gsv2.training.ema`); 0 = no average."""
 
     def __post_init__(self) -> None:
         """Check the values that no type can."""
@@ -40,10 +52,17 @@ class OptimConfig:
             raise ValueError(
                 f"optim: final_lr_fraction must lie in (0, 1], but is {self.final_lr_fraction}"
             )
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"optim: ema_decay must lie in [0, 1), but is {self.ema_decay}")
+        if self.decay_steps < 0 or (self.decay_steps > 0) != (self.schedule == "wsd"):
+            raise ValueError(
+                "optim: decay_steps must be above 0 for schedule=wsd and 0 for the others, "
+                f"but is {self.decay_steps} for {self.schedule}"
+            )
 
 
 def make_optimizer(module: nn.Module, config: OptimConfig) -> Optimizer:
-    """Return AdamW (arXiv 1711.05101), fused, over the parameters that train.
+    """Return AdamW (arXiv 1711.05101), fused where torch can, over the parameters that train.
 
     Call it when `module` is on its device.
     """
@@ -54,6 +73,10 @@ def make_optimizer(module: nn.Module, config: OptimConfig) -> Optimizer:
         if parameter.requires_grad:
             is_spared = id(parameter) in embeddings or not _is_matrix(parameter)
             (spared if is_spared else decayed).append(parameter)
+    devices = {parameter.device.type for parameter in (*decayed, *spared)}
+    is_fused = devices <= set(FUSED_DEVICES)
+    if not is_fused:
+        logger.warning("no fused AdamW on %s: the optimizer is slower", ", ".join(sorted(devices)))
     groups = [
         {"params": decayed, "weight_decay": config.weight_decay},
         {"params": spared, "weight_decay": 0.0},
@@ -63,12 +86,21 @@ def make_optimizer(module: nn.Module, config: OptimConfig) -> Optimizer:
         lr=config.lr,
         betas=config.betas,
         eps=config.eps,
-        fused=True,
+        fused=is_fused,
     )
 
 
 def make_scheduler(optimizer: Optimizer, config: OptimConfig, max_steps: int) -> LambdaLR:
-    """Return the schedule by optimizer step: step `s` of 1..max_steps has its own rate."""
+    """Return the schedule by optimizer step: step `s` of 1..max_steps has its own rate.
+
+    Raises:
+        ValueError: warmup and decay need more steps than there are.
+    """
+    if config.decay_steps and config.warmup_steps + config.decay_steps > max_steps:
+        raise ValueError(
+            f"optim: warmup_steps + decay_steps must be at most trainer.max_steps ({max_steps}), "
+            f"but are {config.warmup_steps} + {config.decay_steps}"
+        )
     return LambdaLR(optimizer, lambda done: lr_fraction(config, done, max_steps))
 
 
@@ -86,6 +118,10 @@ def lr_fraction(config: OptimConfig, done: int, max_steps: int) -> float:
             return config.final_lr_fraction + (1 - config.final_lr_fraction) * rest
         case "exponential":
             return config.final_lr_fraction**progress
+        case "wsd":
+            decayed = done - (max_steps - 1 - config.decay_steps)
+            fallen = math.sqrt(min(1.0, max(0.0, decayed / config.decay_steps)))
+            return 1 - (1 - config.final_lr_fraction) * fallen
 
 
 def seek_schedule(scheduler: LambdaLR, done: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
 import torch
 
@@ -21,3 +22,24 @@ def seed_torch(*words: int | str) -> None:
     sees the same noise, and a resumed run needs no stored generator state.
     """
     torch.manual_seed(derive_seed(*words))
+
+
+@dataclass(frozen=True)
+class RandomState:
+    """Where torch's default generators stand, of the host and of a GPU."""
+
+    host: torch.Tensor
+    gpu: torch.Tensor | None
+    device: torch.device
+
+    @classmethod
+    def of(cls, device: torch.device) -> RandomState:
+        """Return the state of now."""
+        gpu = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+        return cls(torch.get_rng_state(), gpu, device)
+
+    def restore(self) -> None:
+        """Go back there."""
+        torch.set_rng_state(self.host)
+        if self.gpu is not None:
+            torch.cuda.set_rng_state(self.gpu, self.device)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gsv2.data.schema import DataConfig
-from gsv2.training.checkpoint import CheckpointConfig
+from gsv2.training.checkpoint_config import CheckpointConfig
+from gsv2.training.engine import EngineConfig
 from gsv2.training.tracking import TrackingConfig
 from gsv2.training.trainer import TrainerConfig
 
@@ -29,6 +30,8 @@ class RunConfig:
     data: DataConfig
     precision: dict[str, str] = field(default_factory=dict)
     """Module name -> `fp32`, `bf16`; unnamed modules compute in fp32."""
+    engines: dict[str, EngineConfig] = field(default_factory=dict)
+    """Trainable name -> what runs it on the ranks; unnamed = `auto`."""
     trainer: TrainerConfig
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)

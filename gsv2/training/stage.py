@@ -12,6 +12,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from gsv2.data.batch import Batch
+from gsv2.training.ema import WeightAverage
+from gsv2.training.engine import Engine, EngineError
+from gsv2.training.loss_scale import LossScale
 from gsv2.training.precision import PrecisionPolicy
 
 
@@ -30,11 +33,29 @@ class Trainable:
     max_grad_norm: float
     provenance: Mapping[str, str] = field(default_factory=dict)
     """What the network depends on, e.g. `{"quantizer": HASH}`."""
-    engine: nn.Module | None = None
-    """The network as the engine wrapped it (DDP, DeepSpeed); set by the Trainer."""
+    plain_because: str = ""
+    """Why DeepSpeed must not run it; empty if it may."""
+    ema_decay: float = 0.0
+    """Of the average of the weights; 0 = none is kept."""
+    average: WeightAverage | None = None
+    """Of the weights; set by the Trainer."""
+    loss_scale: LossScale | None = None
+    """Of losses whose gradients pass through fp16; set by the Trainer."""
+    engine: Engine | None = None
+    """What runs the network (DDP, DeepSpeed); set by the Trainer."""
+    _num_lent: int = field(default=0, init=False, repr=False)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the network through its engine, so that gradients are shared by all ranks."""
+        """Run the network through its engine, so that gradients are shared by all ranks.
+
+        Raises:
+            EngineError: within `frozen()`.
+        """
+        if self._num_lent:
+            raise EngineError(
+                f"{self.kind} runs through its engine while it is frozen for another's update; "
+                "call the network that `frozen()` returned"
+            )
         return (self.engine or self.module)(*args, **kwargs)
 
     @contextmanager
@@ -42,14 +63,17 @@ class Trainable:
         """Lend the bare network without gradients for its parameters.
 
         The only way to use a network in another one's update: an engine must not see it
-        (DDP and ZeRO would count the pass as their own and train on it).
+        (DDP and ZeRO would count the pass as their own and train on it). Engines see to that:
+        see `gsv2.training.own_updates`.
         """
         parameters = [p for p in self.module.parameters() if p.requires_grad]
         for parameter in parameters:
             parameter.requires_grad_(False)
+        self._num_lent += 1
         try:
             yield self.module
         finally:
+            self._num_lent -= 1
             for parameter in parameters:
                 parameter.requires_grad_(True)
 
@@ -69,6 +93,8 @@ class Stage(Protocol):
 
     members: tuple[str, ...]
     """What it reads of a clip beside its text: any of `audio` and `codes`."""
+    num_codebooks: int
+    """Of the codes that it reads; 0 if it reads none."""
     precision: PrecisionPolicy
     """Which of its modules computes in which dtype."""
     trainables: dict[str, Trainable]

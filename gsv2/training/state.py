@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from gsv2.data.window import LaneMark
 from gsv2.training.ledger import Ledger, ledger_from_plain, ledger_to_plain
+from gsv2.training.loss_scale import LossScale
 
 
 @dataclass(kw_only=True)
@@ -20,8 +21,19 @@ class TrainState:
     """Global number k of the first micro-batch not yet used."""
     skipped: int = 0
     """Updates left out for a loss or gradient that was not finite, and steps without data."""
+    spikes: int = 0
+    """Updates left out for a loss or gradient norm far above those before."""
+    history: dict[str, list[float]] = field(default_factory=dict)
+    """What `gsv2.training.guard` knows spikes by."""
+    loss_scales: dict[str, LossScale] = field(default_factory=dict)
+    """Trainable -> the factor of its losses, where the run computes in fp16."""
+    row: dict[str, Any] | None = None
+    """Row of this step whose validation was broken off by a signal; the next launch ends it."""
     samples_seen: int = 0
     """Clips trained on, over all ranks."""
+    audio_seen: dict[str, int] = field(default_factory=dict)
+    """Language -> samples at `SAMPLE_RATE` of the clips trained on, over all ranks; whole numbers,
+    so that their sums are exact."""
     bad_clips: int = 0
     """Clips that could not be read, over all ranks."""
     time_sec: float = 0.0
@@ -40,6 +52,7 @@ class TrainState:
             "marks": [self.marks[lane].to_plain() for lane in sorted(self.marks)],
             "ledger": ledger_to_plain(self.ledger),
             "sequences": sorted(self.sequences.items()),
+            "loss_scales": {name: asdict(scale) for name, scale in self.loss_scales.items()},
         }
 
     @classmethod
@@ -52,5 +65,9 @@ class TrainState:
                 "marks": {mark.lane: mark for mark in marks},
                 "ledger": ledger_from_plain(values["ledger"]),
                 "sequences": dict(values["sequences"]),
+                "loss_scales": {
+                    name: LossScale(**scale)
+                    for name, scale in values.get("loss_scales", {}).items()
+                },
             }
         )

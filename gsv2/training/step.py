@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
 
 from gsv2.data.batch import Batch
 from gsv2.training.distributed import Distributed
+from gsv2.training.gradient_watch import GradientWatch, StageError
+from gsv2.training.guard import Refusal, UpdateGuard
 from gsv2.training.metrics import WeightedMeans
 from gsv2.training.random import seed_torch
 from gsv2.training.stage import Stage, Update
 
 logger = logging.getLogger(__name__)
-
-
-class StageError(RuntimeError):
-    """A stage that breaks the contract of `gsv2.training.stage`."""
 
 
 @dataclass(kw_only=True)
@@ -34,7 +31,9 @@ class StepResult:
     figures: dict[str, Tensor | float] = field(default_factory=dict)
     """Gradient norms and learning rates, the same on all ranks."""
     skipped: int = 0
-    """Updates left out."""
+    """Updates left out because they were not finite, or for want of data."""
+    spikes: int = 0
+    """Updates left out as spikes."""
 
 
 class _Slot(NamedTuple):
@@ -55,12 +54,27 @@ class StepRunner:
     last backward of a phase only, so graphs may be kept from one phase to the next.
     """
 
-    def __init__(self, stage: Stage, distributed: Distributed, seed: int) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        distributed: Distributed,
+        seed: int,
+        guard: UpdateGuard | None = None,
+        observe: Callable[[Update], None] | None = None,
+    ) -> None:
         self._stage = stage
         self._distributed = distributed
         self._seed = seed
-        self._engines = {name: t.engine or t.module for name, t in stage.trainables.items()}
-        self._is_first = True
+        self._guard = guard or UpdateGuard(distributed)
+        self._observe = observe or (lambda update: None)
+        self._engines = {
+            name: t.engine or distributed.plain_engine(name, t.module, t.optimizer)
+            for name, t in stage.trainables.items()
+        }
+        for name, trainable in stage.trainables.items():
+            trainable.engine = self._engines[name]
+        self._watch: GradientWatch | None = GradientWatch(stage.trainables)
+        """Of the first step."""
 
     def run(self, batches: Sequence[Batch], step: int) -> StepResult:
         """Take one step. Collective.
@@ -76,16 +90,19 @@ class StepRunner:
             logger.warning("step %d: no clip of any micro-batch could be read", step)
             result.skipped = 1
             return result
-        with self._distributed.no_sync(list(self._engines.values())):
-            for phase in itertools.count():
-                name, losses = self._accumulate(slots, phase, result.means)
-                if name is None:
-                    break
-                is_taken = self._update(name, losses, result.figures)
-                if not is_taken:
-                    result.skipped += 1
-                    logger.warning("step %d: update of %s left out: not finite", step, name)
-        self._is_first = False
+        for phase in itertools.count():
+            name, losses = self._accumulate(slots, phase, result.means)
+            if name is None:
+                break
+            refusal = self._update(name, losses, result.figures)
+            if refusal is not None:
+                result.spikes += refusal.is_spike
+                result.skipped += not refusal.is_spike
+                if refusal.reason:
+                    logger.warning("step %d: update of %s left out: %s", step, name, refusal.reason)
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
         return result
 
     def _make_slots(self, batches: Sequence[Batch], step: int) -> list[_Slot] | None:
@@ -133,50 +150,49 @@ class StepRunner:
                 self._check_phase(yielded, phase)
             if update is None:
                 continue
+            self._observe(update)
             name = update.trainable
             means.add(_with_loss(update), slot.targets[name])
             losses.append(update.loss.detach())
-            sync = self._engines[name] if is_last else None
-            self._distributed.backward(update.loss * slot.shares[name], sync)
+            scale = self._stage.trainables[name].loss_scale
+            if scale is not None:
+                self._engines[name].loss_scale = scale.value
+            self._engines[name].backward(update.loss * slot.shares[name], is_last=is_last)
         return yielded[0], losses
 
     def _update(
         self, name: str, losses: Sequence[Tensor], figures: dict[str, Tensor | float]
-    ) -> bool:
-        """Step one trainable; return False, alike on all ranks, if it was left out."""
+    ) -> Refusal | None:
+        """Step one trainable; return why, alike on all ranks, if it was left out."""
         trainable = self._stage.trainables[name]
-        if self._is_first:
-            self._check_gradients(name)
-        norm = clip_grad_norm_(trainable.module.parameters(), trainable.max_grad_norm)
+        engine = self._engines[name]
+        if self._watch is not None:
+            self._watch.check(name)
+        norm = engine.grad_norm()
         figures[f"{name}/grad_norm"] = norm
         figures[f"{name}/lr"] = trainable.optimizer.param_groups[0]["lr"]
-        is_finite = bool(torch.isfinite(torch.stack([norm, *losses])).all())
-        is_taken = self._distributed.sum([float(not is_finite)]) == [0.0]
-        if is_taken:
-            trainable.optimizer.step()
+        norm_value, *values = torch.stack([norm, *losses]).tolist()  # waits for the device once
+        refusal = self._guard.judge(name, norm_value, values)
+        if refusal is None:
+            engine.step(trainable.max_grad_norm)
             trainable.scheduler.step()
-        trainable.optimizer.zero_grad(set_to_none=True)
-        return is_taken
+            if trainable.average is not None:
+                trainable.average.update(trainable.scheduler.last_epoch)
+        else:
+            engine.skip()
+        if trainable.loss_scale is None or (refusal and refusal.is_spike):
+            return refusal
+        figures[f"{name}/loss_scale"] = trainable.loss_scale.value
+        is_own_doing = trainable.loss_scale.update(refusal is None)
+        return None if is_own_doing else refusal
 
     def _check_phase(self, yielded: Sequence[str | None], phase: int) -> None:
         """Check that all micro-batches are at the same update; across ranks in the first step."""
         names = set(yielded)
-        if self._is_first:
+        if self._watch is not None:
             names = set().union(*self._distributed.gather(names))
         if len(names) != 1:
             raise StageError(f"update {phase} of the micro-batches differs: {names}")
-
-    def _check_gradients(self, name: str) -> None:
-        """Check that an update trains all of its own network and nothing of the others."""
-        for other, trainable in self._stage.trainables.items():
-            for key, parameter in trainable.module.named_parameters():
-                if other == name and parameter.requires_grad and parameter.grad is None:
-                    raise StageError(f"{name}: parameter {key} got no gradient; drop or freeze it")
-                if other != name and parameter.grad is not None:
-                    raise StageError(
-                        f"the update of {name} left a gradient in {other}.{key}; "
-                        "use the other network inside `frozen()`, or detach"
-                    )
 
 
 def _with_loss(update: Update) -> dict[str, Tensor]:

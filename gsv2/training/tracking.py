@@ -1,36 +1,25 @@
-"""metrics.jsonl, Weights & Biases and the progress bar.
+"""Who is told about a run: metrics.jsonl, Weights & Biases, TensorBoard, the terminal.
 
 `metrics.jsonl` is the truth; the others show it. The only importer of wandb.
 """
 
 from __future__ import annotations
 
-import functools
 import logging
 import secrets
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Literal, Protocol
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
+from gsv2.training.panels import PanelFile
+from gsv2.training.progress import LogLines, ProgressBar, console
 from gsv2.training.records import append_record
+from gsv2.training.tensorboard import TensorBoardTracker
 
 logger = logging.getLogger(__name__)
-
-_LOG_WIDTH = 160
-"""Columns of a log that no terminal breaks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +30,27 @@ class TrackingConfig:
     """Weights & Biases; a resumed run goes on under its old id."""
     project: str = "gsv2"
     """Project in Weights & Biases."""
+    tensorboard: bool = False
+    """Write events to `RUN/tensorboard`; needs the extra `gsv2[tensorboard]`."""
     progress: bool = True
     """Show a progress bar on the main rank; without a terminal, log lines instead."""
+    samples: int = 4
+    """Clips, the first of the validation, whose audio and spectrograms are kept; 0 = none."""
+    keep_samples: int = 5
+    """Validations that stay in `RUN/samples`."""
+    peak_tflops: float | None = None
+    """Peak of one device in TFLOP/s for `train/mfu`; None = by its name (see
+    `gsv2.training.peaks`), and no `train/mfu` for a device that is not known there."""
+
+    def __post_init__(self) -> None:
+        """Check the values that no type can."""
+        for name, least in (("samples", 0), ("keep_samples", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(
+                    f"tracking.{name} must be at least {least}, but is {getattr(self, name)}"
+                )
+        if self.peak_tflops is not None and self.peak_tflops <= 0:
+            raise ValueError(f"tracking.peak_tflops must be positive, but is {self.peak_tflops}")
 
 
 class Tracker(Protocol):
@@ -53,6 +61,9 @@ class Tracker(Protocol):
 
     def log(self, step: int, row: Mapping[str, Any]) -> None:
         """Take the figures of a logged step; only the file keeps what is no number."""
+
+    def show(self, step: int, files: Sequence[PanelFile]) -> None:
+        """Take the pictures and sounds of a validation."""
 
 
 class MetricsFile:
@@ -68,27 +79,41 @@ class MetricsFile:
         """Append `{"step", **row}`."""
         append_record(self._path, {"step": step, **row})
 
+    def show(self, step: int, files: Sequence[PanelFile]) -> None:
+        """Nothing to do."""
+
 
 class WandbTracker:
-    """A run in Weights & Biases whose id lives in the run folder."""
+    """A run in Weights & Biases whose id lives in the run folder.
+
+    Offline, every launch leaves a folder of that id in `RUN/wandb`; `wandb sync RUN/wandb/*`
+    makes one run of them.
+    """
 
     def __init__(
         self, config: TrackingConfig, folder: Path, name: str, values: Mapping[str, Any]
     ) -> None:
         import wandb
 
+        self._wandb = wandb
         id_file = folder / "wandb_id"
         if not id_file.exists():
             id_file.write_text(secrets.token_hex(4), encoding="utf-8")
-        self._run = wandb.init(
-            project=config.project,
-            id=id_file.read_text(encoding="utf-8").strip(),
-            name=name,
-            dir=str(folder),
-            config=dict(values),
-            mode=config.wandb,
-            resume="allow",
-        )
+        options: dict[str, Any] = {"project": config.project, "name": name, "dir": str(folder)}
+        try:
+            self._run = wandb.init(
+                **options,
+                id=id_file.read_text(encoding="utf-8").strip(),
+                config=dict(values),
+                mode=config.wandb,
+                resume="allow",
+                # The terminal is ours: wandb neither writes to it nor copies it.
+                settings=wandb.Settings(silent=True, console="off"),
+            )
+        except wandb.Error as error:
+            raise ValueError(f"tracking.wandb={config.wandb}: {error}") from error
+        if config.wandb == "online":
+            logger.info("Weights & Biases: %s", self._run.url)
         # Steps are a value, not wandb's own counter, which refuses to go back after a rollback.
         self._run.define_metric("step")
         self._run.define_metric("*", step_metric="step")
@@ -98,74 +123,24 @@ class WandbTracker:
 
     def log(self, step: int, row: Mapping[str, Any]) -> None:
         """Send the numbers of the row."""
-        numbers = {key: value for key, value in row.items() if isinstance(value, int | float)}
-        self._run.log({"step": step, **numbers})
+        self._run.log({"step": step, **only_numbers(row)})
 
-    def close(self) -> None:
-        """Finish the upload."""
-        self._run.finish()
+    def show(self, step: int, files: Sequence[PanelFile]) -> None:
+        """Send pictures and sounds."""
+        kinds = {".png": self._wandb.Image, ".flac": self._wandb.Audio}
+        media = {f"samples/{file.name}": kinds[file.path.suffix](str(file.path)) for file in files}
+        self._run.log({"step": step, **media})
 
-
-class ProgressBar:
-    """Step, losses and time left, on a terminal."""
-
-    def __init__(self, title: str, done: int, max_steps: int) -> None:
-        self._progress = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[losses]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=console(),
-        )
-        self._task = self._progress.add_task(title, completed=done, total=max_steps, losses="")
-        self._progress.start()
-
-    def advance(self, step: int) -> None:
-        """Move the bar."""
-        self._progress.update(self._task, completed=step)
-
-    def log(self, step: int, row: Mapping[str, Any]) -> None:
-        """Show the losses."""
-        self._progress.update(self._task, completed=step, losses=_losses(row))
-
-    def close(self) -> None:
-        """Leave the terminal as it is."""
-        self._progress.stop()
-
-
-class LogLines:
-    """One line of the log per logged step, where there is no terminal."""
-
-    def __init__(self, title: str, max_steps: int) -> None:
-        self._title = title
-        self._max_steps = max_steps
-
-    def advance(self, step: int) -> None:
-        """Nothing to do."""
-
-    def log(self, step: int, row: Mapping[str, Any]) -> None:
-        """Write the losses and the speed."""
-        speed = row.get("train/steps_per_sec", 0.0)
-        logger.info(
-            "%s %d/%d  %s  %.2f steps/s", self._title, step, self._max_steps, _losses(row), speed
-        )
-
-
-@functools.cache
-def console() -> Console:
-    """Return the console of progress and log, so that lines do not break the bar."""
-    return Console(stderr=True, width=None if sys.stderr.isatty() else _LOG_WIDTH)
-
-
-@contextmanager
-def counting_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar for work that is no training; yields what takes (clips done, clips in all)."""
-    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console(), disable=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("clips", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    def close(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Finish the upload, and say how the run ended."""
+        if kind is not None and issubclass(kind, SystemExit):  # told to leave: it comes back
+            self._run.mark_preempting()
+        self._run.finish(exit_code=int(kind is not None))
 
 
 @contextmanager
@@ -187,13 +162,20 @@ def open_trackers(
         values: plain values of the run's config.
         done: steps that the run has behind it.
         max_steps: steps that it will have.
+
+    Raises:
+        ValueError: `tracking.tensorboard` without TensorBoard.
     """
     trackers: list[Tracker] = [MetricsFile(folder / "metrics.jsonl")]
     with ExitStack() as stack:
         if config.wandb != "disabled":
             wandb = WandbTracker(config, folder, name, values)
-            stack.callback(wandb.close)
+            stack.push(wandb.close)
             trackers.append(wandb)
+        if config.tensorboard:
+            board = TensorBoardTracker(folder / "tensorboard", done)
+            stack.callback(board.close)
+            trackers.append(board)
         if config.progress and console().is_terminal:
             bar = ProgressBar(name, done, max_steps)
             stack.callback(bar.close)
@@ -203,12 +185,6 @@ def open_trackers(
         yield trackers
 
 
-def _losses(row: Mapping[str, Any]) -> str:
-    """Return `gpt 2.31` for every loss of the row."""
-    suffix = "/loss"
-    parts = [
-        f"{key.removesuffix(suffix)} {value:.4g}"
-        for key, value in row.items()
-        if key.endswith(suffix) and not key.startswith("validation/")
-    ]
-    return "  ".join(parts)
+def only_numbers(row: Mapping[str, Any]) -> dict[str, int | float]:
+    """Return the figures of a row that a chart can show."""
+    return {key: value for key, value in row.items() if isinstance(value, int | float)}

@@ -5,57 +5,59 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gsv2.config import config_to_dict
-from gsv2.training.checkpoint import clean_checkpoints, find_checkpoint
+from gsv2.training.checkpoint import clean_checkpoints
 from gsv2.training.distributed import Distributed
+from gsv2.training.engines import attach_engines
+from gsv2.training.failure import FlightRecorder, stacks_at_sigterm
+from gsv2.training.fingerprint import Fingerprint, RunIdentity
 from gsv2.training.folder import RunFolder
-from gsv2.training.loop import FiniteStream, TrainingError, TrainingLoop, TrainingStream
+from gsv2.training.guard import TrainingError
+from gsv2.training.loop import FiniteStream, TrainingLoop, TrainingStream
 from gsv2.training.random import seed_torch
 from gsv2.training.records import truncate_records
-from gsv2.training.snapshot import load_snapshot
+from gsv2.training.rehearsal import (
+    attach_averages,
+    attach_loss_scales,
+    recompute_activations,
+    rehearse,
+)
+from gsv2.training.restore import RestorePoint, check_snapshot
+from gsv2.training.resume import find_checkpoint
+from gsv2.training.saver import Saver
+from gsv2.training.signals import StopSignals
 from gsv2.training.stage import Stage
 from gsv2.training.state import TrainState
+from gsv2.training.status import recorded_status
+from gsv2.training.target import Target, target_of
 from gsv2.training.tracking import Tracker, open_trackers
+from gsv2.training.trainer_config import TrainerConfig
+from gsv2.training.watchdog import Watchdog
 
 if TYPE_CHECKING:  # run.py needs TrainerConfig from here
     from gsv2.training.run import RunConfig
 
+__all__ = ["Trainer", "TrainerConfig"]
+
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainerConfig:
-    """The `trainer` section."""
-
-    max_steps: int
-    """Optimizer steps of the whole run."""
-    log_every_steps: int = 10
-    """Steps between objects in metrics.jsonl; the first and the last step always have one."""
-    validate_every_steps: int = 0
-    """0 = only after the last step."""
-    max_skipped_steps: int = 50
-    """The run stops when more updates than this were skipped for a non-finite loss."""
-
-    def __post_init__(self) -> None:
-        """Check the values that no type can."""
-        least = {"max_steps": 1, "log_every_steps": 1, "validate_every_steps": 0}
-        for name, minimum in {**least, "max_skipped_steps": 0}.items():
-            if getattr(self, name) < minimum:
-                raise ValueError(
-                    f"trainer.{name} must be at least {minimum}, but is {getattr(self, name)}"
-                )
 
 
 class Trainer:
     """Fits any stage."""
 
-    def __init__(self, config: RunConfig, distributed: Distributed) -> None:
+    def __init__(
+        self, config: RunConfig, distributed: Distributed, signals: StopSignals | None = None
+    ) -> None:
         """Check that the ranks can share a step.
+
+        Args:
+            config: of the run.
+            distributed: the ranks.
+            signals: what this process was told; None for a run that nobody tells to leave.
 
         Raises:
             TrainingError: the ranks do not divide `data.micro_batches_per_step`.
@@ -68,6 +70,7 @@ class Trainer:
             )
         self._config = config
         self._distributed = distributed
+        self._signals = signals or StopSignals()
         self.folder = RunFolder(Path(config.run.dir) / config.run.name)
 
     def fit(
@@ -76,6 +79,7 @@ class Trainer:
         train: TrainingStream,
         validation: FiniteStream | None = None,
         initial: FiniteStream | None = None,
+        dataset: Fingerprint | None = None,
     ) -> TrainState:
         """Train until `trainer.max_steps`, from the last checkpoint if there is one. Collective.
 
@@ -85,6 +89,7 @@ class Trainer:
             validation: finite and equally long on every rank; None for no validation.
             initial: what `stage.initialise` sees, the same on every rank; None for
                 the training stream from its start.
+            dataset: what `train` depends on; a checkpoint of another one is refused.
 
         Returns:
             Where the run stands at its end.
@@ -93,52 +98,104 @@ class Trainer:
             CheckpointError: the checkpoint to resume from is missing, damaged or of another run.
             TrainingError: more updates were skipped than allowed.
             TooManyBadClipsError: more clips were unreadable than allowed.
+            PeerError: another rank cannot go on.
+            Preempted: a rank was told to leave, and everything done is saved.
         """
-        state = self._restore(stage, initial or partial(train, 0, {}))
-        if state.step >= self._config.trainer.max_steps:
+        config = self._config
+        identity = RunIdentity(seed=config.seed, lanes=config.data.lanes, dataset=dataset)
+        target = target_of(config.checkpoint.target, config.run.name)
+        begin = partial(self._initialise, stage, initial or partial(train, 0, {}))
+        restored = self._restore(stage, identity, target)
+        state = begin() if restored is None else restored.state
+        recompute_activations(stage.trainables, config.trainer.activation_checkpointing)
+        attach_engines(stage.trainables, config.engines, self._distributed)
+        attach_averages(stage.trainables)
+        if restored is not None:
+            restored.load(stage.trainables, self._distributed)
+        if state.step >= config.trainer.max_steps and state.row is None:
             logger.info("%s is finished at step %d", self.folder.path, state.step)
             return state
         device, world = self._distributed.device, self._distributed.world
         create = partial(self.folder.create, self._config, world=world, device=device)
         self._distributed.on_main(create)
-        for trainable in stage.trainables.values():
-            trainable.engine = self._distributed.wrap(trainable.module)
         with ExitStack() as stack:
             trackers = self._open_trackers(stack, state.step)
+            recorder = FlightRecorder(self.folder.path, self._distributed.rank, device)
+            saver = Saver(
+                self.folder.path,
+                config.checkpoint,
+                self._distributed,
+                identity,
+                target,
+                recorder.beat,
+            )
+            stack.callback(saver.close)
+            stack.enter_context(recorder)
+            if world > 1:
+                stack.enter_context(stacks_at_sigterm(self.folder.path, self._distributed.rank))
+                stack.enter_context(Watchdog(recorder, config.trainer.rank_timeout_sec))
+            precision = rehearse(config, stage, self._distributed, self.folder.note)
+            attach_loss_scales(stage, state.loss_scales)
             loop = TrainingLoop(
-                self._config, self._distributed, self.folder, stage, state, trackers
+                self._config,
+                self._distributed,
+                self.folder,
+                stage,
+                state,
+                trackers,
+                saver,
+                self._signals,
+                recorder,
+                precision,
             )
             loop.run(train, validation)
         return state
 
-    def _restore(self, stage: Stage, initial: FiniteStream) -> TrainState:
-        """Load the checkpoint or initialise the stage; drop records of steps after it."""
-        run, device = self.folder.path, self._distributed.device
-        self._distributed.on_main(partial(clean_checkpoints, run))
-        resume = self._config.checkpoint.resume
-        path = self._distributed.on_main(partial(find_checkpoint, run, resume))
-        if path is None:
-            state = TrainState()
-            seed_torch(self._config.seed, "initialise")
-            stage.initialise(batch.to(device) for batch in initial())
-        else:
-            config = self._config
-            state = load_snapshot(path, stage.trainables, seed=config.seed, lanes=config.data.lanes)
-            logger.info("resumed at step %d from %s", state.step, path)
-        for records in (self.folder.metrics, self.folder.quarantine):
-            self._distributed.on_main(partial(truncate_records, records, state.step))
-        return state
+    def _restore(
+        self, stage: Stage, identity: RunIdentity, target: Target | None
+    ) -> RestorePoint | None:
+        """Find the checkpoint to go on from; drop records of steps after it. Collective."""
+        run, config, on_main = self.folder.path, self._config.checkpoint, self._distributed.on_main
+
+        def find() -> RestorePoint | None:
+            clean_checkpoints(run)
+            path = find_checkpoint(run, config.resume, target)
+            if path is None:
+                found, state = None, TrainState()
+            else:
+                found = check_snapshot(path, stage.trainables, identity, config.accept)
+                state = found.state
+            truncate_records(self.folder.quarantine, state.step)
+            last_row = state.step if state.row is None else state.step - 1  # it is yet to end
+            truncate_records(self.folder.metrics, last_row)
+            return found
+
+        return on_main(find)
+
+    def _initialise(self, stage: Stage, initial: FiniteStream) -> TrainState:
+        """Begin a fresh run."""
+        seed_torch(self._config.seed, "initialise")
+        stage.initialise(batch.to(self._distributed.device) for batch in initial())
+        return TrainState()
 
     def _open_trackers(self, stack: ExitStack, done: int) -> Sequence[Tracker]:
-        """Open the trackers of the main rank; the others tell nobody."""
-        if not self._distributed.is_main:
-            return ()
-        trackers = open_trackers(
-            self._config.tracking,
-            self.folder.path,
-            name=self._config.run.name,
-            values=config_to_dict(self._config),
-            done=done,
-            max_steps=self._config.trainer.max_steps,
-        )
-        return stack.enter_context(trackers)
+        """Open the trackers of the main rank; the others tell nobody. Collective."""
+        config, run = self._config, self.folder.path
+        about = {"stage": config.stage, "max_steps": config.trainer.max_steps}
+        every = config.trainer.log_every_steps
+        opened: list[Tracker] = []
+
+        def open_all() -> None:
+            stack.enter_context(recorded_status(run, log_every_steps=every, **about))
+            trackers = open_trackers(
+                config.tracking,
+                run,
+                name=config.run.name,
+                values=config_to_dict(config),
+                done=done,
+                max_steps=config.trainer.max_steps,
+            )
+            opened.extend(stack.enter_context(trackers))
+
+        self._distributed.on_main(open_all)
+        return opened

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from gsv2.inference.bundle import BundleError, export_bundle, load_bundle
-from gsv2.models.component import ComponentError
+from gsv2.models.component import ComponentError, load_component, save_component
+from gsv2.models.gpt import SemanticGPT
 from tests.inference.parts import save_parts, tiny_modules
 
 
@@ -89,3 +90,22 @@ def test_a_bundle_is_checked_when_it_is_read(tmp_path):
         load_bundle(bundle)
     with pytest.raises(BundleError, match="is not a bundle"):
         load_bundle(tmp_path)
+
+
+def test_averages_of_weights_are_taken_where_there_are_any_unless_told_otherwise(tmp_path):
+    run = save_parts(tmp_path / "run")
+    with pytest.raises(BundleError, match="run holds no average of the weights of the gpt"):
+        export_bundle([run], tmp_path / "bundle", averaged=True)
+    last = load_component(run / "gpt.safetensors", "gpt")
+    average = SemanticGPT.from_component(last)
+    torch.nn.init.ones_(average.text_start)
+    about = {"kind": "gpt", "config": last.config, "provenance": last.provenance}
+    save_component(run / "gpt.ema.safetensors", average, **about)
+    starts = [
+        load_bundle(export_bundle([run], tmp_path / "bundle", averaged=averaged))["gpt"].tensors[
+            "text_start"
+        ]
+        for averaged in (None, False)
+    ]
+    assert torch.equal(starts[0], torch.ones_like(starts[0]))
+    assert torch.equal(starts[1], last.tensors["text_start"])

@@ -29,7 +29,26 @@ def start_two_ranks(module: str, *arguments: str) -> subprocess.Popen[str]:
     config = ROOT / "launch" / "accelerate" / "cpu_2ranks.yaml"
     command = [
         sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config),
-        "--main_process_port", str(_free_port()), "-m", module, *arguments,
+        "--main_process_port", str(free_port()), "-m", module, *arguments,
+    ]  # fmt: skip
+    return _start(command, {**environment(), "ACCELERATE_USE_CPU": "true"})
+
+
+def start_deepspeed_ranks(ranks: int, module: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start a module through `accelerate launch --use_deepspeed`, which asks for ZeRO-3."""
+    command = [
+        sys.executable, "-m", "accelerate.commands.launch", "--use_deepspeed", "--zero_stage", "3",
+        "--num_machines", "1", "--num_processes", str(ranks), "--mixed_precision", "no",
+        "--dynamo_backend", "no", "--main_process_port", str(free_port()), "-m", module, *arguments,
+    ]  # fmt: skip
+    return _start(command, {**environment(), "ACCELERATE_USE_CPU": "true"})
+
+
+def start_torchrun(ranks: int, module: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start a module on CPU ranks through `torchrun`, on a free port."""
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(ranks),
+        "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", "-m", module, *arguments,
     ]  # fmt: skip
     return _start(command, {**environment(), "ACCELERATE_USE_CPU": "true"})
 
@@ -48,7 +67,7 @@ def _start(command: Sequence[str], env: dict[str, str]) -> subprocess.Popen[str]
     return subprocess.Popen(command, cwd=ROOT, env=env, text=True, stderr=subprocess.PIPE)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

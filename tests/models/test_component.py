@@ -2,9 +2,16 @@ from dataclasses import asdict, dataclass, field, replace
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
-from gsv2.models.component import Component, ComponentError, load_component, save_component
+from gsv2.models.component import (
+    Component,
+    ComponentError,
+    load_component,
+    read_description,
+    save_component,
+)
 
 
 def save(path, module=None):
@@ -52,6 +59,21 @@ def test_a_truncated_file_is_called_damaged(tmp_path):
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(ComponentError, match="damaged"):
         load_component(path, "gpt")
+
+
+def test_what_a_file_is_can_be_read_without_its_tensors(tmp_path):
+    path = tmp_path / "gpt.safetensors"
+    save(path)
+    wanted = {"kind": "gpt", "config": {"model_dim": 3}, "provenance": {"quantizer": "abc"}}
+    assert read_description(path) == wanted
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(ComponentError, match="damaged"):
+        read_description(path)
+    save_file({"x": torch.zeros(1)}, path)
+    with pytest.raises(ComponentError, match="no component file"):
+        read_description(path)
+    with pytest.raises(ComponentError, match="nowhere does not exist"):
+        read_description(tmp_path / "nowhere")
 
 
 @dataclass(frozen=True, kw_only=True)

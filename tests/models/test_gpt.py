@@ -13,6 +13,7 @@ from gsv2.models.component import load_component, save_component
 from gsv2.models.gpt import GPTConfig, GPTOutput, SemanticGPT
 from gsv2.models.patterns import NO_CODE, make_pattern
 from gsv2.nn.codes import CodeConfig
+from tests.models.recomputed import assert_recomputing_changes_nothing_but_memory
 
 NAMES = ["depth", "parallel", "delay", "flatten"]
 V = 16
@@ -183,3 +184,15 @@ def test_pattern_and_model_agree_on_what_is_predicted():
     steps = make_pattern("delay", 3).to_steps(clips[2], clips[3], model.end)
     for k, targets in enumerate(output.targets):
         assert torch.equal(targets, steps[0, k][steps[0, k] != NO_CODE])
+
+
+def test_recomputed_layers_have_the_same_gradients_with_dropout():
+    model = make_gpt(dropout=0.3)
+    clips = make_clips(model, ["ab", "c"], [3, 4])
+
+    def loss():
+        torch.manual_seed(2)
+        logits = model(*clips, torch.tensor([0, 0])).logits
+        return sum(table.float().square().mean() for table in logits)
+
+    assert_recomputing_changes_nothing_but_memory(model, loss)

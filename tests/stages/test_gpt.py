@@ -177,3 +177,32 @@ def test_shipped_configs_load(name):
     count = sum(parameter.numel() for parameter in model.parameters())
     expected = {"debug": (1e6, 2e6), "base": (0.25e9, 0.35e9)}[name]
     assert expected[0] < count < expected[1]
+
+
+def test_a_workload_counts_tokens_and_audio_and_no_padding(quantizer_file):
+    stage = GPTStage(make_config(quantizer_file), CPU)
+    batch = make_batch()
+    rows = interleave(
+        torch.tensor([3, 3, 6]), stage.model.pattern.num_code_steps(batch.code_lengths),
+        batch.sequence,
+    )  # fmt: skip
+    workload = stage.workload(batch)
+    assert workload.tokens == int(rows.mask.sum())
+    assert list(workload.samples) == [3 * 1280, 5 * 1280, 4 * 1280]  # 25 codes of 32 kHz a second
+
+
+def test_flops_of_a_batch_are_those_of_its_sequences(quantizer_file):
+    for loss_clips in ("all", "last"):
+        stage = GPTStage(make_config(quantizer_file, loss_clips=loss_clips), CPU)
+        together = stage.flops(make_batch())["gpt"]
+        apart = [batch_of(make_batch(), clips) for clips in (slice(0, 2), slice(2, 3))]
+        apart[1] = replace(apart[1], sequence=torch.zeros(1, dtype=torch.int64))
+        assert together == sum(stage.flops(batch)["gpt"] for batch in apart)
+
+
+def test_learning_the_last_clip_alone_costs_less(quantizer_file):
+    costs = [
+        GPTStage(make_config(quantizer_file, loss_clips=clips), CPU).flops(make_batch())["gpt"]
+        for clips in ("all", "last")
+    ]
+    assert 0 < costs[1] < costs[0]

@@ -214,3 +214,16 @@ def test_shipped_configs_load(name: str, num_codebooks: int) -> None:
     assert isinstance(config, QuantizerRunConfig)
     assert config.model.codes.num_codebooks == num_codebooks
     assert config.model.codes.rate_hz == 25.0
+
+
+def test_panels_show_features_what_comes_back_and_the_distance(tiny_corpus) -> None:
+    stage, batches = make_stage(tiny_corpus)
+    stage.quantizer.eval()
+    panels = stage.panels(batches[0])
+    assert [panel.name for panel in panels] == list(batches[0].keys)
+    for panel, samples in zip(panels, batches[0].wave_lengths, strict=True):
+        features, back, error = (
+            panel.images[name] for name in ("features", "through_codes", "error")
+        )
+        assert features.shape == (stage.speech_encoder.dim, int(samples) // 640)
+        assert torch.equal(error, (back - features).abs())

@@ -13,7 +13,8 @@ from gsv2.models.discriminators import MultiDiscriminator
 from gsv2.models.quantizer import Quantizer, QuantizerConfig
 from gsv2.models.vits2.model import VITS2
 from gsv2.nn.codes import CodeConfig
-from gsv2.stages.vits2 import LossWeights, VITS2RunConfig, VITS2Stage
+from gsv2.stages.vits2 import VITS2Stage
+from gsv2.stages.vits2_config import LossWeights, VITS2RunConfig
 from tests.stages.parts import make_clips
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "vits2"
@@ -239,3 +240,21 @@ def test_shipped_configs_build_at_their_size(
         modules = VITS2(config.model.generator), MultiDiscriminator(config.model.discriminator)
     sizes = [sum(p.numel() for p in module.parameters()) / 1e6 for module in modules]
     assert sizes == pytest.approx([generator_millions, discriminator_millions], rel=0.02)
+
+
+def test_panels_are_each_clip_as_recorded_through_codes_and_through_the_posterior(
+    stage: VITS2Stage,
+) -> None:
+    batch = make_batch()
+    for trainable in stage.trainables.values():
+        trainable.module.eval()
+    panels = stage.panels(batch)
+    assert [panel.name for panel in panels] == list(batch.keys)
+    for panel, length in zip(panels, batch.wave_lengths, strict=True):
+        assert list(panel.waves) == ["recording", "through_codes", "through_posterior"]
+        assert {len(wave) for wave in panel.waves.values()} == {int(length)}
+    assert torch.equal(panels[1].waves["recording"], batch.wave[1, 0, : 12 * 640])
+
+
+def test_a_workload_is_the_audio_without_padding(stage: VITS2Stage) -> None:
+    assert stage.workload(make_batch()).samples == (21 * 640, 12 * 640, 5 * 640)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from gsv2.training.consumption import Consumption, sequence_shares
 from gsv2.training.distributed import Distributed
 from gsv2.training.ledger import ledger_to_plain, pop_finished
 from gsv2.training.state import TrainState
+from gsv2.training.throughput import Workload
 from tests.training.crowd import run_ranks
 from tests.training.toy import NUM_LANES, torn_batch, toy_batch, toy_mark
 
@@ -88,3 +91,39 @@ def test_sequences_are_told_apart_by_their_number_of_clips() -> None:
         "data/sequence_share/5+": 0.0,
     }
     assert sequence_shares({5: 1, 9: 1, 4: 2})["data/sequence_share/5+"] == 0.5
+
+
+def _speak(distributed: Distributed, state: TrainState, steps: int, saves: set[int]) -> dict:
+    """Go on with a run whose clips speak two languages; return what it has heard."""
+    consumption = Consumption(distributed)
+    for step in range(steps):
+        first = state.next_micro_batch + distributed.rank
+        numbers = range(first, state.next_micro_batch + PER_STEP, distributed.world)
+        batches = [
+            replace(toy_batch(k), languages=("en" if k % 2 else "zh",) * toy_batch(k).num_clips)
+            for k in numbers
+        ]
+        workloads = [Workload([batch.micro_batch + 1] * batch.num_clips) for batch in batches]
+        consumption.count(batches, workloads)
+        state.next_micro_batch += PER_STEP
+        if step in saves:
+            consumption.settle(state)
+    consumption.settle(state)
+    return state.audio_seen
+
+
+@pytest.mark.parametrize("world", [1, 2, 4])
+def test_hours_of_a_language_are_exact_on_any_ranks_and_after_any_resume(world: int) -> None:
+    expected = {"en": 0, "zh": 0}
+    for k in range(6 * PER_STEP):
+        expected["en" if k % 2 else "zh"] += (k + 1) * len(toy_batch(k).keys)
+    for heard in run_ranks(world, lambda rank: _speak(rank, TrainState(), 6, {1, 3})):
+        assert heard == expected
+
+    def broken(distributed: Distributed) -> dict:
+        state = TrainState()
+        _speak(distributed, state, 4, set())
+        plain = json.loads(json.dumps(state.to_plain()))  # as a checkpoint has it
+        return _speak(distributed, TrainState.from_plain(plain), 2, set())
+
+    assert run_ranks(world, broken)[0] == expected

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+import os
+
 import pytest
-import torch
-from torch import nn
 
 from gsv2.training.distributed import Distributed, DistributedError
 from tests.training.crowd import run_ranks
@@ -12,8 +12,6 @@ def test_one_process_is_a_world_of_one(distributed: Distributed) -> None:
     assert (distributed.rank, distributed.world, distributed.is_main) == (0, 1, True)
     assert distributed.sum([1.0, 2.5]) == [1.0, 2.5]
     assert distributed.gather("x") == ["x"]
-    module = nn.Linear(2, 2)
-    assert distributed.wrap(module) is module
 
 
 def test_it_may_be_opened_again_in_the_same_process(distributed: Distributed) -> None:
@@ -26,6 +24,20 @@ def test_ranks_that_torch_does_not_know_are_an_error(monkeypatch: pytest.MonkeyP
         Distributed()
 
 
+def test_another_rank_than_the_launchers_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    with pytest.raises(DistributedError, match="the launcher's RANK is 1, Accelerate's is 0"):
+        Distributed()
+
+
+def test_what_the_launcher_asks_of_deepspeed_does_not_change_the_group(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    assert Distributed().world == 1
+    assert os.environ["ACCELERATE_USE_DEEPSPEED"] == "true"
+
+
 def test_what_the_main_rank_raises_is_raised(distributed: Distributed) -> None:
     def fail() -> None:
         raise ValueError("no such corpus")
@@ -33,15 +45,6 @@ def test_what_the_main_rank_raises_is_raised(distributed: Distributed) -> None:
     assert distributed.on_main(lambda: 3) == 3
     with pytest.raises(ValueError, match="no such corpus"):
         distributed.on_main(fail)
-
-
-def test_backward_adds_gradients(distributed: Distributed) -> None:
-    module = nn.Linear(1, 1, bias=False)
-    with distributed.no_sync([module]):
-        for _ in range(2):
-            distributed.backward(module(torch.ones(1, 1)).sum(), sync=module)
-    assert module.weight.grad is not None
-    assert module.weight.grad.item() == 2.0
 
 
 def test_every_rank_raises_the_first_ranks_error_of_work_that_is_shared(

@@ -18,3 +18,11 @@ def test_a_run_folder_says_what_runs_and_where(tmp_path: Path) -> None:
     environment = json.loads((folder.path / "environment.json").read_text())
     assert environment["packages"]["torch"] == torch.__version__.split("+")[0]
     assert (environment["ranks"], environment["device"]) == (2, "cpu")
+
+
+def test_a_note_joins_the_environment(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    (tmp_path / "environment.json").write_text('{"ranks": 2}\n')
+    folder.note("precision", [{"module": "gpt"}])
+    text = (tmp_path / "environment.json").read_text()
+    assert json.loads(text) == {"ranks": 2, "precision": [{"module": "gpt"}]}

@@ -27,14 +27,31 @@ def test_an_unknown_module_is_an_error_that_names_the_known_ones() -> None:
         PrecisionPolicy({"gtp": "bf16"}, MODULES)
 
 
-def test_fp16_is_refused() -> None:
-    with pytest.raises(PrecisionError, match="fp32, bf16, but is 'fp16'"):
-        PrecisionPolicy({"gpt": "fp16"}, MODULES)
+def test_an_unknown_dtype_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(PrecisionError, match="fp32, bf16, fp16, but is 'fp8'"):
+        PrecisionPolicy({"gpt": "fp8"}, MODULES)
+
+
+def test_fp16_computes_in_half_precision_and_asks_for_loss_scaling() -> None:
+    policy = PrecisionPolicy({"gpt": "fp16"}, MODULES)
+    with policy.autocast("gpt", CPU):
+        assert nn.Linear(2, 2)(torch.ones(1, 2)).dtype == torch.float16
+    assert policy.needs_loss_scale
+    assert not PrecisionPolicy({"gpt": "bf16"}, MODULES).needs_loss_scale
 
 
 @pytest.mark.parametrize(
     ("module", "reason"), [("quantizer", "flips codes"), ("mhubert", "overflows")]
 )
-def test_combinations_known_to_fail_are_refused_with_the_reason(module: str, reason: str) -> None:
-    with pytest.raises(PrecisionError, match=reason):
-        PrecisionPolicy({module: "bf16"}, MODULES)
+@pytest.mark.parametrize("half", ["bf16", "fp16"])
+def test_combinations_known_to_fail_are_refused_with_the_reason(
+    module: str, reason: str, half: str
+) -> None:
+    with pytest.raises(PrecisionError, match=f"{module} must be fp32, but is {half}: .*{reason}"):
+        PrecisionPolicy({module: half}, MODULES)
+
+
+def test_what_a_module_is_counts_where_its_name_does_not_say_it() -> None:
+    with pytest.raises(PrecisionError, match=r"precision\.ssl must be fp32.*overflows"):
+        PrecisionPolicy({"ssl": "fp16"}, ("ssl",), {"ssl": "mhubert"})
+    PrecisionPolicy({"ssl": "fp16"}, ("ssl",), {"ssl": "w2v-bert"})

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from gsv2.training.engine import EngineError
 from gsv2.training.stage import Trainable
 from tests.training.toy import ToyStage, toy_config
 
@@ -35,3 +36,9 @@ def test_a_frozen_network_passes_gradients_on_but_takes_none(trainable: Trainabl
     assert all(p.grad is None for p in trainable.module.parameters())
     assert not still.requires_grad
     assert trainable.module.layers[0].weight.requires_grad
+
+
+def test_a_frozen_network_cannot_run_through_its_engine(trainable: Trainable) -> None:
+    with trainable.frozen(), pytest.raises(EngineError, match="while it is frozen for another's"):
+        trainable(torch.ones(1, 8))
+    trainable(torch.ones(1, 8))

@@ -2,44 +2,31 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+import wandb
+from matplotlib.image import imsave
 from rich.console import Console
 
+from gsv2.audio.wave import save_wave
 from gsv2.training import tracking
+from gsv2.training.panels import PanelFile
 from gsv2.training.records import read_records
-from gsv2.training.tracking import TrackingConfig, counting_bar, open_trackers
+from gsv2.training.signals import Preempted
+from gsv2.training.tracking import TrackingConfig, open_trackers
+from tests.training.wandb_log import read_rows, read_values
+
+OFFLINE = TrackingConfig(wandb="offline", project="p")
 
 
-class FakeRun:
-    def __init__(self, options: dict[str, Any]) -> None:
-        self.options = options
-        self.rows: list[dict[str, Any]] = []
-        self.metrics: dict[str, Any] = {}
-        self.is_finished = False
-
-    def define_metric(self, name: str, step_metric: str | None = None) -> None:
-        self.metrics[name] = step_metric
-
-    def log(self, row: dict[str, Any]) -> None:
-        self.rows.append(row)
-
-    def finish(self) -> None:
-        self.is_finished = True
-
-
-@pytest.fixture
-def wandb_runs(monkeypatch: pytest.MonkeyPatch) -> list[FakeRun]:
-    runs: list[FakeRun] = []
-
-    def init(**options: Any) -> FakeRun:
-        runs.append(FakeRun(options))
-        return runs[-1]
-
-    monkeypatch.setitem(sys.modules, "wandb", SimpleNamespace(init=init))
-    return runs
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wandb must not report to its makers from a test, nor find anybody's key."""
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    monkeypatch.setenv("NETRC", "/nowhere")
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
 
 
 def track(folder: Path, config: TrackingConfig, steps: list[int]) -> None:
@@ -58,36 +45,86 @@ def test_the_metrics_file_has_one_object_per_logged_step(tmp_path: Path) -> None
     ]  # fmt: skip
 
 
-def test_what_is_no_number_is_in_the_metrics_file_alone(
-    tmp_path: Path, wandb_runs: list[FakeRun]
-) -> None:
+def test_what_is_no_number_is_in_the_metrics_file_alone(tmp_path: Path) -> None:
     row = {"gpt/loss": 1.0, "data/ledger": [{"lane": 0, "digest": "00ff"}]}
     options = {"name": "run", "values": {}, "done": 0, "max_steps": 9}
-    with open_trackers(TrackingConfig(wandb="offline"), tmp_path, **options) as trackers:
+    config = TrackingConfig(wandb="offline", tensorboard=True)
+    with open_trackers(config, tmp_path, **options) as trackers:
         for tracker in trackers:
             tracker.log(1, row)
     assert read_records(tmp_path / "metrics.jsonl") == [{"step": 1, **row}]
-    assert wandb_runs[0].rows == [{"step": 1, "gpt/loss": 1.0}]
+    assert read_rows(tmp_path) == [{"step": 1, "gpt/loss": 1.0}]
 
 
-def test_wandb_stays_unimported_when_disabled(tmp_path: Path, wandb_runs: list[FakeRun]) -> None:
+def test_wandb_and_tensorboard_stay_unimported_when_disabled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("wandb", "tensorboard", "torch.utils.tensorboard"):
+        monkeypatch.setitem(sys.modules, name, None)  # an import of it raises
     track(tmp_path, TrackingConfig(), [1])
-    assert wandb_runs == []
+    with pytest.raises(ValueError, match=r"needs TensorBoard; pip install 'gsv2\[tensorboard\]'"):
+        track(tmp_path, TrackingConfig(tensorboard=True), [1])
 
 
 def test_a_resumed_run_goes_on_under_its_wandb_id_and_may_step_back(
-    tmp_path: Path, wandb_runs: list[FakeRun]
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    config = TrackingConfig(wandb="offline", project="p")
-    track(tmp_path, config, [1, 2])
-    track(tmp_path, config, [2])
-    first, second = wandb_runs
-    assert first.options["id"] == second.options["id"]
-    assert first.options["resume"] == "allow"
-    assert first.options["mode"] == "offline"
-    assert first.metrics["*"] == "step"
-    assert second.rows == [{"step": 2, "gpt/loss": 0.2, "train/steps_per_sec": 2.0}]
-    assert first.is_finished
+    """The real wandb, offline: two launches, the second of which steps back; it is silent."""
+    track(tmp_path, OFFLINE, [1, 2, 3])
+    track(tmp_path, OFFLINE, [2, 3])
+    rows = read_rows(tmp_path)
+    assert [row["step"] for row in rows] == [1, 2, 3, 2, 3]
+    assert rows[-1] == {"step": 3, "gpt/loss": pytest.approx(0.3), "train/steps_per_sec": 2.0}
+    [run_id] = set(read_values(tmp_path, "run", "run_id"))
+    assert run_id == (tmp_path / "wandb_id").read_text()
+    assert read_values(tmp_path, "exit", "exit_code") == [0, 0]
+    steps = dict(
+        zip(
+            read_values(tmp_path, "metric", "glob_name"),
+            read_values(tmp_path, "metric", "step_metric"),
+            strict=True,
+        )
+    )
+    assert steps["*"] == "step"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_wandb_learns_how_a_run_ended(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"name": "run", "values": {}, "done": 0, "max_steps": 9}
+    with pytest.raises(OSError, match="disk"), open_trackers(OFFLINE, tmp_path, **options):
+        raise OSError("disk")
+    with pytest.raises(Preempted), open_trackers(OFFLINE, tmp_path, **options):
+        raise Preempted("told to leave")
+    assert read_values(tmp_path, "exit", "exit_code") == [1, 1]
+    assert len(read_values(tmp_path, "preempting", "_info")) == 1
+
+
+def test_wandb_online_without_a_key_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def init(**options: Any) -> Any:
+        raise wandb.errors.UsageError("api_key not configured")
+
+    monkeypatch.setattr(wandb, "init", init)
+    with pytest.raises(ValueError, match=r"tracking\.wandb=online: api_key not configured"):
+        track(tmp_path, TrackingConfig(wandb="online"), [1])
+
+
+def test_pictures_and_sounds_go_to_wandb_under_one_name_each(tmp_path: Path) -> None:
+    imsave(tmp_path / "a.png", np.zeros((4, 6)))
+    save_wave(tmp_path / "a.flac", np.zeros(640, dtype=np.float32), 32_000)
+    options: dict[str, Any] = {"name": "run", "values": {}, "done": 0, "max_steps": 9}
+    files = [
+        PanelFile("a/sheet", tmp_path / "a.png"),
+        PanelFile("a/recording", tmp_path / "a.flac"),
+    ]
+    with open_trackers(OFFLINE, tmp_path, **options) as trackers:
+        for tracker in trackers:
+            tracker.show(5, files)
+    [row] = read_rows(tmp_path)
+    assert row["step"] == 5
+    assert row["samples/a/sheet/_type"] == "image-file"
+    assert row["samples/a/recording/_type"] == "audio-file"
 
 
 def test_without_a_terminal_losses_are_logged_as_lines(
@@ -96,22 +133,17 @@ def test_without_a_terminal_losses_are_logged_as_lines(
     monkeypatch.setattr(tracking, "console", lambda: Console(force_terminal=False))
     with caplog.at_level("INFO"):
         track(tmp_path, TrackingConfig(), [3])
-    assert "run 3/9  gpt 0.3  2.00 steps/s" in caplog.text
+    assert "run 3/9  gpt 0.3  2.00 steps/s  0:00:03 left" in caplog.text
 
 
-def test_on_a_terminal_the_bar_shows_step_and_losses(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    screen = Console(force_terminal=True, width=120, stderr=True)
-    monkeypatch.setattr(tracking, "console", lambda: screen)
-    track(tmp_path, TrackingConfig(), [4])
-    shown = capsys.readouterr().err
-    assert "4/9" in shown
-    assert "gpt 0.4" in shown
-
-
-def test_a_counting_bar_is_silent_without_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:
-    with counting_bar("encoding") as progress:
-        progress(1, 2)
-        progress(2, 2)
-    assert capfd.readouterr() == ("", "")
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"samples": -1}, r"tracking\.samples must be at least 0, but is -1"),
+        ({"keep_samples": 0}, r"tracking\.keep_samples must be at least 1, but is 0"),
+        ({"peak_tflops": 0.0}, r"tracking\.peak_tflops must be positive, but is 0\.0"),
+    ],
+)
+def test_impossible_values_are_refused_by_name(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TrackingConfig(**values)

@@ -25,6 +25,7 @@ from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
 from gsv2.training.precision import PrecisionPolicy
 from gsv2.training.random import seed_torch
 from gsv2.training.run import RunConfig
+from gsv2.training.signals import StopSignals
 from gsv2.training.stage import Trainable, Update
 from gsv2.training.state import TrainState
 from gsv2.training.trainer import Trainer
@@ -67,6 +68,7 @@ class Net(nn.Module):
 
 class ToyStage:
     members = ("audio",)
+    num_codebooks = 0
 
     def __init__(self, config: ToyRunConfig, device: torch.device) -> None:
         self.precision = PrecisionPolicy(config.precision, ("generator", "discriminator"))
@@ -81,6 +83,7 @@ class ToyStage:
                 optimizer=optimizer,
                 scheduler=make_scheduler(optimizer, config.optim[name], config.trainer.max_steps),
                 max_grad_norm=config.optim[name].max_grad_norm,
+                ema_decay=config.optim[name].ema_decay,
                 provenance={"quantizer": "abc"},
             )
 
@@ -174,12 +177,13 @@ def fit_toy(
     *,
     stage_class: type = ToyStage,
     make_batch: Any = toy_batch,
+    signals: StopSignals | None = None,
 ) -> tuple[ToyStage, TrainState]:
     """Fit a toy from a fresh start or its last checkpoint."""
     rank, world = distributed.rank, distributed.world
     seed_torch(config.seed)
     stage = stage_class(config, distributed.device)
-    state = Trainer(config, distributed).fit(
+    state = Trainer(config, distributed, signals).fit(
         stage,
         lambda start, marks: (make_batch(k) for k in itertools.count(start + rank, world)),
         lambda: (toy_batch(1000 + k) for k in range(rank, 4, world)),

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
+from gsv2.nn.recompute import run_block
+
 _SLOPE = 0.1
 """Of the leaky rectifiers."""
 
@@ -131,7 +133,7 @@ class Generator(nn.Module):
             assert isinstance(stage, nn.ModuleList)
             x = upsampler(_valid(functional.leaky_relu(x, _SLOPE), valid))
             valid = None if valid is None else valid.repeat_interleave(rate, dim=-1)
-            outputs = [block(x, valid) for block in stage]
+            outputs = [run_block(block, x, valid) for block in stage]
             x = torch.stack(outputs).mean(dim=0)
         wave = self.output(_valid(functional.leaky_relu(x, _SLOPE), valid))
         return torch.tanh(wave.float())

@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from gsv2.audio.mel import MelConfig, MelSpectrogram
 from gsv2.models.component import Component
 from gsv2.models.vits2.content import ContentEncoder
-from gsv2.models.vits2.generator import Generator, GeneratorConfig
+from gsv2.models.vits2.generator import Generator, GeneratorConfig, ResidualBlock
 from gsv2.models.vits2.posterior import PosteriorEncoder
 from gsv2.models.vits2.segments import cut_segments
 from gsv2.models.vits2.style import StyleConfig, StyleEncoder
 from gsv2.nn.codes import CodeConfig, CodeVectors
 from gsv2.nn.flow import Flow, FlowConfig
 from gsv2.nn.masks import length_mask
+from gsv2.nn.recompute import mark_recomputed
 from gsv2.nn.transformer import TransformerConfig
 from gsv2.nn.wavenet import WaveNetConfig
 
@@ -148,6 +149,12 @@ class VITS2(nn.Module):
         z_p = self.flow(z, mask, style)
         wave = self.generator(cut_segments(z, starts, segment_frames), style)
         return Decoded(wave=wave, z_p=z_p, m_p=m_p, logs_p=logs_p, logs_q=logs_q, mask=mask)
+
+    def recompute_activations(self) -> None:
+        """Keep less for the backward pass: the blocks run again in it."""
+        mark_recomputed(self.content_encoder.transformer.blocks)
+        mark_recomputed([self.posterior_encoder.wavenet, *self.flow.couplings])
+        mark_recomputed(m for m in self.generator.modules() if isinstance(m, ResidualBlock))
 
     def style(self, mel: Tensor, mask: Tensor) -> Tensor:
         """Return the style of references; `self.mel` makes their mel.

@@ -5,6 +5,7 @@ from gsv2.audio.mel import MelConfig
 from gsv2.models.vits2.model import VITS2, Decoded, VITS2Config
 from gsv2.nn.codes import CodeConfig
 from gsv2.nn.masks import length_mask
+from tests.models.recomputed import assert_recomputing_changes_nothing_but_memory
 
 SEGMENT = 4
 
@@ -90,3 +91,12 @@ def test_rates_that_do_not_fit_are_refused() -> None:
         VITS2Config(mel=MelConfig(sample_rate=16_000, hop_length=320))
     with pytest.raises(ValueError, match="must divide the frame rate"):
         VITS2Config(codes=CodeConfig(rate_hz=30.0))
+
+
+def test_recomputed_blocks_have_the_same_gradients_with_noise(tiny_vits2: VITS2) -> None:
+    def loss() -> torch.Tensor:
+        torch.manual_seed(2)
+        decoded = _train_pass(tiny_vits2, torch.tensor([9, 5]))
+        return decoded.wave.square().mean() + (decoded.z_p - decoded.m_p - decoded.logs_p).mean()
+
+    assert_recomputing_changes_nothing_but_memory(tiny_vits2, loss)

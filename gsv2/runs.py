@@ -1,0 +1,208 @@
+"""`gsv2 runs`: what every run of a folder is at, from the ends of its files.
+
+Reads the tail of `metrics.jsonl` only, so that hundreds of long runs take a second; needs no torch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from gsv2.training.status import is_alive, read_status
+
+METRICS = "metrics.jsonl"
+_CONFIG = "config.yaml"
+_TAIL_BYTES = (1 << 16, 1 << 19)
+"""What is read from the end of `metrics.jsonl`: more if there is no validation in less."""
+_SILENT_SEC = 900.0
+"""A run on another machine that wrote nothing for so long, and for `_SILENT_ROWS`, is silent."""
+_SILENT_ROWS = 5
+_MOST_TERMS = 2
+"""Terms of a validation without a loss that the table shows."""
+_STYLES = {"running": "green", "finished": "dim", "failed": "red", "killed": "red"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSummary:
+    """One run, from its last figures."""
+
+    path: str
+    stage: str
+    state: str
+    """`running`, `finished`, `stopped` (told to), `failed`, `killed` (gone without a word), or
+    `silent` (on another machine, and not heard of)."""
+    reason: str
+    """Why it stopped or failed."""
+    step: int
+    max_steps: int
+    checkpoint_step: int | None
+    """Of the newest checkpoint."""
+    hours: float
+    """Wall time over all launches."""
+    steps_per_sec: float
+    age_sec: float
+    """Time since the last row."""
+    losses: Mapping[str, float] = field(default_factory=dict)
+    """Trainable -> its loss."""
+    validation: Mapping[str, float] = field(default_factory=dict)
+    """`TRAINABLE/TERM` -> value of the last validation."""
+    audio_hours: float = 0.0
+    """Audio trained on, all languages together."""
+
+
+def find_runs(folder: Path) -> Iterator[Path]:
+    """Yield the run folders in a folder, at any depth, by name.
+
+    Raises:
+        ValueError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is no folder; name a folder of runs, or a run")
+    for path, folders, files in os.walk(folder):
+        if METRICS in files or {_CONFIG, "environment.json"} <= set(files):
+            folders.clear()  # what is in a run is no run
+            yield Path(path)
+        folders.sort()
+
+
+def summarise_run(run: Path, now: float | None = None) -> RunSummary:
+    """Return what a run is at.
+
+    Args:
+        run: run folder.
+        now: seconds since the epoch; None = this moment.
+    """
+    metrics, status = run / METRICS, read_status(run)
+    row, validated = _read_tail(metrics)
+    config = {} if status else _read_config(run)
+    max_steps = status.get("max_steps") or config.get("trainer", {}).get("max_steps", 0)
+    changed = metrics.stat().st_mtime if metrics.exists() else status.get("written", 0.0)
+    age_sec = max((time.time() if now is None else now) - changed, 0.0)
+    step = row.get("step", 0)
+    return RunSummary(
+        path=str(run),
+        stage=status.get("stage") or config.get("stage", ""),
+        state=_state(status, step, max_steps, age_sec, row),
+        reason=status.get("reason", ""),
+        step=step,
+        max_steps=max_steps,
+        checkpoint_step=_newest_checkpoint(run),
+        hours=(row.get("time") or 0.0) / 3600,
+        steps_per_sec=row.get("train/steps_per_sec") or 0.0,
+        age_sec=age_sec,
+        losses=_pick(row, "", "/loss"),
+        validation=_pick(validated, "validation/", ""),
+        audio_hours=sum(_pick(row, "data/hours/", "").values()),
+    )
+
+
+def runs_json(runs: Sequence[RunSummary]) -> str:
+    """Return an array of one object a run."""
+    return json.dumps([asdict(run) for run in runs], indent=2, ensure_ascii=False) + "\n"
+
+
+def runs_table(runs: Sequence[RunSummary]) -> Table:
+    """Return the table of runs for a terminal."""
+    table = Table(box=box.SIMPLE)
+    table.add_column("run", overflow="fold")
+    for name in ("state", "step", "saved", "loss", "validation", "hours", "steps/s", "age"):
+        table.add_column(name)
+    for run in runs:
+        style = _STYLES.get(run.state, "")
+        state = Text(run.state, style)
+        if run.reason:
+            state.append(f"\n{run.reason}", style="dim")
+        table.add_row(
+            run.path,
+            state,
+            f"{run.step}/{run.max_steps}",
+            "-" if run.checkpoint_step is None else str(run.checkpoint_step),
+            _lines(run.losses),
+            _lines(_chief(run.validation)),
+            f"{run.hours:.2f}",
+            f"{run.steps_per_sec:.3g}",
+            str(timedelta(seconds=round(run.age_sec))),
+        )
+    return table
+
+
+def _state(
+    status: Mapping[str, Any], step: int, max_steps: int, age_sec: float, row: Mapping[str, Any]
+) -> str:
+    if not status:  # of a version that wrote none
+        return "finished" if max_steps and step >= max_steps else "stopped"
+    if status["state"] != "running":
+        return status["state"]
+    alive = is_alive(status)
+    if alive is not None:
+        return "running" if alive else "killed"
+    steps_per_sec = row.get("train/steps_per_sec") or 0.0
+    every_steps = status.get("log_every_steps", 1)
+    rows_sec = _SILENT_ROWS * every_steps / steps_per_sec if steps_per_sec else 0.0
+    return "silent" if age_sec > max(_SILENT_SEC, rows_sec) else "running"
+
+
+def _read_tail(metrics: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the last whole row, and the last one with a validation; {} for what is not there."""
+    last: dict[str, Any] = {}
+    if not metrics.exists():
+        return last, {}
+    for size in _TAIL_BYTES:
+        with metrics.open("rb") as stream:
+            start = max(stream.seek(0, os.SEEK_END) - size, 0)
+            stream.seek(start)
+            lines = stream.read().splitlines(keepends=True)
+        whole = [line for line in lines[bool(start) :] if line.endswith(b"\n")]
+        last = json.loads(whole[-1]) if whole else {}
+        validated = next((line for line in reversed(whole) if b'"validation/' in line), None)
+        if validated is not None:
+            return last, json.loads(validated)
+        if not start:
+            break
+    return last, {}
+
+
+def _read_config(run: Path) -> dict[str, Any]:
+    try:
+        return yaml.safe_load((run / _CONFIG).read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        return {}
+
+
+def _newest_checkpoint(run: Path) -> int | None:
+    steps = (path.name.removeprefix("step_") for path in run.glob("checkpoints/step_*"))
+    return max((int(step) for step in steps if step.isdigit()), default=None)
+
+
+def _pick(row: Mapping[str, Any], prefix: str, suffix: str) -> dict[str, float]:
+    """Return the numbers whose keys have a prefix and a suffix, without them."""
+    return {
+        key.removeprefix(prefix).removesuffix(suffix): value
+        for key, value in row.items()
+        if key.startswith(prefix)
+        and key.endswith(suffix)
+        and isinstance(value, int | float)
+        and (prefix or not key.startswith("validation/"))
+    }
+
+
+def _chief(validation: Mapping[str, float]) -> dict[str, float]:
+    """Return the losses of a validation, or what it has instead."""
+    losses = {name: value for name, value in validation.items() if name.endswith("/loss")}
+    return losses or dict(islice(validation.items(), _MOST_TERMS))
+
+
+def _lines(values: Mapping[str, float]) -> str:
+    return "\n".join(f"{name} {value:.4g}" for name, value in values.items())

@@ -1,0 +1,76 @@
+"""The config of a run of the waveform stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gsv2.audio.mel import MelConfig
+from gsv2.models.discriminators import DiscriminatorConfig
+from gsv2.models.vits2.model import VITS2Config
+from gsv2.training.optim import OptimConfig
+from gsv2.training.run import RunConfig
+
+GENERATOR = "generator"
+DISCRIMINATOR = "discriminator"
+_KL_START = 1e-3
+"""Share of its weight that kl starts with when it is warmed up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossWeights:
+    """Weights of the generator's losses; the adversarial one has 1."""
+
+    feature_matching: float = 2.0
+    mel: float = 45.0
+    kl: float = 1.0
+    kl_warmup_steps: int = 0
+    """Steps in which the weight of kl rises to its value, geometrically from a thousandth of it.
+    A short training needs them: else the prior pulls the latent to nothing before the decoder
+    has learnt to heed it."""
+
+    def kl_at(self, step: int) -> float:
+        """Return the weight of kl at a step, from 1."""
+        if step >= self.kl_warmup_steps:
+            return self.kl
+        return self.kl * _KL_START ** (1 - step / self.kl_warmup_steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VITS2ModelSection:
+    """The `model` section."""
+
+    quantizer: str
+    """Run folder, checkpoint, bundle or file of the quantizer that made the codes."""
+    generator: VITS2Config = field(default_factory=VITS2Config)
+    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    mel_loss: MelConfig = field(default_factory=MelConfig)
+    """The spectrogram whose distance is minimised."""
+    loss_weights: LossWeights = field(default_factory=LossWeights)
+    segment_frames: int = 32
+    """Frames of the segment that is decoded of each clip (32 = 20480 samples)."""
+    self_reference_probability: float = 0.3
+    """How often a clip is its own style reference, though its speaker has others here."""
+
+    def __post_init__(self) -> None:
+        """Check the probability."""
+        if not 0 <= self.self_reference_probability <= 1:
+            raise ValueError(
+                "model.self_reference_probability must lie in 0..1, "
+                f"but is {self.self_reference_probability}"
+            )
+
+
+def _default_optim() -> dict[str, OptimConfig]:
+    gan = OptimConfig(
+        lr=2e-4, betas=(0.8, 0.99), eps=1e-9, schedule="exponential", max_grad_norm=1000.0
+    )
+    return {GENERATOR: gan, DISCRIMINATOR: gan}
+
+
+@dataclass(frozen=True, kw_only=True)
+class VITS2RunConfig(RunConfig):
+    """One run of the waveform stage."""
+
+    model: VITS2ModelSection
+    optim: dict[str, OptimConfig] = field(default_factory=_default_optim)
+    """Of `generator` and `discriminator`."""

@@ -1,0 +1,142 @@
+"""The largest micro-batches on trial, before step 1: better now than after a day.
+
+Forward and backward passes of every update, on every rank, with as many micro-batches as a step
+has; the updates are refused. Weights, moments, buffers (codebooks move in forward passes), loss
+scales and random numbers are as before.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+
+import psutil
+import torch
+
+from gsv2.data.batch import Batch
+from gsv2.data.largest import largest_batches
+from gsv2.data.schema import DataConfig
+from gsv2.training.distributed import Distributed
+from gsv2.training.guard import Refusal, UpdateGuard
+from gsv2.training.plain_engine import PlainEngine
+from gsv2.training.random import RandomState
+from gsv2.training.stage import Stage, Update
+from gsv2.training.step import StepRunner
+
+_GIB = 2**30
+_MOMENT_BYTES = 8
+"""Of AdamW, for each parameter."""
+
+logger = logging.getLogger(__name__)
+
+
+class MemoryBudgetError(ValueError):
+    """The largest micro-batch that the budget allows does not fit into memory."""
+
+
+def dry_run(
+    data: DataConfig,
+    stage: Stage,
+    distributed: Distributed,
+    seed: int,
+    observe: Callable[[Update], None] | None = None,
+) -> dict[str, float]:
+    """Try the largest micro-batches. Collective.
+
+    Args:
+        data: whose budget they fill.
+        stage: with its engines, in training mode.
+        distributed: the ranks.
+        seed: of the run.
+        observe: is shown every update.
+
+    Returns:
+        What is extreme about the micro-batch -> most memory that a rank needed, in GiB.
+
+    Raises:
+        MemoryBudgetError: out of memory; names the budget.
+    """
+    num_codebooks = stage.num_codebooks if "codes" in stage.members else 0
+    num_local = data.micro_batches_per_step // distributed.world
+    peaks = {}
+    for name, batch in largest_batches(data, stage.members, num_codebooks).items():
+        size = f"{name}: {num_local} micro-batches of {batch.num_clips} clips"
+        batches = [replace(batch, micro_batch=k) for k in range(num_local)]
+        with _untouched(stage, distributed.device):
+            try:
+                peak = _try(stage, distributed, seed, batches, observe)
+            except torch.OutOfMemoryError as error:
+                raise MemoryBudgetError(_advice(data, size, distributed.device)) from error
+        peaks[name] = max(distributed.gather(peak)) / _GIB
+        logger.info("dry run, %s: %.2f GiB at the peak", size, peaks[name])
+    return peaks
+
+
+def _try(
+    stage: Stage,
+    distributed: Distributed,
+    seed: int,
+    batches: Sequence[Batch],
+    observe: Callable[[Update], None] | None,
+) -> float:
+    """Return the peak of memory of one step, in bytes."""
+    device = distributed.device
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    to_come = torch.empty(_moments_to_come(stage), dtype=torch.uint8, device=device)
+    StepRunner(stage, distributed, seed, RefuseAll(distributed), observe).run(batches, 1)
+    del to_come
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_allocated(device))
+    return float(psutil.Process().memory_info().rss)
+
+
+def _moments_to_come(stage: Stage) -> int:
+    """Return the bytes of moments that the first step will take; what DeepSpeed takes is its own.
+
+    They are held during the dry run: on a CPU such memory costs nothing, as long as it is not
+    written to.
+    """
+    return sum(
+        _MOMENT_BYTES * parameter.numel()
+        for trainable in stage.trainables.values()
+        if isinstance(trainable.engine, PlainEngine) and not trainable.optimizer.state
+        for parameter in trainable.module.parameters()
+        if parameter.requires_grad
+    )
+
+
+def _advice(data: DataConfig, size: str, device: torch.device) -> str:
+    budget = "max_frames" if data.max_frames is not None else "max_tokens"
+    return (
+        f"out of memory on {device} in the dry run with {size}: lower data.{budget} "
+        f"({getattr(data, budget)}) or data.max_clip_sec ({data.max_clip_sec}), or list the "
+        "network in trainer.activation_checkpointing"
+    )
+
+
+@contextmanager
+def _untouched(stage: Stage, device: torch.device) -> Iterator[None]:
+    """Put buffers and random numbers back, and leave no gradient."""
+    networks = [trainable.module for trainable in stage.trainables.values()]
+    networks += stage.precision.frozen.values()
+    buffers = [buffer for network in networks for buffer in network.buffers()]
+    kept = [buffer.clone() for buffer in buffers]
+    noise = RandomState.of(device)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in zip(buffers, kept, strict=True):
+                buffer.copy_(value)
+        noise.restore()
+
+
+class RefuseAll(UpdateGuard):
+    """Lets no update happen, without a word."""
+
+    def judge(self, name: str, norm: float, losses: Sequence[float]) -> Refusal | None:
+        """Refuse it."""
+        return Refusal(reason="", is_spike=False)

@@ -1,0 +1,114 @@
+"""Updates that no rank takes: values that are not finite, and spikes.
+
+A spike is a gradient norm or a loss above `spike_factor` times the median of the last values of
+its trainable. A median hardly moves with single spikes, unlike a mean; values that were left out
+do not enter it, so a run whose level has risen for good stops at its limit, not unseen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, MutableMapping, Sequence
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
+
+from gsv2.training.distributed import Distributed
+from gsv2.training.state import TrainState
+
+if TYPE_CHECKING:  # trainer.py needs the loop, which needs this module
+    from gsv2.training.trainer import TrainerConfig
+
+WINDOW_UPDATES = 128
+"""Updates of a trainable that the median is over."""
+
+
+class TrainingError(ValueError):
+    """A run that cannot go on."""
+
+
+class Refusal(NamedTuple):
+    """Why an update is left out, the same on all ranks."""
+
+    reason: str
+    is_spike: bool
+    """False: not finite."""
+
+
+class UpdateGuard:
+    """Judges the updates of all trainables, by all ranks and by their own past.
+
+    Args:
+        distributed: the ranks that share an update.
+        factor: times the median that makes a spike; 0 = nothing is one.
+        warmup_updates: updates of a trainable before any is judged as a spike.
+        history: `"<trainable>/<value>"` -> the last of it, oldest first; kept up to date here,
+            and to be saved with the run.
+    """
+
+    def __init__(
+        self,
+        distributed: Distributed,
+        factor: float = 0.0,
+        warmup_updates: int = WINDOW_UPDATES,
+        history: MutableMapping[str, list[float]] | None = None,
+    ) -> None:
+        self._distributed = distributed
+        self._factor = factor
+        self._warmup_updates = warmup_updates
+        self._history = {} if history is None else history
+
+    def judge(self, name: str, norm: float, losses: Sequence[float]) -> Refusal | None:
+        """Return why the update of a trainable is left out; None if it is taken. Collective.
+
+        Args:
+            name: of the trainable.
+            norm: of its gradients before clipping, the same on all ranks.
+            losses: of this rank's micro-batches.
+        """
+        is_finite = all(map(math.isfinite, (norm, *losses)))
+        mine = [float(not is_finite), sum(losses), len(losses)]
+        num_bad, total, count = self._distributed.sum(mine)
+        if num_bad:
+            return Refusal("not finite", is_spike=False)
+        if not self._factor:
+            return None
+        values = {f"{name}/grad_norm": norm, f"{name}/loss": total / count}
+        spike = self._find_spike(values)
+        if spike is not None:
+            return Refusal(spike, is_spike=True)
+        for key, value in values.items():
+            past = self._history.setdefault(key, [])
+            past.append(value)
+            del past[:-WINDOW_UPDATES]
+        return None
+
+    def _find_spike(self, values: Mapping[str, float]) -> str | None:
+        for key, value in values.items():
+            past = self._history.get(key, [])
+            if len(past) < self._warmup_updates:
+                continue
+            level = median(past)
+            if level > 0 and value > self._factor * level:  # a loss may lie below 0
+                return f"{key} is {value:.4g}, its median {level:.4g}"
+        return None
+
+
+def check_left_out(state: TrainState, config: TrainerConfig) -> None:
+    """Check how many updates were left out.
+
+    Raises:
+        TrainingError: more than `trainer.max_skipped_steps` or `trainer.max_spikes`.
+    """
+    advice = "lower the learning rate or look at the data"
+    if state.skipped > config.max_skipped_steps:
+        raise TrainingError(
+            f"step {state.step}: {state.skipped} updates were left out for a loss or gradient "
+            f"that was not finite, more than trainer.max_skipped_steps="
+            f"{config.max_skipped_steps}; {advice}"
+        )
+    if state.spikes > config.max_spikes:
+        raise TrainingError(
+            f"step {state.step}: {state.spikes} updates were left out for a loss or gradient norm "
+            f"above trainer.spike_factor={config.spike_factor} times its median, more than "
+            f"trainer.max_spikes={config.max_spikes}; {advice}"
+        )

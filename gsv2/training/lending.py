@@ -1,0 +1,59 @@
+"""Other weights in a network for a while, e.g. their average for a validation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+
+import torch
+from torch import Tensor, nn
+
+
+@contextmanager
+def lent(module: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """Point the parameters of a network to other tensors inside, for passes without gradients.
+
+    Nothing is copied: optimizer and engine keep the memory that they know.
+
+    Args:
+        module: whose parameters are whole.
+        weights: name of a parameter -> values for it; those without stay as they are.
+    """
+    parameters = {n: p for n, p in module.named_parameters() if n in weights}
+    kept = {name: parameter.data for name, parameter in parameters.items()}
+    try:
+        for name, parameter in parameters.items():
+            parameter.data = weights[name].to(parameter.dtype)
+        yield
+    finally:
+        for name, parameter in parameters.items():
+            parameter.data = kept[name]
+
+
+@contextmanager
+def lent_to_shards(
+    module: nn.Module,
+    weights: Mapping[str, Tensor],
+    writable: Callable[[list[nn.Parameter]], AbstractContextManager[None]],
+) -> Iterator[None]:
+    """Do the same with parameters that are sharded over ranks. Collective.
+
+    Args:
+        module: whose parameters are whole inside `writable` only.
+        weights: whole, the same on every rank.
+        writable: makes parameters whole, and keeps what is written there.
+    """
+    parameters = {n: p for n, p in module.named_parameters() if n in weights}
+
+    def write(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        with torch.no_grad(), writable(list(parameters.values())):
+            kept = {name: parameter.data.clone() for name, parameter in parameters.items()}
+            for name, parameter in parameters.items():
+                parameter.data.copy_(values[name])
+        return kept
+
+    kept = write(weights)
+    try:
+        yield
+    finally:
+        write(kept)

@@ -1,0 +1,68 @@
+"""`RUN/status.json`: whether a run is being trained, by whom, and how its last launch ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+STATUS_FILE = "status.json"
+
+
+@contextmanager
+def recorded_status(run: Path, **about: Any) -> Iterator[None]:
+    """Write `running` on entry, and on exit `finished`, `stopped` or `failed` with the reason.
+
+    A process that is killed writes nothing any more; `is_alive` finds that out.
+
+    Args:
+        run: run folder.
+        about: further values of the file.
+    """
+    process = psutil.Process()
+    who = {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
+    _write(run, {"state": "running", **who, **about})
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as end:
+        reason = getattr(end, "message", "") or type(end).__name__
+        _write(run, {"state": "stopped", "reason": reason, **who, **about})
+        raise
+    except BaseException as error:
+        reason = f"{type(error).__name__}: {error}"
+        _write(run, {"state": "failed", "reason": reason, **who, **about})
+        raise
+    _write(run, {"state": "finished", **who, **about})
+
+
+def read_status(run: Path) -> dict[str, Any]:
+    """Return the values of the file; none if there is no file."""
+    try:
+        return json.loads((run / STATUS_FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+
+
+def is_alive(status: Mapping[str, Any]) -> bool | None:
+    """Tell whether the process of a status still runs; None if it was on another machine."""
+    if status["host"] != socket.gethostname():
+        return None
+    try:
+        return abs(psutil.Process(status["pid"]).create_time() - status["started"]) < 1.0
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _write(run: Path, values: Mapping[str, Any]) -> None:
+    """Replace the file as a whole."""
+    aside = run / f".tmp-{STATUS_FILE}"
+    text = json.dumps({**values, "written": time.time()}, indent=2, ensure_ascii=False)
+    aside.write_text(text + "\n", encoding="utf-8")
+    os.replace(aside, run / STATUS_FILE)

@@ -1,0 +1,64 @@
+"""The `trainer` section of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gsv2.training.compile import check_compile
+from gsv2.training.guard import WINDOW_UPDATES
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerConfig:
+    """The `trainer` section."""
+
+    max_steps: int
+    """Optimizer steps of the whole run."""
+    log_every_steps: int = 10
+    """Steps between objects in metrics.jsonl; the first and the last step always have one."""
+    validate_every_steps: int = 0
+    """0 = only after the last step."""
+    max_skipped_steps: int = 50
+    """The run stops when more updates than this were skipped for a non-finite loss."""
+    spike_factor: float = 0.0
+    """Updates whose gradient norm or loss is above so many times its median of the last 128
+    updates are left out; 0 = none."""
+    spike_warmup_steps: int = 100
+    """Updates of a network before its spikes are left out, at most 128."""
+    max_spikes: int = 50
+    """The run stops when more updates than this were left out as spikes."""
+    rank_timeout_sec: float = 900.0
+    """How long a rank may keep the others waiting before they end the run: longer than the
+    slowest retry of a remote corpus, the check of a checkpoint and the longest compilation."""
+    activation_checkpointing: list[str] = field(default_factory=list)
+    """Trainables that run their blocks again in the backward pass: less memory, a third more
+    time, the same gradients."""
+    compile: dict[str, str] = field(default_factory=dict)
+    """Trainable -> mode of torch.compile: `off`, `default` or `max-autotune-no-cudagraphs`."""
+    compile_backend: str = "inductor"
+    """Of torch.compile; `inductor` needs a compiler, `aot_eager` does not and gains nothing."""
+    dry_run: bool = False
+    """Run the largest micro-batches that the budget allows on trial, before the first step."""
+
+    def __post_init__(self) -> None:
+        """Check the values that no type can."""
+        check_compile(self.compile)
+        least = {"max_steps": 1, "log_every_steps": 1, "validate_every_steps": 0}
+        for name, minimum in {**least, "max_skipped_steps": 0, "max_spikes": 0}.items():
+            if getattr(self, name) < minimum:
+                raise ValueError(
+                    f"trainer.{name} must be at least {minimum}, but is {getattr(self, name)}"
+                )
+        if self.spike_factor != 0 and self.spike_factor <= 1:
+            raise ValueError(
+                f"trainer.spike_factor must be 0 or above 1, but is {self.spike_factor}"
+            )
+        if not 1 <= self.spike_warmup_steps <= WINDOW_UPDATES:
+            raise ValueError(
+                f"trainer.spike_warmup_steps must lie in 1..{WINDOW_UPDATES}, "
+                f"but is {self.spike_warmup_steps}"
+            )
+        if self.rank_timeout_sec <= 0:
+            raise ValueError(
+                f"trainer.rank_timeout_sec must be above 0, but is {self.rank_timeout_sec}"
+            )

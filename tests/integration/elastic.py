@@ -1,0 +1,61 @@
+"""What test_elastic.py runs: `-m tests.integration.elastic OUT CORPUS SHARED STAGE/KIND...`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import yaml
+
+from gsv2.train import main
+from gsv2.training.distributed import Distributed
+from tests.integration.real_stages import BUDGETS, MODELS
+
+NUM_STEPS = 20
+SMALLER = {"gpt": {}, "vits2": {"segment_frames": 2}}
+"""A quarter of the waveform, which costs most."""
+
+
+def train_curve(name: str, out: Path, corpus: Path, shared: Path, *, engine: str = "auto") -> None:
+    """Train a stage for 20 steps of 4 micro-batches into `out/NAME`, with dropout.
+
+    Args:
+        name: of the stage.
+        out: folder of run folders.
+        corpus: audio corpus.
+        shared: folder with `quantizer` (a run) and `codes`.
+        engine: kind of all its engines.
+    """
+    source = {"path": str(corpus), "codes": str(shared / "codes")}
+    names = {"gpt": ("gpt",), "vits2": ("generator", "discriminator")}[name]
+    values = {
+        "stage": name,
+        "run": {"dir": str(out), "name": name},
+        "data": {
+            "sources": [source],
+            "validation": [source],
+            "lanes": 4,
+            "micro_batches_per_step": 4,
+            **BUDGETS[name] | ({"max_frames": 80} if name == "vits2" else {}),
+        },
+        "model": {**MODELS[name], **SMALLER[name], "quantizer": str(shared / "quantizer")},
+        "engines": {trained: {"kind": engine, "zero_stage": 3} for trained in names},
+        "trainer": {"max_steps": NUM_STEPS, "log_every_steps": 1},
+        "checkpoint": {"every_steps": NUM_STEPS},
+        "tracking": {"progress": False},
+    }
+    ranks = Distributed()
+    config = out / f"{name}.yaml"
+    if ranks.is_main:
+        out.mkdir(parents=True, exist_ok=True)
+        config.write_text(yaml.safe_dump(values))
+    ranks.barrier()
+    main(config)
+
+
+if __name__ == "__main__":
+    folder, corpus_path, shared_path = map(Path, sys.argv[1:4])
+    for run in sys.argv[4:]:
+        stage, _, kind = run.partition("/")
+        train_curve(stage, folder / kind, corpus_path, shared_path, engine=kind)
+    Distributed().close()

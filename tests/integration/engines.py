@@ -1,0 +1,206 @@
+"""What test_engines.py runs: `-m tests.integration.engines OUT STATE...`, on one rank or several.
+
+Every engine trains a `JointStage` for the same steps, is captured between them and after them, and
+goes on from what the others have captured.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from gsv2.data.batch import Batch
+from gsv2.training.distributed import Distributed
+from gsv2.training.engine import EngineConfig, EngineError
+from gsv2.training.engines import attach_engines, make_engine
+from gsv2.training.guard import Refusal, UpdateGuard
+from gsv2.training.optim import seek_schedule
+from gsv2.training.stage import Trainable
+from gsv2.training.step import StepRunner
+from gsv2.training.trainable_state import TrainableState
+from tests.integration.joint_stage import SEED, CarelessStage, JointStage, nan_batch
+from tests.training.toy import toy_batch
+
+KINDS: Mapping[str, Mapping[str, EngineConfig]] = {
+    "plain": dict.fromkeys(("gpt", "discriminator", "generator"), EngineConfig(kind="ddp")),
+    **{
+        f"zero{stage}": dict.fromkeys(
+            ("gpt", "discriminator", "generator"), EngineConfig(kind="deepspeed", zero_stage=stage)
+        )
+        for stage in range(4)
+    },
+    "mixed": {
+        "gpt": EngineConfig(kind="deepspeed", zero_stage=2),
+        "discriminator": EngineConfig(kind="ddp"),
+        "generator": EngineConfig(kind="ddp"),
+    },
+}
+"""Name -> `engines` section."""
+ALONE = ("plain", "zero2", "zero3")
+"""Those that one rank runs."""
+NOT_FINITE = tuple(nan_batch(k) if k == 9 else toy_batch(k) for k in range(6, 10))
+"""Of two ranks, one meets a value that is not finite."""
+REFUSED = tuple(toy_batch(k) for k in range(4))
+TAKEN = tuple(
+    tuple(toy_batch(k) for k in span) for span in (range(6), range(10, 14), range(14, 20))
+)
+"""On two ranks an accumulation of 3, of 2 and of 3 micro-batches, uneven all of them."""
+EARLY_STEPS = (TAKEN[0], NOT_FINITE, REFUSED, TAKEN[1])
+LATE_STEPS = (TAKEN[2],)
+
+
+class PickyGuard(UpdateGuard):
+    """Refuses finite updates too."""
+
+    is_refusing = False
+
+    def judge(self, name: str, norm: float, losses: Sequence[float]) -> Refusal | None:
+        refusal = super().judge(name, norm, losses)
+        return Refusal("told to", is_spike=True) if self.is_refusing else refusal
+
+
+def run_steps(
+    runner: StepRunner, guard: PickyGuard, ranks: Distributed, steps: Sequence[Sequence[Batch]]
+) -> None:
+    """Take this rank's share of the steps."""
+    for batches in steps:
+        guard.is_refusing = batches is REFUSED
+        result = runner.run(batches[ranks.rank :: ranks.world], 1)
+        assert result.skipped == (3 if batches is NOT_FINITE else 0)
+        assert result.spikes == (3 if batches is REFUSED else 0)
+
+
+def save_states(stage: JointStage, file: Path) -> None:
+    """Write what the engines capture. Collective."""
+    tensors = {}
+    for name, trainable in stage.trainables.items():
+        state = trainable.engine.capture()
+        if state is not None:
+            tensors |= {f"{name}|weights|{key}": value for key, value in state.weights.items()}
+            tensors |= {f"{name}|optimizer|{key}": value for key, value in state.optimizer.items()}
+    if tensors:
+        save_file(tensors, file)
+
+
+def load_states(stage: JointStage, file: Path) -> None:
+    """Restore what `save_states` wrote. Collective."""
+    tensors = load_file(file)
+    for name, trainable in stage.trainables.items():
+        parts = [
+            {
+                key.removeprefix(f"{name}|{part}|"): value
+                for key, value in tensors.items()
+                if key.startswith(f"{name}|{part}|")
+            }
+            for part in ("weights", "optimizer")
+        ]
+        trainable.engine.restore(TrainableState(*parts))
+
+
+def train(kind: str, ranks: Distributed, out: Path) -> None:
+    """Train from the start."""
+    stage, runner, guard = make(kind, ranks, out)
+    run_steps(runner, guard, ranks, EARLY_STEPS)
+    save_states(stage, out / f"{kind}.early")
+    run_steps(runner, guard, ranks, LATE_STEPS)
+    save_states(stage, out / f"{kind}.late")
+
+
+def go_on(kind: str, sources: Sequence[Path], ranks: Distributed, out: Path) -> None:
+    """Train on from each of the states that engines have captured, with scaled losses."""
+    stage, runner, guard = make(kind, ranks, out)
+    for source in sources:
+        load_states(stage, source)
+        for trainable in stage.trainables.values():
+            seek_schedule(trainable.scheduler, 2)
+            trainable.engine.loss_scale = 1024.0
+        name = f"{kind}.from-{source.parent.name}-{source.stem}"
+        save_states(stage, out / f"{name}.early")
+        run_steps(runner, guard, ranks, LATE_STEPS)
+        save_states(stage, out / f"{name}.late")
+
+
+def make(
+    kind: str, ranks: Distributed, out: Path, stage_class: type[JointStage] = JointStage
+) -> tuple[JointStage, StepRunner, PickyGuard]:
+    stage = stage_class(out / f"{kind}-{ranks.rank}")
+    attach_engines(stage.trainables, KINDS[kind], ranks)
+    guard = PickyGuard(ranks)
+    return stage, StepRunner(stage, ranks, SEED, guard), guard
+
+
+def check_careless_stages_fail(kind: str, ranks: Distributed, out: Path) -> None:
+    _, runner, _ = make(kind, ranks, out, CarelessStage)
+    with pytest.raises(EngineError, match="sends gradients through discriminator's engine"):
+        runner.run([toy_batch(ranks.rank)], 1)
+
+
+class Probe(nn.Module):
+    """Notes what its layers compute in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.island = nn.Linear(3, 3), nn.Linear(3, 3)
+        self.seen: tuple[torch.dtype, ...] = ()
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.layer(x)
+        with torch.autocast("cpu", enabled=False):
+            result = self.island(hidden.float())
+        self.seen = (hidden.dtype, result.dtype)
+        return result
+
+
+def check_autocast(kind: str, ranks: Distributed) -> None:
+    """Check that the caller's autocast reaches the network, and no other does."""
+    module = Probe()
+    optimizer = torch.optim.AdamW(module.parameters(), fused=True)
+    probe = Trainable(
+        kind="probe",
+        module=module,
+        config={},
+        optimizer=optimizer,
+        scheduler=None,
+        max_grad_norm=1.0,
+    )
+    config = KINDS[kind].get("gpt", EngineConfig(kind="ddp"))
+    probe.engine = make_engine("probe", probe, config, ranks)
+    for autocast, seen in (
+        (torch.autocast("cpu", dtype=torch.bfloat16), torch.bfloat16),
+        (torch.autocast("cpu", enabled=False), torch.float32),
+    ):
+        with autocast:
+            loss = probe(torch.ones(1, 3)).sum()
+        assert module.seen == (seen, torch.float32), f"{kind}: {module.seen}"
+        probe.engine.backward(loss, is_last=True)
+        probe.engine.grad_norm()
+        probe.engine.step(1.0)
+    assert {p.dtype for p in module.parameters()} == {torch.float32}
+
+
+def main(out: Path, more_sources: Sequence[Path]) -> None:
+    ranks = Distributed()
+    kinds = KINDS if ranks.world > 1 else ALONE
+    for kind in kinds:
+        train(kind, ranks, out)
+    ranks.barrier()
+    for kind in kinds:
+        go_on(kind, [out / f"{kind}.early", *more_sources], ranks, out)
+    if ranks.world > 1:
+        check_careless_stages_fail("zero1", ranks, out)  # DeepSpeed itself would not notice
+        for kind in KINDS:
+            check_autocast(kind, ranks)
+    from deepspeed.ops import __compatible_ops__
+
+    assert __compatible_ops__["deepspeed_shm_comm"] is False
+    ranks.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), [Path(source) for source in sys.argv[2:]])

@@ -1,0 +1,144 @@
+"""Runs of the toy as processes of their own that meet faults, without the seconds of an import.
+
+One process (`python -m tests.integration.nursery`) imports everything once and forks a child for
+every rank of every run; orders and answers are JSON lines.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from tests.integration.launch import ROOT, environment, free_port
+
+STILL_RUNNING = 1000
+
+
+@dataclass(frozen=True)
+class Child:
+    """One rank of a run."""
+
+    pid: int
+    errors_file: Path
+    nursery: Nursery
+
+    @property
+    def errors(self) -> str:
+        """What it has written to stderr."""
+        return self.errors_file.read_text()
+
+    def wait(self, timeout_sec: float = 60.0) -> int:
+        """Return its exit code; that of a signal is negative."""
+        deadline = time.monotonic() + timeout_sec
+        while (code := self.nursery.ask({"poll": self.pid})) == STILL_RUNNING:
+            assert time.monotonic() < deadline, f"runs for {timeout_sec} s: {self.errors}"
+            time.sleep(0.02)
+        return code
+
+
+class Nursery:
+    """Starts runs; a context manager that leaves none behind."""
+
+    def __enter__(self) -> Self:
+        command = [sys.executable, "-W", "error", "-m", __name__]
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, env=environment(), text=True, stdin=pipe, stdout=pipe
+        )
+        self._pids: list[int] = []
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for pid in self._pids:
+            if self.ask({"poll": pid}) == STILL_RUNNING:
+                os.kill(pid, 9)
+                os.kill(pid, 18)
+        self._process.communicate()
+
+    def start(self, folder: Path, *, world: int = 1, **spec: Any) -> list[Child]:
+        """Start the ranks of a run in `folder` (see `tests.integration.faulty.run`)."""
+        folder.mkdir(parents=True, exist_ok=True)
+        port = free_port()
+        children = []
+        for rank in range(world):
+            ranks = {"rank": rank, "world": world, "port": port} if world > 1 else {}
+            errors = folder / f"stderr-{rank}.txt"
+            order = {"folder": str(folder), "errors": str(errors), **ranks, **spec}
+            children.append(Child(self.ask(order), errors, self))
+        self._pids += [child.pid for child in children]
+        return children
+
+    def run(self, folder: Path, **spec: Any) -> list[int]:
+        """Start a run and return the exit codes of its ranks."""
+        return [child.wait() for child in self.start(folder, **spec)]
+
+    def ask(self, order: Mapping[str, Any]) -> int:
+        """Send an order and return the answer."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+
+def _serve() -> None:
+    from tests.integration import faulty
+
+    codes: dict[int, int] = {}
+    for line in sys.stdin:
+        order = json.loads(line)
+        pid = order.get("poll")
+        if pid is None:
+            answer = os.fork()
+            if not answer:
+                try:
+                    _become(order)
+                    faulty.run(order)
+                finally:
+                    traceback.print_exc()  # of what got past `run`
+                    os._exit(1)
+        elif pid in codes:
+            answer = codes[pid]
+        else:
+            done, status = os.waitpid(pid, os.WNOHANG)
+            answer = codes.setdefault(pid, os.waitstatus_to_exitcode(status)) if done else 1000
+        sys.stdout.write(f"{answer}\n")
+        sys.stdout.flush()
+    os._exit(0)  # the interpreter's own end takes seconds
+
+
+def _become(order: Mapping[str, Any]) -> None:
+    """Turn this fork into the process that a launcher would have started."""
+    os.setsid()
+    errors = os.open(order["errors"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number, target in enumerate((nothing, nothing, errors)):
+        os.dup2(target, number)
+    if "world" in order:
+        rank, world = str(order["rank"]), str(order["world"])
+        os.environ.update(
+            RANK=rank,
+            LOCAL_RANK=rank,
+            WORLD_SIZE=world,
+            LOCAL_WORLD_SIZE=world,
+            MASTER_ADDR="127.0.0.1",
+            MASTER_PORT=str(order["port"]),
+            ACCELERATE_USE_CPU="true",
+        )
+
+
+def codes_of(children: Sequence[Child]) -> list[int]:
+    """Return the exit codes of all ranks."""
+    return [child.wait() for child in children]
+
+
+if __name__ == "__main__":
+    _serve()

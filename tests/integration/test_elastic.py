@@ -1,0 +1,69 @@
+"""The same loss curve on 1, 2 and 4 ranks, and under ZeRO-3: dropout, noise and slices included."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gsv2.stages.extract import extract_codes
+from gsv2.training.distributed import Distributed
+from gsv2.training.records import read_records
+from tests.integration.elastic import NUM_STEPS, train_curve
+from tests.integration.launch import finish, start_torchrun
+from tests.integration.real_stages import train_stage
+
+MODULE = "tests.integration.elastic"
+LOSSES = {"gpt": ("gpt",), "vits2": ("generator", "discriminator")}
+WAIT_SEC = 250.0
+TOLERANCES = {"gpt": 1e-5, "vits2": 1e-4}
+
+
+@pytest.fixture(scope="module")
+def curves(tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Any) -> Path:
+    """Runs of one rank (`1`), of two and of four."""
+    out, corpus = tmp_path_factory.mktemp("elastic"), tiny_corpus.path
+    train_stage("quantizer", out, corpus, out)
+    device = Distributed().device
+    extract_codes(corpus, out / "quantizer", out / "codes", device)
+    arguments = (str(corpus), str(out))
+    runs = ("gpt/ddp", "vits2/ddp")
+    finish(start_torchrun(2, MODULE, str(out / "2"), *arguments, *runs), WAIT_SEC)
+    finish(start_torchrun(4, MODULE, str(out / "4"), *arguments, *runs), WAIT_SEC)
+    for name in LOSSES:
+        train_curve(name, out / "1", corpus, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def sharded(curves: Path, tiny_corpus: Any) -> Path:
+    """Runs of two ranks under ZeRO-3, in whose steps every parameter is gathered."""
+    arguments = (str(tiny_corpus.path), str(curves), "gpt/deepspeed", "vits2/deepspeed")
+    finish(start_torchrun(2, MODULE, str(curves / "2"), *arguments), WAIT_SEC)
+    return curves
+
+
+@pytest.mark.parametrize("ranks", ["2/ddp", "4/ddp"])
+@pytest.mark.parametrize("stage", LOSSES)
+def test_the_loss_curve_does_not_depend_on_the_ranks(curves: Path, stage: str, ranks: str) -> None:
+    _assert_same_curve(curves, stage, ranks)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", LOSSES)
+def test_zero_3_learns_the_same(sharded: Path, stage: str) -> None:
+    _assert_same_curve(sharded, stage, "2/deepspeed")
+
+
+def _assert_same_curve(curves: Path, stage: str, ranks: str) -> None:
+    rows, others = (read_records(curves / run / stage / "metrics.jsonl") for run in ("1", ranks))
+    assert len(rows) == len(others) == NUM_STEPS
+    for row, other in zip(rows, others, strict=True):
+        for name in LOSSES[stage]:
+            expected = pytest.approx(row[f"{name}/loss"], rel=TOLERANCES[stage])
+            assert other[f"{name}/loss"] == expected, f"step {row['step']}"
+    validated = {key for key in rows[-1] if key.startswith("validation/")}
+    assert validated
+    for key in validated:
+        assert others[-1][key] == pytest.approx(rows[-1][key], rel=TOLERANCES[stage]), key

@@ -1,0 +1,38 @@
+"""Averages, dry runs, probes and loss scales under every engine, on two ranks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from tests.integration.launch import finish, start_deepspeed_ranks
+from tests.integration.optim_ranks import ENGINES, HALF_ENGINES, HALVES
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two ranks have captured; they check by themselves what each engine must leave alone."""
+    out = tmp_path_factory.mktemp("optim")
+    finish(start_deepspeed_ranks(2, "tests.integration.optim_ranks", str(out)))
+    return out
+
+
+@pytest.mark.parametrize("kind", ENGINES[1:])
+def test_averages_and_what_they_predict_are_those_of_ddp(trained: Path, kind: str) -> None:
+    states, expected = (load_file(trained / f"{name}.fp32") for name in (kind, "plain"))
+    assert states.keys() == expected.keys()
+    for name, value in expected.items():
+        assert (states[name] - value).abs().max() <= 1e-5, name
+    assert any("|average|" in name for name in expected)
+
+
+@pytest.mark.parametrize("half", HALVES)
+@pytest.mark.parametrize("kind", HALF_ENGINES[1:])
+def test_networks_in_half_precision_train_as_under_ddp(trained: Path, kind: str, half: str) -> None:
+    """With scaled losses in fp16."""
+    states, expected = (load_file(trained / f"{name}.{half}") for name in (kind, "plain"))
+    for name, value in expected.items():
+        if "|optimizer|" not in name:
+            assert (states[name] - value).abs().max() <= 1e-5, name

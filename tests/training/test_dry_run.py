@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gsv2.data.batch import Batch
+from gsv2.training.clock import TIMING_KEYS
+from gsv2.training.distributed import Distributed
+from gsv2.training.dry_run import MemoryBudgetError
+from gsv2.training.records import read_records
+from gsv2.training.stage import Update
+from tests.training.toy import NUM_SAMPLES, ToyStage, fit_toy, toy_config
+
+
+class DryToyStage(ToyStage):
+    """A toy of clips of any length, with a buffer that moves in every forward pass."""
+
+    def updates(self, batch: Batch, step: int) -> Iterator[Update]:
+        offset = self.trainables["generator"].module.offset
+        offset += 0.01 * batch.wave[..., :NUM_SAMPLES].mean() + 0.001
+        yield from super().updates(replace(batch, wave=batch.wave[..., :NUM_SAMPLES]), step)
+
+
+class HungryStage(DryToyStage):
+    """Needs more memory than there is for more than 4 clips."""
+
+    def updates(self, batch: Batch, step: int) -> Iterator[Update]:
+        if batch.num_clips > 4:
+            raise torch.OutOfMemoryError("tried to allocate 999 GiB")
+        yield from super().updates(batch, step)
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    return [
+        {key: value for key, value in row.items() if key not in TIMING_KEYS}
+        for row in read_records(folder / "run" / "metrics.jsonl")
+    ]
+
+
+def test_training_with_and_without_a_dry_run_is_equal_to_the_last_bit(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    """From a fresh start, and from a checkpoint, where moments and averages are there."""
+    ends = {}
+    for name, is_dry in (("a", False), ("b", True)):
+        optim = {"generator": {"ema_decay": 0.9}}
+        for max_steps in (3, 6):
+            trainer = {"max_steps": max_steps, "log_every_steps": 1, "dry_run": is_dry}
+            config = toy_config(tmp_path / name, trainer=trainer, optim=optim)
+            stage, _ = fit_toy(config, distributed, stage_class=DryToyStage)
+        ends[name] = {n: t.module.state_dict() for n, t in stage.trainables.items()}
+    torch.testing.assert_close(ends["b"], ends["a"], rtol=0, atol=0)
+    assert rows(tmp_path / "a") == rows(tmp_path / "b")
+
+
+def test_out_of_memory_is_one_line_that_names_the_budget(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    config = toy_config(tmp_path, trainer={"dry_run": True})
+    with pytest.raises(MemoryBudgetError, match=r"out of memory on cpu .*lower data\.max_frames"):
+        fit_toy(config, distributed, stage_class=HungryStage)
+    config = toy_config(tmp_path, trainer={"dry_run": True}, data={"max_frames": 80})
+    fit_toy(config, distributed, stage_class=HungryStage)

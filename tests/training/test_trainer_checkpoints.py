@@ -1,0 +1,102 @@
+"""Checkpoints seen from a run."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import torch
+
+from gsv2.data.batch import Batch
+from gsv2.data.window import LaneMark
+from gsv2.training import saver
+from gsv2.training.checkpoint import CheckpointMismatchError
+from gsv2.training.distributed import Distributed
+from gsv2.training.records import read_records
+from gsv2.training.snapshot import Snapshot, write_snapshot
+from gsv2.training.trainer import Trainer
+from tests.training.test_fingerprint import make_fingerprint
+from tests.training.test_trainer import Killed, dying_at, metrics
+from tests.training.toy import NUM_LANES, ToyStage, fit_toy, torn_batch, toy_config
+
+
+def test_a_fresh_machine_goes_on_from_the_target_bit_for_bit(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    whole, _ = fit_toy(toy_config(tmp_path / "a"), distributed, make_batch=torn_batch)
+    section = {"checkpoint": {"target": f"memory://{uuid4().hex}/runs", "keep_last": 1}}
+    with pytest.raises(Killed):
+        fit_toy(toy_config(tmp_path / "b", **section), distributed, make_batch=dying_at(18))
+    other = toy_config(tmp_path / "c", **section)
+    resumed, state = fit_toy(other, distributed, make_batch=torn_batch)
+    assert state.step == 6
+    for name, trainable in whole.trainables.items():
+        torch.testing.assert_close(
+            resumed.trainables[name].module.state_dict(),
+            trainable.module.state_dict(),
+            rtol=0,
+            atol=0,
+        )
+    assert metrics(tmp_path / "a")[4:] == metrics(tmp_path / "c")
+
+
+def test_another_dataset_is_refused_unless_it_is_accepted(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    def fit(max_steps: int, dataset: Any, **checkpoint: Any) -> list[Any]:
+        starts: list[Any] = []
+
+        def train(start: int, marks: Mapping[int, LaneMark]) -> Iterator[Batch]:
+            starts.append((start, dict(marks)))
+            return map(torn_batch, itertools.count(start))
+
+        options = {"max_steps": max_steps, "validate_every_steps": 0}
+        config = toy_config(tmp_path, trainer=options, checkpoint=checkpoint)
+        stage = ToyStage(config, distributed.device)
+        Trainer(config, distributed).fit(stage, train, dataset=dataset)
+        return starts
+
+    fit(2, make_fingerprint())
+    message = r"data\.max_frames is 1024 there, but 7 in this run.*checkpoint\.accept=\[dataset\]"
+    with pytest.raises(CheckpointMismatchError, match=message):
+        fit(3, make_fingerprint(max_frames=7))
+    assert fit(3, make_fingerprint(max_frames=7), accept=["dataset"]) == [(8, {})]
+    (start,) = fit(4, make_fingerprint(max_frames=7))  # from now on it is the run's own
+    assert start[0] == 12
+    assert len(start[1]) == NUM_LANES
+
+
+def test_a_run_goes_on_while_the_disk_is_full(
+    tmp_path: Path,
+    distributed: Distributed,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def write(snapshot: Snapshot, folder: Path) -> dict[str, str]:
+        if snapshot.record["run"]["step"] == 4:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write_snapshot(snapshot, folder)
+
+    monkeypatch.setattr(saver, "write_snapshot", write)
+    config = toy_config(tmp_path, checkpoint={"every_steps": 2, "keep_last": 9})
+    fit_toy(config, distributed, make_batch=torn_batch)
+    assert "CHECKPOINT FAILED, the earlier ones stay: the checkpoint of step 4" in caplog.text
+    folders = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
+    assert folders == ["step_00000002", "step_00000006"]
+    failures = [row["checkpoint/failures"] for row in read_records(tmp_path / "run/metrics.jsonl")]
+    assert failures[:4] == [0, 0, 0, 0]
+    assert failures[-1] == 1
+
+
+def test_a_run_that_is_refused_changes_nothing(tmp_path: Path, distributed: Distributed) -> None:
+    fit_toy(toy_config(tmp_path), distributed)
+    config = replace(toy_config(tmp_path), seed=5)
+    with pytest.raises(CheckpointMismatchError, match=r"seed is 0 there, but 5 in this run"):
+        fit_toy(config, distributed)
+    assert len(metrics(tmp_path)) == 6
