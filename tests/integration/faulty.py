@@ -60,6 +60,9 @@ def befall(spec: Mapping[str, Any], where: str, step: int) -> None:
     elif what == "error":
         raise KeyError(f"shard of step {step}")
     elif what == "disk_full":
+        first = Path(spec["folder"], "run", "checkpoints", "step_00000002")
+        while not first.exists():  # a thread writes it
+            time.sleep(0.01)
         resource.setrlimit(resource.RLIMIT_FSIZE, (fault["bytes"], fault["bytes"]))
     else:
         os.kill(os.getpid(), what)

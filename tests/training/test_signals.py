@@ -4,14 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
 
 import pytest
-import torch
-from torch.utils.data import DataLoader
 from typer.testing import CliRunner
 
 from gsv2 import train
@@ -19,20 +16,17 @@ from gsv2.cli import app
 from gsv2.train import EXIT_REQUEUE
 from gsv2.training.signals import STOP_SIGNALS, Preempted, StopSignals
 
+PROLOGUE = "import os; from gsv2.training.signals import StopSignals\n"
+
 
 def tell(number: int = signal.SIGTERM) -> None:
     os.kill(os.getpid(), number)
 
 
-def in_child(action: Callable[[], Any]) -> int:
-    """Return the exit code of a forked process that runs `action` and would leave with 7."""
-    child = os.fork()
-    if not child:
-        try:
-            action()
-        finally:
-            os._exit(7)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+def exit_code_of(program: str) -> int:
+    """Return the exit code of a fresh process: forks of this one may inherit a held lock."""
+    command = [sys.executable, "-c", PROLOGUE + textwrap.dedent(program)]
+    return subprocess.run(command, check=False, timeout=60, start_new_session=True).returncode
 
 
 @pytest.mark.parametrize("number", STOP_SIGNALS)
@@ -81,20 +75,28 @@ def test_a_signal_that_is_delivered_twice_at_once_counts_once() -> None:
 
 
 def test_a_second_signal_leaves_at_once() -> None:
-    def told_again() -> None:
+    program = """
         with StopSignals() as signals, signals.noted():
-            tell()
+            os.kill(os.getpid(), 15)
             signals._told_at -= 10
-            tell()
-
-    assert in_child(told_again) == EXIT_REQUEUE
+            os.kill(os.getpid(), 15)
+            os._exit(7)
+    """
+    assert exit_code_of(program) == EXIT_REQUEUE
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (10, 7)])
 def test_a_forked_worker_dies_of_sigterm_and_ignores_sigusr1(number: int, code: int) -> None:
-    with StopSignals() as signals, signals.noted():
-        assert in_child(lambda: tell(number)) == code
-        assert signals.told is None
+    program = f"""
+        with StopSignals() as signals, signals.noted():
+            child = os.fork()
+            if not child:
+                os.kill(os.getpid(), {number})
+                os._exit(7)
+            found = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            assert (found, signals.told) == ({code}, None)
+    """
+    assert exit_code_of(program) == 0
 
 
 def test_gsv2_train_leaves_with_85_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,10 +127,12 @@ def test_outside_of_the_main_thread_nobody_is_told() -> None:
 
 def test_workers_killed_by_the_same_signal_raise_nothing_anywhere() -> None:
     """A rank of torchrun is signalled with its workers, whose death torch raises anywhere."""
+    program = """
+        import subprocess, sys, time
+        import torch
+        from torch.utils.data import DataLoader
 
-    def run() -> None:
-        os.setpgid(0, 0)
-        loader = DataLoader(torch.arange(100_000), batch_size=None, num_workers=1)  # type: ignore[arg-type]
+        loader = DataLoader(torch.arange(100_000), batch_size=None, num_workers=1)
         with StopSignals() as signals, signals.noted():
             batches = iter(loader)
             next(batches)
@@ -139,5 +143,6 @@ def test_workers_killed_by_the_same_signal_raise_nothing_anywhere() -> None:
                 time.sleep(0.01)  # a place where SIGCHLD's handler would raise
             if signals.unless_told(lambda: list(batches)) is None:
                 os._exit(0)
-
-    assert in_child(run) == 0
+        os._exit(7)
+    """
+    assert exit_code_of(program) == 0

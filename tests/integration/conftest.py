@@ -1,0 +1,25 @@
+"""Runs that tests of faults share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.nursery import Nursery
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """Forks runs."""
+    with Nursery() as nursery:
+        yield nursery
+
+
+@pytest.fixture(scope="session")
+def unbroken(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What one process trains that nothing befalls."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    assert nursery.run(folder) == [0]
+    return folder

@@ -1,0 +1,30 @@
+"""Whether two runs of the toy are one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from gsv2.training.checkpoint import find_component
+from gsv2.training.clock import TIMING_KEYS
+from gsv2.training.records import read_records
+
+NETWORKS = ("generator", "discriminator")
+
+
+def assert_same_run(folder: Path, other: Path, tolerance: float = 0.0) -> None:
+    """Check that two runs have the same weights and rows."""
+    for name in NETWORKS:
+        tensors, others = (load_file(find_component(f / "run", name)) for f in (folder, other))
+        for key, value in tensors.items():
+            assert (value - others[key]).abs().max() <= tolerance, f"{name}.{key}"
+    rows, other_rows = (read_records(f / "run" / "metrics.jsonl") for f in (folder, other))
+    assert [row["step"] for row in rows] == [row["step"] for row in other_rows]
+    for row, other_row in zip(rows, other_rows, strict=True):
+        assert row.get("data/ledger") == other_row.get("data/ledger")
+        for key in (row.keys() | other_row.keys()) - TIMING_KEYS - {"data/ledger"}:
+            assert row[key] == pytest.approx(other_row[key], rel=tolerance, abs=tolerance), key
+    bad, other_bad = (read_records(f / "run" / "quarantine.jsonl") for f in (folder, other))
+    assert [clip["key"] for clip in bad] == [clip["key"] for clip in other_bad]
