@@ -16,10 +16,10 @@ import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from gsv2.data.encode import ShardConfig
+from gsv2.data.build.encode import ShardConfig
+from gsv2.data.build.recordings import FORMATS, load_recordings
+from gsv2.data.build.shards import write_corpus
 from gsv2.data.manifest import Manifest
-from gsv2.data.recordings import FORMATS, load_recordings
-from gsv2.data.shards import write_corpus
 
 ItemT = TypeVar("ItemT")
 Format = StrEnum("Format", list(FORMATS))

@@ -12,10 +12,10 @@ from typing import Annotated
 
 import typer
 
-from gsv2.data.foreign_corpus import index_corpus
-from gsv2.data.foreign_format import AUDIO_SUFFIXES, ForeignFormat
+from gsv2.data.foreign.corpus import index_corpus
+from gsv2.data.foreign.format import AUDIO_SUFFIXES, ForeignFormat
+from gsv2.data.foreign.survey import REJECTED_NAME
 from gsv2.data.manifest import Manifest
-from gsv2.data.survey import REJECTED_NAME
 from gsv2.training.progress import counting_bar
 
 _FIELDS = ("text", "language", "speaker")

@@ -23,8 +23,8 @@ from gsv2.data.batch import BadClip
 from gsv2.data.index import CorpusIndex
 from gsv2.data.plan import check_layout, validation_plan
 from gsv2.data.reader import make_reader, read_clip
+from gsv2.data.remote.storage import Storage
 from gsv2.data.schema import DataConfig, SourceConfig
-from gsv2.data.storage import Storage
 from gsv2.data.stream import read_batch
 from gsv2.stages import SCHEMAS, STAGES
 from gsv2.training.probes import planned_precision

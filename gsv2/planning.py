@@ -12,7 +12,7 @@ from rich.table import Table
 from gsv2.config import load_config
 from gsv2.data.index import CorpusIndex
 from gsv2.data.plan import Plan
-from gsv2.data.storage import Storage
+from gsv2.data.remote.storage import Storage
 from gsv2.data.summary import summarise
 from gsv2.stages import SCHEMAS, STAGES
 from gsv2.training.audit import EpochCheck, check_ledger, read_ledgers

@@ -21,8 +21,8 @@ from rich.logging import RichHandler
 from gsv2.config import load_config
 from gsv2.data.index import CorpusIndex
 from gsv2.data.plan import Plan, validation_plan
+from gsv2.data.remote.storage import Storage
 from gsv2.data.schema import SourceConfig
-from gsv2.data.storage import Storage
 from gsv2.data.stream import make_loader, make_validation_loader
 from gsv2.stages import SCHEMAS, STAGES
 from gsv2.training.distributed import Distributed

@@ -17,9 +17,9 @@ import numpy as np
 import pyarrow as pa
 
 from gsv2.data.manifest import CorpusError, Manifest, ShardEntry, read_manifest
+from gsv2.data.remote.storage import Storage
 from gsv2.data.schema import SourceConfig
 from gsv2.data.shard import Shard, read_shard
-from gsv2.data.storage import Storage
 from gsv2.data.tars import FOREIGN_SCHEMA
 
 logger = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from gsv2.data.remote.storage import Storage
 from gsv2.data.schema import FORMAT_VERSION, SAMPLE_RATE
-from gsv2.data.storage import Storage
 
 MANIFEST_NAME = "corpus.json"
 

@@ -11,12 +11,12 @@ import numpy as np
 from zlib_ng import zlib_ng
 
 from gsv2.data.batch import BadClip
-from gsv2.data.cache import TarCache, WrongTarError
 from gsv2.data.decode import Clip, ClipError, decode_clip
 from gsv2.data.index import CorpusIndex
 from gsv2.data.members import MemberIndex
+from gsv2.data.remote.cache import TarCache, WrongTarError
+from gsv2.data.remote.sequential import SequentialReader
 from gsv2.data.schema import DataConfig
-from gsv2.data.sequential import SequentialReader
 from gsv2.data.window import Window
 
 _MIB = 1 << 20

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gsv2.data.manifest import CorpusError
-from gsv2.data.storage import Storage
+from gsv2.data.remote.storage import Storage
 from gsv2.data.tars import CODES_SCHEMA, FOREIGN_SCHEMA, OPTIONAL_FIELD
 
 _CODES_COLUMNS = frozenset(CODES_SCHEMA.names) - {"key"}

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from gsv2.data.batch import BadClip
-from gsv2.data.body import public_name
-from gsv2.data.command import PREFIX
 from gsv2.data.index import CorpusIndex
 from gsv2.data.members import MemberIndex
 from gsv2.data.reader import read_clip
+from gsv2.data.remote.body import public_name
+from gsv2.data.remote.command import PREFIX
+from gsv2.data.remote.storage import Storage
 from gsv2.data.schema import DataConfig, SourceConfig
-from gsv2.data.storage import Storage
 from gsv2.data.window import Window
 from gsv2.preflight.report import Finding, attempt
 

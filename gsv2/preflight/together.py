@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from gsv2.data.body import public_name
-from gsv2.data.objects import open_filesystem
+from gsv2.data.remote.body import public_name
+from gsv2.data.remote.objects import open_filesystem
 from gsv2.preflight.report import Finding, attempt
 from gsv2.training.collectives import sum_over_ranks
 from gsv2.training.distributed import Distributed

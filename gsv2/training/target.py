@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from gsv2.data.body import public_name
-from gsv2.data.objects import open_filesystem
+from gsv2.data.remote.body import public_name
+from gsv2.data.remote.objects import open_filesystem
 from gsv2.training.checkpoint import (
     CHECKPOINTS,
     SUMS,

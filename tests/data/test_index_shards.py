@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 
 from gsv2.data.index import CorpusIndex
 from gsv2.data.schema import SourceConfig
-from tests.data.foreign import audio_bytes, json_bytes, said, write_tar
+from tests.data.foreign.foreign import audio_bytes, json_bytes, said, write_tar
 
 TOOL = Path(__file__).parents[2] / "data_tools" / "index_shards.py"
 

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from gsv2.data import table as module
-from gsv2.data.encode import ClipRecord
+from gsv2.data.build.encode import ClipRecord
+from gsv2.data.build.shards import write_corpus
 from gsv2.data.index import CorpusIndex
 from gsv2.data.manifest import CorpusError
 from gsv2.data.schema import DataConfig, SourceConfig
-from gsv2.data.shards import write_corpus
 from gsv2.data.table import ClipColumns, ClipTable
 
 NOISE = (0.1 * np.random.default_rng(0).standard_normal(16_000)).astype("float32")

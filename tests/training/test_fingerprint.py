@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from gsv2.data.index import CorpusIndex
+from gsv2.data.remote.storage import Storage
 from gsv2.data.schema import DataConfig, SourceConfig
 from gsv2.data.shard import Shard
-from gsv2.data.storage import Storage
 from gsv2.training.fingerprint import (
     NOT_OF_THE_PLAN,
     fingerprint_differences,

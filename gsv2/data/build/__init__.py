@@ -1,0 +1,1 @@
+"""Recordings -> corpus: encode, spool, shards."""

@@ -1,0 +1,1 @@
+"""Compare tars with their index and corpus.json."""

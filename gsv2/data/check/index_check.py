@@ -1,0 +1,69 @@
+"""What an index file says by itself, and against its line of corpus.json."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gsv2.data.check.findings import Findings
+from gsv2.data.manifest import ShardEntry
+from gsv2.data.schema import SAMPLE_RATE
+from gsv2.data.tars import CLIP_SCHEMA, CODES_SCHEMA, OPTIONAL_FIELD
+
+
+def read_index(index: Path, kind: str, findings: Findings) -> pa.Table | None:
+    """Read an index file; None if that is not possible, which is added to `findings`."""
+    if not index.is_file():
+        findings.add("index is missing", str(index))
+        return None
+    schema = CLIP_SCHEMA if kind == "audio" else CODES_SCHEMA
+    try:
+        table = pq.read_table(index)
+        if missing := set(schema.names) - set(table.column_names):
+            findings.add("index lacks columns", ", ".join(sorted(missing)))
+            return None
+        if OPTIONAL_FIELD.name in table.column_names:
+            schema = schema.append(OPTIONAL_FIELD)
+        return table.select(schema.names).cast(schema)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        findings.add("index cannot be read", " ".join(str(error).split())[:200])
+        return None
+
+
+def check_rows(table: pa.Table, entry: ShardEntry, kind: str, findings: Findings) -> None:
+    """Check what the index says by itself, and against corpus.json."""
+    findings.expect("clips differ from corpus.json", table.num_rows, entry.num_clips)
+    keys = table["key"].to_pylist()
+    seen: set[str] = set()
+    for key in keys:
+        if key in seen:
+            findings.add("key twice in the index", key)
+        seen.add(key)
+    if kind == "codes":
+        return
+    seconds = table["duration_sec"].fill_null(math.nan).to_numpy()
+    samples = table["num_samples"].fill_null(-1).to_numpy()
+    with np.errstate(invalid="ignore"):
+        odd = ~((seconds > 0) & (np.abs(seconds * SAMPLE_RATE - samples) <= 1))
+    told = table["json_offset"].is_valid().to_numpy()
+    if OPTIONAL_FIELD.name in table.column_names:
+        told |= table[OPTIONAL_FIELD.name].is_valid().to_numpy()
+    odd |= table["audio_offset"].is_null().to_numpy() | ~told
+    for row in np.flatnonzero(odd).tolist():
+        findings.add("index row lacks audio, transcript or duration", keys[row])
+    total = float(seconds.sum())
+    findings.expect("seconds differ from corpus.json", total, entry.seconds)
+
+
+def index_totals(table: pa.Table) -> tuple[dict[str, tuple[int, float]], frozenset[str]]:
+    """Return language -> clips and seconds, and the speakers, of an index of audio."""
+    groups = table.group_by("language").aggregate([("duration_sec", "sum"), ("key", "count")])
+    languages = {
+        group["language"]: (group["key_count"], group["duration_sec_sum"] or 0.0)
+        for group in groups.to_pylist()
+    }
+    return languages, frozenset(table["speaker"].unique().to_pylist()) - {"", None}

@@ -1,0 +1,232 @@
+"""One shard against its index and its line of corpus.json: what is wrong, by kind."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from gsv2.data.check.findings import Findings, Problem
+from gsv2.data.check.index_check import check_rows, index_totals, read_index
+from gsv2.data.decode import ClipError, decode_clip
+from gsv2.data.foreign.clip import split_name
+from gsv2.data.foreign.format import AUDIO_SUFFIXES
+from gsv2.data.foreign.key_set import hash_keys
+from gsv2.data.foreign.scan import TarScan, read_scan
+from gsv2.data.foreign.tarwalk import TarDamageError, TarMember, TarWalk
+from gsv2.data.manifest import ShardEntry
+from gsv2.data.schema import SAMPLE_RATE
+from gsv2.data.tars import OPTIONAL_FIELD
+
+_LENGTH_TOLERANCE = SAMPLE_RATE // 1000  # samples by which resampling may round
+_KNOWN = frozenset(AUDIO_SUFFIXES) | {"json", "codes.npy"}
+
+
+class ShardJob(NamedTuple):
+    """One shard to check."""
+
+    root: Path
+    entry: ShardEntry
+    kind: Literal["audio", "codes"]
+    decode: bool
+    """Whether all audio and codes are decoded."""
+    num_codebooks: int | None
+    """K of the codes; None = unknown."""
+
+
+@dataclass
+class ShardReport:
+    """What one shard holds, and what is wrong with it."""
+
+    entry: ShardEntry
+    problems: list[Problem]
+    key_hashes: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
+    """[clips] uint64."""
+    languages: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """Language -> clips and seconds, by the index."""
+    speakers: frozenset[str] = frozenset()
+
+
+class _Place(NamedTuple):
+    """Where the index says that a member lies."""
+
+    row: int
+    member: str
+    length: int
+    crc32: int
+
+
+def check_shard(job: ShardJob) -> ShardReport:
+    """Check one tar and its index, in one pass and the memory of one index."""
+    entry = job.entry
+    findings = Findings(entry.name)
+    tar, index = job.root / f"{entry.name}.tar", job.root / f"{entry.name}.parquet"
+    table = read_index(index, job.kind, findings)
+    report = ShardReport(entry, [])
+    if table is not None:
+        check_rows(table, entry, job.kind, findings)
+        report.key_hashes = hash_keys(table["key"].to_pylist())
+        if job.kind == "audio":
+            report.languages, report.speakers = index_totals(table)
+    if not tar.is_file():
+        findings.add("tar is missing", str(tar))
+    else:
+        _TarCheck(job, table, read_scan(index), findings).run(tar)
+    report.problems = list(findings)
+    return report
+
+
+def _short(sha256: str) -> str:
+    """Return enough of a hash to tell it from others."""
+    return sha256[:16]
+
+
+class _TarCheck:
+    """One pass over a tar, beside its index."""
+
+    def __init__(
+        self, job: ShardJob, table: pa.Table | None, scan: TarScan | None, findings: Findings
+    ) -> None:
+        self._job = job
+        self._table = table
+        self._scan = scan
+        self._findings = findings
+        self._keys = table["key"].to_pylist() if table is not None else []
+        self._rejected = {key for key, _ in scan.rejected} if scan else set()
+        self._places = self._read_places()
+        self._clip: dict[str, bytes] = {}  # members of the clip at hand, to decode
+        self._row = -1
+        self._ended: set[str] = set()  # keys whose members have all been met
+        self._last = ""  # key of the member before
+
+    def run(self, tar: Path) -> None:
+        """Read the tar and add what is wrong."""
+        entry, add = self._job.entry, self._findings
+        with tar.open("rb") as file:
+            walk = TarWalk(file)
+            damage = self._walk(walk)
+            sha256 = walk.finish()
+            if damage:
+                self._look_behind(file)
+        add.expect("bytes differ from corpus.json", walk.num_bytes, entry.num_bytes)
+        add.expect("SHA-256 differs from corpus.json", _short(sha256), _short(entry.sha256))
+        if self._scan is not None:
+            kind = "index is of another version of the tar"
+            add.expect(kind, _short(self._scan.sha256), _short(entry.sha256))
+        for place in self._places.values():
+            missing = f"{self._keys[place.row]}: no {place.member} at its place"
+            add.add("index does not fit its tar", missing)
+
+    def _read_places(self) -> dict[int, _Place]:
+        """Return offset -> what the index says of the member there."""
+        places: dict[int, _Place] = {}
+        if self._table is None:
+            return places
+        members = (
+            ("audio", "json", "codes") if self._job.kind == "audio" else ("codes", "codes_json")
+        )
+        for member in members:
+            names = [f"{member}_{part}" for part in ("offset", "length", "crc32")]
+            columns = [self._table[name].to_pylist() for name in names]
+            for row, (offset, length, crc32) in enumerate(zip(*columns, strict=True)):
+                if offset in places:
+                    self._findings.add("two members at one place", self._keys[row])
+                elif offset is not None:
+                    places[offset] = _Place(row, member, length, crc32)
+        return places
+
+    def _walk(self, walk: TarWalk) -> bool:
+        """Check every member; tell whether the tar is damaged."""
+        names: set[str] = set()
+        known = set(self._keys)
+        try:
+            for member in walk:
+                self._check_name(member, names)
+                if (place := self._places.pop(member.offset, None)) is not None:
+                    self._check_member(member, place)
+                elif self._table is not None:
+                    self._check_extra(member, known)
+        except TarDamageError as error:
+            self._findings.add("tar is damaged", str(error))
+            return True
+        finally:
+            self._decode()
+        return False
+
+    def _look_behind(self, file: BinaryIO) -> None:
+        """Check the members behind the damage where the index says that they are."""
+        for offset, place in sorted(self._places.items()):
+            file.seek(offset)
+            content = file.read(place.length)
+            example = f"{self._keys[place.row]}: {place.member}"
+            if len(content) < place.length:
+                self._findings.add("tar ends before the member", example)
+            elif zlib.crc32(content) != place.crc32:
+                self._findings.add("content differs from its checksum", example)
+        self._places.clear()
+
+    def _key(self, member: TarMember) -> str:
+        place = split_name(member.name)
+        return place[0] if place else ""
+
+    def _check_name(self, member: TarMember, names: set[str]) -> None:
+        """Members of a clip follow each other, each once; what a scan rejected was told before."""
+        key, last = self._key(member), self._last
+        if member.name in names and key not in self._rejected:
+            self._findings.add("member twice in the tar", member.name)
+        elif key and key != last and key in self._ended and key not in self._rejected:
+            self._findings.add("key in two places of the tar", key)
+        names.add(member.name)
+        self._ended.add(last)
+        self._last = key
+
+    def _check_member(self, member: TarMember, place: _Place) -> None:
+        key = self._keys[place.row]
+        if self._key(member) not in (key, key.removeprefix(f"{self._job.entry.name}/")):
+            self._findings.add("member has another name", f"{key}: {member.name}")
+        if member.length != place.length:
+            self._findings.add("member has another length", f"{key}: {place.member}")
+        elif member.content is None:
+            self._findings.add("member is above the size limit", f"{key}: {place.member}")
+        elif zlib.crc32(member.content) != place.crc32:
+            self._findings.add("content differs from its checksum", f"{key}: {place.member}")
+        elif self._job.decode:
+            if place.row != self._row:
+                self._decode()
+            self._row = place.row
+            self._clip[place.member.removeprefix("codes_")] = member.content
+
+    def _check_extra(self, member: TarMember, known: set[str]) -> None:
+        """A clip in the tar must be in the index, or have been rejected when that was made."""
+        place = split_name(member.name)
+        if place is None or place[1] not in _KNOWN or place[0] in self._rejected:
+            return
+        if not {place[0], f"{self._job.entry.name}/{place[0]}"} & known:
+            self._findings.add("clip is not in the index", place[0])
+
+    def _decode(self) -> None:
+        """Decode the clip at hand, if it is whole."""
+        members, self._clip = self._clip, {}
+        if not members or self._table is None:
+            return
+        row: dict[str, Any] = self._table.slice(self._row, 1).to_pylist()[0]
+        said = row.get(OPTIONAL_FIELD.name)
+        transcript = (said, row["language"], row["speaker"]) if said is not None else None
+        if transcript is None and "json" not in members:
+            return  # its JSON is damaged, and counted
+        try:
+            clip = decode_clip(self._row, row["key"], self._job.entry.name, members, transcript)
+        except ClipError as error:
+            self._findings.add(f"clip cannot be decoded: {error}", row["key"])
+            return
+        if clip.wave is not None:
+            if abs(len(clip.wave) - row["num_samples"]) > _LENGTH_TOLERANCE:
+                self._findings.add("audio is not as long as the index says", row["key"])
+        if clip.codes is not None:
+            books = self._job.num_codebooks or len(clip.codes)
+            if clip.codes.shape != (books, row["num_code_frames"]):
+                self._findings.add("codes are not as long as the index says", row["key"])

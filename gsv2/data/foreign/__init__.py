@@ -1,0 +1,1 @@
+"""WebDatasets that others made: scan and index them where they lie."""

@@ -1,0 +1,96 @@
+"""Corpora that a server offers, the plans that read them, and windows made by hand."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import islice, takewhile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gsv2.data.batch import Batch
+from gsv2.data.index import CorpusIndex
+from gsv2.data.plan import Plan
+from gsv2.data.remote.storage import Storage
+from gsv2.data.schema import DataConfig, RemoteConfig, SourceConfig
+from gsv2.data.stream import make_loader
+from gsv2.data.window import ComponentMark, LaneMark, Window
+
+BOTH = ("audio", "codes")
+REMOTE = RemoteConfig(retries=4, backoff_sec=0.001, timeout_sec=1.0)
+CONFIG = DataConfig(sources=[], lanes=2, max_frames=120, window_mb=0.2, remote=REMOTE)
+
+
+def write_files(root: Path, make_corpus: Callable, make_codes: Callable) -> Path:
+    """Write 24 clips in several tars, with sidecar codes."""
+    make_corpus(root / "corpus", 24, seconds=(0.5, 0.9), shard_mb=0.15)
+    make_codes(root / "corpus", root / "codes")
+    return root
+
+
+def source_at(root: str | Path) -> SourceConfig:
+    return SourceConfig(path=f"{root}/corpus", codes=f"{root}/codes")
+
+
+def plan_of(*sources: SourceConfig, members=BOTH, config=CONFIG) -> Plan:
+    config = replace(config, sources=list(sources))
+    storage = Storage(config.remote, allow_pipe=config.allow_pipe)
+    return Plan(CorpusIndex.open(*sources, storage=storage), config, 0, members)
+
+
+def batches_of_epochs(plan: Plan, epochs: int, **options: int) -> list[Batch]:
+    """Return the batches up to the first lane's end of these epochs."""
+    count = sum(1 for _ in takewhile(lambda planned: planned.epoch < epochs, plan.iterate()))
+    return list(islice(iter(make_loader(plan, **options)), count))
+
+
+def assert_same(ours: list[Batch], theirs: list[Batch]) -> None:
+    """Batches are equal; of bad clips only the folder may differ."""
+    assert len(ours) == len(theirs) > 4
+    for a, b in zip(ours, theirs, strict=True):
+        for name in a.__dataclass_fields__:
+            x, y = getattr(a, name), getattr(b, name)
+            if isinstance(x, torch.Tensor):
+                assert torch.equal(x, y), name
+            elif name == "bad":
+                assert [replace(clip, shard="") for clip in x] == [
+                    replace(clip, shard="") for clip in y
+                ]
+            else:
+                assert x == y, name
+
+
+def chain(stretches: Sequence[Sequence[int]], lane: int = 0) -> list[Window]:
+    """Return windows of these rows, each followed by the next and the last by itself."""
+    windows: list[Window] = []
+    for number, rows in reversed(list(enumerate(stretches))):
+        mark = LaneMark(lane, number, number, (ComponentMark(0, 0, number, 0.0),))
+        after = windows[-1] if windows else None
+        window = Window(mark, np.array(rows, dtype=np.int64), tuple, lambda _, a=after: a)
+        windows.append(window)
+    end = Window(
+        LaneMark(lane, 9, len(stretches), windows[0].mark.components),
+        np.array([], int),
+        tuple,
+        lambda _: end,
+    )
+    windows[0].__dict__["following"] = end
+    return windows[::-1]
+
+
+def open_index(root: str | Path) -> CorpusIndex:
+    return CorpusIndex.open(source_at(root), storage=Storage(REMOTE))
+
+
+def contents(members: dict[str, memoryview | bytes]) -> dict[str, bytes]:
+    return {member: bytes(content) for member, content in members.items()}
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5.0
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.005)
