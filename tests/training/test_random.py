@@ -20,3 +20,17 @@ def test_the_same_words_give_the_same_noise() -> None:
     noise = torch.rand(3)
     seed_torch(3, 4)
     assert torch.equal(noise, torch.rand(3))
+
+
+def test_the_noise_is_that_of_torch_s_own_seeding() -> None:
+    seed_torch(3, 4)
+    noise = torch.rand(3)
+    torch.manual_seed(derive_seed(3, 4))
+    assert torch.equal(noise, torch.rand(3))
+
+
+def test_seeding_leaves_nothing_behind_where_there_is_no_gpu() -> None:
+    before = len(torch.cuda._queued_calls)
+    for number in range(10):
+        seed_torch(number)
+    assert len(torch.cuda._queued_calls) == before
