@@ -78,17 +78,21 @@ class ClipTable:
         """Return the clips of a shard that are read."""
         if number not in self._shards:
             columns, _ = self._read(self.index.shards[number])
-            self._shards[number] = columns
-            self._num_kept += len(columns.rows)
-            while self._num_kept > _KEPT_CLIPS and len(self._shards) > 1:
-                _, dropped = self._shards.popitem(last=False)
-                self._num_kept -= len(dropped.rows)
+            self._keep(number, columns)
         self._shards.move_to_end(number)
         return self._shards[number]
 
     def left_out_of(self, shard: Shard) -> Mapping[str, int]:
         """Return reason -> clips of a shard that are not read."""
         return {reason: count for reason, count in self._read(shard)[1].items() if count}
+
+    def _keep(self, number: int, columns: ClipColumns) -> None:
+        """Keep the columns of a shard in memory, in place of those unused for longest."""
+        self._shards[number] = columns
+        self._num_kept += len(columns.rows)
+        while self._num_kept > _KEPT_CLIPS and len(self._shards) > 1:
+            _, dropped = self._shards.popitem(last=False)
+            self._num_kept -= len(dropped.rows)
 
     def _read(self, shard: Shard) -> tuple[ClipColumns, Counter[str]]:
         """Return the clips of a shard that are read, and reason -> number of the others."""
@@ -142,7 +146,8 @@ class ClipTable:
         left_out: Counter[str] = Counter()
         num_examined = 0
         for shard in shards[::stride]:
-            _, reasons = self._read(shard)
+            columns, reasons = self._read(shard)
+            self._keep(shard.number, columns)
             left_out += reasons
             num_examined += shard.num_clips
         if left_out:
