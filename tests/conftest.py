@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +108,13 @@ class TinyCorpus:
     def source_with_codes(self) -> SourceConfig:
         """Audio and codes."""
         return SourceConfig(path=str(self.path), codes=str(self.codes))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible() -> None:
+    """Undo an ignored SIGINT, which background jobs of a shell inherit and hand on."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
