@@ -33,7 +33,7 @@ def main(
     text_suffix: Annotated[str, typer.Option(help="Suffix of plain transcripts.")] = "txt",
     field: Annotated[
         list[str], typer.Option(help="Field of the JSON: text=sentence, speaker=meta.spk.")
-    ] = [],  # noqa: B006
+    ] = [],  # noqa: B006 - typer copies it
     language: Annotated[str, typer.Option(help="Of clips whose JSON names none.")] = "",
     language_from_folder: Annotated[bool, typer.Option(help="As --language, per folder.")] = False,
     speaker: Annotated[str, typer.Option(help="Of clips that name none.")] = "",
