@@ -27,7 +27,7 @@ from gsv2.data.batch import Batch
 from gsv2.data.schema import DataConfig
 from gsv2.data.window import ComponentMark, LaneMark
 from gsv2.training.checkpoint_config import CheckpointConfig
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed import Distributed, leave
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
 from gsv2.training.precision import PrecisionPolicy
 from gsv2.training.run import RunConfig, RunSection
@@ -218,3 +218,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    leave(0)

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from rich.logging import RichHandler
 
@@ -25,7 +25,7 @@ from gsv2.data.remote.storage import Storage
 from gsv2.data.schema import SourceConfig
 from gsv2.data.stream import make_loader, make_validation_loader
 from gsv2.stages import SCHEMAS, STAGES
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed import Distributed, leave
 from gsv2.training.fingerprint import take_fingerprint
 from gsv2.training.progress import console
 from gsv2.training.random import seed_torch
@@ -176,16 +176,6 @@ def _run(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _leave(code: int) -> NoReturn:
-    """End the process; a rank that failed does not let others wait for its tidying up."""
-    if code and int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
-
-
 if __name__ == "__main__":
     faulthandler.enable()  # stacks of all threads when the process dies in native code
-    _leave(_run())
+    leave(_run())

@@ -19,7 +19,7 @@ from pathlib import Path
 from gsv2.preflight.examine import examine
 from gsv2.preflight.machine import require_devices
 from gsv2.preflight.report import Finding
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed import Distributed, leave
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,4 +52,4 @@ def _print_table(findings: Sequence[Finding]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

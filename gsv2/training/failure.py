@@ -20,17 +20,19 @@ import os
 import signal
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import torch
 
 from gsv2.data.batch import Batch
+
+T = TypeVar("T")
 
 NUM_ROWS = 50
 """Rows of metrics.jsonl to keep."""
@@ -96,16 +98,12 @@ class FlightRecorder:
 
     def _make_folder(self) -> Path:
         """Return a new folder; those of earlier failures stay."""
-        parent = self._run / "failure"
-        parent.mkdir(parents=True, exist_ok=True)
         stem = f"step_{self._step:08d}-rank{self._rank}"
         for number in count(1):
-            folder = parent / (stem if number == 1 else f"{stem}-{number}")
-            try:
-                folder.mkdir()
-            except FileExistsError:
-                continue
-            return folder
+            name = stem if number == 1 else f"{stem}-{number}"
+            folder = _make_in_failure(self._run, name, _make_new)
+            if folder is not None:
+                return folder
         raise AssertionError("count() has no end")
 
     def _fill(self, folder: Path, error: Exception) -> None:
@@ -145,9 +143,9 @@ def stacks_at_sigterm(run: Path, rank: int) -> Iterator[None]:
         run: run folder.
         rank: of this process.
     """
-    path = run / "failure" / f"sigterm-rank{rank}.txt"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as stream:
+    name = f"sigterm-rank{rank}.txt"
+    with _make_in_failure(run, name, lambda path: path.open("a", encoding="utf-8")) as stream:
+        path = Path(stream.name)
         size = stream.tell()  # of what earlier launches have left
         faulthandler.register(signal.SIGTERM, stream, all_threads=True, chain=True)
         try:
@@ -159,3 +157,20 @@ def stacks_at_sigterm(run: Path, rank: int) -> Iterator[None]:
                 path.unlink()
                 with suppress(OSError):  # other ranks, or failures, have files there
                     path.parent.rmdir()
+
+
+def _make_in_failure(run: Path, name: str, make: Callable[[Path], T]) -> T:
+    """Make a file or folder in `RUN/failure`, which other ranks remove when they find it empty."""
+    path = run / "failure" / name
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            return make(path)
+
+
+def _make_new(path: Path) -> Path | None:
+    try:
+        path.mkdir()
+    except FileExistsError:
+        return None
+    return path

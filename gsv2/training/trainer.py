@@ -130,9 +130,10 @@ class Trainer:
                 recorder.beat,
             )
             stack.callback(saver.close)
-            stack.enter_context(recorder)
             if world > 1:
                 stack.enter_context(stacks_at_sigterm(self.folder.path, self._distributed.rank))
+            stack.enter_context(recorder)
+            if world > 1:
                 stack.enter_context(Watchdog(recorder, config.trainer.rank_timeout_sec))
             precision = rehearse(config, stage, self._distributed, self.folder.note)
             attach_loss_scales(stage, state.loss_scales)

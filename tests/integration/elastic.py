@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from gsv2.train import main
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed import Distributed, leave
 from tests.integration.real_stages import BUDGETS, MODELS
 
 NUM_STEPS = 20
@@ -59,3 +59,4 @@ if __name__ == "__main__":
         stage, _, kind = run.partition("/")
         train_curve(stage, folder / kind, corpus_path, shared_path, engine=kind)
     Distributed().close()
+    leave(0)

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from gsv2.data.batch import Batch
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed import Distributed, leave
 from gsv2.training.engine import EngineConfig, EngineError
 from gsv2.training.engines import attach_engines, make_engine
 from gsv2.training.guard import Refusal, UpdateGuard
@@ -204,3 +204,4 @@ def main(out: Path, more_sources: Sequence[Path]) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), [Path(source) for source in sys.argv[2:]])
+    leave(0)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed import Distributed, leave
 from tests.training.showing import ShowingStage
 from tests.training.toy import fit_toy, toy_config
 
@@ -21,3 +21,4 @@ if __name__ == "__main__":
     for trainable in stage.trainables.values():
         assert all(hasattr(parameter, "ds_id") for parameter in trainable.module.parameters())
     ranks.close()
+    leave(0)

@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from gsv2.data.batch import Batch
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed import Distributed, leave
 from gsv2.training.dry_run import dry_run
 from gsv2.training.engines import attach_engines
 from gsv2.training.host_copies import copy_to_host
@@ -140,3 +140,4 @@ def main(out: Path) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    leave(0)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gsv2.data.batch import Batch
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed import Distributed, leave
 from tests.integration.real_stages import train_all
 from tests.training.toy import fit_toy, torn_batch, toy_config
 
@@ -30,3 +30,4 @@ if __name__ == "__main__":
         fit_toy(toy_config(out / "moved"), Distributed(), make_batch=stopping_batch)
     train_all(out, corpus)
     Distributed().close()
+    leave(0)

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
 
-from gsv2.training.failure import NUM_ROWS, FlightRecorder
+from gsv2.training.failure import NUM_ROWS, FlightRecorder, stacks_at_sigterm
 from gsv2.training.records import append_record, read_records
 from gsv2.training.signals import Preempted
 from tests.training.toy import toy_batch
@@ -48,6 +51,31 @@ def test_an_earlier_failure_of_the_same_step_stays(tmp_path: Path) -> None:
     names = sorted(path.name for path in (tmp_path / "failure").iterdir())
     stem = "step_00000012-rank3"
     assert names == [stem, f"{stem}-2", f"{stem}-3"]
+
+
+def test_ranks_that_tidy_up_take_no_folder_from_under_another(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    is_over = threading.Event()
+
+    def tidy_up() -> None:
+        while not is_over.is_set():
+            with suppress(OSError):
+                (tmp_path / "failure").rmdir()
+
+    other = threading.Thread(target=tidy_up)
+    other.start()
+    try:
+        for _ in range(12):
+            with stacks_at_sigterm(tmp_path, 3):
+                pass
+            fail(make_recorder(tmp_path))
+            (folder,) = (tmp_path / "failure").iterdir()
+            shutil.rmtree(folder)
+    finally:
+        is_over.set()
+        other.join()
+    assert "cannot be written" not in caplog.text
 
 
 @pytest.mark.parametrize("error", [Preempted("told"), KeyboardInterrupt(), None])

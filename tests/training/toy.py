@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from gsv2.config import load_config
 from gsv2.data.batch import BadClip, Batch
 from gsv2.data.window import ComponentMark, LaneMark
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed import Distributed, leave
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
 from gsv2.training.precision import PrecisionPolicy
 from gsv2.training.random import seed_torch
@@ -204,3 +204,4 @@ if __name__ == "__main__":
     options = {"max_steps": int(sys.argv[2]), "log_every_steps": 1, "validate_every_steps": 3}
     fit_toy(toy_config(Path(sys.argv[1]), trainer=options), ranks, make_batch=torn_batch)
     ranks.close()
+    leave(0)
