@@ -13,7 +13,7 @@ import torch
 import typer
 
 from gsv2.stages.extract import extract_codes
-from gsv2.training.progress import counting_bar
+from gsv2.training.telemetry.progress import counting_bar
 
 
 def main(

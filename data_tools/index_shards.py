@@ -16,7 +16,7 @@ from gsv2.data.foreign.corpus import index_corpus
 from gsv2.data.foreign.format import AUDIO_SUFFIXES, ForeignFormat
 from gsv2.data.foreign.survey import REJECTED_NAME
 from gsv2.data.manifest import Manifest
-from gsv2.training.progress import counting_bar
+from gsv2.training.telemetry.progress import counting_bar
 
 _FIELDS = ("text", "language", "speaker")
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from gsv2.quickstart.demo_corpus import make_demo_corpus
-from gsv2.training.progress import counting_bar
+from gsv2.training.telemetry.progress import counting_bar
 
 
 def main(

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gsv2.data.check.verify import Verification, verify_corpus
-from gsv2.training.progress import counting_bar
+from gsv2.training.telemetry.progress import counting_bar
 
 
 def main(

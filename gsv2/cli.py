@@ -55,7 +55,7 @@ app = typer.Typer(
 
 @app.callback()
 def _setup() -> None:
-    from gsv2.training.progress import console
+    from gsv2.training.telemetry.progress import console
 
     handler = RichHandler(console=console(), show_path=False, markup=False)
     logging.basicConfig(

@@ -15,9 +15,9 @@ from gsv2.data.plan import Plan
 from gsv2.data.remote.storage import Storage
 from gsv2.data.summary import summarise
 from gsv2.stages import SCHEMAS, STAGES
-from gsv2.training.audit import EpochCheck, check_ledger, read_ledgers
-from gsv2.training.progress import counting_bar
+from gsv2.training.accounting.audit import EpochCheck, check_ledger, read_ledgers
 from gsv2.training.run import RunConfig
+from gsv2.training.telemetry.progress import counting_bar
 
 
 def open_plan(config_path: Path, overrides: Sequence[str]) -> tuple[RunConfig, Plan]:

@@ -25,15 +25,15 @@ from gsv2.data.remote.storage import Storage
 from gsv2.data.schema import SourceConfig
 from gsv2.data.stream import make_loader, make_validation_loader
 from gsv2.stages import SCHEMAS, STAGES
+from gsv2.training.checkpoints.fingerprint import take_fingerprint
 from gsv2.training.distributed import Distributed, leave
-from gsv2.training.fingerprint import take_fingerprint
-from gsv2.training.progress import console
+from gsv2.training.faults.signals import EXIT_REQUEUE, Preempted, StopSignals
+from gsv2.training.faults.watchdog import is_lost_rank
 from gsv2.training.random import seed_torch
 from gsv2.training.run import RunConfig
-from gsv2.training.signals import EXIT_REQUEUE, Preempted, StopSignals
 from gsv2.training.stage import Stage
+from gsv2.training.telemetry.progress import console
 from gsv2.training.trainer import Trainer
-from gsv2.training.watchdog import is_lost_rank
 
 __all__ = ["EXIT_REQUEUE", "CodesMismatchError", "check_codes", "main"]
 

@@ -12,8 +12,8 @@ import yaml
 from gsv2.data.index import CorpusIndex
 from gsv2.data.manifest import CorpusError
 from gsv2.train import CodesMismatchError, _run, check_codes, main
-from gsv2.training.checkpoint import CheckpointMismatchError, find_component
-from gsv2.training.records import read_records
+from gsv2.training.checkpoints.checkpoint import CheckpointMismatchError, find_component
+from gsv2.training.telemetry.records import read_records
 
 STEPS = 2
 

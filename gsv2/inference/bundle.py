@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gsv2 import __version__
 from gsv2.models.component import Component, load_component
-from gsv2.training.checkpoint import CheckpointMissingError, find_component
+from gsv2.training.checkpoints.checkpoint import CheckpointMissingError, find_component
 from gsv2.training.ema import EMA_SUFFIX
 
 BUNDLE_VERSION = 1

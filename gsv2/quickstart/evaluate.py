@@ -24,7 +24,7 @@ from gsv2.losses.codebook import CodeReport, evaluate_codes, unexplained_varianc
 from gsv2.models.component import load_component
 from gsv2.quickstart.report_data import Reconstruction, SpokenSentence
 from gsv2.stages import STAGES
-from gsv2.training.checkpoint import find_component
+from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.distributed import Distributed
 from gsv2.training.random import seed_torch
 from gsv2.training.run import RunConfig

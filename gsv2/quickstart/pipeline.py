@@ -22,7 +22,7 @@ from gsv2.quickstart.summary import collect
 from gsv2.stages import SCHEMAS
 from gsv2.stages.extract import extract_codes
 from gsv2.train import main as train
-from gsv2.training.progress import counting_bar
+from gsv2.training.telemetry.progress import counting_bar
 
 log = logging.getLogger(__name__)
 

@@ -20,12 +20,12 @@ from gsv2.models.gpt_flops import count_gpt_flops
 from gsv2.models.interleave import NUM_STARTS, Rows
 from gsv2.models.patterns import make_pattern
 from gsv2.models.quantizer import Quantizer
-from gsv2.training.checkpoint import find_component
+from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
 from gsv2.training.precision import PrecisionPolicy
 from gsv2.training.run import RunConfig
 from gsv2.training.stage import Trainable, Update
-from gsv2.training.throughput import Workload
+from gsv2.training.telemetry.throughput import Workload
 
 _NAME = "gpt"
 

@@ -29,12 +29,12 @@ from gsv2.nn.masks import length_mask
 from gsv2.stages.vits2_config import DISCRIMINATOR, GENERATOR, VITS2RunConfig
 from gsv2.stages.vits2_flops import VITS2Flops
 from gsv2.stages.vits2_inputs import VITS2Inputs, make_inputs, silent_batch
-from gsv2.training.checkpoint import find_component
+from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.optim import make_optimizer, make_scheduler
-from gsv2.training.panels import Panel
 from gsv2.training.precision import PrecisionPolicy
 from gsv2.training.stage import Trainable, Update
-from gsv2.training.throughput import Workload, wave_samples
+from gsv2.training.telemetry.panels import Panel
+from gsv2.training.telemetry.throughput import Workload, wave_samples
 
 
 class VITS2Stage:

@@ -21,7 +21,7 @@ from accelerate.utils import parse_flag_from_env
 from torch import nn
 from torch.optim import Optimizer
 
-from gsv2.training.plain_engine import PlainEngine
+from gsv2.training.engines.plain import PlainEngine
 
 T = TypeVar("T")
 
@@ -196,7 +196,7 @@ def leave(code: int) -> NoReturn:
 def _without_deepspeed() -> Iterator[None]:
     """Hide `accelerate launch --use_deepspeed` from Accelerate, which would open its own group.
 
-    It asks for engines, which `gsv2.training.engines` makes.
+    It asks for engines, which `gsv2.training.engines.choose` makes.
     """
     key = "ACCELERATE_USE_DEEPSPEED"
     kept = os.environ.pop(key, None)

@@ -19,8 +19,8 @@ from gsv2.data.batch import Batch
 from gsv2.data.largest import largest_batches
 from gsv2.data.schema import DataConfig
 from gsv2.training.distributed import Distributed
-from gsv2.training.guard import Refusal, UpdateGuard
-from gsv2.training.plain_engine import PlainEngine
+from gsv2.training.engines.plain import PlainEngine
+from gsv2.training.faults.guard import Refusal, UpdateGuard
 from gsv2.training.random import RandomState
 from gsv2.training.stage import Stage, Update
 from gsv2.training.step import StepRunner

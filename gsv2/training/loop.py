@@ -11,24 +11,24 @@ import torch
 
 from gsv2.data.batch import Batch
 from gsv2.data.window import LaneMark
-from gsv2.training.clock import RunClock
-from gsv2.training.consumption import Consumption, sequence_shares
+from gsv2.training.accounting.consumption import Consumption, sequence_shares
+from gsv2.training.accounting.ledger import ledger_to_plain, pop_finished
+from gsv2.training.accounting.quarantine import Quarantine
+from gsv2.training.checkpoints.saver import Saver
 from gsv2.training.distributed import Distributed
-from gsv2.training.failure import FlightRecorder
-from gsv2.training.folder import RunFolder
-from gsv2.training.gallery import Gallery
-from gsv2.training.guard import TrainingError, UpdateGuard, check_left_out
-from gsv2.training.ledger import ledger_to_plain, pop_finished
+from gsv2.training.faults.failure import FlightRecorder
+from gsv2.training.faults.guard import TrainingError, UpdateGuard, check_left_out
+from gsv2.training.faults.signals import Preempted, StopSignals
+from gsv2.training.faults.unison import StopAgreed, Unison
 from gsv2.training.precision_watch import PrecisionWatch
-from gsv2.training.quarantine import Quarantine
-from gsv2.training.saver import Saver
-from gsv2.training.signals import Preempted, StopSignals
 from gsv2.training.stage import Stage
 from gsv2.training.state import TrainState
 from gsv2.training.step import StepResult, StepRunner
-from gsv2.training.throughput import Throughput, hours_by_language, measure
-from gsv2.training.tracking import Tracker
-from gsv2.training.unison import StopAgreed, Unison
+from gsv2.training.telemetry.clock import RunClock
+from gsv2.training.telemetry.folder import RunFolder
+from gsv2.training.telemetry.gallery import Gallery
+from gsv2.training.telemetry.throughput import Throughput, hours_by_language, measure
+from gsv2.training.telemetry.tracking import Tracker
 from gsv2.training.validation import averaged, set_training, validate
 
 if TYPE_CHECKING:  # run.py needs TrainerConfig from trainer.py, which needs this module

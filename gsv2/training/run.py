@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gsv2.data.schema import DataConfig
-from gsv2.training.checkpoint_config import CheckpointConfig
-from gsv2.training.engine import EngineConfig
-from gsv2.training.tracking import TrackingConfig
+from gsv2.training.checkpoints.config import CheckpointConfig
+from gsv2.training.engines.engine import EngineConfig
+from gsv2.training.telemetry.tracking import TrackingConfig
 from gsv2.training.trainer import TrainerConfig
 
 

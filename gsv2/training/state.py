@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from gsv2.data.window import LaneMark
-from gsv2.training.ledger import Ledger, ledger_from_plain, ledger_to_plain
+from gsv2.training.accounting.ledger import Ledger, ledger_from_plain, ledger_to_plain
 from gsv2.training.loss_scale import LossScale
 
 
@@ -24,7 +24,7 @@ class TrainState:
     spikes: int = 0
     """Updates left out for a loss or gradient norm far above those before."""
     history: dict[str, list[float]] = field(default_factory=dict)
-    """What `gsv2.training.guard` knows spikes by."""
+    """What `gsv2.training.faults.guard` knows spikes by."""
     loss_scales: dict[str, LossScale] = field(default_factory=dict)
     """Trainable -> the factor of its losses, where the run computes in fp16."""
     row: dict[str, Any] | None = None

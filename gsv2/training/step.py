@@ -13,11 +13,11 @@ from torch import Tensor
 
 from gsv2.data.batch import Batch
 from gsv2.training.distributed import Distributed
-from gsv2.training.gradient_watch import GradientWatch, StageError
-from gsv2.training.guard import Refusal, UpdateGuard
-from gsv2.training.metrics import WeightedMeans
+from gsv2.training.engines.gradient_watch import GradientWatch, StageError
+from gsv2.training.faults.guard import Refusal, UpdateGuard
 from gsv2.training.random import seed_torch
 from gsv2.training.stage import Stage, Update
+from gsv2.training.telemetry.metrics import WeightedMeans
 
 logger = logging.getLogger(__name__)
 

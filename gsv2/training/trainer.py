@@ -10,33 +10,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gsv2.config import config_to_dict
-from gsv2.training.checkpoint import clean_checkpoints
+from gsv2.training.checkpoints.checkpoint import clean_checkpoints
+from gsv2.training.checkpoints.fingerprint import Fingerprint, RunIdentity
+from gsv2.training.checkpoints.restore import RestorePoint, check_snapshot
+from gsv2.training.checkpoints.resume import find_checkpoint
+from gsv2.training.checkpoints.saver import Saver
+from gsv2.training.checkpoints.target import Target, target_of
 from gsv2.training.distributed import Distributed
-from gsv2.training.engines import attach_engines
-from gsv2.training.failure import FlightRecorder, stacks_at_sigterm
-from gsv2.training.fingerprint import Fingerprint, RunIdentity
-from gsv2.training.folder import RunFolder
-from gsv2.training.guard import TrainingError
+from gsv2.training.engines.choose import attach_engines
+from gsv2.training.faults.failure import FlightRecorder, stacks_at_sigterm
+from gsv2.training.faults.guard import TrainingError
+from gsv2.training.faults.signals import StopSignals
+from gsv2.training.faults.watchdog import Watchdog
 from gsv2.training.loop import FiniteStream, TrainingLoop, TrainingStream
 from gsv2.training.random import seed_torch
-from gsv2.training.records import truncate_records
 from gsv2.training.rehearsal import (
     attach_averages,
     attach_loss_scales,
     recompute_activations,
     rehearse,
 )
-from gsv2.training.restore import RestorePoint, check_snapshot
-from gsv2.training.resume import find_checkpoint
-from gsv2.training.saver import Saver
-from gsv2.training.signals import StopSignals
 from gsv2.training.stage import Stage
 from gsv2.training.state import TrainState
-from gsv2.training.status import recorded_status
-from gsv2.training.target import Target, target_of
-from gsv2.training.tracking import Tracker, open_trackers
+from gsv2.training.telemetry.folder import RunFolder
+from gsv2.training.telemetry.records import truncate_records
+from gsv2.training.telemetry.status import recorded_status
+from gsv2.training.telemetry.tracking import Tracker, open_trackers
 from gsv2.training.trainer_config import TrainerConfig
-from gsv2.training.watchdog import Watchdog
 
 if TYPE_CHECKING:  # run.py needs TrainerConfig from here
     from gsv2.training.run import RunConfig

@@ -10,10 +10,10 @@ import torch
 
 from gsv2.data.batch import Batch
 from gsv2.training.distributed import Distributed
-from gsv2.training.metrics import WeightedMeans
+from gsv2.training.faults.unison import Unison
 from gsv2.training.random import seed_torch
 from gsv2.training.stage import Stage
-from gsv2.training.unison import Unison
+from gsv2.training.telemetry.metrics import WeightedMeans
 
 _END: Any = object()
 

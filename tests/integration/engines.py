@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from gsv2.data.batch import Batch
 from gsv2.training.distributed import Distributed, leave
-from gsv2.training.engine import EngineConfig, EngineError
-from gsv2.training.engines import attach_engines, make_engine
-from gsv2.training.guard import Refusal, UpdateGuard
+from gsv2.training.engines.choose import attach_engines, make_engine
+from gsv2.training.engines.engine import EngineConfig, EngineError
+from gsv2.training.engines.trainable_state import TrainableState
+from gsv2.training.faults.guard import Refusal, UpdateGuard
 from gsv2.training.optim import seek_schedule
 from gsv2.training.stage import Trainable
 from gsv2.training.step import StepRunner
-from gsv2.training.trainable_state import TrainableState
 from tests.integration.joint_stage import SEED, CarelessStage, JointStage, nan_batch
 from tests.training.toy import toy_batch
 

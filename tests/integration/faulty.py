@@ -21,7 +21,7 @@ from torch import Tensor
 from gsv2 import train
 from gsv2.data.batch import Batch
 from gsv2.training.distributed import Distributed
-from gsv2.training.signals import StopSignals
+from gsv2.training.faults.signals import StopSignals
 from gsv2.training.stage import Update
 from tests.training.toy import ToyRunConfig, ToyStage, fit_toy, torn_batch, toy_config
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from gsv2.training.distributed import Distributed, leave
-from tests.training.showing import ShowingStage
+from tests.training.telemetry.showing import ShowingStage
 from tests.training.toy import fit_toy, toy_config
 
 if __name__ == "__main__":

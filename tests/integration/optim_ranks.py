@@ -16,10 +16,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from gsv2.data.batch import Batch
+from gsv2.training.checkpoints.host_copies import copy_to_host
 from gsv2.training.distributed import Distributed, leave
 from gsv2.training.dry_run import dry_run
-from gsv2.training.engines import attach_engines
-from gsv2.training.host_copies import copy_to_host
+from gsv2.training.engines.choose import attach_engines
 from gsv2.training.precision import PrecisionPolicy
 from gsv2.training.probes import PrecisionProbes
 from gsv2.training.rehearsal import attach_averages, attach_loss_scales

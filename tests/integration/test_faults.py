@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from gsv2.train import EXIT_REQUEUE
-from gsv2.training.checkpoint import list_steps, verify_checkpoint
-from gsv2.training.records import read_records
+from gsv2.training.checkpoints.checkpoint import list_steps, verify_checkpoint
+from gsv2.training.telemetry.records import read_records
 from tests.integration.nursery import Nursery, codes_of
 from tests.integration.same_run import assert_same_run
 

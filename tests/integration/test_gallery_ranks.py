@@ -6,7 +6,7 @@ import soundfile
 
 from gsv2.training.distributed import Distributed
 from tests.integration.launch import finish, start_deepspeed_ranks
-from tests.training.showing import ShowingStage
+from tests.training.telemetry.showing import ShowingStage
 from tests.training.toy import fit_toy, toy_config
 
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from gsv2.train import EXIT_REQUEUE
-from gsv2.training.checkpoint import list_steps
-from gsv2.training.records import read_records
+from gsv2.training.checkpoints.checkpoint import list_steps
+from gsv2.training.telemetry.records import read_records
 from tests.integration.launch import ROOT, environment, start_two_ranks
 from tests.integration.nursery import Nursery
 from tests.integration.same_run import assert_same_run

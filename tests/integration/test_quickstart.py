@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from gsv2.quickstart.pipeline import STAGES, run_quickstart
-from gsv2.training.clock import TIMING_KEYS
-from gsv2.training.records import read_records
+from gsv2.training.telemetry.clock import TIMING_KEYS
+from gsv2.training.telemetry.records import read_records
 
 SCALE = 0.02
 

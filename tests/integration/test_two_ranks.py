@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file
 
-from gsv2.training.checkpoint import find_component
-from gsv2.training.clock import TIMING_KEYS
+from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.distributed import Distributed
-from gsv2.training.records import read_records
+from gsv2.training.telemetry.clock import TIMING_KEYS
+from gsv2.training.telemetry.records import read_records
 from tests.integration.launch import finish, start_two_ranks
 from tests.integration.real_stages import train_stage
 from tests.training.toy import fit_toy, torn_batch, toy_config

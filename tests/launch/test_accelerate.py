@@ -10,8 +10,8 @@ import pytest
 from accelerate.commands.config.config_args import ClusterConfig
 from accelerate.commands.launch import launch_command_parser
 
-from gsv2.training.deepspeed_config import check_launcher_json, deepspeed_json
-from gsv2.training.engine import EngineConfig
+from gsv2.training.engines.deepspeed_config import check_launcher_json, deepspeed_json
+from gsv2.training.engines.engine import EngineConfig
 from tests.integration.launch import ROOT
 
 LAUNCH = ROOT / "launch"

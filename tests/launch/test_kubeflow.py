@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from gsv2.stages import SCHEMAS
-from gsv2.training.signals import EXIT_REQUEUE
+from gsv2.training.faults.signals import EXIT_REQUEUE
 from tests.integration.launch import ROOT
 from tests.launch.crds import KINDS, problems
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gsv2.training.signals import EXIT_REQUEUE
+from gsv2.training.faults.signals import EXIT_REQUEUE
 from tests.integration.launch import ROOT, environment
 
 NODE = str(ROOT / "launch" / "node.py")

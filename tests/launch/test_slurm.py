@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from gsv2.train import main
-from gsv2.training.records import read_records
-from gsv2.training.signals import EXIT_REQUEUE
+from gsv2.training.faults.signals import EXIT_REQUEUE
+from gsv2.training.telemetry.records import read_records
 from tests.integration.launch import ROOT, environment
 from tests.integration.real_stages import MODELS
 from tests.launch import slurm

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from gsv2.training.checkpoint import find_component
+from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.distributed import Distributed
 from tests.integration.launch import ROOT, environment
 from tests.training.toy import fit_toy, torn_batch, toy_config

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from gsv2.data.batch import Batch
-from gsv2.training.clock import TIMING_KEYS
 from gsv2.training.distributed import Distributed
 from gsv2.training.dry_run import MemoryBudgetError
-from gsv2.training.records import read_records
 from gsv2.training.stage import Update
+from gsv2.training.telemetry.clock import TIMING_KEYS
+from gsv2.training.telemetry.records import read_records
 from tests.training.toy import NUM_SAMPLES, ToyStage, fit_toy, toy_config
 
 

@@ -11,15 +11,15 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from gsv2.data.batch import Batch
-from gsv2.training.checkpoint import find_component
+from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.compile import CompileError
 from gsv2.training.distributed import Distributed
 from gsv2.training.loss_scale import LossScale
 from gsv2.training.precision import PrecisionError, PrecisionPolicy
-from gsv2.training.records import read_records
 from gsv2.training.rehearsal import attach_loss_scales, recompute_activations
 from gsv2.training.stage import Update
 from gsv2.training.step import StepRunner
+from gsv2.training.telemetry.records import read_records
 from tests.training.test_step import LineStage
 from tests.training.toy import ToyRunConfig, ToyStage, fit_toy, toy_batch, toy_config
 

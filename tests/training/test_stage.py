@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from gsv2.training.engine import EngineError
+from gsv2.training.engines.engine import EngineError
 from gsv2.training.stage import Trainable
 from tests.training.toy import ToyStage, toy_config
 

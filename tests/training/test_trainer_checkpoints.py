@@ -15,13 +15,13 @@ import torch
 
 from gsv2.data.batch import Batch
 from gsv2.data.window import LaneMark
-from gsv2.training import saver
-from gsv2.training.checkpoint import CheckpointMismatchError
+from gsv2.training.checkpoints import saver
+from gsv2.training.checkpoints.checkpoint import CheckpointMismatchError
+from gsv2.training.checkpoints.snapshot import Snapshot, write_snapshot
 from gsv2.training.distributed import Distributed
-from gsv2.training.records import read_records
-from gsv2.training.snapshot import Snapshot, write_snapshot
+from gsv2.training.telemetry.records import read_records
 from gsv2.training.trainer import Trainer
-from tests.training.test_fingerprint import make_fingerprint
+from tests.training.checkpoints.test_fingerprint import make_fingerprint
 from tests.training.test_trainer import Killed, dying_at, metrics
 from tests.training.toy import NUM_LANES, ToyStage, fit_toy, torn_batch, toy_config
 

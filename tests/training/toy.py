@@ -21,11 +21,11 @@ from gsv2.config import load_config
 from gsv2.data.batch import BadClip, Batch
 from gsv2.data.window import ComponentMark, LaneMark
 from gsv2.training.distributed import Distributed, leave
+from gsv2.training.faults.signals import StopSignals
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
 from gsv2.training.precision import PrecisionPolicy
 from gsv2.training.random import seed_torch
 from gsv2.training.run import RunConfig
-from gsv2.training.signals import StopSignals
 from gsv2.training.stage import Trainable, Update
 from gsv2.training.state import TrainState
 from gsv2.training.trainer import Trainer

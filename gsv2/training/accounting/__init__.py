@@ -1,0 +1,1 @@
+"""What a run has read: ledger, marks, hours, clips that could not be read."""

@@ -1,0 +1,68 @@
+"""Clips that could not be read: written down, counted, and a limit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from gsv2.data.batch import BadClip, Batch
+from gsv2.training.distributed import Distributed
+from gsv2.training.state import TrainState
+from gsv2.training.telemetry.records import append_record, read_records
+
+MIN_CLIPS_TO_JUDGE = 100
+"""The share of bad clips is taken of at least so many, so that one early clip stops no run."""
+NAMED_CLIPS = 10
+
+
+class TooManyBadClipsError(ValueError):
+    """More clips were unreadable than the run allows."""
+
+
+class Quarantine:
+    """Counts of the clips read, brought together whenever `settle` is called."""
+
+    def __init__(self, path: Path, max_bad_fraction: float, distributed: Distributed) -> None:
+        self._path = path
+        self._max_bad_fraction = max_bad_fraction
+        self._distributed = distributed
+        self._num_good = 0
+        self._bad: list[tuple[int, BadClip]] = []
+
+    def count(self, batches: Sequence[Batch]) -> None:
+        """Take note of this rank's micro-batches."""
+        for batch in batches:
+            self._num_good += batch.num_clips if batch.weight else 0
+            self._bad += [(batch.micro_batch, clip) for clip in batch.bad]
+
+    def settle(self, state: TrainState) -> None:
+        """Add all ranks' counts to `state` and write the bad clips down. Collective.
+
+        Raises:
+            TooManyBadClipsError: the share of bad clips is above `data.max_bad_fraction`.
+        """
+        num_good, num_bad = self._distributed.sum([self._num_good, len(self._bad)])
+        state.samples_seen += int(num_good)
+        state.bad_clips += int(num_bad)
+        if num_bad:
+            gathered = self._distributed.gather(self._bad)
+            if self._distributed.is_main:
+                clips = [pair for of_rank in gathered for pair in of_rank]
+                for _, clip in sorted(clips, key=lambda pair: pair[0]):  # as one rank would
+                    append_record(self._path, {"step": state.step, **asdict(clip)})
+            self._judge(state)
+        self._num_good, self._bad = 0, []
+
+    def _judge(self, state: TrainState) -> None:
+        read = state.samples_seen + state.bad_clips
+        if state.bad_clips <= self._max_bad_fraction * max(read, MIN_CLIPS_TO_JUDGE):
+            return
+        self._distributed.barrier()  # the main rank has written
+        first = read_records(self._path)[:NAMED_CLIPS]
+        named = ", ".join(f"{clip['key']} in {clip['shard']}: {clip['reason']}" for clip in first)
+        raise TooManyBadClipsError(
+            f"{state.bad_clips} of {read} clips could not be read, more than "
+            f"data.max_bad_fraction={self._max_bad_fraction} allows; all are in {self._path}. "
+            f"The first: {named}"
+        )

@@ -1,0 +1,1 @@
+"""Runs that are saved, kept, found again and gone on with."""

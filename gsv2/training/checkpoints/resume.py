@@ -1,0 +1,76 @@
+"""Which checkpoint a run starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from gsv2.training.checkpoints.checkpoint import (
+    CHECKPOINTS,
+    FETCHED,
+    CheckpointMissingError,
+    checkpoint_folder,
+    first_whole,
+    list_steps,
+    parse_step,
+    verify_checkpoint,
+)
+from gsv2.training.checkpoints.target import Target
+
+
+def find_checkpoint(run: Path, resume: str, target: Target | None = None) -> Path | None:
+    """Return the checkpoint, whole and on this machine, that a run starts from.
+
+    Args:
+        run: run folder; a checkpoint from elsewhere is copied into it.
+        resume: `auto`, `none`, or the path or URL of a checkpoint or of another run.
+        target: where copies of the run's checkpoints are.
+
+    Returns:
+        Its folder; None to start afresh.
+
+    Raises:
+        CheckpointMissingError: what is given has no checkpoint.
+        CheckpointDamagedError: the checkpoint given, or every one of the run, is damaged.
+        OSError: the target is out of reach: nobody knows whether it has a newer one.
+    """
+    if resume == "none":
+        return None
+    if resume == "auto":
+        return _newest_whole(run, target)
+    found = _fetch(run, resume) if "://" in resume else _given(Path(resume))
+    if found is None:
+        raise CheckpointMissingError(f"checkpoint.resume: no checkpoint at {resume}")
+    return found
+
+
+def _given(path: Path) -> Path | None:
+    if (path / CHECKPOINTS).is_dir():
+        return _newest_whole(path, None)
+    return verify_checkpoint(path) if path.is_dir() else None
+
+
+def _fetch(run: Path, url: str) -> Path | None:
+    """Copy the checkpoint at a URL, or the newest whole one of the run there."""
+    beside = run / CHECKPOINTS / FETCHED
+    parent, _, last = url.rstrip("/").rpartition("/")
+    step = parse_step(last)
+    if step is not None:
+        there = Target(parent.removesuffix(f"/{CHECKPOINTS}"))
+        return there.fetch(step, beside) if step in there.steps() else None
+    there = Target(url)
+    return first_whole(partial(there.fetch, step, beside) for step in reversed(there.steps()))
+
+
+def _newest_whole(run: Path, target: Target | None) -> Path | None:
+    """Return the newest checkpoint that is whole, here or, copied, from the target."""
+    here = set(list_steps(run))
+    there = set(target.steps()) if target else set()
+    attempts: list[Callable[[], Path]] = []
+    for step in sorted(here | there, reverse=True):
+        if step in here:
+            attempts.append(partial(verify_checkpoint, checkpoint_folder(run, step)))
+        if target and step in there:
+            attempts.append(partial(target.fetch, step, run))
+    return first_whole(attempts)

@@ -1,0 +1,74 @@
+"""Which engine runs which trainable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from gsv2.training.distributed import Distributed
+from gsv2.training.engines.deepspeed import DeepSpeedEngine
+from gsv2.training.engines.deepspeed_config import launched_engine
+from gsv2.training.engines.engine import Engine, EngineConfig, EngineError
+from gsv2.training.stage import Trainable
+
+
+def choose_engines(
+    trainables: Mapping[str, Trainable], configs: Mapping[str, EngineConfig]
+) -> dict[str, EngineConfig]:
+    """Return an entry for each trainable, none of them `auto`.
+
+    Args:
+        trainables: of the stage.
+        configs: the `engines` section.
+
+    Raises:
+        EngineError: an entry is of no trainable, or asks DeepSpeed to run what it cannot.
+    """
+    launched = launched_engine()
+    for name in configs:
+        if name not in trainables:
+            names = ", ".join(trainables)
+            raise EngineError(f"engines.{name}: no such trainable; this stage has {names}")
+    chosen = {}
+    for name, trainable in trainables.items():
+        config = configs.get(name, EngineConfig())
+        if config.kind == "deepspeed" and trainable.plain_because:
+            raise EngineError(
+                f"engines.{name}.kind must be ddp, but is deepspeed: {trainable.plain_because}"
+            )
+        if config.kind == "auto":
+            plain = replace(config, kind="ddp")
+            config = plain if launched is None or trainable.plain_because else launched
+        chosen[name] = config
+    return chosen
+
+
+def attach_engines(
+    trainables: Mapping[str, Trainable],
+    configs: Mapping[str, EngineConfig],
+    distributed: Distributed,
+) -> None:
+    """Give each trainable its engine; weights and buffers become those of rank 0. Collective.
+
+    Raises:
+        EngineError: see `choose_engines`.
+    """
+    for name, config in choose_engines(trainables, configs).items():
+        trainables[name].engine = make_engine(name, trainables[name], config, distributed)
+
+
+def make_engine(
+    name: str, trainable: Trainable, config: EngineConfig, distributed: Distributed
+) -> Engine:
+    """Return the engine of one trainable. Collective."""
+    if config.kind != "deepspeed":
+        return distributed.plain_engine(name, trainable.module, trainable.optimizer)
+    distributed.share_buffers(trainable.module)
+    return DeepSpeedEngine(
+        name,
+        trainable.module,
+        trainable.optimizer,
+        config,
+        max_grad_norm=trainable.max_grad_norm,
+        device=distributed.device,
+    )

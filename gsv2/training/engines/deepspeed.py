@@ -1,0 +1,173 @@
+"""DeepSpeed, ZeRO-0 to ZeRO-3, on the process group that Accelerate opened.
+
+Accelerate's own wrapper of DeepSpeed is passed by: it drives one engine only, steps inside
+`backward`, where a non-finite update could not be left out, and changes how transformers loads
+other networks. Everything here is fp32 storage; autocast stays with the stages.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
+from torch.optim import Optimizer
+
+from gsv2.training.checkpoints.host_copies import Hold, copy_to_host
+from gsv2.training.engines.deepspeed_config import deepspeed_json
+from gsv2.training.engines.deepspeed_state import capture_state, restore_state
+from gsv2.training.engines.engine import EngineConfig
+from gsv2.training.engines.lending import lent, lent_to_shards
+from gsv2.training.engines.own_updates import OwnUpdates
+from gsv2.training.engines.trainable_state import TrainableState
+
+
+class DeepSpeedEngine:
+    """Shards moments (ZeRO-1), gradients (2), parameters (3) of one network, or nothing (0)."""
+
+    def __init__(
+        self,
+        name: str,
+        module: nn.Module,
+        optimizer: Optimizer,
+        config: EngineConfig,
+        *,
+        max_grad_norm: float,
+        device: torch.device,
+    ) -> None:
+        """Wrap a network. Collective.
+
+        Args:
+            name: of the trainable.
+            module: on its device, in fp32.
+            optimizer: a torch optimizer of the module's parameters; DeepSpeed keeps it.
+            config: says the ZeRO stage.
+            max_grad_norm: gradients are clipped to this L2 norm.
+            device: of this rank.
+        """
+        deepspeed = _import_deepspeed()
+        self._updates = OwnUpdates(name)
+        self._module = module
+        self._device = device
+        self._stage = config.zero_stage
+        self.loss_scale = 1.0
+        _open_group_of_one(device.type == "cuda")
+        with warnings.catch_warnings(action="ignore"):
+            self._engine, self._optimizer, _, _ = deepspeed.initialize(
+                model=module,
+                optimizer=optimizer,
+                config=deepspeed_json(config, max_grad_norm=max_grad_norm),
+                dist_init_required=False,
+            )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the network under the autocast that the caller opened."""
+        # DeepSpeed opens its own autocast in `forward`, and closes the caller's; so its own is
+        # made the caller's.
+        kind = self._device.type
+        self._engine._config.torch_autocast_enabled = torch.is_autocast_enabled(kind)
+        self._engine._config.torch_autocast_dtype = torch.get_autocast_dtype(kind)
+        return self._updates.watch(self._engine(*args, **kwargs))
+
+    def backward(self, loss: Tensor, *, is_last: bool) -> None:
+        """Add the gradients of `loss`; with `is_last`, average the sum over the ranks."""
+        self._engine.set_gradient_accumulation_boundary(is_last)
+        if self._stage:
+            # DeepSpeed looks for this between a backward and a forward pass. Ours may all come
+            # before the first backward pass: ZeRO-3 would keep the last micro-batch alone.
+            self._optimizer.clear_backward_seen_flag()
+            self._optimizer.override_loss_scale(self.loss_scale)
+        else:
+            loss = loss * self.loss_scale
+        with self._updates.backward():
+            self._engine.backward(loss)
+
+    def grad_norm(self) -> Tensor:
+        """Return the norm before clipping; infinite if a gradient is not finite."""
+        if self._stage == 0:
+            gradients = [p.grad for p in self._module.parameters() if p.grad is not None]
+            if self.loss_scale != 1.0:
+                torch._foreach_mul_(gradients, 1.0 / self.loss_scale)
+            return get_total_norm(gradients)
+        if self._stage == 3:
+            from deepspeed.runtime.utils import combine_grad_norm_groups
+
+            norm = combine_grad_norm_groups(self._optimizer._get_norm_groups())
+        else:
+            norm = self._optimizer.scaled_global_norm()
+        norm = torch.as_tensor(norm, dtype=torch.float32, device=self._device)
+        # -1 is DeepSpeed's word for not finite.
+        return torch.where(norm < 0, torch.inf, norm / self.loss_scale)
+
+    def step(self, max_norm: float) -> None:
+        """Clip and step."""
+        self._engine._config.gradient_clipping = max_norm
+        if self._stage:
+            self._optimizer.clip_grad = max_norm
+        self._engine.step()
+        self._updates.end()
+
+    def skip(self) -> None:
+        """Forget the gradients."""
+        if self._stage == 0:
+            self._engine.zero_grad()
+        else:
+            # DeepSpeed knows how to leave out an update with a gradient that is not finite.
+            if dist.get_rank() == 0:  # whose shards hold real elements, never padding alone
+                gradients = next(iter(self._optimizer.averaged_gradients.values()))
+                gradients[0].view(-1)[0] = torch.nan
+            self._engine.step()
+        self._updates.end()
+
+    def train(self, mode: bool) -> None:
+        """Put the network into training or evaluation mode."""
+        self._module.train(mode)
+
+    def gathered(self) -> AbstractContextManager[None]:
+        """Make ZeRO-3's parameters whole inside."""
+        if self._stage < 3:
+            return nullcontext()
+        from deepspeed.runtime.zero import GatheredParameters
+
+        return GatheredParameters(list(self._module.parameters()))
+
+    def lent(self, weights: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+        """Put other weights into the parameters, or into ZeRO-3's shards of them, inside."""
+        if self._stage < 3:
+            return lent(self._module, weights)
+        gather = _import_deepspeed().zero.GatheredParameters
+        return lent_to_shards(self._module, weights, partial(gather, modifier_rank=0))
+
+    def capture(self, hold: Hold = copy_to_host) -> TrainableState | None:
+        """Return copies of everything, on the main rank."""
+        return capture_state(self._module, self._optimizer, self._stage, hold)
+
+    def restore(self, state: TrainableState) -> None:
+        """Take weights and moments."""
+        restore_state(self._module, self._optimizer, self._stage, state)
+
+
+def _import_deepspeed() -> Any:
+    """Import DeepSpeed, which takes seconds, for runs that use it; it compiles nothing."""
+    with warnings.catch_warnings(action="ignore"):
+        import deepspeed
+        from deepspeed.ops import __compatible_ops__
+    __compatible_ops__["deepspeed_shm_comm"] = False
+    logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    return deepspeed
+
+
+def _open_group_of_one(on_gpu: bool) -> None:
+    """Give a process that no launcher started what DeepSpeed needs of one, for good."""
+    if not dist.is_initialized():
+        backend = "nccl" if on_gpu else "gloo"
+        dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+    os.environ.setdefault("LOCAL_RANK", "0")  # ZeRO-3 reads it in every step

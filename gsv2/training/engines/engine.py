@@ -1,0 +1,97 @@
+"""How one trainable runs on the ranks: the seam between the step and DDP or DeepSpeed.
+
+An engine owns what differs between them: how gradients are shared, where moments live, when
+parameters are whole. The Trainer makes one for each trainable; stages never see it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from torch import Tensor
+
+from gsv2.training.checkpoints.host_copies import Hold, copy_to_host
+from gsv2.training.engines.trainable_state import TrainableState
+
+MAX_ZERO_STAGE = 3
+
+
+class EngineError(ValueError):
+    """An engine that cannot run what it is given."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig:
+    """One entry of the `engines` section (trainable name -> entry)."""
+
+    kind: Literal["auto", "ddp", "deepspeed"] = "auto"
+    """`auto` is DeepSpeed under `accelerate launch --use_deepspeed`, else DDP; on one process DDP
+    is plain torch."""
+    zero_stage: int = 2
+    """What DeepSpeed shards: 0 nothing, 1 moments, 2 gradients too, 3 parameters too."""
+
+    def __post_init__(self) -> None:
+        """Check the stage."""
+        if not 0 <= self.zero_stage <= MAX_ZERO_STAGE:
+            raise ValueError(
+                f"engines: zero_stage must lie in 0..{MAX_ZERO_STAGE}, but is {self.zero_stage}"
+            )
+
+
+class Engine(Protocol):
+    """A network, its optimizer and its gradients, over all ranks.
+
+    Within a step: any number of forward passes and `backward`, the last with `is_last`; then
+    `grad_norm`; then either `step` or `skip`. Every method is collective.
+    """
+
+    loss_scale: float
+    """What `backward` multiplies losses by, 1 at first; norms and steps are of the gradients
+    divided by it. To be set before the first backward pass of an update."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the network; only in its own updates, or without gradients."""
+
+    def backward(self, loss: Tensor, *, is_last: bool) -> None:
+        """Add the gradients of `loss`; with `is_last`, average the sum over the ranks."""
+
+    def grad_norm(self) -> Tensor:
+        """Return the L2 norm [] of the averaged gradients, before clipping, equal on all ranks."""
+
+    def step(self, max_norm: float) -> None:
+        """Clip the gradients to `max_norm`, take one optimizer step, forget the gradients."""
+
+    def skip(self) -> None:
+        """Forget the gradients: weights and moments stay as they are."""
+
+    def train(self, mode: bool) -> None:
+        """Put the network into training or evaluation mode."""
+
+    def gathered(self) -> AbstractContextManager[None]:
+        """Make the parameters whole and readable on every rank inside (ZeRO-3 shards them)."""
+
+    def lent(self, weights: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+        """Put other weights, whole and equal on every rank, into the network inside.
+
+        For passes without gradients. `weights` is name of a parameter -> values; parameters
+        without an entry stay as they are.
+        """
+
+    def capture(self, hold: Hold = copy_to_host) -> TrainableState | None:
+        """Return copies of everything, on the main rank; None on the others.
+
+        Args:
+            hold: copies one tensor to the host: `hold("weights/NAME", tensor)` and
+                `hold("optimizer/KEY/NAME", tensor)`. Whoever saves often hands in memory that is
+                used again (`gsv2.training.checkpoints.host_copies`); no other copy is made.
+        """
+
+    def restore(self, state: TrainableState) -> None:
+        """Take weights and moments, given on every rank.
+
+        Raises:
+            EngineError: `state` is of another network.
+        """

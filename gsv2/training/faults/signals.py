@@ -1,0 +1,130 @@
+"""SIGTERM and SIGUSR1: save, leave with a code that launchers start again on.
+
+Schedulers announce the end of a job with one of them. Before the first step there is nothing to
+save, and the process leaves at once; later it leaves at the end of its step, with all ranks
+(`gsv2.training.faults.unison`). SIGINT stays Python's own: a person at a terminal does not wait.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import Any, Self, TypeVar
+
+T = TypeVar("T")
+
+EXIT_REQUEUE = 85
+"""Exit code of a run that was told to leave: the same command goes on from its checkpoint."""
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+_ECHO_SEC = 3.0
+"""Launchers deliver one signal twice: to the process group, and again to every rank."""
+
+
+class Preempted(SystemExit):
+    """The run was told to leave, and has saved what there was."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(EXIT_REQUEUE)
+        self.message = message
+
+
+class _Cut(BaseException):
+    """Leaves `StopSignals.unless_told`."""
+
+
+class StopSignals:
+    """Whether this process was told to leave; handles signals as a context manager.
+
+    Outside of the main thread, where Python delivers no signals, and without `with`, nobody is
+    ever told.
+    """
+
+    def __init__(self) -> None:
+        self._told: int | None = None
+        self._told_at = 0.0
+        self._is_working = False
+        self._is_cuttable = False
+        self._pid = os.getpid()
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        """Take over the signals."""
+        if threading.current_thread() is threading.main_thread():
+            self._pid = os.getpid()
+            kept = (*STOP_SIGNALS, signal.SIGCHLD)
+            self._before = {number: signal.getsignal(number) for number in kept}
+            for number in STOP_SIGNALS:
+                signal.signal(number, self._take)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Give the signals back."""
+        for number, handler in self._before.items():
+            if number in STOP_SIGNALS or self._told is not None:
+                signal.signal(number, handler)
+
+    @property
+    def told(self) -> str | None:
+        """Name of the signal that told this process to leave."""
+        return None if self._told is None else signal.Signals(self._told).name
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Inside, a signal is only taken note of; who asks for `told` acts on it."""
+        self._is_working = True
+        try:
+            yield
+        finally:
+            self._is_working = False
+
+    def unless_told(self, action: Callable[[], T]) -> T | None:
+        """Return what `action` does; None if told before or during it, which ends it.
+
+        For what may take long and need not be finished, such as waiting for data.
+        """
+        try:
+            self._is_cuttable = True
+            try:
+                return None if self._told is not None else action()
+            finally:
+                self._is_cuttable = False
+        except _Cut:
+            return None
+        except Exception:
+            if self._told is not None:  # e.g. the workers had the same signal and are gone
+                return None
+            raise
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if os.getpid() != self._pid:
+            _take_in_child(number)
+        elif self._told is None:
+            self._told, self._told_at = number, time.monotonic()
+            # torchrun signals the whole process group. Workers that died of it are no error,
+            # which torch would raise wherever this process is, in a checkpoint for example.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            if self._is_cuttable:
+                raise _Cut
+            if not self._is_working:
+                name = signal.Signals(number).name
+                raise Preempted(f"told to leave by {name}, when there was nothing to save")
+        elif time.monotonic() - self._told_at > _ECHO_SEC:
+            os.write(2, b"gsv2.train: told to leave again; leaving without a checkpoint\n")
+            os._exit(EXIT_REQUEUE)
+
+
+def _take_in_child(number: int) -> None:
+    """Do what a process that was forked from the one with the handlers does by itself."""
+    if number == signal.SIGTERM:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)

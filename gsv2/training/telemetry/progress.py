@@ -1,0 +1,123 @@
+"""What a person at the terminal sees of a run: a bar with the time left, or lines of a log."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+if TYPE_CHECKING:  # whose pictures need matplotlib, which every command would load
+    from gsv2.training.telemetry.panels import PanelFile
+
+logger = logging.getLogger(__name__)
+
+_LOG_WIDTH = 160
+"""Columns of a log that no terminal breaks."""
+_SPEED_PERIOD_SEC = 600.0
+"""Span that the time left is estimated from; a step may take a minute."""
+
+
+class ProgressBar:
+    """Step, losses and time left, on a terminal."""
+
+    def __init__(self, title: str, done: int, max_steps: int) -> None:
+        self._progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[losses]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console(),
+            speed_estimate_period=_SPEED_PERIOD_SEC,
+        )
+        self._task = self._progress.add_task(title, completed=done, total=max_steps, losses="")
+        self._progress.start()
+
+    def advance(self, step: int) -> None:
+        """Move the bar."""
+        self._progress.update(self._task, completed=step)
+
+    def log(self, step: int, row: Mapping[str, Any]) -> None:
+        """Show the losses."""
+        self._progress.update(self._task, completed=step, losses=losses_line(row))
+
+    def show(self, step: int, files: Sequence[PanelFile]) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Leave the terminal as it is."""
+        self._progress.stop()
+
+
+class LogLines:
+    """One line of the log per logged step, where there is no terminal."""
+
+    def __init__(self, title: str, max_steps: int) -> None:
+        self._title = title
+        self._max_steps = max_steps
+
+    def advance(self, step: int) -> None:
+        """Nothing to do."""
+
+    def log(self, step: int, row: Mapping[str, Any]) -> None:
+        """Write the losses, the speed and the time left."""
+        speed = row.get("train/steps_per_sec", 0.0)
+        left = f"  {time_left(self._max_steps - step, speed)} left" if speed else ""
+        logger.info(
+            "%s %d/%d  %s  %.2f steps/s%s",
+            self._title,
+            step,
+            self._max_steps,
+            losses_line(row),
+            speed,
+            left,
+        )
+
+    def show(self, step: int, files: Sequence[PanelFile]) -> None:
+        """Nothing to do."""
+
+
+@functools.cache
+def console() -> Console:
+    """Return the console of progress and log, so that lines do not break the bar."""
+    return Console(stderr=True, width=None if sys.stderr.isatty() else _LOG_WIDTH)
+
+
+@contextmanager
+def counting_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar for work that is no training; yields what takes (clips done, clips in all)."""
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console(), disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("clips", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def time_left(steps: int, steps_per_sec: float) -> str:
+    """Return `1 day, 2:03:04` for steps that are still to be taken."""
+    return str(timedelta(seconds=round(steps / steps_per_sec)))
+
+
+def losses_line(row: Mapping[str, Any]) -> str:
+    """Return `gpt 2.31` for every training loss of a row."""
+    suffix = "/loss"
+    parts = [
+        f"{key.removesuffix(suffix)} {value:.4g}"
+        for key, value in row.items()
+        if key.endswith(suffix) and not key.startswith("validation/") and value is not None
+    ]
+    return "  ".join(parts)

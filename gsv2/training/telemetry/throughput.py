@@ -1,0 +1,121 @@
+"""How much a run gets through: tokens, audio and model FLOPs a second, and the memory it takes.
+
+Work is counted on the host from the batch contract, padding never; ranks are asked at logged
+steps only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import psutil
+import torch
+
+from gsv2.data.batch import Batch
+from gsv2.data.schema import SAMPLE_RATE
+from gsv2.training.distributed import Distributed
+from gsv2.training.stage import Stage
+from gsv2.training.telemetry.peaks import peak_flops
+
+_GIB = 1 << 30
+
+
+class Workload(NamedTuple):
+    """What a micro-batch holds; padding is not in it."""
+
+    samples: Sequence[int] = ()
+    """Audio of each clip in samples at `SAMPLE_RATE`, also where only its codes are read."""
+    tokens: int = 0
+    """Positions of a sequence model; 0 for other networks."""
+
+
+@runtime_checkable
+class MeasuredStage(Protocol):
+    """A stage that knows its workload. Both methods take a batch on the host, with a clip."""
+
+    def workload(self, batch: Batch) -> Workload:
+        """Return what a micro-batch holds."""
+
+    def flops(self, batch: Batch) -> Mapping[str, float]:
+        """Return module (a name of the precision policy) -> floating-point operations.
+
+        Those that its outputs need, forward and backward: no padding, no recomputation.
+        """
+
+
+def measure(stage: Stage, batch: Batch) -> Workload:
+    """Return the workload of a micro-batch on the host; its audio alone if the stage has none."""
+    if not batch.weight or not batch.num_clips:
+        return Workload()
+    if isinstance(stage, MeasuredStage):
+        return stage.workload(batch)
+    return Workload(samples=wave_samples(batch))
+
+
+def wave_samples(batch: Batch) -> tuple[int, ...]:
+    """Return the samples of each clip; none for batches without audio."""
+    return () if batch.wave_lengths is None else tuple(batch.wave_lengths.tolist())
+
+
+def hours_by_language(samples: Mapping[str, int]) -> dict[str, float]:
+    """Return `data/hours/LANGUAGE` -> hours, for samples at `SAMPLE_RATE`."""
+    return {
+        f"data/hours/{language}": count / SAMPLE_RATE / 3600
+        for language, count in sorted(samples.items())
+    }
+
+
+class Throughput:
+    """This rank's work since the last `lap`."""
+
+    def __init__(
+        self, stage: Stage, distributed: Distributed, peak_tflops: float | None = None
+    ) -> None:
+        self._stage = stage
+        self._distributed = distributed
+        self._peak = partial(peak_flops, distributed.device, override_tflops=peak_tflops)
+        self._has_peak = self._peak(torch.float32) > 0
+        self._process = psutil.Process()
+        self._work = [0.0, 0.0, 0.0]
+
+    def count(self, batches: Sequence[Batch], workloads: Sequence[Workload]) -> None:
+        """Take note of this rank's micro-batches and their workloads."""
+        for batch, workload in zip(batches, workloads, strict=True):
+            at_peak = self._seconds_at_peak(batch) if workload.samples else 0.0
+            of_batch = (workload.tokens, sum(workload.samples), at_peak)
+            self._work = [old + new for old, new in zip(self._work, of_batch, strict=True)]
+
+    def lap(self, span_sec: float) -> dict[str, float]:
+        """Return the figures of all ranks since the last lap, and begin the next. Collective.
+
+        Args:
+            span_sec: training time of the lap.
+
+        Returns:
+            `train/tokens_per_sec` and `train/audio_sec_per_sec` over all ranks, and `train/mfu`,
+            for stages that have them; memory of the rank that takes most.
+        """
+        device = self._distributed.device
+        tokens, samples, at_peak = self._distributed.sum(self._work)
+        self._work = [0.0, 0.0, 0.0]
+        host = self._process.memory_info().rss / _GIB
+        on_device = torch.cuda.max_memory_allocated(device) / _GIB if device.type == "cuda" else 0.0
+        memory = self._distributed.gather((host, on_device))
+        figures = {
+            "train/tokens_per_sec": tokens / span_sec,
+            "train/audio_sec_per_sec": samples / SAMPLE_RATE / span_sec,
+            "train/mfu": at_peak / (span_sec * self._distributed.world),
+            "train/host_memory_gib": max(host for host, _ in memory),
+            "train/device_memory_gib": max(on_device for _, on_device in memory),
+        }
+        return {name: value for name, value in figures.items() if value}
+
+    def _seconds_at_peak(self, batch: Batch) -> float:
+        """Return how long the device would need at its peak; 0 where either is unknown."""
+        if not self._has_peak or not isinstance(self._stage, MeasuredStage):
+            return 0.0
+        flops = self._stage.flops(batch)
+        dtype = self._stage.precision.dtype
+        return sum(number / self._peak(dtype(module)) for module, number in flops.items())

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import pytest
+from typer.testing import CliRunner
+
+from gsv2 import train
+from gsv2.cli import app
+from gsv2.train import EXIT_REQUEUE
+from gsv2.training.faults.signals import STOP_SIGNALS, Preempted, StopSignals
+
+PROLOGUE = "import os; from gsv2.training.faults.signals import StopSignals\n"
+
+
+def tell(number: int = signal.SIGTERM) -> None:
+    os.kill(os.getpid(), number)
+
+
+def exit_code_of(program: str) -> int:
+    """Return the exit code of a fresh process: forks of this one may inherit a held lock."""
+    command = [sys.executable, "-c", PROLOGUE + textwrap.dedent(program)]
+    return subprocess.run(command, check=False, timeout=60, start_new_session=True).returncode
+
+
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+def test_a_signal_before_the_first_step_leaves_at_once_with_85(number: int) -> None:
+    with pytest.raises(Preempted) as stop, StopSignals() as signals:
+        tell(number)
+    assert (stop.value.code, EXIT_REQUEUE, signals.told) == (85, 85, signal.Signals(number).name)
+
+
+def test_a_signal_during_work_is_noted_and_handlers_are_given_back() -> None:
+    before = [signal.getsignal(n) for n in (*STOP_SIGNALS, signal.SIGCHLD)]
+    with StopSignals() as signals, signals.noted():
+        assert signals.told is None
+        tell(signal.SIGUSR1)
+        assert signals.told == "SIGUSR1"
+    assert [signal.getsignal(n) for n in (*STOP_SIGNALS, signal.SIGCHLD)] == before
+
+
+def test_what_may_be_broken_off_is_and_nothing_begins_afterwards() -> None:
+    with StopSignals() as signals, signals.noted():
+        assert signals.unless_told(lambda: 3) == 3
+        threading.Timer(0.1, tell).start()
+        start = time.monotonic()
+        assert signals.unless_told(lambda: time.sleep(20)) is None
+        assert time.monotonic() - start < 10
+        assert signals.unless_told(lambda: pytest.fail("began")) is None
+
+
+def test_an_error_is_raised_unless_it_came_with_the_signal() -> None:
+    def fail(is_told: bool) -> None:
+        if is_told:
+            signals._told = signal.SIGTERM
+        raise OSError("workers are gone")
+
+    with StopSignals() as signals, signals.noted():
+        with pytest.raises(OSError, match="gone"):
+            signals.unless_told(lambda: fail(is_told=False))
+        assert signals.unless_told(lambda: fail(is_told=True)) is None
+
+
+def test_a_signal_that_is_delivered_twice_at_once_counts_once() -> None:
+    with StopSignals() as signals, signals.noted():
+        tell()
+        tell()
+        assert signals.told == "SIGTERM"
+
+
+def test_a_second_signal_leaves_at_once() -> None:
+    program = """
+        with StopSignals() as signals, signals.noted():
+            os.kill(os.getpid(), 15)
+            signals._told_at -= 10
+            os.kill(os.getpid(), 15)
+            os._exit(7)
+    """
+    assert exit_code_of(program) == EXIT_REQUEUE
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (10, 7)])
+def test_a_forked_worker_dies_of_sigterm_and_ignores_sigusr1(number: int, code: int) -> None:
+    program = f"""
+        with StopSignals() as signals, signals.noted():
+            child = os.fork()
+            if not child:
+                os.kill(os.getpid(), {number})
+                os._exit(7)
+            found = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            assert (found, signals.told) == ({code}, None)
+    """
+    assert exit_code_of(program) == 0
+
+
+def test_gsv2_train_leaves_with_85_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def main(*_: object) -> None:
+        raise Preempted("told to leave; the same command goes on from step 7")
+
+    monkeypatch.setattr(train, "main", main)
+    assert CliRunner().invoke(app, ["train", "any.yaml"]).exit_code == EXIT_REQUEUE
+
+
+def test_ctrl_c_stays_pythons_own() -> None:
+    with pytest.raises(KeyboardInterrupt), StopSignals():
+        tell(signal.SIGINT)
+
+
+def test_outside_of_the_main_thread_nobody_is_told() -> None:
+    found: list[str | None] = []
+
+    def run() -> None:
+        with StopSignals() as signals:
+            found.append(signals.told)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert found == [None]
+
+
+def test_workers_killed_by_the_same_signal_raise_nothing_anywhere() -> None:
+    """A rank of torchrun is signalled with its workers, whose death torch raises anywhere."""
+    program = """
+        import subprocess, sys, time
+        import torch
+        from torch.utils.data import DataLoader
+
+        loader = DataLoader(torch.arange(100_000), batch_size=None, num_workers=1)
+        with StopSignals() as signals, signals.noted():
+            batches = iter(loader)
+            next(batches)
+            sender = [sys.executable, "-c", f"import os; os.killpg({os.getpid()}, 15)"]
+            subprocess.run(sender, check=True, start_new_session=True)
+            deadline = time.monotonic() + 1
+            while time.monotonic() < deadline:
+                time.sleep(0.01)  # a place where SIGCHLD's handler would raise
+            if signals.unless_told(lambda: list(batches)) is None:
+                os._exit(0)
+        os._exit(7)
+    """
+    assert exit_code_of(program) == 0

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from gsv2.training.distributed import Distributed
+from gsv2.training.telemetry.metrics import WeightedMeans
+
+
+def test_means_are_over_targets_not_over_micro_batches(distributed: Distributed) -> None:
+    means = WeightedMeans()
+    means.add({"a": torch.tensor(1.0)}, 3)
+    means.add({"a": torch.tensor(5.0), "b": torch.tensor(2.0)}, 1)
+    assert means.reduce(distributed) == {"a": pytest.approx(2.0), "b": 2.0}
+
+
+def test_values_without_targets_count_for_nothing_even_if_nan(distributed: Distributed) -> None:
+    means = WeightedMeans()
+    means.add({"a": torch.tensor(float("nan")), "b": torch.tensor(1.0)}, 0)
+    means.add({"a": torch.tensor(5.0)}, 2)
+    assert means.reduce(distributed) == {"a": 5.0}
+
+
+def test_nothing_added_is_nothing_reduced(distributed: Distributed) -> None:
+    assert WeightedMeans().reduce(distributed) == {}

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+import pytest
+import torch
+
+from gsv2.data.batch import Batch
+from gsv2.training.distributed import Distributed
+from gsv2.training.precision import PrecisionPolicy
+from gsv2.training.stage import Stage
+from gsv2.training.telemetry.throughput import (
+    Throughput,
+    Workload,
+    hours_by_language,
+    measure,
+    wave_samples,
+)
+from tests.training.crowd import run_ranks
+from tests.training.toy import toy_batch
+
+CPU = torch.device("cpu")
+
+
+class Counting:
+    """A stage of 10 tokens and 3 TFLOPs a clip."""
+
+    precision = PrecisionPolicy({}, ("gpt",))
+
+    def workload(self, batch: Batch) -> Workload:
+        return Workload([32_000] * batch.num_clips, 10 * batch.num_clips)
+
+    def flops(self, batch: Batch) -> Mapping[str, float]:
+        return {"gpt": 3e12 * batch.num_clips}
+
+
+def as_stage(value: Any) -> Stage:
+    return cast(Stage, value)
+
+
+def lap(throughput: Throughput, batches: list[Batch], span_sec: float) -> dict[str, float]:
+    stage = as_stage(Counting())
+    throughput.count(batches, [measure(stage, batch) for batch in batches])
+    return throughput.lap(span_sec)
+
+
+def test_figures_are_of_all_ranks_and_mfu_is_a_share_of_all_their_peaks() -> None:
+    """Ranks with 1 and 3 clips in 2 s, on devices of 12 TFLOP/s."""
+
+    def one(distributed: Distributed) -> dict[str, float]:
+        distributed.device = CPU
+        throughput = Throughput(as_stage(Counting()), distributed, peak_tflops=12.0)
+        return lap(throughput, [toy_batch(0, num_clips=1 + 2 * distributed.rank)], span_sec=2.0)
+
+    for figures in run_ranks(2, one):
+        assert isinstance(figures, dict)
+        assert figures["train/tokens_per_sec"] == 20.0
+        assert figures["train/audio_sec_per_sec"] == 2.0
+        assert figures["train/mfu"] == pytest.approx(4 * 3 / (2.0 * 2 * 12))
+        assert 0.01 < figures["train/host_memory_gib"] < 1000
+
+
+def test_a_lap_begins_anew_and_empty_micro_batches_hold_nothing(distributed: Distributed) -> None:
+    throughput = Throughput(as_stage(Counting()), distributed, peak_tflops=1.0)
+    empty = replace(toy_batch(1), weight=0.0)
+    assert lap(throughput, [toy_batch(0, num_clips=2), empty], 1.0)["train/tokens_per_sec"] == 20
+    assert lap(throughput, [toy_batch(0, num_clips=1)], 1.0)["train/tokens_per_sec"] == 10
+
+
+def test_figures_that_nobody_knows_are_left_out(distributed: Distributed) -> None:
+    """A CPU without `tracking.peak_tflops`; a stage that counts nothing."""
+    figures = lap(Throughput(as_stage(Counting()), distributed), [toy_batch(0)], 1.0)
+    assert "train/mfu" not in figures
+    assert "train/device_memory_gib" not in figures
+    throughput = Throughput(as_stage(object()), distributed, peak_tflops=1.0)
+    workload = measure(as_stage(object()), toy_batch(0))
+    throughput.count([toy_batch(0)], [workload])
+    assert throughput.lap(1.0).keys() == {"train/host_memory_gib"}
+
+
+def test_a_stage_without_a_workload_counts_the_audio_of_its_batches() -> None:
+    batch = replace(toy_batch(1), wave_lengths=torch.tensor([5, 7]))
+    assert wave_samples(batch) == (5, 7)
+    assert measure(as_stage(object()), batch) == Workload((5, 7))
+    assert wave_samples(toy_batch(1)) == ()
+
+
+def test_hours_are_of_samples() -> None:
+    samples = {"zh": 32_000 * 5400, "en": 32_000 * 3600}
+    assert list(hours_by_language(samples).items()) == [
+        ("data/hours/en", 1.0), ("data/hours/zh", 1.5)
+    ]  # fmt: skip
