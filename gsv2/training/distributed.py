@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
 from accelerate.utils import parse_flag_from_env
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gsv2.training.engines.plain import PlainEngine
@@ -95,11 +95,25 @@ class Distributed:
 
     def sum(self, values: Sequence[float]) -> list[float]:
         """Return the sums of host values over the ranks."""
+        return self.start_sum(torch.tensor(values, dtype=torch.float64))().tolist()
+
+    def start_sum(self, values: Tensor) -> Callable[[], Tensor]:
+        """Begin to sum `values` over the ranks in place; return what waits for the sums.
+
+        Every rank starts its sums in the same order. Host values never wait for a GPU, and those
+        of a GPU never for the host.
+        """
         if self.world == 1:
-            return list(values)
-        total = torch.tensor(values, dtype=torch.float64)
-        dist.all_reduce(total, group=self._host_group)
-        return total.tolist()
+            return lambda: values
+        group = self._host_group if values.device.type == "cpu" else None
+        work = dist.all_reduce(values, group=group, async_op=True)
+        assert work is not None
+
+        def finish() -> Tensor:
+            work.wait()
+            return values
+
+        return finish
 
     def gather(self, value: T) -> list[T]:
         """Return one small host object of each rank, in rank order, on every rank."""

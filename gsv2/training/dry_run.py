@@ -86,7 +86,7 @@ def _try(
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     to_come = torch.empty(_moments_to_come(stage), dtype=torch.uint8, device=device)
-    StepRunner(stage, distributed, seed, RefuseAll(distributed), observe).run(batches, 1)
+    StepRunner(stage, distributed, seed, RefuseAll(), observe).run(batches, 1)
     del to_come
     if device.type == "cuda":
         return float(torch.cuda.max_memory_allocated(device))
@@ -137,6 +137,6 @@ def _untouched(stage: Stage, device: torch.device) -> Iterator[None]:
 class RefuseAll(UpdateGuard):
     """Lets no update happen, without a word."""
 
-    def judge(self, name: str, norm: float, losses: Sequence[float]) -> Refusal | None:
+    def judge(self, name: str, norm: float, loss: float) -> Refusal | None:
         """Refuse it."""
         return Refusal(reason="", is_spike=False)

@@ -19,7 +19,7 @@ from gsv2.training.distributed import Distributed
 from gsv2.training.faults.failure import FlightRecorder
 from gsv2.training.faults.guard import TrainingError, UpdateGuard, check_left_out
 from gsv2.training.faults.signals import Preempted, StopSignals
-from gsv2.training.faults.unison import StopAgreed, Unison
+from gsv2.training.faults.unison import Begun, StopAgreed, Unison
 from gsv2.training.precision_watch import PrecisionWatch
 from gsv2.training.stage import Stage
 from gsv2.training.state import TrainState
@@ -68,9 +68,7 @@ class TrainingLoop:
         self._recorder = recorder
         self._unison = Unison(distributed, signals, recorder)
         trainer = config.trainer
-        guard = UpdateGuard(
-            distributed, trainer.spike_factor, trainer.spike_warmup_steps, state.history
-        )
+        guard = UpdateGuard(trainer.spike_factor, trainer.spike_warmup_steps, state.history)
         self._precision = precision
         observe = precision.see if precision else None
         self._runner = StepRunner(stage, distributed, config.seed, guard, observe)
@@ -81,6 +79,8 @@ class TrainingLoop:
         self._gallery = Gallery(stage, distributed, config.tracking, samples, config.seed)
         self._clock = RunClock(state.time_sec)
         self._saved_step = state.step
+        self._ahead: Begun[list[Batch]] | None = None
+        """Of the next step."""
 
     def run(self, train: TrainingStream, validation: FiniteStream | None) -> None:
         """Go on to `trainer.max_steps`. Collective.
@@ -127,36 +127,48 @@ class TrainingLoop:
 
     def _step(self, stream: Iterator[Batch]) -> StepResult:
         """Take one optimizer step and move the state behind it."""
-        per_step = self._config.data.micro_batches_per_step
-        num_local = per_step // self._distributed.world
-        self._recorder.note(self._state.step + 1)
+        step = self._state.step + 1
+        self._recorder.note(step)
+        ahead = self._ahead or self._look_ahead(stream)
+        self._ahead = None
         with self._clock.waiting():
-            batches = self._unison.take(lambda: self._fetch(stream, num_local))
-        self._recorder.note(self._state.step + 1, batches)
+            batches, totals = ahead.settle()
+        self._recorder.note(step, batches)
         self._quarantine.count(batches)
         workloads = [measure(self._stage, batch) for batch in batches]
         self._consumption.count(batches, workloads)
         self._throughput.count(batches, workloads)
-        result = self._runner.run(batches, self._state.step + 1)
+
+        def meanwhile() -> None:
+            if step < self._config.trainer.max_steps:
+                self._ahead = self._look_ahead(stream)
+
+        result = self._runner.run(batches, step, totals, meanwhile)
         if self._precision is not None:
             self._precision.settle()
         for batch in batches:
             figures = {"data/padding_share": batch.padding, "data/epoch": float(batch.epoch)}
             on_device = partial(torch.tensor, device=self._distributed.device)
             result.means.add({name: on_device(value) for name, value in figures.items()}, 1.0)
-        self._state.step += 1
-        self._state.next_micro_batch += per_step
+        self._state.step = step
+        self._state.next_micro_batch += self._config.data.micro_batches_per_step
         self._state.skipped += result.skipped
         self._state.spikes += result.spikes
         self._clock.count_step()
         return result
 
-    @staticmethod
-    def _fetch(stream: Iterator[Batch], num_local: int) -> list[Batch]:
+    def _look_ahead(self, stream: Iterator[Batch]) -> Begun[list[Batch]]:
+        """Fetch the micro-batches of the next step and let the other ranks know. Collective."""
+        with self._clock.waiting():
+            return self._unison.begin(lambda: self._fetch(stream), len(self._stage.trainables))
+
+    def _fetch(self, stream: Iterator[Batch]) -> tuple[list[Batch], list[float]]:
+        """Return this rank's next micro-batches and what they weigh."""
+        num_local = self._config.data.micro_batches_per_step // self._distributed.world
         batches = list(islice(stream, num_local))
         if len(batches) < num_local:
             raise TrainingError("the training stream ended; streams for training are endless")
-        return batches
+        return batches, self._runner.count_targets(batches)
 
     def _settle(self) -> None:
         """Bring together what the ranks have read. Collective."""
@@ -198,7 +210,9 @@ class TrainingLoop:
             self._settle()
             self._save()
         self._saver.finish()
-        raise Preempted(f"told to leave; the same command goes on from step {step}")
+        resume = self._config.checkpoint.resume
+        other = "" if resume == "auto" else f", with checkpoint.resume=auto for {resume}"
+        raise Preempted(f"told to leave; the same command goes on from step {step}{other}")
 
     def _is_due(self, every_steps: int) -> bool:
         """Tell whether something is due at this step; at the last one everything is."""

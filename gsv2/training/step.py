@@ -65,7 +65,7 @@ class StepRunner:
         self._stage = stage
         self._distributed = distributed
         self._seed = seed
-        self._guard = guard or UpdateGuard(distributed)
+        self._guard = guard or UpdateGuard()
         self._observe = observe or (lambda update: None)
         self._engines = {
             name: t.engine or distributed.plain_engine(name, t.module, t.optimizer)
@@ -76,25 +76,43 @@ class StepRunner:
         self._watch: GradientWatch | None = GradientWatch(stage.trainables)
         """Of the first step."""
 
-    def run(self, batches: Sequence[Batch], step: int) -> StepResult:
+    def count_targets(self, batches: Sequence[Batch]) -> list[float]:
+        """Return the targets of this rank's micro-batches, for each trainable."""
+        counted = [self._stage.num_targets(batch) for batch in batches if batch.weight]
+        return [float(sum(of[name] for of in counted)) for name in self._stage.trainables]
+
+    def run(
+        self,
+        batches: Sequence[Batch],
+        step: int,
+        totals: Sequence[float] | None = None,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> StepResult:
         """Take one step. Collective.
 
         Args:
             batches: this rank's micro-batches of the step, on the host; the same number on
                 every rank.
             step: number of the step, from 1.
+            totals: `count_targets` summed over the ranks; None to sum them here.
+            meanwhile: what the host does while the device is at the first update.
         """
         result = StepResult()
-        slots = self._make_slots(batches, step)
+        if totals is None:
+            totals = self._distributed.sum(self.count_targets(batches))
+        slots = self._make_slots(batches, step, totals)
         if slots is None:
             logger.warning("step %d: no clip of any micro-batch could be read", step)
             result.skipped = 1
             return result
         for phase in itertools.count():
-            name, losses = self._accumulate(slots, phase, result.means)
-            if name is None:
+            updated = self._accumulate(slots, phase, result.means)
+            if updated is None:
                 break
-            refusal = self._update(name, losses, result.figures)
+            if phase == 0:
+                meanwhile()
+            name, loss = updated
+            refusal = self._update(name, loss, result.figures)
             if refusal is not None:
                 result.spikes += refusal.is_spike
                 result.skipped += not refusal.is_spike
@@ -105,7 +123,9 @@ class StepRunner:
             self._watch = None
         return result
 
-    def _make_slots(self, batches: Sequence[Batch], step: int) -> list[_Slot] | None:
+    def _make_slots(
+        self, batches: Sequence[Batch], step: int, totals: Sequence[float]
+    ) -> list[_Slot] | None:
         """Weigh the micro-batches; None if no rank has a target in this step.
 
         A micro-batch of weight 0 runs as well: DDP and codebooks wait for every rank.
@@ -113,8 +133,6 @@ class StepRunner:
         names = list(self._stage.trainables)
         none = dict.fromkeys(names, 0)
         targets = [self._stage.num_targets(b) if b.weight else none for b in batches]
-        sums = [float(sum(of_batch[name] for of_batch in targets)) for name in names]
-        totals = self._distributed.sum(sums)
         if not any(totals):
             return None
         weights = {
@@ -133,14 +151,16 @@ class StepRunner:
 
     def _accumulate(
         self, slots: Sequence[_Slot], phase: int, means: WeightedMeans
-    ) -> tuple[str | None, list[Tensor]]:
+    ) -> tuple[str, Callable[[], Tensor]] | None:
         """Bring every micro-batch through one phase.
 
         Returns:
-            The phase's trainable, None when the stage has no further update; and its losses.
+            The phase's trainable, and what waits for the mean [] of its losses over all ranks,
+            which travels beside the gradients; None when the stage has no further update.
         """
         yielded: list[str | None] = []
         losses: list[Tensor] = []
+        updated: tuple[str, Callable[[], Tensor]] | None = None
         for slot in slots:
             seed_torch(self._seed, slot.micro_batch, phase)
             update = next(slot.updates, None)
@@ -154,14 +174,17 @@ class StepRunner:
             name = update.trainable
             means.add(_with_loss(update), slot.targets[name])
             losses.append(update.loss.detach())
+            if is_last:
+                share = torch.stack(losses).double().mean() / self._distributed.world
+                updated = name, self._distributed.start_sum(share)
             scale = self._stage.trainables[name].loss_scale
             if scale is not None:
                 self._engines[name].loss_scale = scale.value
             self._engines[name].backward(update.loss * slot.shares[name], is_last=is_last)
-        return yielded[0], losses
+        return updated
 
     def _update(
-        self, name: str, losses: Sequence[Tensor], figures: dict[str, Tensor | float]
+        self, name: str, finish_loss: Callable[[], Tensor], figures: dict[str, Tensor | float]
     ) -> Refusal | None:
         """Step one trainable; return why, alike on all ranks, if it was left out."""
         trainable = self._stage.trainables[name]
@@ -171,8 +194,9 @@ class StepRunner:
         norm = engine.grad_norm()
         figures[f"{name}/grad_norm"] = norm
         figures[f"{name}/lr"] = trainable.optimizer.param_groups[0]["lr"]
-        norm_value, *values = torch.stack([norm, *losses]).tolist()  # waits for the device once
-        refusal = self._guard.judge(name, norm_value, values)
+        both = torch.stack([norm.double(), finish_loss()])
+        norm_value, loss = both.tolist()  # waits for the device once
+        refusal = self._guard.judge(name, norm_value, loss)
         if refusal is None:
             engine.step(trainable.max_grad_norm)
             trainable.scheduler.step()

@@ -1,12 +1,13 @@
-"""What test_engines.py runs: `-m tests.integration.engines OUT STATE...`, on one rank or several.
+"""What test_engines.py runs: `-m tests.integration.engines OUT`, on one rank and on two at a time.
 
 Every engine trains a `JointStage` for the same steps, is captured between them and after them, and
-goes on from what the others have captured.
+goes on from what others have captured, on as many ranks and on the other number of them.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -42,8 +43,12 @@ KINDS: Mapping[str, Mapping[str, EngineConfig]] = {
     },
 }
 """Name -> `engines` section."""
-ALONE = ("plain", "zero2", "zero3")
-"""Those that one rank runs."""
+OTHER_WORLD = {1: 2, 2: 1}
+"""Ranks of a run -> ranks of the one whose states it goes on from too."""
+SOURCES = {1: ("plain", "zero2"), 2: ("zero0", "zero1", "zero2", "zero3", "mixed")}
+"""Number of ranks -> kinds whose states the other number goes on from, under each of its kinds."""
+WAIT_SEC = 100.0
+"""For a state of the other run."""
 NOT_FINITE = tuple(nan_batch(k) if k == 9 else toy_batch(k) for k in range(6, 10))
 """Of two ranks, one meets a value that is not finite."""
 REFUSED = tuple(toy_batch(k) for k in range(4))
@@ -60,8 +65,8 @@ class PickyGuard(UpdateGuard):
 
     is_refusing = False
 
-    def judge(self, name: str, norm: float, losses: Sequence[float]) -> Refusal | None:
-        refusal = super().judge(name, norm, losses)
+    def judge(self, name: str, norm: float, loss: float) -> Refusal | None:
+        refusal = super().judge(name, norm, loss)
         return Refusal("told to", is_spike=True) if self.is_refusing else refusal
 
 
@@ -77,7 +82,7 @@ def run_steps(
 
 
 def save_states(stage: JointStage, file: Path) -> None:
-    """Write what the engines capture. Collective."""
+    """Write what the engines capture, at once for whoever waits for it. Collective."""
     tensors = {}
     for name, trainable in stage.trainables.items():
         state = trainable.engine.capture()
@@ -85,7 +90,9 @@ def save_states(stage: JointStage, file: Path) -> None:
             tensors |= {f"{name}|weights|{key}": value for key, value in state.weights.items()}
             tensors |= {f"{name}|optimizer|{key}": value for key, value in state.optimizer.items()}
     if tensors:
-        save_file(tensors, file)
+        unfinished = file.with_suffix(".unfinished")
+        save_file(tensors, unfinished)
+        unfinished.replace(file)
 
 
 def load_states(stage: JointStage, file: Path) -> None:
@@ -112,6 +119,17 @@ def train(kind: str, ranks: Distributed, out: Path) -> None:
     save_states(stage, out / f"{kind}.late")
 
 
+def await_states(folder: Path, kinds: Sequence[str]) -> list[Path]:
+    """Return the files of states that another run writes meanwhile."""
+    files = [folder / f"{kind}.early" for kind in kinds]
+    deadline = time.monotonic() + WAIT_SEC
+    for file in files:
+        while not file.exists():
+            assert time.monotonic() < deadline, f"{file} is missing: the other run is late or gone"
+            time.sleep(0.05)
+    return files
+
+
 def go_on(kind: str, sources: Sequence[Path], ranks: Distributed, out: Path) -> None:
     """Train on from each of the states that engines have captured, with scaled losses."""
     stage, runner, guard = make(kind, ranks, out)
@@ -131,7 +149,7 @@ def make(
 ) -> tuple[JointStage, StepRunner, PickyGuard]:
     stage = stage_class(out / f"{kind}-{ranks.rank}")
     attach_engines(stage.trainables, KINDS[kind], ranks)
-    guard = PickyGuard(ranks)
+    guard = PickyGuard()
     return stage, StepRunner(stage, ranks, SEED, guard), guard
 
 
@@ -184,16 +202,17 @@ def check_autocast(kind: str, ranks: Distributed) -> None:
     assert {p.dtype for p in module.parameters()} == {torch.float32}
 
 
-def main(out: Path, more_sources: Sequence[Path]) -> None:
+def main(out: Path) -> None:
     ranks = Distributed()
-    kinds = KINDS if ranks.world > 1 else ALONE
-    for kind in kinds:
-        train(kind, ranks, out)
+    own, other = (out / str(world) for world in (ranks.world, OTHER_WORLD[ranks.world]))
+    for kind in KINDS:
+        train(kind, ranks, own)
     ranks.barrier()
-    for kind in kinds:
-        go_on(kind, [out / f"{kind}.early", *more_sources], ranks, out)
+    others = await_states(other, SOURCES[OTHER_WORLD[ranks.world]])
+    for kind in KINDS:
+        go_on(kind, [own / f"{kind}.early", *others], ranks, own)
     if ranks.world > 1:
-        check_careless_stages_fail("zero1", ranks, out)  # DeepSpeed itself would not notice
+        check_careless_stages_fail("zero1", ranks, own)  # DeepSpeed itself would not notice
         for kind in KINDS:
             check_autocast(kind, ranks)
     from deepspeed.ops import __compatible_ops__
@@ -203,5 +222,5 @@ def main(out: Path, more_sources: Sequence[Path]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), [Path(source) for source in sys.argv[2:]])
+    main(Path(sys.argv[1]))
     leave(0)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from gsv2.training.accounting.consumption import sequence_shares
 from gsv2.training.accounting.ledger import Ledger, add_tallies, ledger_to_plain, tally_batch
 from gsv2.training.distributed import Distributed
 from gsv2.training.faults.guard import TrainingError
+from gsv2.training.stage import Update
 from gsv2.training.telemetry.clock import TIMING_KEYS
 from gsv2.training.telemetry.records import read_records
 from gsv2.training.trainer import Trainer
@@ -35,6 +37,31 @@ def test_rows_carry_losses_rates_norms_shares_and_validation(
     assert (rows[-1]["data/bad_clips"], rows[-1]["data/samples_seen"]) == (2, 58)
     assert rows[-1]["data/padding_share"] == 0.25
     assert [row["data/epoch"] for row in rows] == [0, 0, 0, 0, 1, 1]
+
+
+def test_a_step_is_read_within_the_one_before_and_none_after_the_last(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    happened: list[str] = []
+
+    class Told(ToyStage):
+        def updates(self, batch: Batch, step: int) -> Iterator[Update]:
+            for update in super().updates(batch, step):
+                yield update
+                happened.append(f"{update.trainable} of {batch.micro_batch}")
+
+    def make(k: int) -> Batch:
+        happened.append(f"read {k}")
+        return torn_batch(k)
+
+    options = {"max_steps": 2, "validate_every_steps": 0, "log_every_steps": 9}
+    fit_toy(toy_config(tmp_path, trainer=options), distributed, stage_class=Told, make_batch=make)
+    first, second = (
+        [f"{name} of {k}" for name in ("discriminator", "generator") for k in ks]
+        for ks in (range(4), range(4, 8))
+    )
+    read = [f"read {k}" for k in range(8)]
+    assert happened == [*read[:4], *read[4:], *first, *second]
 
 
 def test_a_lane_epoch_is_in_the_first_row_after_its_last_window(

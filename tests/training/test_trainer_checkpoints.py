@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import itertools
+import os
+import re
+import signal
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +22,7 @@ from gsv2.training.checkpoints import saver
 from gsv2.training.checkpoints.checkpoint import CheckpointMismatchError
 from gsv2.training.checkpoints.snapshot import Snapshot, write_snapshot
 from gsv2.training.distributed import Distributed
+from gsv2.training.faults.signals import Preempted, StopSignals
 from gsv2.training.telemetry.records import read_records
 from gsv2.training.trainer import Trainer
 from tests.training.checkpoints.test_fingerprint import make_fingerprint
@@ -32,7 +36,7 @@ def test_a_fresh_machine_goes_on_from_the_target_bit_for_bit(
     whole, _ = fit_toy(toy_config(tmp_path / "a"), distributed, make_batch=torn_batch)
     section = {"checkpoint": {"target": f"memory://{uuid4().hex}/runs", "keep_last": 1}}
     with pytest.raises(Killed):
-        fit_toy(toy_config(tmp_path / "b", **section), distributed, make_batch=dying_at(18))
+        fit_toy(toy_config(tmp_path / "b", **section), distributed, make_batch=dying_at(22))
     other = toy_config(tmp_path / "c", **section)
     resumed, state = fit_toy(other, distributed, make_batch=torn_batch)
     assert state.step == 6
@@ -100,3 +104,18 @@ def test_a_run_that_is_refused_changes_nothing(tmp_path: Path, distributed: Dist
     with pytest.raises(CheckpointMismatchError, match=r"seed is 0 there, but 5 in this run"):
         fit_toy(config, distributed)
     assert len(metrics(tmp_path)) == 6
+
+
+@pytest.mark.parametrize(("resume", "advice"), [("auto", r"step 2$"), ("none", "resume=auto")])
+def test_a_run_that_leaves_says_what_goes_on_where_it_stands(
+    tmp_path: Path, distributed: Distributed, resume: str, advice: str
+) -> None:
+    def tell_at_the_third_step(k: int) -> Batch:
+        if k == 8:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return torn_batch(k)
+
+    config = toy_config(tmp_path, checkpoint={"resume": resume})
+    with StopSignals() as signals, pytest.raises(Preempted) as left:
+        fit_toy(config, distributed, make_batch=tell_at_the_third_step, signals=signals)
+    assert re.search(f"the same command goes on from .*{advice}", left.value.message)

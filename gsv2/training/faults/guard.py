@@ -8,11 +8,10 @@ do not enter it, so a run whose level has risen for good stops at its limit, not
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, MutableMapping
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from gsv2.training.distributed import Distributed
 from gsv2.training.state import TrainState
 
 if TYPE_CHECKING:  # trainer.py needs the loop, which needs this module
@@ -35,10 +34,9 @@ class Refusal(NamedTuple):
 
 
 class UpdateGuard:
-    """Judges the updates of all trainables, by all ranks and by their own past.
+    """Judges the updates of all trainables, by their own past; on all ranks alike.
 
     Args:
-        distributed: the ranks that share an update.
         factor: times the median that makes a spike; 0 = nothing is one.
         warmup_updates: updates of a trainable before any is judged as a spike.
         history: `"<trainable>/<value>"` -> the last of it, oldest first; kept up to date here,
@@ -47,32 +45,27 @@ class UpdateGuard:
 
     def __init__(
         self,
-        distributed: Distributed,
         factor: float = 0.0,
         warmup_updates: int = WINDOW_UPDATES,
         history: MutableMapping[str, list[float]] | None = None,
     ) -> None:
-        self._distributed = distributed
         self._factor = factor
         self._warmup_updates = warmup_updates
         self._history = {} if history is None else history
 
-    def judge(self, name: str, norm: float, losses: Sequence[float]) -> Refusal | None:
-        """Return why the update of a trainable is left out; None if it is taken. Collective.
+    def judge(self, name: str, norm: float, loss: float) -> Refusal | None:
+        """Return why the update of a trainable is left out; None if it is taken.
 
         Args:
             name: of the trainable.
             norm: of its gradients before clipping, the same on all ranks.
-            losses: of this rank's micro-batches.
+            loss: mean over the micro-batches of all ranks; not finite if one of them is not.
         """
-        is_finite = all(map(math.isfinite, (norm, *losses)))
-        mine = [float(not is_finite), sum(losses), len(losses)]
-        num_bad, total, count = self._distributed.sum(mine)
-        if num_bad:
+        if not (math.isfinite(norm) and math.isfinite(loss)):
             return Refusal("not finite", is_spike=False)
         if not self._factor:
             return None
-        values = {f"{name}/grad_norm": norm, f"{name}/loss": total / count}
+        values = {f"{name}/grad_norm": norm, f"{name}/loss": loss}
         spike = self._find_spike(values)
         if spike is not None:
             return Refusal(spike, is_spike=True)

@@ -1,13 +1,18 @@
 """What one rank meets, all ranks act on: an error in its own data, or a signal to leave.
 
 A rank that leaves alone lets the others wait for it. So everything that a rank does by itself
-goes through `Unison.take`, which ends in a sum over the ranks.
+goes through `Unison`, and ends in a sum over the ranks: at once with `take`, or with `begin`, whose
+sum travels while the rank goes on with what all have agreed on before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, NoReturn, TypeVar
+
+import torch
+from torch import Tensor
 
 from gsv2.training.distributed import Distributed
 from gsv2.training.faults.failure import FlightRecorder
@@ -47,25 +52,58 @@ class Unison:
             StopAgreed: a rank was told to leave, before or in `action`.
             PeerError: another rank's `action` failed; this one's error is raised as it is.
         """
-        self._recorder.beat()
-        try:
-            result = self._signals.unless_told(action)
-        except Exception as error:
-            self._agree(error)
-            raise
-        self._recorder.beat()
-        if self._agree(None):
-            raise StopAgreed
-        assert result is not None or self._signals.told is None, "told ranks have agreed to stop"
-        return result  # type: ignore[return-value]  # None only where T has it
+        return self.begin(lambda: (action(), ()), 0).settle()[0]
 
-    def _agree(self, error: Exception | None) -> bool:
-        """Return whether any rank was told to leave."""
+    def begin(self, action: Callable[[], tuple[T, Sequence[float]]], num_counts: int) -> Begun[T]:
+        """Do `action` on this rank and let the others know. Collective, waits for no rank.
+
+        Args:
+            action: returns its result and `num_counts` figures to be summed over the ranks.
+            num_counts: how many.
+        """
+        self._recorder.beat()
+        done, error = None, None
+        try:
+            done = self._signals.unless_told(action)
+        except Exception as failure:  # noqa: BLE001  `settle` raises it
+            error = failure
+        self._recorder.beat()
         flags = [float(self._signals.told is not None), float(error is not None)]
-        num_told, num_failed = self._distributed.sum(flags)
+        counts = done[1] if done is not None else [0.0] * num_counts
+        sums = self._distributed.start_sum(torch.tensor([*flags, *counts], dtype=torch.float64))
+        return Begun(self._distributed, done, error, sums)
+
+
+@dataclass(frozen=True)
+class Begun(Generic[T]):
+    """What a rank has done by itself, on its way to the others."""
+
+    _distributed: Distributed
+    _done: tuple[T, Sequence[float]] | None
+    """None if the rank failed, or was told to leave."""
+    _error: Exception | None
+    _sums: Callable[[], Tensor]
+
+    def settle(self) -> tuple[T, list[float]]:
+        """Return this rank's result, and the counts over all ranks. Collective.
+
+        Raises:
+            StopAgreed: a rank was told to leave, before or in its action.
+            PeerError: another rank's action failed; this one's error is raised as it is.
+        """
+        num_told, num_failed, *counts = self._sums().tolist()
         if num_failed:
-            line = None if error is None else f"{type(error).__name__}: {error}"
-            for rank, of_rank in enumerate(self._distributed.gather(line)):
-                if of_rank is not None and error is None:
-                    raise PeerError(f"rank {rank} cannot go on: {of_rank}")
-        return num_told > 0
+            self._raise_failure()
+        if num_told:
+            raise StopAgreed
+        assert self._done is not None, "told ranks have agreed to stop"
+        return self._done[0], counts
+
+    def _raise_failure(self) -> NoReturn:
+        error = self._error
+        line = None if error is None else f"{type(error).__name__}: {error}"
+        lines = self._distributed.gather(line)
+        if error is not None:
+            raise error
+        rank = next(rank for rank, of_rank in enumerate(lines) if of_rank is not None)
+        raise PeerError(f"rank {rank} cannot go on: {lines[rank]}")

@@ -24,6 +24,29 @@ def test_each_rank_gets_what_it_does_itself() -> None:
     assert run_ranks(3, lambda d: make_unison(d).take(lambda: 10 * d.rank)) == [0, 10, 20]
 
 
+def test_counts_are_those_of_all_ranks_when_settled() -> None:
+    def run(distributed: Distributed) -> tuple[str, list[float]]:
+        unison, rank = make_unison(distributed), distributed.rank
+        begun = [unison.begin(lambda n=n: (f"{rank}.{n}", (rank, n)), 2) for n in (5, 7)]
+        assert begun[0].settle() == (f"{rank}.5", [3.0, 15.0])
+        return begun[1].settle()
+
+    assert run_ranks(3, run) == [(f"{rank}.7", [3.0, 21.0]) for rank in range(3)]
+
+
+def test_what_ended_one_rank_is_raised_when_settled() -> None:
+    def run(distributed: Distributed) -> str:
+        rank = distributed.rank
+        begun = make_unison(distributed).begin(lambda: (6 // (rank - 1), (1.0, 1.0)), 2)
+        try:
+            begun.settle()
+        except (PeerError, ZeroDivisionError) as error:
+            return type(error).__name__
+        return "went on"
+
+    assert run_ranks(3, run) == ["PeerError", "ZeroDivisionError", "PeerError"]
+
+
 def test_a_signal_to_one_rank_stops_all_at_the_same_place() -> None:
     def run(distributed: Distributed) -> str:
         try:

@@ -45,5 +45,6 @@ def test_a_rank_that_comes_forward_goes_on(tmp_path: Path) -> None:
 def test_errors_of_collectives_are_told_from_others() -> None:
     gloo = "[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:2434"
     assert is_lost_rank(RuntimeError(gloo))
+    assert is_lost_rank(RuntimeError("Application timeout caused pair closure"))
     assert is_lost_rank(dist.DistBackendError("NCCL watchdog timeout"))
     assert not is_lost_rank(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
