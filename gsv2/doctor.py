@@ -90,6 +90,8 @@ def _run(config_path: Path, overrides: Sequence[str]) -> Iterator[Check]:
         check = partial(_corpus, config.data, source, stage_class.members)
         yield _attempt(f"corpus {source.path}", check)
     yield _attempt("run folder", lambda: _writable(Path(config.run.dir)))
+    if config.tracking.tensorboard:
+        yield _attempt("tensorboard", _tensorboard)
     try:
         stage = stage_class(config, torch.device("cpu"))
     except (ValueError, OSError) as error:
@@ -116,6 +118,14 @@ def _version(package: str) -> str:
     with redirect_stdout(sys.stderr):  # DeepSpeed logs to stdout, which may be JSON here
         importlib.import_module(package)
     return importlib.metadata.version(package)
+
+
+def _tensorboard() -> str:
+    """Return the version of what `tracking.tensorboard` needs, which is an extra."""
+    try:
+        return _version("tensorboard")
+    except ImportError as error:
+        raise ImportError(f"pip install 'gsv2[tensorboard]' ({error})") from error
 
 
 def _corpus(config: DataConfig, source: SourceConfig, members: Sequence[str]) -> str:

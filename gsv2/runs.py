@@ -41,10 +41,10 @@ class RunSummary:
     path: str
     stage: str
     state: str
-    """`running`, `finished`, `stopped` (told to), `failed`, `killed` (gone without a word), or
-    `silent` (on another machine, and not heard of)."""
+    """`running`, `finished`, `stopped` (told to), `failed`, `killed` (gone without a word),
+    `silent` (on another machine, and not heard of), or `unreadable` (damaged, or none of ours)."""
     reason: str
-    """Why it stopped or failed."""
+    """Why it stopped or failed, or what cannot be read."""
     step: int
     max_steps: int
     checkpoint_step: int | None
@@ -78,24 +78,39 @@ def find_runs(folder: Path) -> Iterator[Path]:
 
 
 def summarise_run(run: Path, now: float | None = None) -> RunSummary:
-    """Return what a run is at.
+    """Return what a run is at; one that cannot be read hides none of the others.
 
     Args:
         run: run folder.
         now: seconds since the epoch; None = this moment.
     """
-    metrics, status = run / METRICS, read_status(run)
-    row, validated = _read_tail(metrics)
-    config = {} if status else _read_config(run)
-    max_steps = status.get("max_steps") or config.get("trainer", {}).get("max_steps", 0)
-    changed = metrics.stat().st_mtime if metrics.exists() else status.get("written", 0.0)
-    age_sec = max((time.time() if now is None else now) - changed, 0.0)
-    step = row.get("step", 0)
+    now = time.time() if now is None else now
+    try:
+        status = read_status(run)
+        row, validated = _read_tail(run / METRICS)
+        config = {} if status else _read_config(run)
+    except (ValueError, OSError, yaml.YAMLError) as error:
+        found = {"state": "unreadable", "reason": " ".join(str(error).split())}
+        return _summary(run, found, {}, {}, now)
+    return _summary(run, {**config, **status}, row, validated, now)
+
+
+def _summary(
+    run: Path,
+    about: Mapping[str, Any],
+    row: Mapping[str, Any],
+    validated: Mapping[str, Any],
+    now: float,
+) -> RunSummary:
+    """Bring together what was read; `about` is the status, or what the config has of it."""
+    metrics, step, max_steps = run / METRICS, row.get("step", 0), about.get("max_steps") or 0
+    changed = metrics.stat().st_mtime if metrics.exists() else about.get("written", 0.0)
+    age_sec = max(now - changed, 0.0)
     return RunSummary(
         path=str(run),
-        stage=status.get("stage") or config.get("stage", ""),
-        state=_state(status, step, max_steps, age_sec, row),
-        reason=status.get("reason", ""),
+        stage=about.get("stage", ""),
+        state=_state(about, step, max_steps, age_sec, row),
+        reason=about.get("reason", ""),
         step=step,
         max_steps=max_steps,
         checkpoint_step=_newest_checkpoint(run),
@@ -141,7 +156,7 @@ def runs_table(runs: Sequence[RunSummary]) -> Table:
 def _state(
     status: Mapping[str, Any], step: int, max_steps: int, age_sec: float, row: Mapping[str, Any]
 ) -> str:
-    if not status:  # of a version that wrote none
+    if "state" not in status:  # of a version that wrote none
         return "finished" if max_steps and step >= max_steps else "stopped"
     if status["state"] != "running":
         return status["state"]
@@ -165,20 +180,40 @@ def _read_tail(metrics: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             stream.seek(start)
             lines = stream.read().splitlines(keepends=True)
         whole = [line for line in lines[bool(start) :] if line.endswith(b"\n")]
-        last = json.loads(whole[-1]) if whole else {}
+        last = _parse_row(whole[-1]) if whole else {}
         validated = next((line for line in reversed(whole) if b'"validation/' in line), None)
         if validated is not None:
-            return last, json.loads(validated)
+            return last, _parse_row(validated)
         if not start:
             break
     return last, {}
 
 
-def _read_config(run: Path) -> dict[str, Any]:
+def _parse_row(line: bytes) -> dict[str, Any]:
+    """Return the numbers of a row.
+
+    Raises:
+        ValueError: gsv2 wrote no such line.
+    """
     try:
-        return yaml.safe_load((run / _CONFIG).read_text(encoding="utf-8")) or {}
+        row = json.loads(line.decode("utf-8"))
+    except ValueError:
+        row = None
+    if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+        raise ValueError(f"{METRICS} has a line that is no row of a run")
+    return {key: value for key, value in row.items() if isinstance(value, int | float)}
+
+
+def _read_config(run: Path) -> dict[str, Any]:
+    """Return what a status would say of the run, as far as its config goes."""
+    try:
+        config = yaml.safe_load((run / _CONFIG).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
+    match config:
+        case {"stage": str(stage), "trainer": {"max_steps": int(max_steps)}}:
+            return {"stage": stage, "max_steps": max_steps}
+    return {}
 
 
 def _newest_checkpoint(run: Path) -> int | None:

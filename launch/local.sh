@@ -10,9 +10,16 @@ if [[ $# -lt 2 ]]; then
 fi
 ranks=$1
 shift
+if [[ ! $ranks =~ ^[1-9][0-9]*$ ]]; then
+  echo "$0: RANKS must be a number of 1 or more, but is '$ranks'" >&2
+  exit 2
+fi
 
 gpus=$(python -c 'import torch; print(torch.cuda.device_count())')
 if ((gpus < ranks)); then
   export ACCELERATE_USE_CPU=true
+  if ((gpus > 0)); then
+    echo "$0: $ranks ranks, but $gpus GPUs: all compute on CPU cores" >&2
+  fi
 fi
 exec python "$(dirname "$0")/node.py" --nodes 1 --ranks "$ranks" -- -m gsv2.train "$@"

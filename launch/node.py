@@ -31,7 +31,7 @@ from types import FrameType
 
 EXIT_REQUEUE = 85
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
-_PET_PORT = "29400"
+_PET_PORT = "29500"
 _POLL_SEC = 0.1
 _PR_SET_PDEATHSIG = 1
 

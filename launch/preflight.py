@@ -31,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         on_cpu = os.environ.get("ACCELERATE_USE_CPU", "false").lower() in ("1", "true", "yes")
-        require_devices(local, on_cpu=on_cpu)
+        granted = int(os.environ.get("SLURM_GPUS_ON_NODE") or 0)
+        require_devices(local, on_cpu=on_cpu, granted=granted)
         ranks = Distributed()
     except ValueError as error:
         sys.stderr.write(f"launch/preflight.py: error: {error}\n")

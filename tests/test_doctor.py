@@ -1,4 +1,5 @@
 import json
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -41,6 +42,14 @@ def test_a_config_that_can_run_passes_every_check(config):
 def test_what_would_stop_a_run_is_found_before_it(config, override, name, reason):
     found = failures(config, override)
     assert reason in found[name]
+
+
+def test_a_tracker_that_is_not_installed_is_found(config, monkeypatch):
+    assert failures(config, "tracking.tensorboard=true") == {}
+    monkeypatch.setitem(sys.modules, "tensorboard", None)  # an import of it raises
+    assert failures(config) == {}
+    found = failures(config, "tracking.tensorboard=true")
+    assert found["tensorboard"].startswith("pip install 'gsv2[tensorboard]'")
 
 
 def test_a_damaged_tar_is_found(config, tmp_path, make_corpus):

@@ -17,6 +17,7 @@ from gsv2.training.distributed import Distributed
 from gsv2.training.telemetry.status import recorded_status
 from tests.training.toy import fit_toy, toy_config
 
+NO_ROW = "metrics.jsonl has a line that is no row of a run"
 ROW = {"time": 7200.0, "gpt/loss": 2.5, "train/steps_per_sec": 4.0, "data/hours/en": 1.5}
 
 
@@ -84,6 +85,44 @@ def test_a_half_written_row_is_not_read_and_an_empty_run_is_at_step_0(tmp_path: 
     assert summarise_run(run).step == 1
     empty = write_run(tmp_path / "b", [])
     assert (summarise_run(empty).step, summarise_run(empty).losses) == (0, {})
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "reason"),
+    [
+        (
+            "metrics.jsonl",
+            "another program's\n",
+            NO_ROW,
+        ),
+        ("metrics.jsonl", "[1, 2]\n", NO_ROW),
+        ("metrics.jsonl", '{"epoch": 3}\n', NO_ROW),
+        ("metrics.jsonl", "\0\0\0\n", NO_ROW),
+        ("metrics.jsonl", "\udcff\n", NO_ROW),
+        ("status.json", '{"state": "run', "status.json is no status of a run"),
+        ("status.json", '{"state": "running"}', "status.json is no status of a run"),
+        ("config.yaml", "trainer: [", "while parsing a flow"),
+    ],
+)
+def test_what_cannot_be_read_is_listed_with_the_reason_beside_the_others(
+    tmp_path: Path, file: str, content: str, reason: str
+) -> None:
+    write_run(tmp_path / "good", [{"step": 1, **ROW}], {"state": "finished"})
+    bad = write_run(tmp_path / "bad", [{"step": 1, **ROW}])
+    (bad / file).write_text(content, errors="surrogateescape")
+    answer = CliRunner().invoke(app, ["runs", str(tmp_path), "--json"])
+    runs = {Path(run["path"]).name: run for run in json.loads(answer.stdout)}
+    assert runs["good"]["state"] == "finished"
+    assert runs["bad"]["state"] == "unreadable"
+    assert runs["bad"]["reason"].startswith(reason)
+
+
+@pytest.mark.parametrize("config", ["[1]", "trainer: null", "trainer: {max_steps: many}", "x"])
+def test_a_foreign_config_beside_a_run_is_no_matter(tmp_path: Path, config: str) -> None:
+    run = write_run(tmp_path / "a", [{"step": 1, "time": "noon", **{"train/steps_per_sec": None}}])
+    (run / "config.yaml").write_text(config)
+    found = summarise_run(run)
+    assert (found.state, found.step, found.max_steps, found.hours) == ("stopped", 1, 0, 0.0)
 
 
 def test_runs_are_found_at_any_depth_and_not_inside_each_other(tmp_path: Path) -> None:

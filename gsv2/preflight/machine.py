@@ -63,13 +63,23 @@ def device_facts(device: torch.device) -> dict[str, str]:
     return {"device": torch.cuda.get_device_name(device) if is_gpu else platform.machine()}
 
 
-def require_devices(local_ranks: int, *, on_cpu: bool) -> None:
+def require_devices(local_ranks: int, *, on_cpu: bool, granted: int = 0) -> None:
     """Check that every rank of this machine has a GPU of its own, before they meet.
 
+    Args:
+        local_ranks: ranks of this machine.
+        on_cpu: they are to compute on its cores.
+        granted: GPUs that the scheduler gave this machine; 0 if it says nothing of them.
+
     Raises:
-        ValueError: there are fewer GPUs than ranks.
+        ValueError: there are fewer GPUs than ranks, or none of those that were given.
     """
     gpus = torch.cuda.device_count()
+    if not on_cpu and granted and not gpus:
+        raise ValueError(
+            f"{granted} GPUs of {platform.node()} were given to this run, but torch sees none "
+            "there; its driver is down, or torch is built for CPUs or another CUDA"
+        )
     if not on_cpu and 0 < gpus < local_ranks:
         raise ValueError(
             f"{local_ranks} ranks on {platform.node()}, but {gpus} GPUs are visible there; start "

@@ -44,6 +44,13 @@ class TrainState:
     """Lane epochs that no row of `metrics.jsonl` has yet."""
     sequences: dict[int, int] = field(default_factory=dict)
     """Number of clips -> sequences of so many, since the last row."""
+    wandb_id: str | None = None
+    """Of this run in Weights & Biases, also on a disk that has nothing but the checkpoint."""
+
+    @property
+    def last_row(self) -> int:
+        """Last step whose row is written, if it was logged: not the one that `row` holds."""
+        return self.step if self.row is None else self.step - 1
 
     def to_plain(self) -> dict[str, Any]:
         """Return the values as JSON has them."""

@@ -83,7 +83,7 @@ JOB = {
     "template!": {"metadata": METADATA, "spec!": POD},
 }
 FAILURE_RULE = {
-    "name": str,
+    "name!": str,  # JobSet's webhook would give one, but nothing does in a TrainingRuntime
     "action!": {"FailJobSet", "RestartJobSet", "RestartJobSetAndIgnoreMaxRestarts"},
     "targetReplicatedJobs": [str],
     "onJobFailureReasons": [

@@ -59,13 +59,18 @@ def sbatch(folder: Path, arguments: Sequence[str]) -> int:
 def srun(folder: Path, arguments: Sequence[str]) -> int:
     """Run one task a node; return the highest of their codes."""
     command = list(arguments)
+    options: dict[str, str] = {}
     while command[0].startswith("--"):
-        assert "=" in command.pop(0), "an option without its value"
-    assert "--ntasks-per-node=1" in arguments
+        name, equals, options[name] = command.pop(0).partition("=")
+        assert equals or name == "--label", "an option without its value"
+    assert options["--ntasks-per-node"] == "1"
+    # `sbatch --export=NONE` has srun start its tasks without the job's variables, unless told.
+    exported = options.get("--export", os.environ.get("SLURM_EXPORT_ENV", "ALL"))
+    env = dict(os.environ) if exported == "ALL" else {"PATH": os.defpath}
     tasks = []
     for node in range(NODES):
         place = {"SLURM_STEP_NUM_NODES": str(NODES), "SLURM_NODEID": str(node)}
-        tasks.append(subprocess.Popen(command, env={**os.environ, **place}))
+        tasks.append(subprocess.Popen(command, env={**env, **place}))
     while any(task.poll() is None for task in tasks):
         if (folder / "time-limit").exists():
             (folder / "time-limit").unlink()

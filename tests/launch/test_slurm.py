@@ -140,6 +140,44 @@ def test_a_requeued_job_listens_at_another_port(tmp_path: Path) -> None:
     assert len(set(re.findall(r"127\.0\.0\.1:(\d+)", started))) == 2
 
 
+def test_what_the_prologue_sets_reaches_the_ranks_however_the_job_was_submitted(
+    tmp_path: Path,
+) -> None:
+    """`sbatch --export=NONE` leaves SLURM_EXPORT_ENV behind, which srun obeys."""
+    python = fake_python(tmp_path, f"echo module $MODULE >> {tmp_path}/seen")
+    prologue = tmp_path / "prologue"
+    prologue.write_text("export MODULE=loaded\n")
+    variables = {"GSV2_PYTHON": python, "GSV2_PROLOGUE": str(prologue), "SLURM_EXPORT_ENV": "NONE"}
+    finish(submit(tmp_path, "run.yaml", GSV2_PREFLIGHT="0", **variables))
+    assert (tmp_path / "seen").read_text() == "module loaded\n" * slurm.NODES
+
+
+@pytest.mark.parametrize(
+    ("asked", "ranks"), [("8", " --ranks 8"), ("a100:4", " --ranks 4"), ("0", ""), ("", "")]
+)
+def test_every_node_starts_as_many_ranks_as_gpus_were_asked_for(
+    tmp_path: Path, asked: str, ranks: str
+) -> None:
+    """Not as many as it finds: one with a broken GPU would wait for ranks that nobody starts."""
+    variables = {"GSV2_PYTHON": fake_python(tmp_path, "exit 0"), "SLURM_GPUS_PER_NODE": asked}
+    finish(submit(tmp_path, "run.yaml", GSV2_PREFLIGHT="0", **variables))
+    started = (tmp_path / "started").read_text().splitlines()
+    assert [re.sub(r".*:\d+", "", line) for line in started] == [
+        f"{ranks} -- -m gsv2.train run.yaml"
+    ] * slurm.NODES
+
+
+def test_a_job_that_never_gets_on_is_not_requeued_for_ever(tmp_path: Path) -> None:
+    python = fake_python(tmp_path, "exit 85")
+    variables = {"GSV2_PYTHON": python, "GSV2_PREFLIGHT": "0", "GSV2_MAX_REQUEUES": "2"}
+    job = submit(tmp_path, "run.yaml", **variables)
+    errors = finish(job)
+    assert job.returncode == EXIT_REQUEUE
+    requeued = [line for line in (tmp_path / "calls").read_text().splitlines() if "requeue" in line]
+    assert len(requeued) == 2
+    assert "not requeued: it was 2 times already (GSV2_MAX_REQUEUES)" in errors
+
+
 def test_the_script_knows_the_code_and_the_signal_of_the_trainer() -> None:
     text = SCRIPT.read_text()
     assert f"requeue_me={EXIT_REQUEUE}\n" in text

@@ -73,6 +73,17 @@ def test_a_rank_has_a_gpu_of_its_own(gpus: pytest.MonkeyPatch) -> None:
     assert device_facts(GPU) == {"device": "H200"}
 
 
+def test_a_machine_whose_gpus_are_not_seen_does_not_compute_on_its_cores(
+    gpus: pytest.MonkeyPatch,
+) -> None:
+    """The others would wait for it with another backend."""
+    gpus.setattr(torch.cuda, "device_count", lambda: 0)
+    require_devices(8, on_cpu=False)
+    require_devices(8, on_cpu=True, granted=8)
+    with pytest.raises(ValueError, match=r"8 GPUs of .* were given to this run, but torch sees"):
+        require_devices(8, on_cpu=False, granted=8)
+
+
 def test_devices_that_fit_are_described(gpus: pytest.MonkeyPatch) -> None:
     found = check_devices(GPU, 2, workers=2)
     assert found == ("devices", "ok", "2 GPUs, 80 GiB each, 16 cores")

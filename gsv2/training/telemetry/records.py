@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 
 def append_record(path: Path, record: Mapping[str, Any]) -> None:
@@ -18,24 +21,49 @@ def append_record(path: Path, record: Mapping[str, Any]) -> None:
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """Return all objects; none if there is no file."""
+    """Return all objects; none if there is no file.
+
+    Raises:
+        ValueError: a line is no JSON; names the file and the line.
+    """
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = path.read_bytes().splitlines()  # of text, it would split at U+2028 in a key too
+    return [_parse(line, path, number) for number, line in enumerate(lines, 1)]
 
 
 def truncate_records(path: Path, step: int) -> None:
-    """Drop the lines after `step`, and the line that a killed process left half written."""
+    """Drop the lines after `step`, and the line that a killed process left half written.
+
+    Lines that are damaged, such as a crashed machine leaves, go too, with a warning: they are no
+    reason not to train.
+    """
     if not path.exists():
         return
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        if not line.endswith("\n") or json.loads(line)["step"] > step:
+    for number, line in enumerate(path.read_bytes().splitlines(keepends=True), 1):
+        if not line.endswith(b"\n"):
             break
+        try:
+            if _parse(line, path, number)["step"] > step:
+                break
+        except ValueError as error:
+            logger.warning("dropped: %s", error)
+            continue
         kept.append(line)
     aside = path.with_name(f".tmp-{path.name}")
-    aside.write_text("".join(kept), encoding="utf-8")
+    aside.write_bytes(b"".join(kept))
     os.replace(aside, path)
+
+
+def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"{path}: line {number} is no JSON: {error}") from error
+    if not isinstance(record, dict) or "step" not in record:
+        raise ValueError(f"{path}: line {number} is no record of a step")
+    return record
 
 
 def _finite(value: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 
 STATUS_FILE = "status.json"
+_ALWAYS = {"state", "host", "pid", "started"}
 
 
 @contextmanager
@@ -43,11 +44,22 @@ def recorded_status(run: Path, **about: Any) -> Iterator[None]:
 
 
 def read_status(run: Path) -> dict[str, Any]:
-    """Return the values of the file; none if there is no file."""
+    """Return the values of the file; none if there is no file.
+
+    Raises:
+        ValueError: something else wrote it, or damaged it.
+    """
     try:
-        return json.loads((run / STATUS_FILE).read_text(encoding="utf-8"))
+        text = (run / STATUS_FILE).read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
+    try:
+        values = json.loads(text)
+    except ValueError:
+        values = None
+    if not isinstance(values, dict) or not values.keys() >= _ALWAYS:
+        raise ValueError(f"{STATUS_FILE} is no status of a run")
+    return values
 
 
 def is_alive(status: Mapping[str, Any]) -> bool | None:

@@ -21,6 +21,11 @@ from gsv2.training.telemetry.tensorboard import TensorBoardTracker
 
 logger = logging.getLogger(__name__)
 
+_FLUSH = "x_transaction_log_flush_interval"
+_FLUSH_SEC = 1.0
+"""What a process that is killed may lose of wandb's file, from which `wandb sync` uploads; wandb's
+own 15 s lose rows that a checkpoint has, so that no launch would send them again."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrackingConfig:
@@ -83,11 +88,25 @@ class MetricsFile:
         """Nothing to do."""
 
 
+def stored_wandb_id(folder: Path, kept: str | None = None) -> str:
+    """Return the id of a run in Weights & Biases, which lives in its folder.
+
+    Args:
+        folder: run folder.
+        kept: what a checkpoint has kept of it, for a folder on a disk that knows nothing yet.
+    """
+    file = folder / "wandb_id"
+    if not file.exists():
+        file.write_text(kept or secrets.token_hex(4), encoding="utf-8")
+    return file.read_text(encoding="utf-8").strip()
+
+
 class WandbTracker:
     """A run in Weights & Biases whose id lives in the run folder.
 
     Offline, every launch leaves a folder of that id in `RUN/wandb`; `wandb sync RUN/wandb/*`
-    makes one run of them.
+    makes one run of them. Nothing that was sent can be taken back: steps that are taken again
+    after a rollback are there twice, at the same `step`.
     """
 
     def __init__(
@@ -96,19 +115,19 @@ class WandbTracker:
         import wandb
 
         self._wandb = wandb
-        id_file = folder / "wandb_id"
-        if not id_file.exists():
-            id_file.write_text(secrets.token_hex(4), encoding="utf-8")
         options: dict[str, Any] = {"project": config.project, "name": name, "dir": str(folder)}
+        # The terminal is ours: wandb neither writes to it nor copies it.
+        settings: dict[str, Any] = {"silent": True, "console": "off"}
+        if _FLUSH in wandb.Settings.model_fields:  # of newer versions alone
+            settings[_FLUSH] = _FLUSH_SEC
         try:
             self._run = wandb.init(
                 **options,
-                id=id_file.read_text(encoding="utf-8").strip(),
+                id=stored_wandb_id(folder),
                 config=dict(values),
                 mode=config.wandb,
                 resume="allow",
-                # The terminal is ours: wandb neither writes to it nor copies it.
-                settings=wandb.Settings(silent=True, console="off"),
+                settings=wandb.Settings(**settings),
             )
         except wandb.Error as error:
             raise ValueError(f"tracking.wandb={config.wandb}: {error}") from error
@@ -160,7 +179,7 @@ def open_trackers(
         folder: run folder.
         name: the run's name, for people.
         values: plain values of the run's config.
-        done: steps that the run has behind it.
+        done: last step whose row was written; what came after it was rolled back.
         max_steps: steps that it will have.
 
     Raises:

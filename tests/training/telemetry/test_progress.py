@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import time
 
 import pytest
 from rich.console import Console
@@ -30,6 +32,21 @@ def test_on_a_terminal_the_bar_shows_step_losses_and_time_left(
     assert "6/9" in shown
     assert "gpt 0.6" in shown
     assert "0:00:00" in shown  # elapsed, and left at this speed
+
+
+def test_the_steps_of_earlier_launches_took_no_part_in_the_time_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Resumed at step 900 of 1000, 0.1 s a step: 10 s are left, not 10 s / 300."""
+    screen = Console(force_terminal=True, width=120, stderr=True)
+    monkeypatch.setattr(progress, "console", lambda: screen)
+    bar = ProgressBar("run", done=900, max_steps=1000)
+    for step in range(901, 905):
+        time.sleep(0.1)
+        bar.advance(step)
+    bar.close()
+    *_, left = re.findall(r"(\d+):(\d\d):(\d\d)", capsys.readouterr().err)
+    assert 60 * int(left[1]) + int(left[2]) >= 9
 
 
 def test_a_line_has_no_time_left_before_there_is_a_speed(caplog: pytest.LogCaptureFixture) -> None:

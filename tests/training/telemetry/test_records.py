@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from gsv2.training.telemetry.records import append_record, read_records, truncate_records
 
 
@@ -27,3 +29,27 @@ def test_truncation_drops_later_steps_and_a_half_written_line(tmp_path: Path) ->
 def test_without_a_file_there_are_no_records(tmp_path: Path) -> None:
     truncate_records(tmp_path / "m.jsonl", 0)
     assert read_records(tmp_path / "m.jsonl") == []
+
+
+@pytest.mark.parametrize(
+    "torn", [b"{bad}\n", bytes(9) + b"\n", b"\xff\n", b"[1]\n", b"{}\n", b"\n"]
+)
+def test_a_damaged_line_is_dropped_loudly_and_the_others_stay(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, torn: bytes
+) -> None:
+    file = tmp_path / "metrics.jsonl"
+    good = [b'{"step": 1}\n', b'{"step": 2}\n']
+    file.write_bytes(good[0] + torn + good[1])
+    with pytest.raises(ValueError, match=rf"{file}: line 2 is no"):
+        read_records(file)
+    truncate_records(file, 5)
+    assert file.read_bytes() == b"".join(good)
+    assert f"{file}: line 2" in caplog.text
+
+
+def test_characters_that_end_a_line_elsewhere_do_not_end_one_here(tmp_path: Path) -> None:
+    file = tmp_path / "quarantine.jsonl"
+    record = {"step": 1, "key": "a\u2028b\x85c\x0bd"}
+    append_record(file, record)
+    truncate_records(file, 1)
+    assert read_records(file) == [record]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,18 @@ _TIMEOUT_SEC = 20.0
 
 def read_rows(run: Path) -> list[dict[str, Any]]:
     """Return the rows that all launches of a run have logged, without wandb's own keys."""
+    return _rows_of(_read_records(run))
+
+
+def rows_so_far(run: Path) -> list[dict[str, Any]]:
+    """Return the rows that are on the disk, of launches that may have no end."""
+    files = sorted((run / "wandb").glob("offline-run-*/*.wandb"))
+    return _rows_of(record for path in files for record in _parse(path.read_bytes()))
+
+
+def _rows_of(records: Iterable[Any]) -> list[dict[str, Any]]:
     rows = []
-    for record in _read_records(run):
+    for record in records:
         if record.WhichOneof("record_type") == "history":
             items = {"/".join(i.nested_key) or i.key: i.value_json for i in record.history.item}
             rows.append({k: json.loads(v) for k, v in items.items() if not k.startswith("_")})

@@ -1,0 +1,64 @@
+"""What trackers are told over the launches of one run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from unittest.mock import MagicMock
+from uuid import uuid4
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import Tensor
+
+from gsv2.data.batch import Batch
+from gsv2.training.distributed import Distributed
+from gsv2.training.faults.signals import Preempted, StopSignals
+from gsv2.training.telemetry import tracking
+from tests.training.test_trainer import Killed, dying_at
+from tests.training.toy import ToyStage, fit_toy, toy_config
+
+
+class ToldInValidation(ToyStage):
+    def validate(self, batch: Batch) -> Mapping[str, Tensor]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return super().validate(batch)
+
+
+def test_a_row_whose_validation_is_made_up_for_twice_is_once_in_tensorboard(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    """Told to leave in the validation of step 3; killed after its row, before a checkpoint."""
+    config = toy_config(tmp_path, tracking={"tensorboard": True})
+    with StopSignals() as signals, pytest.raises(Preempted):
+        fit_toy(config, distributed, stage_class=ToldInValidation, signals=signals)
+    with pytest.raises(Killed):
+        fit_toy(config, distributed, make_batch=dying_at(4 * 3))
+    fit_toy(config, distributed)
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"), {"scalars": 0}).Reload()
+    assert [event.step for event in events.Scalars("generator/error")] == [1, 2, 3, 4, 5, 6]
+    assert [event.step for event in events.Scalars("validation/generator/error")] == [3, 6]
+
+
+def test_a_fresh_machine_goes_on_under_the_wandb_id_of_the_checkpoint(
+    tmp_path: Path, distributed: Distributed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "WandbTracker", MagicMock())
+    target = f"memory://{uuid4().hex}/runs"
+    wandb, disabled = (
+        toy_config(tmp_path, checkpoint={"target": target}, tracking={"wandb": mode})
+        for mode in ("offline", "disabled")
+    )
+    with pytest.raises(Killed):
+        fit_toy(wandb, distributed, make_batch=dying_at(4 * 3))
+    run_id = (tmp_path / "run" / "wandb_id").read_text()
+    shutil.rmtree(tmp_path / "run")
+    with pytest.raises(Killed):
+        fit_toy(disabled, distributed, make_batch=dying_at(4 * 5))
+    assert not (tmp_path / "run" / "wandb_id").exists()
+    shutil.rmtree(tmp_path / "run")
+    fit_toy(wandb, distributed)
+    assert (tmp_path / "run" / "wandb_id").read_text() == run_id
