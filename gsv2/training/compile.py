@@ -57,15 +57,27 @@ def compile_trainables(
         backend: of torch.compile.
 
     Raises:
-        CompileError: see `check_compile`.
+        CompileError: see `check_compile`; or torch has no such backend.
     """
     check_compile(modes, trainables)
     for name, mode in modes.items():
         if mode != "off":
             module = trainables[name].module
-            compiled = torch.compile(module._call_impl, backend=backend, mode=_mode(mode, backend))
+            compiled = _compiled(module, mode, backend)
             module._compiled_call_impl = _Guarded(name, module, compiled)
             logger.info("%s is compiled as it first runs (%s, %s)", name, backend, mode)
+
+
+def _compiled(module: nn.Module, mode: str, backend: str) -> Callable[..., Any]:
+    from torch._dynamo.exc import InvalidBackend
+
+    try:
+        return torch.compile(module._call_impl, backend=backend, mode=_mode(mode, backend))
+    except InvalidBackend as error:
+        known = ", ".join(torch._dynamo.list_backends(exclude_tags=()))
+        raise CompileError(
+            f"trainer.compile_backend must be one of {known}, but is {backend!r}"
+        ) from error
 
 
 def _mode(mode: str, backend: str) -> str | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.launch import finish, start_deepspeed_ranks
 from tests.integration.nursery import Nursery
 
 
@@ -22,4 +23,12 @@ def unbroken(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path
     """What one process trains that nothing befalls."""
     folder = tmp_path_factory.mktemp("unbroken")
     assert nursery.run(folder) == [0]
+    return folder
+
+
+@pytest.fixture(scope="session")
+def deepspeed_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two ranks under DeepSpeed have left: folders `gallery` and `optim`."""
+    folder = tmp_path_factory.mktemp("deepspeed")
+    finish(start_deepspeed_ranks(2, "tests.integration.deepspeed_ranks", str(folder)))
     return folder

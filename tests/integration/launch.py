@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 ROOT = Path(__file__).parents[2]
 LAUNCHER_KEYS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
@@ -34,10 +39,12 @@ def start_two_ranks(module: str, *arguments: str) -> subprocess.Popen[str]:
     return _start(command, {**environment(), "ACCELERATE_USE_CPU": "true"})
 
 
-def start_deepspeed_ranks(ranks: int, module: str, *arguments: str) -> subprocess.Popen[str]:
-    """Start a module through `accelerate launch --use_deepspeed`, which asks for ZeRO-3."""
+def start_deepspeed_ranks(
+    ranks: int, module: str, *arguments: str, options: Sequence[str] = ("--zero_stage", "3")
+) -> subprocess.Popen[str]:
+    """Start a module through `accelerate launch --use_deepspeed` with options of DeepSpeed's."""
     command = [
-        sys.executable, "-m", "accelerate.commands.launch", "--use_deepspeed", "--zero_stage", "3",
+        sys.executable, "-m", "accelerate.commands.launch", "--use_deepspeed", *options,
         "--num_machines", "1", "--num_processes", str(ranks), "--mixed_precision", "no",
         "--dynamo_backend", "no", "--main_process_port", str(free_port()), "-m", module, *arguments,
     ]  # fmt: skip
@@ -58,13 +65,49 @@ def finish(process: subprocess.Popen[str], timeout_sec: float = 120.0) -> str:
     try:
         _, errors = process.communicate(timeout=timeout_sec)
     finally:
-        process.kill()
+        end(process)
     assert process.returncode == 0, errors
     return errors
 
 
+def finish_together(processes: Sequence[subprocess.Popen[str]], timeout_sec: float = 120.0) -> None:
+    """Wait for the success of processes that wait for one another: the first failure ends all.
+
+    What one of them writes to stderr must fit into a pipe.
+    """
+    deadline = time.monotonic() + timeout_sec
+    try:
+        while not any(process.poll() for process in processes) and time.monotonic() < deadline:
+            if all(process.poll() == 0 for process in processes):
+                break
+            time.sleep(0.05)
+        codes = [process.poll() for process in processes]
+    finally:
+        for process in processes:
+            end(process)
+    errors = [process.communicate()[1] for process in processes]
+    assert not any(code != 0 for code in codes), "\n".join([f"exit codes {codes}", *errors])
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """Kill a process, unless it has ended, with all that it has started.
+
+    That is more than its process group: torchrun gives each rank a session of its own.
+    """
+    if process.poll() is not None:
+        return
+    started = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, signal.SIGKILL)
+    for child in started:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+    process.wait()
+
+
 def _start(command: Sequence[str], env: dict[str, str]) -> subprocess.Popen[str]:
-    return subprocess.Popen(command, cwd=ROOT, env=env, text=True, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        command, cwd=ROOT, env=env, text=True, stderr=subprocess.PIPE, start_new_session=True
+    )
 
 
 def free_port() -> int:

@@ -1,12 +1,8 @@
-"""What test_optim_ranks.py runs: `-m tests.integration.optim_ranks OUT`, on two ranks.
-
-Averages of weights, dry runs, probes and loss scales under every engine.
-"""
+"""Averages of weights, dry runs, probes and loss scales under every engine, on every rank."""
 
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +13,7 @@ from torch import Tensor
 
 from gsv2.data.batch import Batch
 from gsv2.training.checkpoints.host_copies import copy_to_host
-from gsv2.training.distributed import Distributed, leave
+from gsv2.training.distributed import Distributed
 from gsv2.training.dry_run import dry_run
 from gsv2.training.engines.choose import attach_engines
 from gsv2.training.precision import PrecisionPolicy
@@ -129,15 +125,10 @@ def check_half(kind: str, half: str, ranks: Distributed, out: Path) -> None:
         save_file(tensors, out / f"{kind}.{half}")
 
 
-def main(out: Path) -> None:
-    ranks = Distributed()
+def check(out: Path, ranks: Distributed) -> None:
+    """Check what each engine must leave alone, and save the rest in `out`. Collective."""
+    out.mkdir(exist_ok=True)
     for kind in ENGINES:
         check_averages(kind, ranks, out)
     for kind, half in itertools.product(HALF_ENGINES, HALVES):
         check_half(kind, half, ranks, out)
-    ranks.close()
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
-    leave(0)

@@ -9,25 +9,24 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tests.integration.engines import ALONE, KINDS, TAKEN
+from tests.integration.engines import KINDS, OTHER_WORLD, SOURCES, TAKEN
 from tests.integration.joint_stage import JointStage, train_in_plain_torch
-from tests.integration.launch import finish, start_deepspeed_ranks, start_one
+from tests.integration.launch import finish_together, start_deepspeed_ranks, start_one
 
-RUNS = [(1, kind) for kind in ALONE] + [(2, kind) for kind in KINDS]
+MODULE = "tests.integration.engines"
+RUNS = [(world, kind) for world in OTHER_WORLD for kind in KINDS]
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What one rank (plain `python`) and two (`accelerate launch --use_deepspeed`) have captured.
 
-    Two ranks also go on from what one has captured under ZeRO-2.
+    They run at the same time, for each goes on from the other's states.
     """
     out = tmp_path_factory.mktemp("engines")
-    (out / "1").mkdir()
-    (out / "2").mkdir()
-    finish(start_one("tests.integration.engines", str(out / "1")))
-    more = str(out / "1" / "zero2.early")
-    finish(start_deepspeed_ranks(2, "tests.integration.engines", str(out / "2"), more))
+    for world in OTHER_WORLD:
+        (out / str(world)).mkdir()
+    finish_together([start_one(MODULE, str(out)), start_deepspeed_ranks(2, MODULE, str(out))])
     return out
 
 
@@ -65,13 +64,31 @@ def test_an_engine_goes_on_from_a_captured_state_as_if_unbroken(
         _assert_close(load_file(folder / f"{kind}.from-{world}-{kind}.{time}"), unbroken, 0.0)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_state_of_another_engine_and_world_size_is_taken_whole(trained: Path, kind: str) -> None:
-    """Bit for bit; after another update on two ranks it is where ZeRO-2 on one rank gets to."""
-    early = load_file(trained / "1" / "zero2.early")
-    _assert_close(load_file(trained / "2" / f"{kind}.from-1-zero2.early"), early, 0.0)
-    late = load_file(trained / "1" / "zero2.late")
-    _assert_close(load_file(trained / "2" / f"{kind}.from-1-zero2.late"), late, 2e-7)
+@pytest.mark.parametrize(("world", "kind"), RUNS)
+def test_captured_states_have_one_form(trained: Path, world: int, kind: str) -> None:
+    """That of plain torch on one rank: engines and ranks leave no trace in names and shapes."""
+    for time in ("early", "late"):
+        plain = load_file(trained / "1" / f"plain.{time}")
+        states = load_file(trained / f"{world}" / f"{kind}.{time}")
+        assert {name: (value.shape, value.dtype) for name, value in states.items()} == {
+            name: (value.shape, value.dtype) for name, value in plain.items()
+        }
+
+
+@pytest.mark.parametrize(("world", "kind"), RUNS)
+def test_states_of_other_engines_on_another_number_of_ranks_are_taken_whole(
+    trained: Path, world: int, kind: str
+) -> None:
+    """Bit for bit; an update later they are where the unbroken run on one rank is."""
+    other = OTHER_WORLD[world]
+    unbroken = load_file(trained / "1" / "plain.late")
+    for source in SOURCES[other]:
+        name = f"{world}/{kind}.from-{other}-{source}"
+        early = load_file(trained / f"{other}" / f"{source}.early")
+        _assert_close(load_file(trained / f"{name}.early"), early, 0.0)
+        late = load_file(trained / f"{name}.late")
+        _assert_close(late, load_file(trained / f"{other}" / f"{source}.late"), 1e-6)
+        _assert_close(late, unbroken, 1e-5)
 
 
 def _assert_close(states: dict[str, Tensor], others: dict[str, Tensor], tolerance: float) -> None:
@@ -80,4 +97,4 @@ def _assert_close(states: dict[str, Tensor], others: dict[str, Tensor], toleranc
         name.split("|")[2].split("/")[0] for name in states if "|optimizer|" in name
     }
     for name, value in states.items():
-        torch.testing.assert_close(value, others[name], rtol=tolerance, atol=tolerance, msg=name)
+        assert torch.allclose(value, others[name], rtol=tolerance, atol=tolerance), name

@@ -5,16 +5,16 @@ from pathlib import Path
 import soundfile
 
 from gsv2.training.distributed import Distributed
-from tests.integration.launch import finish, start_deepspeed_ranks
 from tests.training.telemetry.showing import ShowingStage
 from tests.training.toy import fit_toy, toy_config
 
 
-def test_zero_3_shows_what_one_process_shows_and_no_rank_waits_for_ever(tmp_path: Path) -> None:
-    finish(start_deepspeed_ranks(2, "tests.integration.gallery_ranks", str(tmp_path / "two")))
-    config = toy_config(tmp_path / "one", tracking={"samples": 2})
+def test_zero_3_shows_what_one_process_shows_and_no_rank_waits_for_ever(
+    tmp_path: Path, deepspeed_ranks: Path
+) -> None:
+    config = toy_config(tmp_path, tracking={"samples": 2})
     fit_toy(config, Distributed(), stage_class=ShowingStage)
-    folders = [tmp_path / name / "run" / "samples" for name in ("one", "two")]
+    folders = [root / "run" / "samples" for root in (tmp_path, deepspeed_ranks / "gallery")]
     names = [sorted(str(p.relative_to(f)) for p in f.rglob("*.*")) for f in folders]
     assert names[0] == names[1]
     assert len(names[0]) == 2 * 2 * 1  # validations; a clip in the first batch; sheet and sound

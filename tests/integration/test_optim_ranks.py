@@ -7,16 +7,13 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from tests.integration.launch import finish, start_deepspeed_ranks
 from tests.integration.optim_ranks import ENGINES, HALF_ENGINES, HALVES
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(deepspeed_ranks: Path) -> Path:
     """What two ranks have captured; they check by themselves what each engine must leave alone."""
-    out = tmp_path_factory.mktemp("optim")
-    finish(start_deepspeed_ranks(2, "tests.integration.optim_ranks", str(out)))
-    return out
+    return deepspeed_ranks / "optim"
 
 
 @pytest.mark.parametrize("kind", ENGINES[1:])

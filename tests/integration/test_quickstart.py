@@ -10,24 +10,36 @@ from pathlib import Path
 
 import pytest
 
+from gsv2.quickstart import demo_plan, pipeline, summary
 from gsv2.quickstart.pipeline import STAGES, run_quickstart
 from gsv2.training.telemetry.clock import TIMING_KEYS
 from gsv2.training.telemetry.records import read_records
 
 SCALE = 0.02
+NUM_SENTENCES = 2
+MADE = ("corpus/*/**/*.tar", "codes/*/**/*.tar", *(f"{s}/**/*.*tensors" for s in STAGES))
 
 
-def test_the_whole_chain_ends_in_a_report_and_runs_again_at_once(tmp_path):
+class MeasuredAgain(Exception):
+    """The second run has come to what every run does anew."""
+
+
+def test_the_whole_chain_ends_in_a_report_and_nothing_is_made_again(tmp_path, monkeypatch):
+    """The shipped debug configs; few held-out clips and sentences, since all cost alike."""
+    monkeypatch.setattr(demo_plan, "HELDOUT_CLIPS_PER_VOICE", 2)
+    monkeypatch.setattr(summary, "NUM_SENTENCES", NUM_SENTENCES)
+    monkeypatch.setattr(summary, "MEL_BATCHES", 2)
     report = run_quickstart(tmp_path, scale=SCALE)
     figures = json.loads((tmp_path / "report.json").read_text())
-    assert report.read_text().count("<audio") >= 20
+    assert report.read_text().count("<audio") == 2 * (summary.NUM_PANELS + NUM_SENTENCES)
     assert len(figures["figures"]) >= 8
-    checkpoints = sorted(
-        path for stage in STAGES for path in (tmp_path / stage).rglob("*.*tensors")
-    )
-    before = [path.stat().st_mtime_ns for path in checkpoints]
-    run_quickstart(tmp_path, scale=SCALE)
-    assert [path.stat().st_mtime_ns for path in checkpoints] == before
+    made = [path for pattern in MADE for path in sorted(tmp_path.glob(pattern))]
+    assert len(made) > 2 * len(MADE)
+    before = [path.stat().st_mtime_ns for path in made]
+    monkeypatch.setattr(pipeline, "collect", _stop)
+    with pytest.raises(MeasuredAgain):
+        run_quickstart(tmp_path, scale=SCALE)
+    assert [path.stat().st_mtime_ns for path in made] == before
     with pytest.raises(ValueError, match="holds a quickstart of seed 0"):
         run_quickstart(tmp_path, seed=1, scale=SCALE)
 
@@ -40,9 +52,14 @@ def test_a_quickstart_killed_in_every_stage_ends_like_an_unbroken_one(tmp_path):
     for stage in STAGES:
         _kill_in(broken, stage)
     assert _start(broken).wait() == 0
+    assert (unbroken / "report.html").read_text().count("<audio") >= 20
     for stage in STAGES:
         rows, others = (read_records(out / stage / "metrics.jsonl") for out in (unbroken, broken))
         assert [_untimed(row) for row in rows] == [_untimed(row) for row in others]
+
+
+def _stop(*_: object) -> None:
+    raise MeasuredAgain
 
 
 def _start(out: Path) -> subprocess.Popen[bytes]:

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
 import pytest
 import torch
+import torch._inductor.config
 from torch import Tensor, nn
 
 from gsv2.training.compile import CompileError, check_compile, compile_trainables
@@ -64,6 +66,21 @@ def test_a_compiled_network_trains_like_an_ordinary_one_with_dropout(backend: st
     assert list(compiled["net"].module.state_dict()) == names
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="inductor needs a C++ compiler"
+)
+@pytest.mark.filterwarnings("default")  # of inductor's own imports
+def test_inductor_trains_like_an_ordinary_network_given_the_same_noise() -> None:
+    """Of itself inductor draws other noise for dropout than torch does, from the same seed."""
+    expected = train(make())
+    compiled = make()
+    compile_trainables(compiled, {"net": "default"}, "inductor")
+    with torch._inductor.config.patch(fallback_random=True):
+        torch.testing.assert_close(train(compiled), expected, rtol=1e-5, atol=1e-6)
+    assert compiled["net"].module._compiled_call_impl is not None, "it fell back"
+
+
 def test_a_network_that_is_off_is_left_alone() -> None:
     trainables = make()
     compile_trainables(trainables, {"net": "off"})
@@ -110,3 +127,9 @@ def test_unknown_modes_and_names_are_refused() -> None:
         check_compile({"net": "fastest"})
     with pytest.raises(CompileError, match=r"trainer\.compile\.gtp.*this stage has net"):
         compile_trainables(make(), {"gtp": "default"})
+
+
+def test_a_backend_that_torch_does_not_have_is_named() -> None:
+    wanted = r"compile_backend must .*aot_eager.*inductor.*'inducter'"
+    with pytest.raises(CompileError, match=wanted):
+        compile_trainables(make(), {"net": "default"}, backend="inducter")

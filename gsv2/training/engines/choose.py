@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
 from gsv2.training.distributed import Distributed
 from gsv2.training.engines.deepspeed import DeepSpeedEngine
-from gsv2.training.engines.deepspeed_config import launched_engine
+from gsv2.training.engines.deepspeed_config import ignored_settings, launched_engine
 from gsv2.training.engines.engine import Engine, EngineConfig, EngineError
 from gsv2.training.stage import Trainable
+
+logger = logging.getLogger(__name__)
 
 
 def choose_engines(
@@ -50,11 +53,30 @@ def attach_engines(
 ) -> None:
     """Give each trainable its engine; weights and buffers become those of rank 0. Collective.
 
+    The main rank names what the launcher asks for in vain.
+
     Raises:
         EngineError: see `choose_engines`.
     """
-    for name, config in choose_engines(trainables, configs).items():
+    chosen = choose_engines(trainables, configs)
+    ignored = _ignored(chosen)
+    if ignored and distributed.is_main:
+        logger.warning(
+            "of the launcher's DeepSpeed settings, gsv2 IGNORES %s; it takes none but the ZeRO "
+            "stage, for trainables whose engines.NAME.kind is auto",
+            ", ".join(ignored),
+        )
+    for name, config in chosen.items():
         trainables[name].engine = make_engine(name, trainables[name], config, distributed)
+
+
+def _ignored(chosen: Mapping[str, EngineConfig]) -> list[str]:
+    """Return the launcher's settings without effect; its ZeRO stage too, if no engine has it."""
+    launched = launched_engine()
+    if launched is None:
+        return []
+    stage = [] if launched in chosen.values() else [f"the ZeRO stage ({launched.zero_stage})"]
+    return [*stage, *ignored_settings()]
 
 
 def make_engine(

@@ -16,12 +16,14 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from gsv2.training.checkpoints.host_copies import Hold
-from gsv2.training.engines.engine import MAX_ZERO_STAGE, EngineError
-from gsv2.training.engines.module_state import capture_module, restore_module
+from gsv2.training.engines.engine import MAX_ZERO_STAGE
+from gsv2.training.engines.module_state import (
+    COUNT,
+    capture_module,
+    check_fits,
+    restore_module,
+)
 from gsv2.training.engines.trainable_state import TrainableState
-
-_COUNT = "step"
-"""Key of the one tensor that is no moment: Adam's count of steps."""
 
 
 def capture_state(
@@ -50,11 +52,12 @@ def restore_state(module: nn.Module, optimizer: Any, stage: int, state: Trainabl
     """Put a state, given on every rank, into a network and its optimizer. Collective.
 
     Raises:
-        EngineError: the state is of another network.
+        EngineError: the state is of another network; nothing of it was taken.
     """
     if stage == 0:
         restore_module(module, optimizer, state)
         return
+    check_fits(state, module, [n for n, p in module.named_parameters() if p.requires_grad])
     if stage == MAX_ZERO_STAGE:
         _load_full_weights(module, state.weights)
     else:
@@ -79,12 +82,7 @@ def _full_weights(module: nn.Module, stage: int, hold: Hold | None) -> dict[str,
 def _load_full_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
     from deepspeed.runtime.zero import GatheredParameters
 
-    tensors = module.state_dict(keep_vars=True)
-    differing = sorted(tensors.keys() ^ weights.keys())
-    if differing:
-        has = "has no" if differing[0] in tensors else "has an unknown"
-        raise EngineError(f"the state {has} {differing[0]} ({len(differing)} names differ)")
-    for name, value in tensors.items():
+    for name, value in module.state_dict(keep_vars=True).items():
         is_cut = isinstance(value, nn.Parameter)
         with (
             GatheredParameters([value], modifier_rank=0) if is_cut else nullcontext(),
@@ -103,7 +101,7 @@ def _full_moments(module: nn.Module, optimizer: Any, hold: Hold | None) -> dict[
     moments = {}
     for name, parameter in module.named_parameters():
         for key in like if parameter.requires_grad else ():
-            is_count = key == _COUNT
+            is_count = key == COUNT
             full = like[key] if is_count else safe_get_full_optimizer_state(parameter, key)
             if hold is not None:
                 moments[f"{key}/{name}"] = hold(f"optimizer/{key}/{name}", full)
@@ -122,15 +120,11 @@ def _load_moments(
     if not by_name:
         optimizer.optimizer.state.clear()
         return
-    if by_name.keys() != trained.keys():
-        raise EngineError(
-            f"the state has moments of {len(by_name)} parameters, but {len(trained)} are trained"
-        )
     base, like = optimizer.optimizer, next(iter(by_name.values()))
     for flat in _flats(optimizer, stage):
         state = base.state[flat]
         for key, value in like.items():
-            if key == _COUNT:
+            if key == COUNT:
                 state[key] = value.to(flat.device, copy=True)
             elif key not in state:
                 state[key] = torch.zeros_like(flat, requires_grad=False)
@@ -138,7 +132,7 @@ def _load_moments(
         _link_moments(optimizer)
     for name, parameter in trained.items():
         for key, value in by_name[name].items():
-            if key != _COUNT:
+            if key != COUNT:
                 _set_moment(parameter, key, value, stage)
 
 

@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, contextmanager
 import torch
 from torch import Tensor, nn
 
+from gsv2.training.engines.engine import EngineError
+
 
 @contextmanager
 def lent(module: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
@@ -18,8 +20,12 @@ def lent(module: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
     Args:
         module: whose parameters are whole.
         weights: name of a parameter -> values for it; those without stay as they are.
+
+    Raises:
+        EngineError: values of another shape; nothing was lent.
     """
     parameters = {n: p for n, p in module.named_parameters() if n in weights}
+    _check_shapes(parameters, weights)
     kept = {name: parameter.data for name, parameter in parameters.items()}
     try:
         for name, parameter in parameters.items():
@@ -42,11 +48,15 @@ def lent_to_shards(
         module: whose parameters are whole inside `writable` only.
         weights: whole, the same on every rank.
         writable: makes parameters whole, and keeps what is written there.
+
+    Raises:
+        EngineError: values of another shape, which `copy_` might spread; nothing was lent.
     """
     parameters = {n: p for n, p in module.named_parameters() if n in weights}
 
     def write(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         with torch.no_grad(), writable(list(parameters.values())):
+            _check_shapes(parameters, values)
             kept = {name: parameter.data.clone() for name, parameter in parameters.items()}
             for name, parameter in parameters.items():
                 parameter.data.copy_(values[name])
@@ -57,3 +67,12 @@ def lent_to_shards(
         yield
     finally:
         write(kept)
+
+
+def _check_shapes(parameters: Mapping[str, nn.Parameter], weights: Mapping[str, Tensor]) -> None:
+    for name, parameter in parameters.items():
+        if weights[name].shape != parameter.shape:
+            raise EngineError(
+                f"what is lent to {name} must have the shape {list(parameter.shape)}, "
+                f"but has {list(weights[name].shape)}"
+            )

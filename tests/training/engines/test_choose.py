@@ -63,3 +63,16 @@ def test_engines_stand_in_the_config_file(tmp_path: Path) -> None:
         toy_config(tmp_path, engines={"generator": {"zero_stage": 4}})
     with pytest.raises(ValueError, match="zero_stge"):
         toy_config(tmp_path, engines=json.loads('{"generator": {"zero_stge": 1}}'))
+
+
+def test_what_a_launcher_asks_for_in_vain_is_said_once(
+    trainables: dict[str, Trainable],
+    distributed: Distributed,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    monkeypatch.setenv("ACCELERATE_DEEPSPEED_OFFLOAD_PARAM_DEVICE", "cpu")
+    attach_engines(trainables, dict.fromkeys(trainables, PLAIN), distributed)
+    (record,) = [r for r in caplog.records if r.name == "gsv2.training.engines.choose"]
+    assert "gsv2 IGNORES the ZeRO stage (2), --offload_param_device; it takes" in record.message

@@ -5,16 +5,39 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from accelerate.commands import launch
+from accelerate.utils.launch import prepare_deepspeed_cmd_env
 
 from gsv2.training.engines.deepspeed_config import (
     check_launcher_json,
     deepspeed_json,
+    ignored_settings,
     launched_engine,
 )
 from gsv2.training.engines.engine import EngineConfig, EngineError
 
 ZERO2 = EngineConfig(kind="deepspeed", zero_stage=2)
 USED = {"ACCELERATE_USE_DEEPSPEED": "true"}
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What Accelerate's own launcher makes of flags: the environment that ranks would get."""
+    environments: list[dict[str, str]] = []
+
+    def start(*flags: str) -> dict[str, str]:
+        size = ("--num_machines", "1", "--num_processes", "2", "--main_process_port", "29500")
+        rest = ("--mixed_precision", "no", "--dynamo_backend", "no")
+        words = ["--use_deepspeed", *size, *rest, *flags, "train.py"]
+        launch.launch_command(launch.launch_command_parser().parse_args(words))
+        return environments[-1]
+
+    monkeypatch.setattr(
+        launch,
+        "deepspeed_launcher",
+        lambda options: environments.append(prepare_deepspeed_cmd_env(options)[1]),
+    )
+    return start
 
 
 def test_nothing_is_left_to_deepspeeds_defaults() -> None:
@@ -64,3 +87,81 @@ def test_a_setting_that_gsv2_does_not_run_with_is_refused(
 def test_auto_and_what_is_off_are_no_settings() -> None:
     values = {"train_batch_size": "auto", "amp": {"enabled": False}, "bf16": {"enabled": "auto"}}
     assert check_launcher_json(values, "x.json") == ZERO2
+
+
+@pytest.mark.parametrize("stage", range(4))
+def test_the_launchers_stage_is_taken_and_nothing_else_was_asked(launched: Any, stage: int) -> None:
+    environ = launched("--zero_stage", str(stage))
+    assert launched_engine(environ) == EngineConfig(kind="deepspeed", zero_stage=stage)
+    assert ignored_settings(environ) == []
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "off"),
+    [
+        ("--offload_optimizer_device", "cpu", "none"),
+        ("--offload_param_device", "nvme", "none"),
+        ("--zero3_init_flag", "true", "false"),
+        ("--zero3_save_16bit_model", "true", "false"),
+        ("--deepspeed_moe_layer_cls_names", "Expert", "none"),
+        ("--mixed_precision", "bf16", "no"),
+    ],
+)
+def test_flags_without_effect_are_named(launched: Any, flag: str, value: str, off: str) -> None:
+    assert ignored_settings(launched(flag, value)) == [flag]
+    assert ignored_settings(launched(flag, off)) == []
+
+
+def test_a_norm_is_named_whatever_it_is(launched: Any) -> None:
+    """That of `optim` holds."""
+    assert ignored_settings(launched("--gradient_clipping", "1.0")) == ["--gradient_clipping"]
+
+
+def test_flags_that_contradict_gsv2_are_refused(launched: Any, tmp_path: Path) -> None:
+    assert launched_engine(launched("--gradient_accumulation_steps", "1")) == ZERO2
+    with pytest.raises(EngineError, match=r"^--gradient_accumulation_steps is 4, .*micro_batches_"):
+        launched_engine(launched("--gradient_accumulation_steps", "4"))
+    file = tmp_path / "zero2.json"
+    file.write_text(json.dumps(deepspeed_json(ZERO2)))
+    path = ("--deepspeed_config_file", str(file))
+    assert launched_engine(launched(*path, "--zero_stage", "2")) == ZERO2
+    with pytest.raises(EngineError, match=r"^--zero_stage is 3, but .*zero2\.json asks for 2"):
+        launched_engine(launched(*path, "--zero_stage", "3"))
+
+
+def test_settings_of_the_json_without_effect_are_named(launched: Any, tmp_path: Path) -> None:
+    file = tmp_path / "zero2.json"
+    environ = launched("--deepspeed_config_file", str(file))
+    ours = deepspeed_json(ZERO2)
+    off = {"offload_param": {"device": "none"}, "round_robin_gradients": False, "x": "auto"}
+    zero = {**ours["zero_optimization"], **off, "reduce_bucket_size": "auto"}
+    nothing = {**ours, "zero_optimization": zero, "gradient_clipping": "auto"}
+    file.write_text(json.dumps(nothing))
+    assert ignored_settings(environ) == []
+    zero |= {"offload_optimizer": {"device": "cpu"}, "overlap_comm": True, "reduce_bucket_size": 9}
+    file.write_text(json.dumps(nothing | {"gradient_clipping": 1.0, "steps_per_print": 10}))
+    assert launched_engine(environ) == ZERO2
+    assert ignored_settings(environ) == [
+        "gradient_clipping",
+        "steps_per_print",
+        "zero_optimization.overlap_comm",
+        "zero_optimization.reduce_bucket_size",
+        "zero_optimization.offload_optimizer",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", r"zero2\.json is no JSON: "),
+        ("[]", r"zero2\.json must hold a JSON object, but is a list"),
+        ('{"zero_optimization": true}', r"zero_optimization must be a section, but is True"),
+    ],
+)
+def test_a_file_that_is_no_config_is_named(
+    launched: Any, tmp_path: Path, text: str, message: str
+) -> None:
+    file = tmp_path / "zero2.json"
+    file.write_text(text)
+    with pytest.raises(EngineError, match=message):
+        launched_engine(launched("--deepspeed_config_file", str(file)))

@@ -6,6 +6,7 @@ from torch import nn
 from torch.optim import AdamW
 
 from gsv2.training.checkpoints.host_copies import copy_to_host
+from gsv2.training.engines.engine import EngineError
 from gsv2.training.engines.module_state import capture_module, restore_module
 
 
@@ -70,5 +71,7 @@ def test_the_names_and_places_are_what_hold_is_told() -> None:
 def test_another_network_is_refused() -> None:
     module, optimizer = make(0)
     state = capture_module(module, optimizer, copy_to_host)
-    with pytest.raises(RuntimeError, match=r"size mismatch|Missing key"):
-        restore_module(nn.Linear(2, 2), optimizer, state)
+    other = nn.Linear(2, 2)
+    message = r"of another network: its weights tensors have an unknown 0\.bias \(\d+ names differ"
+    with pytest.raises(EngineError, match=message):
+        restore_module(other, AdamW(other.parameters()), state)
