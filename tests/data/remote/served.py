@@ -41,6 +41,11 @@ def plan_of(*sources: SourceConfig, members=BOTH, config=CONFIG) -> Plan:
     return Plan(CorpusIndex.open(*sources, storage=storage), config, 0, members)
 
 
+def cached_in(folder: Path | None) -> DataConfig:
+    """Return `CONFIG` with a cache in a folder; None = no cache."""
+    return replace(CONFIG, remote=replace(REMOTE, cache_dir=str(folder) if folder else None))
+
+
 def batches_of_epochs(plan: Plan, epochs: int, **options: int) -> list[Batch]:
     """Return the batches up to the first lane's end of these epochs."""
     count = sum(1 for _ in takewhile(lambda planned: planned.epoch < epochs, plan.iterate()))

@@ -6,28 +6,14 @@ import gc
 import os
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from gsv2.data.decode import ClipError
 from gsv2.data.remote.sequential import SequentialReader
-from tests.data.remote.served import chain, contents, open_index, wait_for, write_files
-from tests.data.remote.server import FolderServer, serve_folder
+from tests.data.remote.served import chain, contents, open_index, wait_for
 
 PLENTY = 1 << 30
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory, make_corpus, make_codes) -> Path:
-    return write_files(tmp_path_factory.mktemp("files"), make_corpus, make_codes)
-
-
-@pytest.fixture
-def server(files: Path) -> Iterator[FolderServer]:
-    with serve_folder(files) as served:
-        yield served
 
 
 def test_lanes_have_threads_of_their_own_that_end_with_the_reader(server):

@@ -4,26 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.data.remote.served import (
-    CONFIG,
-    REMOTE,
-    assert_same,
-    batches_of_epochs,
-    plan_of,
-    source_at,
-    write_files,
-)
+from tests.data.remote.served import assert_same, batches_of_epochs, cached_in, plan_of, source_at
 from tests.data.remote.server import FolderServer, serve_folder
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory, make_corpus, make_codes) -> Path:
-    return write_files(tmp_path_factory.mktemp("files"), make_corpus, make_codes)
 
 
 @pytest.fixture
@@ -67,8 +53,7 @@ def test_damaged_tars_give_the_same_bad_clips_as_local_ones(damaged, damage):
 def test_a_tar_that_is_not_the_corpus_s_never_enters_the_cache(damaged, tmp_path, damage):
     tar = sorted((damaged.root / "corpus").rglob("*.tar"))[0]
     damage(tar)
-    remote = replace(REMOTE, cache_dir=str(tmp_path / "cache"))
-    plan = plan_of(source_at(damaged.url), config=replace(CONFIG, remote=remote))
+    plan = plan_of(source_at(damaged.url), config=cached_in(tmp_path / "cache"))
     bad = [clip for batch in batches_of_epochs(plan, 1) for clip in batch.bad]
     shard = next(
         shard

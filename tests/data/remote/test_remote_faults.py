@@ -6,7 +6,6 @@ import gc
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
-from pathlib import Path
 
 import pytest
 
@@ -21,23 +20,11 @@ from tests.data.remote.served import (
     REMOTE,
     assert_same,
     batches_of_epochs,
+    cached_in,
     plan_of,
     source_at,
-    write_files,
 )
-from tests.data.remote.server import FolderServer, serve_folder
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory, make_corpus, make_codes) -> Path:
-    return write_files(tmp_path_factory.mktemp("files"), make_corpus, make_codes)
-
-
-@pytest.fixture
-def server(files: Path) -> Iterator[FolderServer]:
-    with serve_folder(files) as served:
-        yield served
-
+from tests.data.remote.server import serve_folder
 
 FAULTS = {
     "nothing": {},
@@ -55,8 +42,8 @@ FAULTS = {
 def test_batches_over_http_are_those_of_local_files(server, files, tmp_path, fault, cached):
     plan = plan_of(source_at(files))
     expected = batches_of_epochs(plan, 1)
-    remote = replace(REMOTE, cache_dir=str(tmp_path / "cache") if cached else None)
-    over_http = plan_of(source_at(server.url), config=replace(CONFIG, remote=remote))
+    config = cached_in(tmp_path / "cache" if cached else None)
+    over_http = plan_of(source_at(server.url), config=config)
     for name, value in FAULTS[fault].items():
         setattr(server.behaviour, name, value)
     assert_same(batches_of_epochs(over_http, 1), expected)
@@ -67,8 +54,7 @@ def test_batches_over_http_are_those_of_local_files(server, files, tmp_path, fau
 def test_workers_read_over_connections_of_their_own(server, files, tmp_path, workers, cached):
     """The parent has read the index over HTTP before it forks."""
     expected = batches_of_epochs(plan_of(source_at(files)), 2)
-    remote = replace(REMOTE, cache_dir=str(tmp_path / "cache") if cached else None)
-    plan = plan_of(source_at(server.url), config=replace(CONFIG, remote=remote))
+    plan = plan_of(source_at(server.url), config=cached_in(tmp_path / "cache" if cached else None))
     server.behaviour.only = ".tar"
     server.behaviour.cut_at, server.behaviour.cuts = 80_000, 3
     assert_same(batches_of_epochs(plan, 2, workers=workers), expected)
@@ -110,8 +96,7 @@ def test_a_validation_over_http_can_be_repeated(server, files):
 
 
 def test_the_second_epoch_comes_from_the_cache(server, tmp_path):
-    remote = replace(REMOTE, cache_dir=str(tmp_path / "cache"))
-    config = replace(CONFIG, remote=remote)
+    config = cached_in(tmp_path / "cache")
     tars = sum(path.stat().st_size for path in server.root.rglob("*.tar"))
     for _ in range(2):  # the second run finds all of it
         batches_of_epochs(plan_of(source_at(server.url), config=config), 2)
@@ -123,8 +108,7 @@ def test_corpora_with_equal_basenames_do_not_mix_in_the_cache(tmp_path, make_cor
         make_corpus(tmp_path / name / "corpus", 12, seed=seed)
         make_codes(tmp_path / name / "corpus", tmp_path / name / "codes", seed=seed)
     with serve_folder(tmp_path) as server:
-        remote = replace(REMOTE, cache_dir=str(tmp_path / "cache"))
-        config = replace(CONFIG, remote=remote)
+        config = cached_in(tmp_path / "cache")
         local = plan_of(*(source_at(tmp_path / name) for name in "ab"))
         plan = plan_of(*(source_at(f"{server.url}/{name}") for name in "ab"), config=config)
         assert_same(batches_of_epochs(plan, 2), batches_of_epochs(local, 2))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,21 +11,9 @@ import pytest
 from gsv2.data.reader import MappedReader
 from gsv2.data.remote.sequential import SequentialReader
 from gsv2.data.window import ComponentMark
-from tests.data.remote.served import chain, contents, open_index, wait_for, write_files
-from tests.data.remote.server import FolderServer, serve_folder
+from tests.data.remote.served import chain, contents, open_index, wait_for
 
 PLENTY = 1 << 30
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory, make_corpus, make_codes) -> Path:
-    return write_files(tmp_path_factory.mktemp("files"), make_corpus, make_codes)
-
-
-@pytest.fixture
-def server(files: Path) -> Iterator[FolderServer]:
-    with serve_folder(files) as served:
-        yield served
 
 
 @pytest.mark.parametrize("members", [["audio"], ["codes"], ["audio", "codes"]])
