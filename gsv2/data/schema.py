@@ -135,8 +135,9 @@ class DataConfig:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"data.{name} must be at least 1, but is {getattr(self, name)}")
-        if not 0.0 <= self.prompt_dropout <= 1.0:
-            raise ValueError(f"data.prompt_dropout must be 0 to 1, but is {self.prompt_dropout}")
+        for name in ("prompt_dropout", "max_bad_fraction"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"data.{name} must be 0 to 1, but is {getattr(self, name)}")
         if self.language_temperature < 1.0:
             raise ValueError(
                 f"data.language_temperature must be at least 1, but is {self.language_temperature}"

@@ -99,7 +99,7 @@ class PrecisionProbes:
             self._handles.append(module.register_forward_hook(look.at_output))
             for path, layer in module.named_modules():
                 if isinstance(layer, _COMPUTING):
-                    hook = partial(look.at_layer, f"{name}.{path}")
+                    hook = partial(look.at_layer, f"{name}.{path}" if path else name)
                     self._handles.append(layer.register_forward_hook(hook))
 
     def see(self, update: Update) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from gsv2.training.compile import check_compile
@@ -45,20 +46,22 @@ class TrainerConfig:
         check_compile(self.compile)
         least = {"max_steps": 1, "log_every_steps": 1, "validate_every_steps": 0}
         for name, minimum in {**least, "max_skipped_steps": 0, "max_spikes": 0}.items():
-            if getattr(self, name) < minimum:
+            if not getattr(self, name) >= minimum:  # nor NaN
                 raise ValueError(
                     f"trainer.{name} must be at least {minimum}, but is {getattr(self, name)}"
                 )
-        if self.spike_factor != 0 and self.spike_factor <= 1:
+        if not (self.spike_factor == 0 or 1 < self.spike_factor < math.inf):
             raise ValueError(
-                f"trainer.spike_factor must be 0 or above 1, but is {self.spike_factor}"
+                f"trainer.spike_factor must be 0 or a number above 1, but is {self.spike_factor}"
             )
         if not 1 <= self.spike_warmup_steps <= WINDOW_UPDATES:
             raise ValueError(
                 f"trainer.spike_warmup_steps must lie in 1..{WINDOW_UPDATES}, "
                 f"but is {self.spike_warmup_steps}"
             )
-        if self.rank_timeout_sec <= 0:
+        if not 0 < self.rank_timeout_sec < math.inf:
             raise ValueError(
-                f"trainer.rank_timeout_sec must be above 0, but is {self.rank_timeout_sec}"
+                f"trainer.rank_timeout_sec must be a number above 0, but is {self.rank_timeout_sec}"
             )
+        if not self.compile_backend:
+            raise ValueError("trainer.compile_backend must be a name, but is empty")

@@ -18,7 +18,7 @@ from gsv2.training.engines.choose import attach_engines
 from gsv2.training.probes import PrecisionProbes
 from gsv2.training.stage import Stage
 from gsv2.training.validation import set_training
-from tests.stages import gpt_parts, test_quantizer, test_vits2
+from tests.stages import gpt_parts, test_quantizer, vits2_parts
 
 CPU = torch.device("cpu")
 PACKED = {"batching": "pack", "row_tokens": 60, "max_tokens": 120}
@@ -77,5 +77,5 @@ def test_of_the_quantizer_whose_codebooks_move_in_a_step(tiny_corpus: Any) -> No
 def test_of_the_waveform_model(tmp_path: Path, dtype: str) -> None:
     quantizer = gpt_parts.save_quantizer(tmp_path / "quantizer.safetensors")
     precision = {"generator": dtype, "discriminator": dtype}
-    config = test_vits2.make_config(quantizer, precision=precision)
+    config = vits2_parts.make_config(quantizer, precision=precision)
     assert_dry_run_leaves_nothing(VITS2Stage(config, CPU), config.data)

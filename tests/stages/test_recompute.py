@@ -16,7 +16,7 @@ from gsv2.training.rehearsal import recompute_activations
 from gsv2.training.stage import Stage
 from gsv2.training.step import StepRunner
 from gsv2.training.validation import set_training
-from tests.stages import gpt_parts, test_vits2
+from tests.stages import gpt_parts, vits2_parts
 
 CPU = torch.device("cpu")
 
@@ -26,7 +26,7 @@ def gpt(quantizer: Path) -> Stage:
 
 
 def vits2(quantizer: Path) -> Stage:
-    return VITS2Stage(test_vits2.make_config(quantizer), CPU)
+    return VITS2Stage(vits2_parts.make_config(quantizer), CPU)
 
 
 def train(stage: Stage, names: list[str]) -> dict[str, Tensor]:
@@ -37,7 +37,7 @@ def train(stage: Stage, names: list[str]) -> dict[str, Tensor]:
         if isinstance(stage, GPTStage):
             batches = [gpt_parts.code_batch((3, 4), (0, 0), seed=step)]
         else:
-            batches = [test_vits2.make_batch((21, 12)), test_vits2.make_batch((9, 8))]
+            batches = [vits2_parts.make_batch((21, 12)), vits2_parts.make_batch((9, 8))]
         assert runner.run(batches, step).skipped == 0
     return {
         f"{name}/{key}": value

@@ -10,14 +10,12 @@ from gsv2.stages.vits2 import VITS2Stage
 from gsv2.stages.vits2_config import GENERATOR
 from gsv2.stages.vits2_flops import VITS2Flops
 from gsv2.stages.vits2_inputs import make_inputs
-from tests.stages.gpt_parts import save_quantizer
-from tests.stages.test_vits2 import make_batch, make_config
+from tests.stages.vits2_parts import make_batch, make_stage
 
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> VITS2Stage:
-    quantizer = save_quantizer(tmp_path_factory.mktemp("quantizer") / "quantizer.safetensors")
-    return VITS2Stage(make_config(quantizer), torch.device("cpu"))
+    return make_stage(tmp_path_factory.mktemp("quantizer"))
 
 
 def count_step(stage: VITS2Stage, batch: Batch, monkeypatch: pytest.MonkeyPatch) -> int:
