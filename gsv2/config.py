@@ -7,9 +7,10 @@ checks and writes them, and turns omegaconf's errors into one line that names th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -37,7 +38,7 @@ def load_config(path: str | Path, overrides: Sequence[str], schemas: Mapping[str
     file = _read_yaml(Path(path))
     dotlist = _read_overrides(overrides)
     stage = OmegaConf.select(dotlist, "stage") or OmegaConf.select(file, "stage")
-    if stage not in schemas:
+    if not isinstance(stage, str) or stage not in schemas:
         raise ConfigError(
             f"{path}: stage must be one of {', '.join(sorted(schemas))}, but is {stage!r}"
         )
@@ -58,6 +59,8 @@ def save_config(config: Any, path: Path) -> None:
 
 def _merge(schema: type, layers: Sequence[DictConfig], where: str) -> Any:
     try:
+        for layer in layers:
+            _check_containers(schema, OmegaConf.to_container(layer), key="")
         merged = OmegaConf.merge(OmegaConf.structured(schema), *layers)
         return OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
@@ -70,13 +73,51 @@ def _merge(schema: type, layers: Sequence[DictConfig], where: str) -> Any:
         raise ConfigError(f"{where}: {error}") from error
 
 
+def _check_containers(wanted: Any, value: Any, key: str) -> None:
+    """Check that sections are mappings and lists are lists, where omegaconf's errors name no key.
+
+    Args:
+        wanted: type of the value.
+        value: as it is in the file or an override.
+        key: where the value is.
+
+    Raises:
+        ValueError: names the key.
+    """
+    if isinstance(value, str) and value.startswith("${"):  # stands for another value
+        return
+    origin, inner = get_origin(wanted), get_args(wanted)
+    if origin in (Union, UnionType):
+        if value is not None:
+            for choice in set(inner) - {NoneType}:
+                _check_containers(choice, value, key)
+    elif is_dataclass(wanted) or origin is dict:
+        if not isinstance(value, dict):
+            raise ValueError(f"{key} must be a mapping of keys, but is {_shown(value)}")
+        types = dict.fromkeys(value, inner[1]) if inner else get_type_hints(wanted)
+        for name in value.keys() & types.keys():
+            _check_containers(types[name], value[name], f"{key}.{name}" if key else name)
+    elif origin is list:
+        if not isinstance(value, list):
+            raise ValueError(f"{key} must be a list, [a, b], but is {_shown(value)}")
+        for number, item in enumerate(value):
+            _check_containers(inner[0], item, f"{key}[{number}]")
+
+
+def _shown(value: Any) -> str:
+    return "empty" if value is None else repr(value)
+
+
 def _read_yaml(path: Path) -> DictConfig:
     if not path.is_file():
-        raise ConfigError(f"config file {path} does not exist")
+        is_there = "is no file" if path.exists() else "does not exist"
+        raise ConfigError(f"config file {path} {is_there}")
     try:
         loaded = OmegaConf.load(path)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} must be UTF-8 text, but is not: {error}") from error
     if not isinstance(loaded, DictConfig):
         raise ConfigError(f"{path} must hold a mapping of sections")
     return loaded

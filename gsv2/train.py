@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from gsv2.data.stream import make_loader, make_validation_loader
 from gsv2.stages import SCHEMAS, STAGES
 from gsv2.training.checkpoints.fingerprint import take_fingerprint
 from gsv2.training.distributed import Distributed, leave
+from gsv2.training.faults.lock import sole_launch
 from gsv2.training.faults.signals import EXIT_REQUEUE, Preempted, StopSignals
 from gsv2.training.faults.watchdog import is_lost_rank
 from gsv2.training.random import seed_torch
@@ -108,14 +110,17 @@ def _train(config: RunConfig, distributed: Distributed, signals: StopSignals) ->
         other = _open_index(config, config.data.validation, stage, distributed, "data.validation")
         held_out = distributed.on_all(lambda: validation_plan(other, *what))
         validation = partial(make_validation_loader, held_out, **loading)
-    trainer.fit(
-        stage,
-        lambda start, marks: make_loader(plan, **loading, start_micro_batch=start, marks=marks),
-        validation,
-        lambda: make_loader(plan, workers=0),
-        take_fingerprint(index, config.data, stage.members),
-    )
-    return trainer.folder.path
+    run = trainer.folder.path
+    with ExitStack() as stack:
+        distributed.on_main(lambda: stack.enter_context(sole_launch(run)))
+        trainer.fit(
+            stage,
+            lambda start, marks: make_loader(plan, **loading, start_micro_batch=start, marks=marks),
+            validation,
+            lambda: make_loader(plan, workers=0),
+            take_fingerprint(index, config.data, stage.members),
+        )
+    return run
 
 
 def _open_index(
@@ -170,7 +175,10 @@ def _run(arguments: Sequence[str] | None = None) -> int:
     except Preempted:
         return EXIT_REQUEUE
     except KeyboardInterrupt:
-        sys.stderr.write("gsv2.train: stopped; the same command goes on from the last checkpoint\n")
+        sys.stderr.write(
+            "gsv2.train: stopped; with checkpoint.resume=auto, which is the default, the same "
+            "command goes on from the last checkpoint\n"
+        )
         return 130
     Distributed().close()
     return 0

@@ -29,6 +29,8 @@ class Outer:
     table: dict[str, Inner] = field(default_factory=dict)
     words: list[str] = field(default_factory=list)
     limit: int | None = None
+    parts: list[Inner] = field(default_factory=list)
+    extra: Inner | None = None
 
 
 SCHEMA = {"toy": Outer}
@@ -69,6 +71,16 @@ def test_a_saved_config_is_read_back_equal(file: Path, tmp_path: Path) -> None:
         ("table.gpt.rte=1", "rte"),
         ("seed", "must read section.key=value, but is 'seed'"),
         ("stage=other", "stage must be one of toy, but is 'other'"),
+        ("stage=[toy]", r"stage must be one of toy, but is \['toy'\]"),
+        ("inner=[1]", r"inner must be a mapping of keys, but is \[1\]"),
+        ("inner=null", "inner must be a mapping of keys, but is empty"),
+        ("extra=3", "extra must be a mapping of keys, but is 3"),
+        ("table=[gpt]", r"table must be a mapping of keys, but is \['gpt'\]"),
+        ("table.gpt=fast", r"table\.gpt must be a mapping of keys, but is 'fast'"),
+        ("words=one", r"words must be a list, \[a, b\], but is 'one'"),
+        ("words={one: 1}", "words must be a list"),
+        ("parts.0.rate=1", r"parts must be a list, \[a, b\], but is"),
+        ("parts=[one]", r"parts\[0\] must be a mapping of keys, but is 'one'"),
     ],
 )
 def test_what_cannot_be_used_is_one_line_that_names_it(
@@ -86,6 +98,28 @@ def test_a_file_that_is_no_config_is_one_line_that_names_it(tmp_path: Path, text
     with pytest.raises(ConfigError, match=r"broken\.yaml") as error:
         load_config(path, [], SCHEMA)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "content", ["stage: tö\n".encode("latin-1"), "stage: toy".encode("utf-16")]
+)
+def test_a_file_that_is_no_utf_8_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"broken\.yaml must be UTF-8 text"):
+        load_config(path, [], SCHEMA)
+
+
+def test_a_folder_is_no_config(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"config file {tmp_path} is no file"):
+        load_config(tmp_path, [], SCHEMA)
+
+
+def test_optional_sections_and_references_to_other_values_are_no_wrong_containers(
+    file: Path,
+) -> None:
+    config = load_config(file, ["extra=null", "table.vits2=${inner}"], SCHEMA)
+    assert (config.extra, config.table["vits2"]) == (None, Inner(rate=0.25))
 
 
 def test_a_missing_file_is_named() -> None:

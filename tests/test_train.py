@@ -125,7 +125,7 @@ def test_codes_of_another_quantizer_are_refused_by_both_names(tiny_corpus: Any) 
         (["CONFIG", "trainer.max_steps=soon"], "trainer.max_steps"),
         (["CONFIG", "stage=singer"], "stage must be one of gpt, quantizer, vits2"),
         (["CONFIG", "data.sources=[{path: nowhere}]"], "nowhere"),
-        (["CONFIG", "checkpoint.resume=nowhere"], "no checkpoint at nowhere"),
+        (["CONFIG", "checkpoint.resume=nowhere"], "no checkpoint at 'nowhere'"),
     ],
 )
 def test_errors_are_one_line_without_a_traceback(

@@ -45,6 +45,8 @@ class OptimConfig:
         for name in ("lr", "eps", "max_grad_norm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"optim: {name} must be above 0, but is {getattr(self, name)}")
+        if math.isinf(self.lr):
+            raise ValueError("optim: lr must be a finite number, but is inf")
         for name in ("weight_decay", "warmup_steps"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"optim: {name} must be at least 0, but is {getattr(self, name)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import PurePath
 
 from gsv2.data.schema import DataConfig
 from gsv2.training.checkpoints.config import CheckpointConfig
@@ -17,6 +18,19 @@ class RunSection:
 
     dir: str = "runs"
     name: str
+
+    def __post_init__(self) -> None:
+        """Check that the folder is one below `dir`."""
+        path = PurePath(self.name)
+        if (
+            not path.parts
+            or path.is_absolute()
+            or ".." in path.parts
+            or not self.name.isprintable()
+        ):
+            raise ValueError(
+                f"run.name must name a folder below run.dir ({self.dir}), but is {self.name!r}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from gsv2.config import config_to_dict
 from gsv2.training.checkpoints.checkpoint import clean_checkpoints
+from gsv2.training.checkpoints.earlier import set_aside
 from gsv2.training.checkpoints.fingerprint import Fingerprint, RunIdentity
 from gsv2.training.checkpoints.restore import RestorePoint, check_snapshot
-from gsv2.training.checkpoints.resume import find_checkpoint
+from gsv2.training.checkpoints.resume import find_checkpoint, send_missing
 from gsv2.training.checkpoints.saver import Saver
 from gsv2.training.checkpoints.target import Target, target_of
 from gsv2.training.distributed import Distributed
@@ -35,7 +36,7 @@ from gsv2.training.state import TrainState
 from gsv2.training.telemetry.folder import RunFolder
 from gsv2.training.telemetry.records import truncate_records
 from gsv2.training.telemetry.status import recorded_status
-from gsv2.training.telemetry.tracking import Tracker, open_trackers
+from gsv2.training.telemetry.tracking import Tracker, open_trackers, stored_wandb_id
 from gsv2.training.trainer_config import TrainerConfig
 
 if TYPE_CHECKING:  # run.py needs TrainerConfig from here
@@ -119,7 +120,7 @@ class Trainer:
         create = partial(self.folder.create, self._config, world=world, device=device)
         self._distributed.on_main(create)
         with ExitStack() as stack:
-            trackers = self._open_trackers(stack, state.step)
+            trackers = self._open_trackers(stack, state)
             recorder = FlightRecorder(self.folder.path, self._distributed.rank, device)
             saver = Saver(
                 self.folder.path,
@@ -166,9 +167,13 @@ class Trainer:
             else:
                 found = check_snapshot(path, stage.trainables, identity, config.accept)
                 state = found.state
+            if config.resume != "auto":
+                set_aside(run, path, state.step, target)
+            elif target is not None and path is not None:
+                is_last = state.step >= self._config.trainer.max_steps
+                send_missing(target, path, state.step, is_last=is_last)
             truncate_records(self.folder.quarantine, state.step)
-            last_row = state.step if state.row is None else state.step - 1  # it is yet to end
-            truncate_records(self.folder.metrics, last_row)
+            truncate_records(self.folder.metrics, state.last_row)
             return found
 
         return on_main(find)
@@ -179,12 +184,15 @@ class Trainer:
         stage.initialise(batch.to(self._distributed.device) for batch in initial())
         return TrainState()
 
-    def _open_trackers(self, stack: ExitStack, done: int) -> Sequence[Tracker]:
+    def _open_trackers(self, stack: ExitStack, state: TrainState) -> Sequence[Tracker]:
         """Open the trackers of the main rank; the others tell nobody. Collective."""
         config, run = self._config, self.folder.path
         about = {"stage": config.stage, "max_steps": config.trainer.max_steps}
         every = config.trainer.log_every_steps
         opened: list[Tracker] = []
+        if config.tracking.wandb != "disabled":
+            find_id = partial(stored_wandb_id, run, state.wandb_id)
+            state.wandb_id = self._distributed.on_main(find_id)
 
         def open_all() -> None:
             stack.enter_context(recorded_status(run, log_every_steps=every, **about))
@@ -193,7 +201,7 @@ class Trainer:
                 run,
                 name=config.run.name,
                 values=config_to_dict(config),
-                done=done,
+                done=state.last_row,
                 max_steps=config.trainer.max_steps,
             )
             opened.extend(stack.enter_context(trackers))

@@ -71,7 +71,14 @@ def test_a_sought_schedule_goes_on_like_one_stepped_there() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"lr": 0.0}, {"max_grad_norm": -1.0}, {"warmup_steps": -1}, {"final_lr_fraction": 0}]
+    "values",
+    [
+        {"lr": 0.0},
+        {"lr": float("inf")},
+        {"max_grad_norm": -1.0},
+        {"warmup_steps": -1},
+        {"final_lr_fraction": 0},
+    ],
 )
 def test_impossible_values_are_refused_by_name(values: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(values))):

@@ -21,6 +21,7 @@ from gsv2.data.window import LaneMark
 from gsv2.training.checkpoints import saver
 from gsv2.training.checkpoints.checkpoint import CheckpointMismatchError
 from gsv2.training.checkpoints.snapshot import Snapshot, write_snapshot
+from gsv2.training.checkpoints.target import Target
 from gsv2.training.distributed import Distributed
 from gsv2.training.faults.signals import Preempted, StopSignals
 from gsv2.training.telemetry.records import read_records
@@ -119,3 +120,28 @@ def test_a_run_that_leaves_says_what_goes_on_where_it_stands(
     with StopSignals() as signals, pytest.raises(Preempted) as left:
         fit_toy(config, distributed, make_batch=tell_at_the_third_step, signals=signals)
     assert re.search(f"the same command goes on from .*{advice}", left.value.message)
+
+
+def test_a_last_checkpoint_that_the_target_did_not_take_is_brought_by_the_next_launch(
+    tmp_path: Path, distributed: Distributed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"memory://{uuid4().hex}/runs"
+    config = toy_config(tmp_path, checkpoint={"target": url})
+    put = Target.put
+
+    def unplugged(self: Target, folder: Path, step: int) -> None:
+        if step == 6:
+            raise OSError("cable out")
+        put(self, folder, step)
+
+    monkeypatch.setattr(Target, "put", unplugged)
+    for _ in range(2):  # that the run is finished here is no reason to be content
+        with pytest.raises(OSError, match="cable out"):
+            fit_toy(config, distributed)
+    fit_toy(toy_config(tmp_path, trainer={"max_steps": 7}, checkpoint={"target": url}), distributed)
+    assert Target(f"{url}/run").steps() == [2, 4, 7]
+
+    monkeypatch.setattr(Target, "put", put)
+    Target(f"{url}/run").remove(7)
+    fit_toy(toy_config(tmp_path, trainer={"max_steps": 7}, checkpoint={"target": url}), distributed)
+    assert Target(f"{url}/run").steps() == [2, 4, 7]

@@ -22,7 +22,8 @@ class CheckpointConfig:
     stays too. Only steps whose row has the value can be the best."""
     resume: str = "auto"
     """`auto` (newest whole checkpoint of the run here or at the target, if any), `none`, or the
-    path or URL of a checkpoint or of a run."""
+    path or URL of a checkpoint or of a run; all but `auto` begin there again at every launch, and
+    move checkpoints of the run that it leaves behind to `RUN/earlier`."""
     accept: list[str] = field(default_factory=list)
     """Differences between checkpoint and run that are wanted, of `dataset`, `lanes`, `quantizer`
     and `seed`. With another dataset, seed or lanes the stream goes on at the same micro-batch

@@ -128,6 +128,8 @@ def read_state(folder: Path, name: str) -> TrainableState:
 def _restore_average(trainable: Trainable, state: TrainableState) -> None:
     """Go on with the average; a run that keeps one only now begins with the weights. Collective."""
     if trainable.average is None:
+        if state.average:
+            logger.warning("no average of %s is kept any more: ema_decay is 0", trainable.kind)
         return
     if state.average:
         trainable.average.restore(state.average)

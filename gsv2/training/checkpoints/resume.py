@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from gsv2.training.checkpoints.checkpoint import (
     CHECKPOINTS,
     FETCHED,
+    SUMS,
     CheckpointMissingError,
     checkpoint_folder,
     first_whole,
@@ -17,6 +19,8 @@ from gsv2.training.checkpoints.checkpoint import (
     verify_checkpoint,
 )
 from gsv2.training.checkpoints.target import Target
+
+logger = logging.getLogger(__name__)
 
 
 def find_checkpoint(run: Path, resume: str, target: Target | None = None) -> Path | None:
@@ -41,14 +45,37 @@ def find_checkpoint(run: Path, resume: str, target: Target | None = None) -> Pat
         return _newest_whole(run, target)
     found = _fetch(run, resume) if "://" in resume else _given(Path(resume))
     if found is None:
-        raise CheckpointMissingError(f"checkpoint.resume: no checkpoint at {resume}")
+        raise CheckpointMissingError(f"checkpoint.resume: no checkpoint at {resume!r}")
     return found
+
+
+def send_missing(target: Target, folder: Path, step: int, *, is_last: bool) -> None:
+    """Copy the checkpoint that a run goes on from to the target, if an earlier launch could not.
+
+    Args:
+        target: of the run.
+        folder: the checkpoint.
+        step: of it.
+        is_last: whether no other checkpoint will follow; else a failure is only told.
+
+    Raises:
+        OSError: the target is out of reach, or full.
+    """
+    try:
+        if step not in target.steps():
+            logger.info("copying %s to %s, where it is missing", folder.name, target.name)
+            target.put(folder, step)
+    except OSError as error:
+        if is_last:
+            raise
+        logger.error("CHECKPOINT COPY FAILED: %s is here alone: %s", folder.name, error)
 
 
 def _given(path: Path) -> Path | None:
     if (path / CHECKPOINTS).is_dir():
         return _newest_whole(path, None)
-    return verify_checkpoint(path) if path.is_dir() else None
+    is_one = path.is_dir() and (parse_step(path.name) is not None or (path / SUMS).exists())
+    return verify_checkpoint(path) if is_one else None
 
 
 def _fetch(run: Path, url: str) -> Path | None:

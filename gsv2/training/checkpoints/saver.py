@@ -101,13 +101,14 @@ class Saver:
             row: figures of this step, if there are any.
 
         Raises:
-            CheckpointError: the row lacks the figure that `checkpoint.best` names.
+            CheckpointError: the row lacks the figure that `checkpoint.best` names; the
+                checkpoint is made all the same.
             CheckpointWriteError: an earlier write failed and `checkpoint.keep_going_on_failure`
                 is false.
         """
         start = time.perf_counter()
         self._wait(state.step)
-        values = self._distributed.on_main(partial(self._prepare, state.step, row))
+        values, complaint = self._distributed.on_main(partial(self._prepare, state.step, row))
         snapshot = capture_snapshot(
             trainables,
             state,
@@ -120,6 +121,10 @@ class Saver:
             future = self._pool.submit(self._write, snapshot, state.step)
             self._job = _Job(state.step, future)
         self._blocked_sec += time.perf_counter() - start
+        if complaint:  # a misspelt name must not cost the steps that are done
+            self._wait()
+            self._distributed.on_main(self._settle)
+            raise CheckpointError(complaint)
 
     def poll(self) -> None:
         """Tell of a write that has ended since the last call; waits for nothing."""
@@ -180,21 +185,22 @@ class Saver:
         while not self._distributed.on_main(is_done):
             self._beat()
 
-    def _prepare(self, step: int, row: Mapping[str, Any] | None) -> dict[str, float]:
-        """Tell of the write before; return the value that judges the next checkpoint."""
+    def _prepare(
+        self, step: int, row: Mapping[str, Any] | None
+    ) -> tuple[dict[str, float], str | None]:
+        """Tell of the write before; return what judges the next checkpoint, or why nothing can."""
         self._settle()
         if not self._config.keep_going_on_failure:
             self._raise_failure()
         best = self._config.best
         if best is None or row is None:
-            return {}
+            return {}, None
         if best in row:
-            return {best: float(row[best])}
+            return {best: float(row[best])}, None
         if best.startswith(_VALIDATION) and not any(key.startswith(_VALIDATION) for key in row):
-            return {}
-        raise CheckpointError(
-            f"checkpoint.best is {best!r}, but the row of step {step} has {', '.join(sorted(row))}"
-        )
+            return {}, None
+        names = ", ".join(sorted(row))
+        return {}, f"checkpoint.best is {best!r}, but the row of step {step} has {names}"
 
     def _settle(self) -> None:
         """Wait for the write under way and tell how it went."""

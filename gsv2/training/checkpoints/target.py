@@ -64,6 +64,12 @@ class Target:
         Raises:
             OSError: the target is out of reach, or full.
         """
+        try:
+            self._put(folder, step)
+        except FileNotFoundError as error:  # names a path, not the target
+            raise OSError(f"{self.name}: {error}") from error
+
+    def _put(self, folder: Path, step: int) -> None:
         if step in self.steps():
             self.remove(step)
         there = self._folder(step)

@@ -35,6 +35,8 @@ def test_another_run_may_be_resumed_by_its_path(tmp_path: Path) -> None:
     (tmp_path / "empty" / "checkpoints").mkdir(parents=True)
     with pytest.raises(CheckpointMissingError, match="empty"):
         find_checkpoint(tmp_path / "new", str(tmp_path / "empty"))
+    with pytest.raises(CheckpointMissingError, match=f"no checkpoint at '{tmp_path}'"):
+        find_checkpoint(tmp_path / "new", str(tmp_path))  # a folder of something else
 
 
 def test_a_fresh_machine_goes_on_from_the_target(tmp_path: Path, url: str) -> None:

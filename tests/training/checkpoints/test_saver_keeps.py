@@ -53,7 +53,7 @@ def test_a_step_saved_again_is_judged_by_its_new_value(
 
 
 def test_rows_without_a_validation_are_no_reason_to_complain_but_a_wrong_name_is(
-    stage: ToyStage, make_saver: MakeSaver
+    run: Path, stage: ToyStage, make_saver: MakeSaver
 ) -> None:
     saver = make_saver(best="validation/gpt/los")
     save(saver, stage, 1, {"gpt/loss": 1.0})
@@ -61,7 +61,8 @@ def test_rows_without_a_validation_are_no_reason_to_complain_but_a_wrong_name_is
     with pytest.raises(CheckpointError, match=r"best is 'validation/gpt/los', but the row of step"):
         save(saver, stage, 3, {"gpt/loss": 1.0, "validation/gpt/loss": 1.0})
     with pytest.raises(CheckpointError, match="best is 'gpt/los'"):
-        save(make_saver(best="gpt/los"), stage, 3, {"gpt/loss": 1.0})
+        save(make_saver(best="gpt/los"), stage, 4, {"gpt/loss": 1.0})
+    assert list_steps(run)[-2:] == [3, 4]  # the steps that are done are not lost to it
 
 
 def test_a_target_out_of_reach_is_a_failure_and_the_checkpoint_is_whole_here(

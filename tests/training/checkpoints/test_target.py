@@ -96,3 +96,9 @@ def test_runs_of_one_target_lie_side_by_side() -> None:
     assert target is not None
     assert target.name == "memory://bucket/runs/gpt"
     assert target_of(None, "gpt") is None
+
+
+def test_a_folder_that_cannot_be_made_is_a_failure_of_the_target_by_name(tmp_path: Path) -> None:
+    target = Target("file:///proc/gsv2/run")
+    with pytest.raises(OSError, match=r"^file:///proc/gsv2/run: .*No such file"):
+        target.put(save(tmp_path, 1), 1)

@@ -1,0 +1,74 @@
+"""What a run has done before it is sent back to an earlier step, or to the checkpoint of another.
+
+Retention takes away checkpoints of steps that the run has left, and records are cut there. After
+`checkpoint.resume=none`, given by mistake or on the advice of an error message, that would be all
+that the run has ever done. So it is moved to `RUN/earlier/1`, a run folder as any other: it can be
+exported, and `checkpoint.resume=RUN/earlier/1` goes on from it.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from itertools import count
+from pathlib import Path
+
+from gsv2.training.checkpoints.checkpoint import (
+    CHECKPOINTS,
+    CheckpointMismatchError,
+    checkpoint_folder,
+    list_steps,
+)
+from gsv2.training.checkpoints.target import Target
+
+EARLIER = "earlier"
+_RECORDS = ("config.yaml", "environment.json", "metrics.jsonl", "quarantine.jsonl")
+
+logger = logging.getLogger(__name__)
+
+
+def set_aside(run: Path, found: Path | None, step: int, target: Target | None = None) -> None:
+    """Move the checkpoints of a run aside that it will not go on from.
+
+    Args:
+        run: run folder.
+        found: checkpoint that the run begins with; None for a fresh start.
+        step: of that checkpoint; 0 for a fresh start.
+        target: where copies of the run's checkpoints are.
+
+    Raises:
+        CheckpointMismatchError: the target has later ones, which nobody can move.
+        OSError: a folder cannot be moved, or the target is out of reach.
+    """
+    there = [other for other in (target.steps() if target else []) if other > step]
+    if target and there:
+        raise CheckpointMismatchError(
+            f"{target.name} has checkpoints up to step {there[-1]}, which a run from step {step} "
+            "would take away; use another run.name or checkpoint.target, or checkpoint.resume=auto"
+        )
+    is_own = found is not None and found.parent.resolve() == (run / CHECKPOINTS).resolve()
+    here = [other for other in list_steps(run) if other > step or not is_own]
+    if not here:
+        return
+    aside = _make_folder(run / EARLIER)
+    for name in _RECORDS:
+        if (run / name).is_file():
+            shutil.copy2(run / name, aside / name)
+    for other in here:
+        folder = checkpoint_folder(run, other)
+        folder.rename(aside / CHECKPOINTS / folder.name)
+    logger.warning(
+        "this run begins again at step %d: its checkpoints up to step %d are now in %s; remove "
+        "that folder if you do not need them",
+        step, here[-1], aside,
+    )  # fmt: skip
+
+
+def _make_folder(parent: Path) -> Path:
+    """Return the first `parent/N` that is free, with an empty folder for checkpoints in it."""
+    for number in count(1):
+        folder = parent / str(number)
+        if not folder.exists():
+            (folder / CHECKPOINTS).mkdir(parents=True)
+            return folder
+    raise AssertionError("count() has no end")

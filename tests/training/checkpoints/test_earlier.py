@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from gsv2.training.checkpoints.checkpoint import CheckpointMismatchError, list_steps
+from gsv2.training.checkpoints.earlier import set_aside
+from gsv2.training.checkpoints.resume import find_checkpoint
+from gsv2.training.checkpoints.target import Target
+from tests.training.checkpoints.test_checkpoint import names, save
+
+
+def test_a_fresh_start_leaves_a_whole_run_behind_that_can_be_gone_on_from(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for step in (1, 2):
+        save(tmp_path, step)
+    (tmp_path / "metrics.jsonl").write_text('{"step": 2}\n')
+    set_aside(tmp_path, None, 0)
+    assert names(tmp_path) == []
+    aside = tmp_path / "earlier" / "1"
+    assert str(aside) in caplog.text
+    found = find_checkpoint(tmp_path, str(aside))
+    assert found == aside / "checkpoints" / "step_00000002"
+    assert (aside / "metrics.jsonl").read_text() == '{"step": 2}\n'
+
+    save(tmp_path, 7)
+    set_aside(tmp_path, None, 0)
+    assert (list_steps(aside), list_steps(tmp_path / "earlier" / "2")) == ([1, 2], [7])
+
+
+def test_going_back_in_a_run_moves_only_what_is_left(tmp_path: Path) -> None:
+    found, _, _ = (save(tmp_path, step) for step in (1, 2, 3))
+    set_aside(tmp_path, found, 1)
+    assert (list_steps(tmp_path), list_steps(tmp_path / "earlier" / "1")) == ([1], [2, 3])
+    set_aside(tmp_path, found, 1)
+    assert not (tmp_path / "earlier" / "2").exists()
+
+
+def test_after_the_checkpoint_of_another_run_no_own_one_may_be_fallen_back_to(
+    tmp_path: Path,
+) -> None:
+    run = tmp_path / "run"
+    save(run, 1)
+    set_aside(run, save(tmp_path / "other", 5), 5)
+    assert (list_steps(run), list_steps(run / "earlier" / "1")) == ([], [1])
+
+
+def test_later_checkpoints_at_the_target_are_not_taken_away(tmp_path: Path) -> None:
+    target = Target(f"memory://{uuid4().hex}/runs/run")
+    target.put(save(tmp_path / "old", 4), 4)
+    save(tmp_path, 2)
+    with pytest.raises(CheckpointMismatchError, match=r"checkpoints up to step 4, .* step 0"):
+        set_aside(tmp_path, None, 0, target)
+    assert (target.steps(), list_steps(tmp_path)) == ([4], [2])
+    set_aside(tmp_path, save(tmp_path, 4), 4, target)
