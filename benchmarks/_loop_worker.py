@@ -36,9 +36,9 @@ from gsv2.training.telemetry.tracking import TrackingConfig
 from gsv2.training.trainer import Trainer
 from gsv2.training.trainer_config import TrainerConfig
 
-WARMUP_STEPS = 3
-STEPS = 16
-"""Of a round; those after the warm-up are timed."""
+WARMUP_STEPS = 5
+STEPS = 45
+"""Of a round; those after the warm-up are timed, with a row every 10 as runs have by default."""
 PER_STEP = 2
 """Micro-batches of a step over all ranks."""
 CLIPS, TOKENS, VOCABULARY = 4, 128, 512

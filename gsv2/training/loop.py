@@ -80,7 +80,9 @@ class TrainingLoop:
         self._clock = RunClock(state.time_sec)
         self._saved_step = state.step
         self._ahead: Begun[list[Batch]] | None = None
-        """Of the next step."""
+        """Micro-batches of the next step."""
+        self._sums: list[float] = []
+        """Of what the ranks say of them; empty if they have not said it."""
 
     def run(self, train: TrainingStream, validation: FiniteStream | None) -> None:
         """Go on to `trainer.max_steps`. Collective.
@@ -132,18 +134,21 @@ class TrainingLoop:
         ahead = self._ahead or self._look_ahead(stream)
         self._ahead = None
         with self._clock.waiting():
-            batches, totals = ahead.settle()
+            batches, totals = ahead.settle(self._sums)
         self._recorder.note(step, batches)
         self._quarantine.count(batches)
         workloads = [measure(self._stage, batch) for batch in batches]
         self._consumption.count(batches, workloads)
         self._throughput.count(batches, workloads)
 
-        def meanwhile() -> None:
-            if step < self._config.trainer.max_steps:
-                self._ahead = self._look_ahead(stream)
+        def meanwhile() -> Sequence[float]:
+            if step == self._config.trainer.max_steps:
+                return ()
+            self._ahead = self._look_ahead(stream)
+            return self._ahead.values
 
         result = self._runner.run(batches, step, totals, meanwhile)
+        self._sums = result.sums
         if self._precision is not None:
             self._precision.settle()
         for batch in batches:
@@ -158,7 +163,7 @@ class TrainingLoop:
         return result
 
     def _look_ahead(self, stream: Iterator[Batch]) -> Begun[list[Batch]]:
-        """Fetch the micro-batches of the next step and let the other ranks know. Collective."""
+        """Fetch the micro-batches of the next step."""
         with self._clock.waiting():
             return self._unison.begin(lambda: self._fetch(stream), len(self._stage.trainables))
 

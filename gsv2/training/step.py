@@ -34,6 +34,8 @@ class StepResult:
     """Updates left out because they were not finite, or for want of data."""
     spikes: int = 0
     """Updates left out as spikes."""
+    sums: list[float] = field(default_factory=list)
+    """Over the ranks, of what they sent along; empty if the step had no update."""
 
 
 class _Slot(NamedTuple):
@@ -86,7 +88,7 @@ class StepRunner:
         batches: Sequence[Batch],
         step: int,
         totals: Sequence[float] | None = None,
-        meanwhile: Callable[[], None] = lambda: None,
+        meanwhile: Callable[[], Sequence[float]] = list,
     ) -> StepResult:
         """Take one step. Collective.
 
@@ -95,7 +97,8 @@ class StepRunner:
                 every rank.
             step: number of the step, from 1.
             totals: `count_targets` summed over the ranks; None to sum them here.
-            meanwhile: what the host does while the device is at the first update.
+            meanwhile: what the host does while the device is at the first update; returns what
+                is to be summed over the ranks, in the message that takes the loss there.
         """
         result = StepResult()
         if totals is None:
@@ -109,10 +112,10 @@ class StepRunner:
             updated = self._accumulate(slots, phase, result.means)
             if updated is None:
                 break
-            if phase == 0:
-                meanwhile()
             name, loss = updated
-            refusal = self._update(name, loss, result.figures)
+            along = meanwhile() if phase == 0 else ()
+            refusal, sums = self._update(name, loss, along, result.figures)
+            result.sums += sums
             if refusal is not None:
                 result.spikes += refusal.is_spike
                 result.skipped += not refusal.is_spike
@@ -151,16 +154,15 @@ class StepRunner:
 
     def _accumulate(
         self, slots: Sequence[_Slot], phase: int, means: WeightedMeans
-    ) -> tuple[str, Callable[[], Tensor]] | None:
+    ) -> tuple[str, Tensor] | None:
         """Bring every micro-batch through one phase.
 
         Returns:
-            The phase's trainable, and what waits for the mean [] of its losses over all ranks,
-            which travels beside the gradients; None when the stage has no further update.
+            The phase's trainable and the mean [] of its losses; None when the stage has no further
+            update.
         """
         yielded: list[str | None] = []
         losses: list[Tensor] = []
-        updated: tuple[str, Callable[[], Tensor]] | None = None
         for slot in slots:
             seed_torch(self._seed, slot.micro_batch, phase)
             update = next(slot.updates, None)
@@ -174,29 +176,38 @@ class StepRunner:
             name = update.trainable
             means.add(_with_loss(update), slot.targets[name])
             losses.append(update.loss.detach())
-            if is_last:
-                share = torch.stack(losses).double().mean() / self._distributed.world
-                updated = name, self._distributed.start_sum(share)
             scale = self._stage.trainables[name].loss_scale
             if scale is not None:
                 self._engines[name].loss_scale = scale.value
             self._engines[name].backward(update.loss * slot.shares[name], is_last=is_last)
-        return updated
+        trainable = yielded[0]
+        return None if trainable is None else (trainable, torch.stack(losses).double().mean())
 
     def _update(
-        self, name: str, finish_loss: Callable[[], Tensor], figures: dict[str, Tensor | float]
-    ) -> Refusal | None:
-        """Step one trainable; return why, alike on all ranks, if it was left out."""
+        self,
+        name: str,
+        loss: Tensor,
+        along: Sequence[float],
+        figures: dict[str, Tensor | float],
+    ) -> tuple[Refusal | None, list[float]]:
+        """Step one trainable.
+
+        Returns:
+            Why it was left out, alike on all ranks; and the sums of `along`, which goes to the
+            ranks with the loss.
+        """
         trainable = self._stage.trainables[name]
         engine = self._engines[name]
         if self._watch is not None:
             self._watch.check(name)
+        message = torch.cat([loss[None] / self._distributed.world, loss.new_tensor(along)])
+        finish_sums = self._distributed.start_sum(message)
         norm = engine.grad_norm()
         figures[f"{name}/grad_norm"] = norm
         figures[f"{name}/lr"] = trainable.optimizer.param_groups[0]["lr"]
-        both = torch.stack([norm.double(), finish_loss()])
-        norm_value, loss = both.tolist()  # waits for the device once
-        refusal = self._guard.judge(name, norm_value, loss)
+        values = torch.cat([norm.double().view(1), finish_sums()])
+        norm_value, mean_loss, *sums = values.tolist()  # waits for the device once
+        refusal = self._guard.judge(name, norm_value, mean_loss)
         if refusal is None:
             engine.step(trainable.max_grad_norm)
             trainable.scheduler.step()
@@ -205,10 +216,10 @@ class StepRunner:
         else:
             engine.skip()
         if trainable.loss_scale is None or (refusal and refusal.is_spike):
-            return refusal
+            return refusal, sums
         figures[f"{name}/loss_scale"] = trainable.loss_scale.value
         is_own_doing = trainable.loss_scale.update(refusal is None)
-        return None if is_own_doing else refusal
+        return None if is_own_doing else refusal, sums
 
     def _check_phase(self, yielded: Sequence[str | None], phase: int) -> None:
         """Check that all micro-batches are at the same update; across ranks in the first step."""

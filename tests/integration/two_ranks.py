@@ -23,8 +23,16 @@ def stopping_batch(k: int) -> Batch:
     return torn_batch(k)
 
 
+def check_gather(ranks: Distributed) -> None:
+    """Check that every rank gets every object whole, however many bytes each has."""
+    for sizes in ((0, 1), (4000, 9), (4090, 4096), (9, 5000), (200_000, 100_000)):
+        objects = [{"rank": rank, "data": bytes([7 + rank]) * n} for rank, n in enumerate(sizes)]
+        assert ranks.gather(objects[ranks.rank]) == objects
+
+
 if __name__ == "__main__":
     out, corpus = Path(sys.argv[1]), Path(sys.argv[2])
+    check_gather(Distributed())
     fit_toy(toy_config(out), Distributed(), make_batch=torn_batch)
     with suppress(Stopped):
         fit_toy(toy_config(out / "moved"), Distributed(), make_batch=stopping_batch)

@@ -7,9 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
-import torch
-from torch import Tensor
-
 from gsv2.training.distributed import Distributed
 
 T = TypeVar("T")
@@ -34,10 +31,6 @@ class ThreadRank:
 
     def sum(self, values: list[float]) -> list[float]:
         return [float(sum(column)) for column in zip(*self.gather(values), strict=True)]
-
-    def start_sum(self, values: Tensor) -> Callable[[], Tensor]:
-        sums = torch.tensor(self.sum(values.tolist()), dtype=values.dtype)
-        return lambda: sums
 
     def barrier(self) -> None:
         self._barrier.wait()

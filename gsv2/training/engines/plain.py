@@ -35,6 +35,7 @@ class PlainEngine:
         """
         self._updates = OwnUpdates(name)
         self._module = module
+        self._parameters = list(module.parameters())
         self._optimizer = optimizer
         self._accelerator = accelerator
         self._wrapped: nn.Module = accelerator.prepare_model(module)
@@ -54,11 +55,11 @@ class PlainEngine:
         if is_last and self._wrapped is not self._module:
             sync = self._accelerator.trigger_sync_in_backward(self._wrapped)
         with self._updates.backward(), sync:
-            (loss * self.loss_scale).backward()
+            (loss if self.loss_scale == 1.0 else loss * self.loss_scale).backward()
 
     def grad_norm(self) -> Tensor:
         """Return the norm before clipping."""
-        gradients = [p.grad for p in self._module.parameters() if p.grad is not None]
+        gradients = [p.grad for p in self._parameters if p.grad is not None]
         if self.loss_scale != 1.0:
             torch._foreach_mul_(gradients, 1.0 / self.loss_scale)
         self._norm = get_total_norm(gradients)
@@ -67,7 +68,7 @@ class PlainEngine:
     def step(self, max_norm: float) -> None:
         """Clip by the norm that `grad_norm` found, and step."""
         assert self._norm is not None, "grad_norm comes before step"
-        clip_grads_with_norm_(self._module.parameters(), max_norm, self._norm)
+        clip_grads_with_norm_(self._parameters, max_norm, self._norm)
         self._optimizer.step()
         self.skip()
 

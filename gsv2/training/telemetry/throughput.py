@@ -98,17 +98,17 @@ class Throughput:
             for stages that have them; memory of the rank that takes most.
         """
         device = self._distributed.device
-        tokens, samples, at_peak = self._distributed.sum(self._work)
-        self._work = [0.0, 0.0, 0.0]
         host = self._process.memory_info().rss / _GIB
         on_device = torch.cuda.max_memory_allocated(device) / _GIB if device.type == "cuda" else 0.0
-        memory = self._distributed.gather((host, on_device))
+        ranks = self._distributed.gather((self._work, host, on_device))
+        self._work = [0.0, 0.0, 0.0]
+        tokens, samples, at_peak = map(sum, zip(*(work for work, _, _ in ranks), strict=True))
         figures = {
             "train/tokens_per_sec": tokens / span_sec,
             "train/audio_sec_per_sec": samples / SAMPLE_RATE / span_sec,
             "train/mfu": at_peak / (span_sec * self._distributed.world),
-            "train/host_memory_gib": max(host for host, _ in memory),
-            "train/device_memory_gib": max(on_device for _, on_device in memory),
+            "train/host_memory_gib": max(host for _, host, _ in ranks),
+            "train/device_memory_gib": max(on_device for _, _, on_device in ranks),
         }
         return {name: value for name, value in figures.items() if value}
 
