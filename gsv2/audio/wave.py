@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import pyloudnorm
 import soundfile
 import soxr
 
@@ -132,6 +131,8 @@ def normalise_loudness(
 
 def measure_loudness(wave: np.ndarray, sample_rate: int) -> float:
     """Return the integrated loudness of [N] in LUFS; -inf for silence."""
+    import pyloudnorm  # brings scipy.signal, which no run needs
+
     if wave.size == 0:
         return float("-inf")
     gate = int(np.ceil(_GATE_SEC * sample_rate))

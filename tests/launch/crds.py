@@ -27,7 +27,8 @@ METADATA = {
 }
 RESOURCES = {"requests": Map(str), "limits": Map(str)}
 SECRET = {"name!": str, "key!": str, "optional": bool}
-VARIABLE = {"name!": str, "value": str, "valueFrom": {"secretKeyRef": SECRET}}
+FIELD = {"fieldPath!": str, "apiVersion": str}
+VARIABLE = {"name!": str, "value": str, "valueFrom": {"secretKeyRef": SECRET, "fieldRef": FIELD}}
 TRAINER = {
     "image": str,
     "command": [str],

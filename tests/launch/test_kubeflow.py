@@ -110,6 +110,24 @@ def test_the_pod_checks_then_trains_and_ends_as_the_run_does(
     assert "$(" not in command[2], "Kubernetes would take it for a variable of its own"
 
 
+@pytest.mark.parametrize(("restarts", "is_again"), [("0", False), ("2", True)])
+def test_a_job_that_is_started_again_goes_on_whatever_it_began_from(
+    runtime: dict[str, Any], tmp_path: Path, restarts: str, is_again: bool
+) -> None:
+    calls, python = tmp_path / "calls", tmp_path / "python"
+    python.write_text(f"#!/bin/sh\necho $* >> {calls}\n")
+    python.chmod(0o755)
+    (variable,) = container(runtime)["env"]
+    where = variable["valueFrom"]["fieldRef"]["fieldPath"]
+    assert where == "metadata.annotations['jobset.sigs.k8s.io/restart-attempt']"
+    pod = {"PATH": f"{tmp_path}:/usr/bin:/bin", "PET_MASTER_ADDR": "n0", "PET_MASTER_PORT": "29500"}
+    command = [*container(runtime)["command"], "run.yaml", "checkpoint.resume=old"]
+    subprocess.run(command, env={**pod, variable["name"]: restarts}, check=True)
+    lines = calls.read_text().splitlines()
+    last = "checkpoint.resume=auto" if is_again else "checkpoint.resume=old"
+    assert [line.split()[-1] for line in lines] == [last] * 2
+
+
 def test_a_pod_that_is_told_to_go_has_time_for_a_checkpoint(runtime: dict[str, Any]) -> None:
     assert job_spec(runtime)["template"]["spec"]["terminationGracePeriodSeconds"] >= 60
     last = container(runtime)["command"][2].strip().splitlines()[-1]
