@@ -3,9 +3,9 @@
 The network's own `__call__` is compiled in place, so that engines, names of parameters and
 `frozen()` know nothing of it. What cannot be compiled runs as it was written, and says so.
 
-Dropout and noise of a micro-batch still come from (seed, k) alone, so compiled runs agree with each
-other on any number of ranks. They do not agree with uncompiled ones where there is dropout: inductor
-draws other numbers from the same seed.
+Dropout and noise of a micro-batch still come from (seed, k) alone, so compiled runs agree with
+each other on any number of ranks. They do not agree with uncompiled ones where there is dropout:
+inductor draws other numbers from the same seed.
 """
 
 from __future__ import annotations
