@@ -15,7 +15,10 @@ from tests.integration.launch import ROOT, environment
 
 NODE = str(ROOT / "launch" / "node.py")
 PLACE = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-TELL = f"import json, os; print(json.dumps([os.environ[name] for name in {PLACE}]))"
+TELL = (
+    f"import json, os; place = json.dumps([os.environ[name] for name in {PLACE}]); "
+    "os.write(1, place.encode() + b'\\n')"  # at once: ranks share the pipe
+)
 LEAVE = (
     "import os, sys; sys.exit([int(c) for c in sys.argv[1].split(',')][int(os.environ['RANK'])])"
 )
@@ -86,7 +89,7 @@ def test_one_node_takes_a_free_port_and_one_thread_a_rank() -> None:
     _, lines, _ = run("--ranks", "2", "--", "-c", TELL)
     first, second = (int(place[-1]) for place in places(lines))
     assert first == second > 1023
-    threads = "import os; print(os.environ['OMP_NUM_THREADS'])"
+    threads = "import os; os.write(1, os.environ['OMP_NUM_THREADS'].encode() + b'\\n')"
     assert run("--ranks", "2", "--", "-c", threads)[1] == ["1", "1"]
     assert run("--ranks", "2", "--", "-c", threads, OMP_NUM_THREADS="4")[1] == ["4", "4"]
 
