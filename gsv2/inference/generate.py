@@ -144,10 +144,10 @@ class CachedBackbone:
             inputs_embeds=inputs,
             attention_mask=self.mask if self.padded else None,
             position_ids=positions,
-            past_key_values=self.cache,
+            cache=self.cache,
             use_cache=True,
         )
-        self.cache = output.past_key_values
+        self.cache = output.cache
         return output.last_hidden_state[:, -1]
 
 
