@@ -29,10 +29,10 @@ T = TypeVar("T")
 _ONEDNN_CACHE = "32768"
 """Compiled convolutions to keep, at a few kB each."""
 
-
 _LENGTH_BYTES = 8
 _BOX_BYTES = 4096
-"""What fits into one message of `gather`; more takes a second one."""
+"""What fits into one message of `gather` and `broadcast`; more takes a second one. torch's own
+functions for objects always take two, which a row of figures would pay for many times."""
 DEFAULT_TIMEOUT_SEC = 900.0
 
 
@@ -122,32 +122,28 @@ class Distributed:
         """Return one small host object of each rank, in rank order, on every rank."""
         if self.world == 1:
             return [value]
-        data = pickle.dumps(value)
-        boxes = self._gather_boxes(data, _BOX_BYTES)
-        lengths = [int.from_bytes(box[:_LENGTH_BYTES]) for box in boxes]
-        if max(lengths) > _BOX_BYTES:
-            boxes = self._gather_boxes(data, max(lengths))
-        ends = [_LENGTH_BYTES + length for length in lengths]
-        return [pickle.loads(box[_LENGTH_BYTES:end]) for box, end in zip(boxes, ends, strict=True)]
+        boxes = self._gather_boxes(_pack(value, _BOX_BYTES))
+        longest = max(map(_packed_length, boxes))
+        if longest > _BOX_BYTES:
+            boxes = self._gather_boxes(_pack(value, longest))
+        return [_unpack(box) for box in boxes]
 
-    def _gather_boxes(self, data: bytes, room: int) -> list[bytes]:
-        """Return the length of every rank's data and the first `room` bytes of it, in one message.
-
-        `all_gather_object` takes two, which a row of figures pays for many times.
-        """
-        box = len(data).to_bytes(_LENGTH_BYTES) + data[:room].ljust(room, b"\0")
-        mine = torch.frombuffer(bytearray(box), dtype=torch.uint8)
-        every = [torch.empty_like(mine) for _ in range(self.world)]
-        dist.all_gather(every, mine, group=self._host_group)
-        return [of_rank.numpy().tobytes() for of_rank in every]
+    def _gather_boxes(self, box: Tensor) -> list[Tensor]:
+        boxes = [torch.empty_like(box) for _ in range(self.world)]
+        dist.all_gather(boxes, box, group=self._host_group)
+        return boxes
 
     def broadcast(self, value: T, source: int = 0) -> T:
         """Return rank `source`'s host object on every rank."""
         if self.world == 1:
             return value
-        box = [value]
-        dist.broadcast_object_list(box, src=source, group=self._host_group)
-        return box[0]
+        is_source = self.rank == source
+        box = _pack(value if is_source else None, _BOX_BYTES)
+        dist.broadcast(box, src=source, group=self._host_group)
+        if (length := _packed_length(box)) > _BOX_BYTES:
+            box = _pack(value if is_source else None, length)
+            dist.broadcast(box, src=source, group=self._host_group)
+        return value if is_source else _unpack(box)
 
     def on_main(self, action: Callable[[], T]) -> T:
         """Run `action` on the main rank alone and return its result on all of them.
@@ -207,6 +203,21 @@ class Distributed:
                 f"ranks disagree: the launcher's RANK is {launched_rank}, Accelerate's is "
                 f"{self.rank}"
             )
+
+
+def _pack(value: object, room: int) -> Tensor:
+    """Return the length of a pickled object and its first `room` bytes, [8 + room] uint8."""
+    data = pickle.dumps(value)
+    packed = len(data).to_bytes(_LENGTH_BYTES) + data[:room].ljust(room, b"\0")
+    return torch.frombuffer(bytearray(packed), dtype=torch.uint8)
+
+
+def _packed_length(box: Tensor) -> int:
+    return int.from_bytes(box[:_LENGTH_BYTES].numpy().tobytes())
+
+
+def _unpack(box: Tensor) -> Any:
+    return pickle.loads(box[_LENGTH_BYTES : _LENGTH_BYTES + _packed_length(box)].numpy().tobytes())
 
 
 def leave(code: int) -> NoReturn:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,9 +16,10 @@ from gsv2.training.accounting.quarantine import Quarantine
 from gsv2.training.checkpoints.saver import Saver
 from gsv2.training.distributed import Distributed
 from gsv2.training.faults.failure import FlightRecorder
-from gsv2.training.faults.guard import TrainingError, UpdateGuard, check_left_out
+from gsv2.training.faults.guard import UpdateGuard, check_left_out
 from gsv2.training.faults.signals import Preempted, StopSignals
-from gsv2.training.faults.unison import Begun, StopAgreed, Unison
+from gsv2.training.faults.unison import StopAgreed, Unison
+from gsv2.training.lookahead import LookAhead
 from gsv2.training.precision_watch import PrecisionWatch
 from gsv2.training.stage import Stage
 from gsv2.training.state import TrainState
@@ -79,10 +79,6 @@ class TrainingLoop:
         self._gallery = Gallery(stage, distributed, config.tracking, samples, config.seed)
         self._clock = RunClock(state.time_sec)
         self._saved_step = state.step
-        self._ahead: Begun[list[Batch]] | None = None
-        """Micro-batches of the next step."""
-        self._sums: list[float] = []
-        """Of what the ranks say of them; empty if they have not said it."""
 
     def run(self, train: TrainingStream, validation: FiniteStream | None) -> None:
         """Go on to `trainer.max_steps`. Collective.
@@ -101,14 +97,21 @@ class TrainingLoop:
 
     def _run(self, train: TrainingStream, validation: FiniteStream | None) -> None:
         state, trainer = self._state, self._config.trainer
-        stream = iter(train(state.next_micro_batch, dict(state.marks)))
+        ahead = LookAhead(
+            iter(train(state.next_micro_batch, dict(state.marks))),
+            self._config.data.micro_batches_per_step // self._distributed.world,
+            self._runner.count_targets,
+            len(self._stage.trainables),
+            self._unison,
+            self._clock,
+        )
         set_training(self._stage, True)
         if state.row is not None:
             ended = self._end_row(validation)
             if self._is_due(self._config.checkpoint.every_steps):
                 self._save(ended)
         while state.step < trainer.max_steps:
-            result = self._step(stream)
+            result = self._step(ahead)
             is_logged = state.step == 1 or self._is_due(trainer.log_every_steps)
             is_validated = validation and self._is_due(trainer.validate_every_steps)
             is_saved = self._is_due(self._config.checkpoint.every_steps)
@@ -127,28 +130,19 @@ class TrainingLoop:
                 self._save(row)
         self._saver.finish()
 
-    def _step(self, stream: Iterator[Batch]) -> StepResult:
+    def _step(self, ahead: LookAhead) -> StepResult:
         """Take one optimizer step and move the state behind it."""
         step = self._state.step + 1
         self._recorder.note(step)
-        ahead = self._ahead or self._look_ahead(stream)
-        self._ahead = None
-        with self._clock.waiting():
-            batches, totals = ahead.settle(self._sums)
+        batches, totals = ahead.take()
         self._recorder.note(step, batches)
         self._quarantine.count(batches)
         workloads = [measure(self._stage, batch) for batch in batches]
         self._consumption.count(batches, workloads)
         self._throughput.count(batches, workloads)
 
-        def meanwhile() -> Sequence[float]:
-            if step == self._config.trainer.max_steps:
-                return ()
-            self._ahead = self._look_ahead(stream)
-            return self._ahead.values
-
-        result = self._runner.run(batches, step, totals, meanwhile)
-        self._sums = result.sums
+        is_last = step == self._config.trainer.max_steps
+        result = self._runner.run(batches, step, totals, None if is_last else ahead.begin)
         if self._precision is not None:
             self._precision.settle()
         for batch in batches:
@@ -161,19 +155,6 @@ class TrainingLoop:
         self._state.spikes += result.spikes
         self._clock.count_step()
         return result
-
-    def _look_ahead(self, stream: Iterator[Batch]) -> Begun[list[Batch]]:
-        """Fetch the micro-batches of the next step."""
-        with self._clock.waiting():
-            return self._unison.begin(lambda: self._fetch(stream), len(self._stage.trainables))
-
-    def _fetch(self, stream: Iterator[Batch]) -> tuple[list[Batch], list[float]]:
-        """Return this rank's next micro-batches and what they weigh."""
-        num_local = self._config.data.micro_batches_per_step // self._distributed.world
-        batches = list(islice(stream, num_local))
-        if len(batches) < num_local:
-            raise TrainingError("the training stream ended; streams for training are endless")
-        return batches, self._runner.count_targets(batches)
 
     def _settle(self) -> None:
         """Bring together what the ranks have read. Collective."""

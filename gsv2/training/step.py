@@ -34,8 +34,6 @@ class StepResult:
     """Updates left out because they were not finite, or for want of data."""
     spikes: int = 0
     """Updates left out as spikes."""
-    sums: list[float] = field(default_factory=list)
-    """Over the ranks, of what they sent along; empty if the step had no update."""
 
 
 class _Slot(NamedTuple):
@@ -46,6 +44,14 @@ class _Slot(NamedTuple):
     shares: Mapping[str, float]
     """Trainable -> this micro-batch's targets * ranks / targets of the step."""
     targets: Mapping[str, int]
+
+
+class _Accumulated(NamedTuple):
+    """The gradients of one phase are there."""
+
+    trainable: str
+    finish_loss: Callable[[], Tensor]
+    """Returns the mean loss [] over the micro-batches of all ranks, in float64."""
 
 
 class StepRunner:
@@ -88,7 +94,7 @@ class StepRunner:
         batches: Sequence[Batch],
         step: int,
         totals: Sequence[float] | None = None,
-        meanwhile: Callable[[], Sequence[float]] = list,
+        meanwhile: Callable[[], object] | None = None,
     ) -> StepResult:
         """Take one step. Collective.
 
@@ -97,8 +103,7 @@ class StepRunner:
                 every rank.
             step: number of the step, from 1.
             totals: `count_targets` summed over the ranks; None to sum them here.
-            meanwhile: what the host does while the device is at the first update; returns what
-                is to be summed over the ranks, in the message that takes the loss there.
+            meanwhile: what the host does while the device is at the first update.
         """
         result = StepResult()
         if totals is None:
@@ -109,13 +114,13 @@ class StepRunner:
             result.skipped = 1
             return result
         for phase in itertools.count():
-            updated = self._accumulate(slots, phase, result.means)
-            if updated is None:
+            accumulated = self._accumulate(slots, phase, result.means)
+            if accumulated is None:
                 break
-            name, loss = updated
-            along = meanwhile() if phase == 0 else ()
-            refusal, sums = self._update(name, loss, along, result.figures)
-            result.sums += sums
+            if phase == 0 and meanwhile is not None:
+                meanwhile()
+            name = accumulated.trainable
+            refusal = self._update(accumulated, result.figures)
             if refusal is not None:
                 result.spikes += refusal.is_spike
                 result.skipped += not refusal.is_spike
@@ -154,15 +159,14 @@ class StepRunner:
 
     def _accumulate(
         self, slots: Sequence[_Slot], phase: int, means: WeightedMeans
-    ) -> tuple[str, Tensor] | None:
-        """Bring every micro-batch through one phase.
+    ) -> _Accumulated | None:
+        """Bring every micro-batch through one phase; None if the stage has no further update.
 
-        Returns:
-            The phase's trainable and the mean [] of its losses; None when the stage has no further
-            update.
+        The loss is on its way to the other ranks before the last backward pass, which hides it.
         """
         yielded: list[str | None] = []
         losses: list[Tensor] = []
+        finish_loss: Callable[[], Tensor] | None = None
         for slot in slots:
             seed_torch(self._seed, slot.micro_batch, phase)
             update = next(slot.updates, None)
@@ -176,37 +180,33 @@ class StepRunner:
             name = update.trainable
             means.add(_with_loss(update), slot.targets[name])
             losses.append(update.loss.detach())
+            if is_last:
+                finish_loss = self._start_loss(losses)
             scale = self._stage.trainables[name].loss_scale
             if scale is not None:
                 self._engines[name].loss_scale = scale.value
             self._engines[name].backward(update.loss * slot.shares[name], is_last=is_last)
-        trainable = yielded[0]
-        return None if trainable is None else (trainable, torch.stack(losses).double().mean())
+        return None if finish_loss is None else _Accumulated(name, finish_loss)
+
+    def _start_loss(self, losses: Sequence[Tensor]) -> Callable[[], Tensor]:
+        """Begin to average the losses over the ranks, which have equally many."""
+        mean = torch.stack(list(losses)).double().mean()
+        return self._distributed.start_sum(mean / self._distributed.world)
 
     def _update(
-        self,
-        name: str,
-        loss: Tensor,
-        along: Sequence[float],
-        figures: dict[str, Tensor | float],
-    ) -> tuple[Refusal | None, list[float]]:
-        """Step one trainable.
-
-        Returns:
-            Why it was left out, alike on all ranks; and the sums of `along`, which goes to the
-            ranks with the loss.
-        """
+        self, accumulated: _Accumulated, figures: dict[str, Tensor | float]
+    ) -> Refusal | None:
+        """Step one trainable; return why it was left out, alike on all ranks."""
+        name = accumulated.trainable
         trainable = self._stage.trainables[name]
         engine = self._engines[name]
         if self._watch is not None:
             self._watch.check(name)
-        message = torch.cat([loss[None] / self._distributed.world, loss.new_tensor(along)])
-        finish_sums = self._distributed.start_sum(message)
         norm = engine.grad_norm()
         figures[f"{name}/grad_norm"] = norm
         figures[f"{name}/lr"] = trainable.optimizer.param_groups[0]["lr"]
-        values = torch.cat([norm.double().view(1), finish_sums()])
-        norm_value, mean_loss, *sums = values.tolist()  # waits for the device once
+        values = torch.stack([norm.double(), accumulated.finish_loss()])
+        norm_value, mean_loss = values.tolist()  # waits for the device once
         refusal = self._guard.judge(name, norm_value, mean_loss)
         if refusal is None:
             engine.step(trainable.max_grad_norm)
@@ -216,10 +216,10 @@ class StepRunner:
         else:
             engine.skip()
         if trainable.loss_scale is None or (refusal and refusal.is_spike):
-            return refusal, sums
+            return refusal
         figures[f"{name}/loss_scale"] = trainable.loss_scale.value
         is_own_doing = trainable.loss_scale.update(refusal is None)
-        return None if is_own_doing else refusal, sums
+        return None if is_own_doing else refusal
 
     def _check_phase(self, yielded: Sequence[str | None], phase: int) -> None:
         """Check that all micro-batches are at the same update; across ranks in the first step."""

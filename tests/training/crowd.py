@@ -7,6 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar, cast
 
+import torch
+from torch import Tensor
+
 from gsv2.training.distributed import Distributed
 
 T = TypeVar("T")
@@ -31,6 +34,10 @@ class ThreadRank:
 
     def sum(self, values: list[float]) -> list[float]:
         return [float(sum(column)) for column in zip(*self.gather(values), strict=True)]
+
+    def start_sum(self, values: Tensor) -> Callable[[], Tensor]:
+        values.copy_(torch.tensor(self.sum(values.tolist())))
+        return lambda: values
 
     def barrier(self) -> None:
         self._barrier.wait()

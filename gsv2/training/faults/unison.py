@@ -1,8 +1,8 @@
 """What one rank meets, all ranks act on: an error in its own data, or a signal to leave.
 
 A rank that leaves alone lets the others wait for it. So everything that a rank does by itself
-goes through `Unison`, and ends in a sum over the ranks: at once with `take`, or with `begin` in a
-message that goes there anyway, while the rank goes on with what all have agreed on before.
+goes through `Unison`, and ends in a sum over the ranks: at once with `take`; with `begin`, one that
+is under way while the rank goes on with what all have agreed on before.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, NoReturn, TypeVar
+
+import torch
+from torch import Tensor
 
 from gsv2.training.distributed import Distributed
 from gsv2.training.faults.failure import FlightRecorder
@@ -52,7 +55,7 @@ class Unison:
         return self.begin(lambda: (action(), ()), 0).settle()[0]
 
     def begin(self, action: Callable[[], tuple[T, Sequence[float]]], num_counts: int) -> Begun[T]:
-        """Do `action` on this rank; every rank settles what it has begun.
+        """Do `action` on this rank and begin to tell the others; every rank settles it later.
 
         Args:
             action: returns its result and `num_counts` figures to be summed over the ranks.
@@ -67,31 +70,29 @@ class Unison:
         self._recorder.beat()
         flags = [float(self._signals.told is not None), float(error is not None)]
         counts = done[1] if done is not None else [0.0] * num_counts
-        return Begun((*flags, *counts), self._distributed, done, error)
+        values = torch.tensor((*flags, *counts), dtype=torch.float64)
+        return Begun(self._distributed.start_sum(values), self._distributed, done, error)
 
 
 @dataclass(frozen=True)
 class Begun(Generic[T]):
     """What a rank has done by itself, and the others are to hear of."""
 
-    values: Sequence[float]
-    """For the others: whether it was told to leave, whether it failed, and the counts."""
+    _finish_sums: Callable[[], Tensor]
+    """Returns over all ranks: how many were told to leave, how many failed, and the counts."""
     _distributed: Distributed
     _done: tuple[T, Sequence[float]] | None
     """None if the rank failed, or was told to leave."""
     _error: Exception | None
 
-    def settle(self, sums: Sequence[float] = ()) -> tuple[T, Sequence[float]]:
+    def settle(self) -> tuple[T, Sequence[float]]:
         """Return this rank's result, and the counts over all ranks. Collective.
-
-        Args:
-            sums: of `values` over the ranks; empty to sum them here.
 
         Raises:
             StopAgreed: a rank was told to leave, before or in its action.
             PeerError: another rank's action failed; this one's error is raised as it is.
         """
-        num_told, num_failed, *counts = sums or self._distributed.sum(self.values)
+        num_told, num_failed, *counts = self._finish_sums().tolist()
         if num_failed:
             self._raise_failure()
         if num_told:
