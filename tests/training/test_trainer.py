@@ -13,7 +13,7 @@ from gsv2.data.batch import Batch
 from gsv2.data.window import LaneMark
 from gsv2.training.checkpoints.checkpoint import CheckpointMismatchError, list_steps
 from gsv2.training.distributed import Distributed
-from gsv2.training.loop import TrainingError
+from gsv2.training.faults.guard import TrainingError
 from gsv2.training.telemetry.clock import TIMING_KEYS
 from gsv2.training.telemetry.records import read_records
 from gsv2.training.trainer import Trainer, TrainerConfig
