@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import chain, repeat
 
 import torch
 from torch import Tensor
@@ -19,6 +18,8 @@ from gsv2.data.window import LaneMark
 _LOUDNESS = 0.1
 _TEXT = "x"
 """One byte: where codes and text share a budget, codes cost more memory."""
+_TEXT_BYTES_PER_SEC = 20
+"""Of fast speech: where the budget is one of frames, texts come on top of it."""
 
 
 def largest_batches(
@@ -45,29 +46,50 @@ def _fill(
 ) -> Batch:
     """Return a batch of as many sequences of such clips as the budget holds."""
     if config.max_frames is not None:
-        frames = [_frames(config, min(s * FRAME_RATE_HZ, config.max_frames)) for s in seconds]
-        per_row, num_rows = max(1, config.max_frames // sum(frames)), 1
+        frames, sequence = _fill_frames(config, config.max_frames, seconds[0])
+        text = "x" * math.ceil(frames[0] / FRAME_RATE_HZ * _TEXT_BYTES_PER_SEC)
+        rows = None
     else:
         assert config.max_tokens is not None, "DataConfig sets one of the two"
-        limit = config.row_tokens or config.max_tokens
-        most = (limit // len(seconds) - config.clip_overhead_tokens - len(_TEXT)) / (
-            config.steps_per_frame * config.code_rate_hz
-        )
-        frames = [_frames(config, min(s, most) * FRAME_RATE_HZ) for s in seconds]
-        length = sum(_tokens(config, count) for count in frames)
-        per_row, num_rows = max(1, limit // length), config.max_tokens // limit
-    num_sequences = per_row * num_rows
-    rows = chain.from_iterable(repeat(row, per_row * len(frames)) for row in range(num_rows))
-    is_packed = config.row_tokens is not None
+        frames, sequence, rows = _fill_tokens(config, config.max_tokens, seconds)
+        text = _TEXT
     return _make_batch(
         config,
-        frames * num_sequences,
-        sequence=_each(range(num_sequences), len(frames)),
-        row=torch.tensor(list(rows)) if is_packed else None,
-        num_rows=num_rows if is_packed else 0,
+        frames,
+        text=text,
+        sequence=sequence,
+        row=rows,
         members=members,
         num_codebooks=num_codebooks,
     )
+
+
+def _fill_frames(config: DataConfig, max_frames: int, seconds: float) -> tuple[list[int], Tensor]:
+    """Return the frames of each clip and its sequence [C].
+
+    One sequence has all the company that it may have, the others none: what costs most where
+    sequences are padded to the longest.
+    """
+    frames = _frames(config, min(seconds * FRAME_RATE_HZ, max_frames))
+    num_clips = max(1, max_frames // frames)
+    company = min(config.max_clips, max(1, int(config.max_seconds / seconds)))
+    return [frames] * num_clips, (torch.arange(num_clips) - company + 1).clamp(min=0)
+
+
+def _fill_tokens(
+    config: DataConfig, max_tokens: int, seconds: Sequence[float]
+) -> tuple[list[int], Tensor, Tensor | None]:
+    """Return the frames of each clip, its sequence [C], and its row [C] if rows are packed."""
+    limit = config.row_tokens or max_tokens
+    most = (limit // len(seconds) - config.clip_overhead_tokens - len(_TEXT)) / (
+        config.steps_per_frame * config.code_rate_hz
+    )
+    frames = [_frames(config, min(s, most) * FRAME_RATE_HZ) for s in seconds]
+    per_row = max(1, limit // sum(_tokens(config, count) for count in frames))
+    num_rows = max_tokens // limit
+    rows = _each(range(num_rows), per_row * len(frames)) if config.row_tokens else None
+    num_sequences = per_row * num_rows
+    return frames * num_sequences, _each(range(num_sequences), len(frames)), rows
 
 
 def _frames(config: DataConfig, frames: float) -> int:
@@ -93,9 +115,9 @@ def _make_batch(
     config: DataConfig,
     frames: Sequence[int],
     *,
+    text: str,
     sequence: Tensor,
     row: Tensor | None,
-    num_rows: int,
     members: Sequence[str],
     num_codebooks: int,
 ) -> Batch:
@@ -114,12 +136,12 @@ def _make_batch(
         keys=("largest",) * C,
         speakers=("",) * C,
         languages=("",) * C,
-        texts=(_TEXT,) * C,
+        texts=(text,) * C,
         components=(0,) * C,
         epochs=(0,) * C,
         sequence=sequence,
         row=row,
-        num_rows=num_rows,
+        num_rows=(config.max_tokens or 0) // config.row_tokens if config.row_tokens else 0,
         row_tokens=config.row_tokens or 0,
         wave=wave if has_audio else None,
         wave_lengths=lengths * HOP_LENGTH if has_audio else None,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from gsv2.stages.gpt import GPTRunConfig, GPTStage
+from gsv2.stages.joint import JointRunConfig, JointStage
 from gsv2.stages.quantizer import QuantizerRunConfig, QuantizerStage
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.stages.vits2_config import VITS2RunConfig
@@ -11,6 +12,7 @@ STAGES: dict[str, tuple[type, Any]] = {
     "quantizer": (QuantizerRunConfig, QuantizerStage),
     "gpt": (GPTRunConfig, GPTStage),
     "vits2": (VITS2RunConfig, VITS2Stage),
+    "joint": (JointRunConfig, JointStage),
 }
 """`stage` of a config file -> schema of the file, class of the stage."""
 

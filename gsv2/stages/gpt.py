@@ -27,7 +27,7 @@ from gsv2.training.run import RunConfig
 from gsv2.training.stage import Trainable, Update
 from gsv2.training.telemetry.throughput import Workload
 
-_NAME = "gpt"
+GPT = "gpt"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class GPTRunConfig(RunConfig):
     """A run of the GPT stage."""
 
     model: GPTModelSection
-    optim: dict[str, OptimConfig] = field(default_factory=lambda: {_NAME: OptimConfig()})
+    optim: dict[str, OptimConfig] = field(default_factory=lambda: {GPT: OptimConfig()})
 
 
 class GPTStage:
@@ -62,7 +62,7 @@ class GPTStage:
     members: tuple[str, ...] = ("codes",)
 
     def __init__(self, config: GPTRunConfig, device: torch.device) -> None:
-        self.precision = PrecisionPolicy(config.precision, (_NAME, "losses"))
+        self.precision = PrecisionPolicy(config.precision, (GPT, "losses"))
         source = Path(config.model.quantizer)
         component = load_component(find_component(source, "quantizer"), "quantizer")
         quantizer = Quantizer.from_component(component)
@@ -76,12 +76,12 @@ class GPTStage:
         self._flops = count_gpt_flops(self.model)
         self.model.to(device)
         self.num_codebooks = gpt_config.codes.num_codebooks
-        if set(config.optim) != {_NAME}:
-            raise ValueError(f"optim must have the entry {_NAME!r} only, but has {[*config.optim]}")
-        optim = config.optim[_NAME]
+        if set(config.optim) != {GPT}:
+            raise ValueError(f"optim must have the entry {GPT!r} only, but has {[*config.optim]}")
+        optim = config.optim[GPT]
         optimizer = make_optimizer(self.model, optim)
         self.trainables = {
-            _NAME: Trainable(
+            GPT: Trainable(
                 kind="gpt",
                 module=self.model,
                 config=config_to_dict(gpt_config),
@@ -99,10 +99,10 @@ class GPTStage:
     def num_targets(self, batch: Batch) -> Mapping[str, int]:
         """Return the code frames; the end of a clip counts with its frames."""
         if batch.num_clips == 0 or batch.code_lengths is None:
-            return {_NAME: 0}
+            return {GPT: 0}
         is_target = self._targets(batch)
         lengths = batch.code_lengths if is_target is None else batch.code_lengths[is_target]
-        return {_NAME: int(lengths.sum())}
+        return {GPT: int(lengths.sum())}
 
     def workload(self, batch: Batch) -> Workload:
         """Return the tokens of the sequences; a code frame counts as all of its audio."""
@@ -123,12 +123,12 @@ class GPTStage:
             num_predicted=int(pattern.num_steps(learnt).sum()),
             num_codes=[frames + len(learnt), *[frames] * (pattern.num_codebooks - 1)],
         )
-        return {_NAME: total}
+        return {GPT: total}
 
     def updates(self, batch: Batch, step: int) -> Iterator[Update]:
         """Yield the one update."""
         loss, metrics = self._loss(batch)
-        yield Update(_NAME, loss, _named(metrics))
+        yield Update(GPT, loss, _named(metrics))
 
     @torch.no_grad()
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
@@ -146,8 +146,8 @@ class GPTStage:
             return self._no_loss(batch)
         tokens = self.model.text_encoder.tokenize(batch.texts)
         device = batch.codes.device
-        with self.precision.autocast(_NAME, device):
-            output = self.trainables[_NAME](
+        with self.precision.autocast(GPT, device):
+            output = self.trainables[GPT](
                 tokens.ids.to(device),
                 tokens.lengths.to(device),
                 batch.codes,
@@ -195,8 +195,11 @@ def _check_token_count(data: DataConfig, gpt: GPTConfig) -> None:
     """Check that no clip has more tokens than the plan counts for it.
 
     It counts text bytes + frames * steps_per_frame + clip_overhead_tokens; the layout
-    (`gsv2.models.interleave`) has text bytes + `NUM_STARTS` + the pattern's steps of codes.
+    (`gsv2.models.interleave`) has text bytes + `NUM_STARTS` + the pattern's steps of codes. Under
+    `max_frames` it counts no tokens.
     """
+    if data.max_tokens is None:
+        return
     K = gpt.codes.num_codebooks
     pattern = make_pattern(gpt.pattern, K)
     steps = max(data.steps_per_frame, pattern.stride)
@@ -223,4 +226,4 @@ def _rows(batch: Batch) -> Rows | None:
 
 
 def _named(metrics: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{_NAME}/{term}": value for term, value in metrics.items()}
+    return {f"{GPT}/{term}": value for term, value in metrics.items()}

@@ -94,7 +94,8 @@ class VITS2ModelSection:
                 )
 
 
-def _default_optim() -> dict[str, OptimConfig]:
+def gan_optim() -> dict[str, OptimConfig]:
+    """Return the `optim` section of a GAN where a config names none."""
     gan = OptimConfig(
         lr=2e-4, betas=(0.8, 0.99), eps=1e-9, schedule="exponential", max_grad_norm=1000.0
     )
@@ -106,5 +107,5 @@ class VITS2RunConfig(RunConfig):
     """One run of the waveform stage."""
 
     model: VITS2ModelSection
-    optim: dict[str, OptimConfig] = field(default_factory=_default_optim)
+    optim: dict[str, OptimConfig] = field(default_factory=gan_optim)
     """Of `generator` and `discriminator`."""

@@ -34,6 +34,15 @@ def test_codes_have_the_length_of_their_audio() -> None:
         assert batch.codes.shape == (batch.num_clips, 2, int(batch.code_lengths.max()))
 
 
+def test_under_frames_a_sequence_model_meets_texts_and_the_most_padding_too() -> None:
+    """Texts of 20 bytes a second; one sequence of `max_clips`, to which all others are padded."""
+    short, long = make(max_frames=8000)[1].values()
+    assert set(short.texts) == {"x" * 8}
+    assert set(long.texts) == {"x" * 600}
+    assert short.sequence.tolist() == [0, 0, 0, *range(397)]
+    assert long.sequence.tolist() == [*range(5)]  # data.max_seconds has no room for company
+
+
 @pytest.mark.parametrize("max_tokens", [64, 1024, 16384])
 @pytest.mark.parametrize("steps_per_frame", [1, 2])
 def test_sequences_fill_their_tokens_without_passing_them(

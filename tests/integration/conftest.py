@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,8 +28,9 @@ def unbroken(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.fixture(scope="session")
-def deepspeed_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What two ranks under DeepSpeed have left: folders `gallery` and `optim`."""
+def deepspeed_ranks(tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Any) -> Path:
+    """What two ranks under DeepSpeed have left: folders `gallery`, `optim` and `mixed`."""
     folder = tmp_path_factory.mktemp("deepspeed")
-    finish(start_deepspeed_ranks(2, "tests.integration.deepspeed_ranks", str(folder)))
+    arguments = (str(folder), str(tiny_corpus.path))
+    finish(start_deepspeed_ranks(2, "tests.integration.deepspeed_ranks", *arguments))
     return folder

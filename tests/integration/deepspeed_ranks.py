@@ -1,4 +1,4 @@
-"""What the fixture `deepspeed_ranks` runs: `-m tests.integration.deepspeed_ranks OUT`.
+"""What the fixture `deepspeed_ranks` runs: `-m tests.integration.deepspeed_ranks OUT CORPUS`.
 
 One start for several tests: it takes longer than what they do.
 """
@@ -9,12 +9,21 @@ import sys
 from pathlib import Path
 
 from gsv2.training.distributed import Distributed, leave
-from tests.integration import gallery_ranks, optim_ranks
+from tests.integration import gallery_ranks, optim_ranks, real_stages
+
+MIXED = {
+    "gpt": {"kind": "deepspeed", "zero_stage": 2},
+    "generator": {"kind": "ddp"},
+    "discriminator": {"kind": "ddp"},
+}
+"""Not the launcher's ZeRO stage, which is 3."""
 
 if __name__ == "__main__":
-    out = Path(sys.argv[1])
+    out, corpus = Path(sys.argv[1]), Path(sys.argv[2])
     ranks = Distributed()
     gallery_ranks.show(out / "gallery", ranks)
     optim_ranks.check(out / "optim", ranks)
+    real_stages.make_codes(out / "mixed", corpus)
+    real_stages.train_stage("joint", out / "mixed", corpus, out / "mixed", MIXED)
     ranks.close()
     leave(0)

@@ -1,7 +1,8 @@
-"""The three stages at the smallest size, one after the other."""
+"""The stages at the smallest size, one after the other."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +41,22 @@ MODELS: dict[str, dict[str, Any]] = {
         "segment_frames": 8,
     },
 }
+MODELS["joint"] = {**MODELS["gpt"], **MODELS["vits2"]}
 BUDGETS = {
     "quantizer": {"max_frames": 150},
     "gpt": {"max_tokens": 300},
     "vits2": {"max_frames": 150},
+    "joint": {"max_frames": 150},
 }
 
 
-def train_stage(name: str, out: Path, corpus: Path, shared: Path) -> None:
+def train_stage(
+    name: str,
+    out: Path,
+    corpus: Path,
+    shared: Path,
+    engines: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
     """Train one stage for 3 steps of 2 micro-batches into `out/NAME`.
 
     Args:
@@ -55,6 +64,7 @@ def train_stage(name: str, out: Path, corpus: Path, shared: Path) -> None:
         out: folder of run folders.
         corpus: audio corpus.
         shared: folder with `quantizer` (a run) and `codes`, for the stages after the first.
+        engines: the section.
     """
     source = {"path": str(corpus)}
     model = dict(MODELS[name])
@@ -67,6 +77,7 @@ def train_stage(name: str, out: Path, corpus: Path, shared: Path) -> None:
         "run": {"dir": str(out), "name": name},
         "data": {**data, **BUDGETS[name]},
         "model": model,
+        "engines": dict(engines or {}),
         "trainer": {"max_steps": 3, "log_every_steps": 1},
         "tracking": {"progress": False},
     }
@@ -79,10 +90,15 @@ def train_stage(name: str, out: Path, corpus: Path, shared: Path) -> None:
     main(config)
 
 
-def train_all(out: Path, corpus: Path) -> None:
-    """Train the quantizer, make its codes, train the others on them."""
+def make_codes(out: Path, corpus: Path) -> None:
+    """Train the quantizer into `out/quantizer` and write its codes to `out/codes`. Collective."""
     ranks = Distributed()
     train_stage("quantizer", out, corpus, out)
     ranks.on_main(lambda: extract_codes(corpus, out / "quantizer", out / "codes", ranks.device))
-    for name in ("gpt", "vits2"):
+
+
+def train_all(out: Path, corpus: Path) -> None:
+    """Train the quantizer, make its codes, train the others on them."""
+    make_codes(out, corpus)
+    for name in ("gpt", "vits2", "joint"):
         train_stage(name, out, corpus, out)

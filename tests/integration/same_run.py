@@ -1,4 +1,4 @@
-"""Whether two runs of the toy are one."""
+"""Whether two runs are one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NETWORKS = ("generator", "discriminator")
 
 
 def assert_same_run(folder: Path, other: Path, tolerance: float = 0.0) -> None:
-    """Check that two runs have the same weights and rows."""
+    """Check that two runs of the toy have the same weights and rows."""
     for name in NETWORKS:
         tensors, others = (load_file(find_component(f / "run", name)) for f in (folder, other))
         for key, value in tensors.items():
@@ -28,3 +28,14 @@ def assert_same_run(folder: Path, other: Path, tolerance: float = 0.0) -> None:
             assert row[key] == pytest.approx(other_row[key], rel=tolerance, abs=tolerance), key
     bad, other_bad = (read_records(f / "run" / "quarantine.jsonl") for f in (folder, other))
     assert [clip["key"] for clip in bad] == [clip["key"] for clip in other_bad]
+
+
+def assert_same_metrics(run: Path, other: Path, tolerance: float) -> None:
+    """Check that the rows of two runs are equal but for what their numbers of ranks change."""
+    rows, others = (read_records(folder / "metrics.jsonl") for folder in (run, other))
+    for row, other_row in zip(rows, others, strict=True):
+        assert row.keys() == other_row.keys()
+        assert row.get("data/ledger") == other_row.get("data/ledger")
+        for key in row.keys() - TIMING_KEYS - {"data/ledger"}:
+            expected = pytest.approx(row[key], rel=tolerance, abs=tolerance)
+            assert other_row[key] == expected, f"step {row['step']}: {key}"

@@ -8,10 +8,10 @@ from safetensors.torch import load_file
 
 from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.distributed import Distributed
-from gsv2.training.telemetry.clock import TIMING_KEYS
 from gsv2.training.telemetry.records import read_records
 from tests.integration.launch import finish, start_two_ranks
 from tests.integration.real_stages import train_stage
+from tests.integration.same_run import assert_same_metrics
 from tests.training.toy import fit_toy, torn_batch, toy_config
 
 
@@ -30,7 +30,7 @@ def test_two_ranks_train_the_same_gan_as_one(tmp_path: Path, two: Path) -> None:
         saved = load_file(find_component(two / "run", name))
         for key, value in trainable.module.state_dict().items():
             assert (saved[key] - value).abs().max() <= 1e-5, f"{name}.{key}"
-    _assert_same_metrics(tmp_path / "run", two / "run", 1e-5)
+    assert_same_metrics(tmp_path / "run", two / "run", 1e-5)
     bad = [read_records(folder / "run" / "quarantine.jsonl") for folder in (tmp_path, two)]
     assert bad[0] == bad[1]
     assert len(bad[0]) == 2
@@ -40,26 +40,17 @@ def test_a_run_begun_on_two_ranks_goes_on_alone(tmp_path: Path, two: Path) -> No
     """Its ledger too: epochs that two ranks began are finished by one."""
     fit_toy(toy_config(tmp_path), Distributed(), make_batch=torn_batch)
     fit_toy(toy_config(two / "moved"), Distributed(), make_batch=torn_batch)
-    _assert_same_metrics(tmp_path / "run", two / "moved" / "run", 1e-5)
+    assert_same_metrics(tmp_path / "run", two / "moved" / "run", 1e-5)
     rows = read_records(tmp_path / "run" / "metrics.jsonl")
     assert [len(row["data/ledger"]) for row in rows if "data/ledger" in row] == [4]
 
 
 @pytest.mark.parametrize(
-    ("name", "tolerance"), [("quantizer", 1e-4), ("gpt", 1e-5), ("vits2", 1e-4)]
+    ("name", "tolerance"),
+    [("quantizer", 1e-4), ("gpt", 1e-5), ("vits2", 1e-4), ("joint", 1e-4)],
 )
 def test_two_ranks_train_a_stage_as_one_does(
     tmp_path: Path, tiny_corpus: Any, two: Path, name: str, tolerance: float
 ) -> None:
     train_stage(name, tmp_path, tiny_corpus.path, shared=two)
-    _assert_same_metrics(tmp_path / name, two / name, tolerance)
-
-
-def _assert_same_metrics(one: Path, two: Path, tolerance: float) -> None:
-    rows, others = (read_records(run / "metrics.jsonl") for run in (one, two))
-    for row, other in zip(rows, others, strict=True):
-        assert row.keys() == other.keys()
-        assert row.get("data/ledger") == other.get("data/ledger")
-        for key in row.keys() - TIMING_KEYS - {"data/ledger"}:
-            expected = pytest.approx(row[key], rel=tolerance, abs=tolerance)
-            assert other[key] == expected, f"step {row['step']}: {key}"
+    assert_same_metrics(tmp_path / name, two / name, tolerance)

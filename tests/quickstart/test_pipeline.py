@@ -59,7 +59,7 @@ def test_debug_configs_follow_the_folder_whatever_its_name(stage, tmp_path):
     assert config.trainer.max_steps == round(full.trainer.max_steps * 0.1)
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", [*STAGES, "joint"])
 def test_the_default_folder_is_that_of_the_debug_configs(stage):
     """So that every command of the README works after the quickstart."""
     path = CONFIGS / stage / "debug.yaml"

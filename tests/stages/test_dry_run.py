@@ -11,6 +11,7 @@ import torch
 
 from gsv2.data.schema import DataConfig
 from gsv2.stages.gpt import GPTStage
+from gsv2.stages.joint import JointStage
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.training.distributed import Distributed
 from gsv2.training.dry_run import dry_run
@@ -18,7 +19,7 @@ from gsv2.training.engines.choose import attach_engines
 from gsv2.training.probes import PrecisionProbes
 from gsv2.training.stage import Stage
 from gsv2.training.validation import set_training
-from tests.stages import gpt_parts, test_quantizer, vits2_parts
+from tests.stages import gpt_parts, joint_parts, test_quantizer, vits2_parts
 
 CPU = torch.device("cpu")
 PACKED = {"batching": "pack", "row_tokens": 60, "max_tokens": 120}
@@ -79,3 +80,11 @@ def test_of_the_waveform_model(tmp_path: Path, dtype: str) -> None:
     precision = {"generator": dtype, "discriminator": dtype}
     config = vits2_parts.make_config(quantizer, precision=precision)
     assert_dry_run_leaves_nothing(VITS2Stage(config, CPU), config.data)
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+def test_of_both_together(tmp_path: Path, dtype: str) -> None:
+    precision = dict.fromkeys(("gpt", "generator", "discriminator"), dtype)
+    quantizer = gpt_parts.save_quantizer(tmp_path / "quantizer.safetensors")
+    config = joint_parts.make_config(quantizer, precision=precision)
+    assert_dry_run_leaves_nothing(JointStage(config, CPU), config.data)

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from gsv2.stages.gpt import GPTStage
+from gsv2.stages.joint import JointStage
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.training.distributed import Distributed
 from gsv2.training.rehearsal import recompute_activations
 from gsv2.training.stage import Stage
 from gsv2.training.step import StepRunner
 from gsv2.training.validation import set_training
-from tests.stages import gpt_parts, vits2_parts
+from tests.stages import gpt_parts, joint_parts, vits2_parts
 
 CPU = torch.device("cpu")
 
@@ -29,6 +30,10 @@ def vits2(quantizer: Path) -> Stage:
     return VITS2Stage(vits2_parts.make_config(quantizer), CPU)
 
 
+def joint(quantizer: Path) -> Stage:
+    return JointStage(joint_parts.make_config(quantizer), CPU)
+
+
 def train(stage: Stage, names: list[str]) -> dict[str, Tensor]:
     recompute_activations(stage.trainables, names)
     set_training(stage, True)
@@ -37,7 +42,7 @@ def train(stage: Stage, names: list[str]) -> dict[str, Tensor]:
         if isinstance(stage, GPTStage):
             batches = [gpt_parts.code_batch((3, 4), (0, 0), seed=step)]
         else:
-            batches = [vits2_parts.make_batch((21, 12)), vits2_parts.make_batch((9, 8))]
+            batches = [joint_parts.make_batch((21, 12)), joint_parts.make_batch((9, 8))]
         assert runner.run(batches, step).skipped == 0
     return {
         f"{name}/{key}": value
@@ -46,7 +51,7 @@ def train(stage: Stage, names: list[str]) -> dict[str, Tensor]:
     }
 
 
-@pytest.mark.parametrize(("make", "name"), [(gpt, "gpt"), (vits2, "generator")])
+@pytest.mark.parametrize(("make", "name"), [(gpt, "gpt"), (vits2, "generator"), (joint, "gpt")])
 def test_a_stage_trains_the_same_to_the_last_bit(
     tmp_path: Path, make: Callable[[Path], Stage], name: str
 ) -> None:

@@ -1,0 +1,126 @@
+"""Training of the semantic GPT and the waveform model in one launch, from one stream.
+
+They share the clips and the frozen quantizer, never gradients: each is trained as its own stage
+trains it, `gsv2.stages.gpt` and `gsv2.stages.vits2`. Micro-batches are cut for the waveform model,
+by frames; the GPT pads its sequences, of one clip or several, to the longest of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gsv2.data.batch import Batch
+from gsv2.stages.gpt import GPT, GPTModelSection, GPTRunConfig, GPTStage
+from gsv2.stages.vits2 import VITS2Stage
+from gsv2.stages.vits2_config import (
+    DISCRIMINATOR,
+    GENERATOR,
+    VITS2ModelSection,
+    VITS2RunConfig,
+    gan_optim,
+)
+from gsv2.training.checkpoints.checkpoint import find_component
+from gsv2.training.optim import OptimConfig
+from gsv2.training.precision import PrecisionPolicy
+from gsv2.training.probes import LOSSES
+from gsv2.training.stage import Trainable, Update
+from gsv2.training.telemetry.panels import Panel
+from gsv2.training.telemetry.throughput import Workload
+
+_GAN = (GENERATOR, DISCRIMINATOR)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointModelSection(GPTModelSection, VITS2ModelSection):
+    """The `model` section: those of the two stages side by side, with one `quantizer`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointRunConfig(GPTRunConfig, VITS2RunConfig):
+    """A run of both stages."""
+
+    model: JointModelSection
+    optim: dict[str, OptimConfig] = field(
+        default_factory=lambda: {GPT: OptimConfig()} | gan_optim()
+    )
+    """Of `gpt`, `generator` and `discriminator`."""
+
+    def __post_init__(self) -> None:
+        """Check that the budget of a micro-batch bounds its padded audio."""
+        if self.data.max_frames is None:
+            raise ValueError(
+                "data.max_frames must be set for stage=joint, in place of data.max_tokens "
+                f"({self.data.max_tokens}) and data.batching=pack: VITS2 pads every clip to the "
+                "longest, which a budget of tokens does not bound"
+            )
+
+
+class JointStage:
+    """Yields the GPT's update, the discriminators', the generator's.
+
+    Raises:
+        ValueError: the sections `data`, `model`, `optim` and `precision` do not fit together.
+    """
+
+    members: tuple[str, ...] = VITS2Stage.members
+
+    def __init__(self, config: JointRunConfig, device: torch.device) -> None:
+        names = (GPT, *_GAN)
+        if set(config.optim) != set(names):
+            raise ValueError(f"optim must have {' and '.join(names)}, but has {[*config.optim]}")
+        self.precision = PrecisionPolicy(config.precision, (*names, LOSSES))
+        quantizer = find_component(Path(config.model.quantizer), "quantizer")
+        self.gpt = GPTStage(_share(config, quantizer, (GPT,)), device)
+        self.vits2 = VITS2Stage(_share(config, quantizer, _GAN), device)
+        self.num_codebooks = self.gpt.num_codebooks
+        self.trainables: dict[str, Trainable] = {**self.gpt.trainables, **self.vits2.trainables}
+
+    def initialise(self, batches: Iterable[Batch]) -> None:
+        """Do nothing: no part depends on data."""
+
+    def num_targets(self, batch: Batch) -> Mapping[str, int]:
+        """Count the code frames for the GPT, the clips for the others."""
+        return {**self.gpt.num_targets(batch), **self.vits2.num_targets(batch)}
+
+    def workload(self, batch: Batch) -> Workload:
+        """Return the audio, and the tokens of the GPT."""
+        return self.vits2.workload(batch)._replace(tokens=self.gpt.workload(batch).tokens)
+
+    def flops(self, batch: Batch) -> Mapping[str, float]:
+        """Return what the clips cost each network."""
+        return {**self.gpt.flops(batch), **self.vits2.flops(batch)}
+
+    def updates(self, batch: Batch, step: int) -> Iterator[Update]:
+        """Yield the update of the GPT, then those of the GAN."""
+        yield from self.gpt.updates(batch, step)
+        yield from self.vits2.updates(batch, step)
+
+    def validate(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Return the metrics of both stages."""
+        return {**self.gpt.validate(batch), **self.vits2.validate(batch)}
+
+    def panels(self, batch: Batch) -> Sequence[Panel]:
+        """Return those of the waveform model; a GPT shows nothing."""
+        return self.vits2.panels(batch)
+
+
+def _share(config: JointRunConfig, quantizer: Path, names: Sequence[str]) -> JointRunConfig:
+    """Return what is for one of the two stages.
+
+    Args:
+        config: of both.
+        quantizer: one file for both: a run folder may have a newer one at the second look.
+        names: trainables of that stage.
+    """
+    modules = (*names, LOSSES)
+    return replace(
+        config,
+        model=replace(config.model, quantizer=str(quantizer)),
+        optim={name: config.optim[name] for name in names},
+        precision={name: dtype for name, dtype in config.precision.items() if name in modules},
+    )

@@ -1,0 +1,40 @@
+"""A tiny stage of both parts and its batches: those of `gpt_parts` and `vits2_parts` together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gsv2.data.batch import Batch
+from gsv2.stages.joint import JointModelSection, JointRunConfig, JointStage
+from tests.stages import gpt_parts, vits2_parts
+
+
+def make_config(quantizer_file: Path, **sections: Any) -> JointRunConfig:
+    """Return the config of a tiny run."""
+    gpt, vits2 = gpt_parts.make_config(quantizer_file), vits2_parts.make_config(quantizer_file)
+    config = JointRunConfig(
+        stage="joint",
+        run=vits2.run,
+        data=vits2.data,
+        trainer=vits2.trainer,
+        model=JointModelSection(**(vars(gpt.model) | vars(vits2.model))),
+        optim={**gpt.optim, **vits2.optim},
+    )
+    return replace(config, **sections)
+
+
+def make_stage(folder: Path, **sections: Any) -> JointStage:
+    """Return an untrained stage on the CPU, whose quantizer lies in `folder`."""
+    quantizer = gpt_parts.save_quantizer(folder / "quantizer.safetensors")
+    torch.manual_seed(0)
+    return JointStage(make_config(quantizer, **sections), torch.device("cpu"))
+
+
+def make_batch(num_frames: tuple[int, ...] = (21, 12, 5)) -> Batch:
+    """Return tones of one voice that say something."""
+    texts = tuple(f"text {number}" for number in range(len(num_frames)))
+    return replace(vits2_parts.make_batch(num_frames), texts=texts)
