@@ -137,6 +137,6 @@ def _untouched(stage: Stage, device: torch.device) -> Iterator[None]:
 class RefuseAll(UpdateGuard):
     """Lets no update happen, without a word."""
 
-    def judge(self, name: str, norm: float, loss: float) -> Refusal | None:
+    def judge(self, name: str, norm: float, loss: float = 0.0) -> Refusal | None:
         """Refuse it."""
         return Refusal(reason="", is_spike=False)

@@ -20,7 +20,7 @@ class LookAhead:
         weigh: returns what micro-batches count, one figure for each trainable.
         num_weights: trainables.
         unison: in which the ranks read, leave and fail.
-        clock: counts the waiting.
+        clock: counts the reading; not the waiting for ranks that read for longer.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class LookAhead:
 
     def begin(self) -> Begun[list[Batch]]:
         """Read the micro-batches of the next step. Collective."""
-        with self._clock.waiting():
+        with self._clock.reading():
             self._begun = self._unison.begin(self._fetch, self._num_weights)
         return self._begun
 
@@ -56,8 +56,7 @@ class LookAhead:
         """
         begun = self._begun or self.begin()
         self._begun = None
-        with self._clock.waiting():
-            return begun.settle()
+        return begun.settle()
 
     def _fetch(self) -> tuple[list[Batch], Sequence[float]]:
         batches = list(islice(self._stream, self._num_local))

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from gsv2.data.batch import Batch
 from gsv2.data.window import LaneMark
 from gsv2.training.accounting.consumption import Consumption, sequence_shares
@@ -27,7 +25,13 @@ from gsv2.training.step import StepResult, StepRunner
 from gsv2.training.telemetry.clock import RunClock
 from gsv2.training.telemetry.folder import RunFolder
 from gsv2.training.telemetry.gallery import Gallery
-from gsv2.training.telemetry.throughput import Throughput, hours_by_language, measure
+from gsv2.training.telemetry.metrics import merge_shares
+from gsv2.training.telemetry.throughput import (
+    Throughput,
+    hours_by_language,
+    measure,
+    work_figures,
+)
 from gsv2.training.telemetry.tracking import Tracker
 from gsv2.training.validation import averaged, set_training, validate
 
@@ -147,8 +151,7 @@ class TrainingLoop:
             self._precision.settle()
         for batch in batches:
             figures = {"data/padding_share": batch.padding, "data/epoch": float(batch.epoch)}
-            on_device = partial(torch.tensor, device=self._distributed.device)
-            result.means.add({name: on_device(value) for name, value in figures.items()}, 1.0)
+            result.means.add(figures, 1.0)
         self._state.step = step
         self._state.next_micro_batch += self._config.data.micro_batches_per_step
         self._state.skipped += result.skipped
@@ -211,11 +214,13 @@ class TrainingLoop:
         state = self._state
         finished = pop_finished(state.ledger, state.marks)
         sequences, state.sequences = state.sequences, {}
+        mine = (self._throughput.share(), result.means.share(), self._clock.lap_read_sec)
+        work, means, reading = zip(*self._distributed.gather(mine), strict=True)
         return {
-            **self._throughput.lap(self._clock.lap_sec),
-            **self._clock.lap(),
+            **work_figures(work, self._clock.lap_sec),
+            **self._clock.lap(max(reading)),
             **self._saver.figures(),
-            **result.means.reduce(self._distributed),
+            **merge_shares(means),
             **{name: float(value) for name, value in result.figures.items()},
             **sequence_shares(sequences),
             **hours_by_language(state.audio_seen),

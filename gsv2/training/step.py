@@ -50,8 +50,9 @@ class _Accumulated(NamedTuple):
     """The gradients of one phase are there."""
 
     trainable: str
-    finish_loss: Callable[[], Tensor]
-    """Returns the mean loss [] over the micro-batches of all ranks, in float64."""
+    finish_loss: Callable[[], Tensor] | None
+    """Returns the mean loss [] over the micro-batches of all ranks, in float64; None if nobody
+    judges it."""
 
 
 class StepRunner:
@@ -160,10 +161,7 @@ class StepRunner:
     def _accumulate(
         self, slots: Sequence[_Slot], phase: int, means: WeightedMeans
     ) -> _Accumulated | None:
-        """Bring every micro-batch through one phase; None if the stage has no further update.
-
-        The loss is on its way to the other ranks before the last backward pass, which hides it.
-        """
+        """Bring every micro-batch through one phase; None if the stage has no further update."""
         yielded: list[str | None] = []
         losses: list[Tensor] = []
         finish_loss: Callable[[], Tensor] | None = None
@@ -180,16 +178,21 @@ class StepRunner:
             name = update.trainable
             means.add(_with_loss(update), slot.targets[name])
             losses.append(update.loss.detach())
-            if is_last:
+            if is_last and self._guard.judges_losses:
                 finish_loss = self._start_loss(losses)
             scale = self._stage.trainables[name].loss_scale
             if scale is not None:
                 self._engines[name].loss_scale = scale.value
-            self._engines[name].backward(update.loss * slot.shares[name], is_last=is_last)
-        return None if finish_loss is None else _Accumulated(name, finish_loss)
+            share = _poisoned(slot.shares[name], update.loss)
+            self._engines[name].backward(update.loss * share, is_last=is_last)
+        trainable = yielded[0]
+        return None if trainable is None else _Accumulated(trainable, finish_loss)
 
     def _start_loss(self, losses: Sequence[Tensor]) -> Callable[[], Tensor]:
-        """Begin to average the losses over the ranks, which have equally many."""
+        """Begin to average the losses over the ranks, which have equally many.
+
+        The last backward pass, which comes next, hides the message.
+        """
         mean = torch.stack(list(losses)).double().mean()
         return self._distributed.start_sum(mean / self._distributed.world)
 
@@ -205,9 +208,10 @@ class StepRunner:
         norm = engine.grad_norm()
         figures[f"{name}/grad_norm"] = norm
         figures[f"{name}/lr"] = trainable.optimizer.param_groups[0]["lr"]
-        values = torch.stack([norm.double(), accumulated.finish_loss()])
-        norm_value, mean_loss = values.tolist()  # waits for the device once
-        refusal = self._guard.judge(name, norm_value, mean_loss)
+        values = [norm.double()]
+        if accumulated.finish_loss is not None:
+            values.append(accumulated.finish_loss())
+        refusal = self._guard.judge(name, *torch.stack(values).tolist())  # waits for the device
         if refusal is None:
             engine.step(trainable.max_grad_norm)
             trainable.scheduler.step()
@@ -228,6 +232,14 @@ class StepRunner:
             names = set().union(*self._distributed.gather(names))
         if len(names) != 1:
             raise StageError(f"update {phase} of the micro-batches differs: {names}")
+
+
+def _poisoned(share: float, loss: Tensor) -> Tensor:
+    """Return `share` []; NaN if the loss is not finite.
+
+    No gradient is finite then, on any rank: the norm tells them all, and no message need do so.
+    """
+    return share + 0.0 * loss.detach()
 
 
 def _with_loss(update: Update) -> dict[str, Tensor]:

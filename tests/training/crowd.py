@@ -36,8 +36,7 @@ class ThreadRank:
         return [float(sum(column)) for column in zip(*self.gather(values), strict=True)]
 
     def start_sum(self, values: Tensor) -> Callable[[], Tensor]:
-        values.copy_(torch.tensor(self.sum(values.tolist())))
-        return lambda: values
+        return lambda: torch.tensor(self.sum(values.tolist()), dtype=values.dtype)
 
     def barrier(self) -> None:
         self._barrier.wait()

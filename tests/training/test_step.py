@@ -14,6 +14,7 @@ from gsv2.data.batch import Batch
 from gsv2.training.distributed import Distributed
 from gsv2.training.engines.engine import EngineError
 from gsv2.training.engines.gradient_watch import StageError
+from gsv2.training.faults.guard import UpdateGuard
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
 from gsv2.training.stage import Trainable, Update
 from gsv2.training.step import StepRunner
@@ -113,6 +114,34 @@ def test_an_update_that_is_not_finite_is_left_out_whole(
     assert trainable.scheduler.last_epoch == 1
     assert runner.run([toy_batch(3)], 3).skipped == 0
     assert stage.weight.isfinite().all()
+
+
+@pytest.mark.parametrize("loss", [float("inf"), float("-inf"), float("nan")])
+@pytest.mark.parametrize("weight", [1.0, 0.0])
+def test_a_loss_that_is_not_finite_is_no_update_even_if_its_gradients_are(
+    distributed: Distributed, loss: float, weight: float
+) -> None:
+    class Odd(LineStage):
+        def updates(self, batch: Batch, step: int) -> Iterator[Update]:
+            for update in super().updates(batch, step):
+                yield update._replace(loss=update.loss + (loss if batch.micro_batch == 3 else 0.0))
+
+    stage = Odd()
+    before = stage.weight.clone()
+    batches = [replace(toy_batch(3), weight=weight), toy_batch(2)]
+    assert StepRunner(stage, distributed, seed=0).run(batches, 1).skipped == 1
+    assert torch.equal(stage.weight, before)
+
+
+def test_losses_are_judged_where_spikes_are(distributed: Distributed) -> None:
+    class Spiky(LineStage):
+        def updates(self, batch: Batch, step: int) -> Iterator[Update]:
+            for update in super().updates(batch, step):
+                yield update._replace(loss=update.loss + (1e6 if batch.micro_batch == 3 else 0.0))
+
+    for factor, spikes in ((0.0, 0), (10.0, 1)):
+        runner = StepRunner(Spiky(), distributed, seed=0, guard=UpdateGuard(factor, 1))
+        assert [runner.run([toy_batch(k)], k).spikes for k in (1, 2, 3)] == [0, 0, spikes]
 
 
 def test_noise_comes_from_the_micro_batch_and_the_phase(

@@ -53,17 +53,23 @@ class UpdateGuard:
         self._warmup_updates = warmup_updates
         self._history = {} if history is None else history
 
-    def judge(self, name: str, norm: float, loss: float) -> Refusal | None:
+    @property
+    def judges_losses(self) -> bool:
+        """Whether `judge` wants losses."""
+        return self._factor > 0
+
+    def judge(self, name: str, norm: float, loss: float = 0.0) -> Refusal | None:
         """Return why the update of a trainable is left out; None if it is taken.
 
         Args:
             name: of the trainable.
-            norm: of its gradients before clipping, the same on all ranks.
-            loss: mean over the micro-batches of all ranks; not finite if one of them is not.
+            norm: of its gradients before clipping, the same on all ranks; not finite if a loss of
+                one of them is not.
+            loss: mean over the micro-batches of all ranks, where `judges_losses`.
         """
         if not (math.isfinite(norm) and math.isfinite(loss)):
             return Refusal("not finite", is_spike=False)
-        if not self._factor:
+        if not self.judges_losses:
             return None
         values = {f"{name}/grad_norm": norm, f"{name}/loss": loss}
         spike = self._find_spike(values)

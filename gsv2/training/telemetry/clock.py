@@ -30,7 +30,7 @@ class RunClock:
     def __init__(self, elapsed_sec: float) -> None:
         self._start = time.perf_counter() - elapsed_sec
         self._lap_start = time.perf_counter()
-        self._lap_wait = 0.0
+        self._lap_read = 0.0
         self._lap_steps = 0
 
     @property
@@ -39,13 +39,13 @@ class RunClock:
         return time.perf_counter() - self._start
 
     @contextmanager
-    def waiting(self) -> Iterator[None]:
-        """Count the time inside as waiting for data."""
+    def reading(self) -> Iterator[None]:
+        """Count the time inside as reading data."""
         start = time.perf_counter()
         try:
             yield
         finally:
-            self._lap_wait += time.perf_counter() - start
+            self._lap_read += time.perf_counter() - start
 
     @contextmanager
     def pausing(self) -> Iterator[None]:
@@ -65,13 +65,22 @@ class RunClock:
         """Training time since the last lap, above 0."""
         return max(time.perf_counter() - self._lap_start, _SHORTEST_LAP_SEC)
 
-    def lap(self) -> dict[str, float]:
-        """Return the timing figures since the last lap, and begin the next."""
+    @property
+    def lap_read_sec(self) -> float:
+        """Time since the last lap in which this rank read its data."""
+        return self._lap_read
+
+    def lap(self, longest_read_sec: float) -> dict[str, float]:
+        """Return the timing figures since the last lap, and begin the next.
+
+        Args:
+            longest_read_sec: `lap_read_sec` of the slowest rank, for which the others wait.
+        """
         span = self.lap_sec
         figures = {
             "time": self.elapsed_sec,
             "train/steps_per_sec": self._lap_steps / span,
-            "data/wait_share": self._lap_wait / span,
+            "data/wait_share": longest_read_sec / span,
         }
-        self._lap_start, self._lap_wait, self._lap_steps = time.perf_counter(), 0.0, 0
+        self._lap_start, self._lap_read, self._lap_steps = time.perf_counter(), 0.0, 0
         return figures

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -11,36 +11,42 @@ from gsv2.training.distributed import Distributed
 
 
 class WeightedMeans:
-    """Named means that stay on the device until `reduce`."""
+    """Named means; those of tensors stay on the device until `share`."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, Tensor] = {}
+        self._sums: dict[str, Tensor | float] = {}
         self._weights: dict[str, float] = {}
 
-    def add(self, values: Mapping[str, Tensor], weight: float) -> None:
+    def add(self, values: Mapping[str, Tensor | float], weight: float) -> None:
         """Add means over `weight` targets.
 
         Args:
-            values: name -> [] tensor.
+            values: name -> [] tensor, or what the host knows, which costs the device nothing.
             weight: number of targets; 0 adds the names only.
         """
         for name, value in values.items():
-            share = value.detach().double() * weight if weight else torch.zeros_like(value).double()
+            number = value.detach().double() if isinstance(value, Tensor) else value
+            share = number * weight if weight else 0.0
             self._sums[name] = self._sums[name] + share if name in self._sums else share
             self._weights[name] = self._weights.get(name, 0.0) + weight
 
-    def reduce(self, distributed: Distributed) -> dict[str, float]:
-        """Return the means over all ranks, the same on each; waits for the device once.
+    def share(self) -> dict[str, tuple[float, float]]:
+        """Return name -> sum and weight of this rank; waits for the device once."""
+        tensors = {name: value for name, value in self._sums.items() if isinstance(value, Tensor)}
+        numbers = torch.stack(list(tensors.values())).tolist() if tensors else []
+        sums = {**self._sums, **dict(zip(tensors, numbers, strict=True))}
+        return {name: (float(total), self._weights[name]) for name, total in sums.items()}
 
-        A name without targets is left out.
-        """
-        sums = torch.stack(list(self._sums.values())).tolist() if self._sums else []
-        local = {
-            name: (total, self._weights[name]) for name, total in zip(self._sums, sums, strict=True)
-        }
-        totals: dict[str, tuple[float, float]] = {}
-        for of_rank in distributed.gather(local):
-            for name, (total, weight) in of_rank.items():
-                old_total, old_weight = totals.get(name, (0.0, 0.0))
-                totals[name] = (old_total + total, old_weight + weight)
-        return {name: total / weight for name, (total, weight) in totals.items() if weight}
+    def reduce(self, distributed: Distributed) -> dict[str, float]:
+        """Return the means over all ranks, the same on each. Collective."""
+        return merge_shares(distributed.gather(self.share()))
+
+
+def merge_shares(shares: Iterable[Mapping[str, tuple[float, float]]]) -> dict[str, float]:
+    """Return the means over all ranks' shares; a name without targets is left out."""
+    totals: dict[str, tuple[float, float]] = {}
+    for of_rank in shares:
+        for name, (total, weight) in of_rank.items():
+            old_total, old_weight = totals.get(name, (0.0, 0.0))
+            totals[name] = (old_total + total, old_weight + weight)
+    return {name: total / weight for name, (total, weight) in totals.items() if weight}

@@ -67,50 +67,44 @@ def hours_by_language(samples: Mapping[str, int]) -> dict[str, float]:
     }
 
 
+class WorkShare(NamedTuple):
+    """What one rank did in a lap, and takes."""
+
+    tokens: int
+    samples: int
+    at_peak_sec: float
+    """What its device would have needed at its peak; 0 where that is unknown."""
+    host_gib: float
+    device_gib: float
+
+
 class Throughput:
-    """This rank's work since the last `lap`."""
+    """This rank's work since the last `share`."""
 
     def __init__(
         self, stage: Stage, distributed: Distributed, peak_tflops: float | None = None
     ) -> None:
         self._stage = stage
-        self._distributed = distributed
+        self._device = distributed.device
         self._peak = partial(peak_flops, distributed.device, override_tflops=peak_tflops)
         self._has_peak = self._peak(torch.float32) > 0
         self._process = psutil.Process()
-        self._work = [0.0, 0.0, 0.0]
+        self._work = (0, 0, 0.0)
 
     def count(self, batches: Sequence[Batch], workloads: Sequence[Workload]) -> None:
         """Take note of this rank's micro-batches and their workloads."""
         for batch, workload in zip(batches, workloads, strict=True):
             at_peak = self._seconds_at_peak(batch) if workload.samples else 0.0
-            of_batch = (workload.tokens, sum(workload.samples), at_peak)
-            self._work = [old + new for old, new in zip(self._work, of_batch, strict=True)]
+            tokens, samples, at_peak_before = self._work
+            samples += sum(workload.samples)
+            self._work = (tokens + workload.tokens, samples, at_peak_before + at_peak)
 
-    def lap(self, span_sec: float) -> dict[str, float]:
-        """Return the figures of all ranks since the last lap, and begin the next. Collective.
-
-        Args:
-            span_sec: training time of the lap.
-
-        Returns:
-            `train/tokens_per_sec` and `train/audio_sec_per_sec` over all ranks, and `train/mfu`,
-            for stages that have them; memory of the rank that takes most.
-        """
-        device = self._distributed.device
-        host = self._process.memory_info().rss / _GIB
-        on_device = torch.cuda.max_memory_allocated(device) / _GIB if device.type == "cuda" else 0.0
-        ranks = self._distributed.gather((self._work, host, on_device))
-        self._work = [0.0, 0.0, 0.0]
-        tokens, samples, at_peak = map(sum, zip(*(work for work, _, _ in ranks), strict=True))
-        figures = {
-            "train/tokens_per_sec": tokens / span_sec,
-            "train/audio_sec_per_sec": samples / SAMPLE_RATE / span_sec,
-            "train/mfu": at_peak / (span_sec * self._distributed.world),
-            "train/host_memory_gib": max(host for _, host, _ in ranks),
-            "train/device_memory_gib": max(on_device for _, _, on_device in ranks),
-        }
-        return {name: value for name, value in figures.items() if value}
+    def share(self) -> WorkShare:
+        """Return this rank's share of the lap, and begin the next."""
+        work, self._work = self._work, (0, 0, 0.0)
+        on_gpu = self._device.type == "cuda"
+        on_device = torch.cuda.max_memory_allocated(self._device) if on_gpu else 0
+        return WorkShare(*work, self._process.memory_info().rss / _GIB, on_device / _GIB)
 
     def _seconds_at_peak(self, batch: Batch) -> float:
         """Return how long the device would need at its peak; 0 where either is unknown."""
@@ -119,3 +113,24 @@ class Throughput:
         flops = self._stage.flops(batch)
         dtype = self._stage.precision.dtype
         return sum(number / self._peak(dtype(module)) for module, number in flops.items())
+
+
+def work_figures(shares: Sequence[WorkShare], span_sec: float) -> dict[str, float]:
+    """Return the figures of a lap.
+
+    Args:
+        shares: of all ranks.
+        span_sec: training time of the lap.
+
+    Returns:
+        `train/tokens_per_sec` and `train/audio_sec_per_sec` over all ranks, and `train/mfu`, for
+        stages that have them; memory of the rank that takes most.
+    """
+    figures = {
+        "train/tokens_per_sec": sum(share.tokens for share in shares) / span_sec,
+        "train/audio_sec_per_sec": sum(share.samples for share in shares) / SAMPLE_RATE / span_sec,
+        "train/mfu": sum(share.at_peak_sec for share in shares) / (span_sec * len(shares)),
+        "train/host_memory_gib": max(share.host_gib for share in shares),
+        "train/device_memory_gib": max(share.device_gib for share in shares),
+    }
+    return {name: value for name, value in figures.items() if value}

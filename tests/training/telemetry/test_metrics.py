@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gsv2.training.distributed import Distributed
-from gsv2.training.telemetry.metrics import WeightedMeans
+from gsv2.training.telemetry.metrics import WeightedMeans, merge_shares
 
 
 def test_means_are_over_targets_not_over_micro_batches(distributed: Distributed) -> None:
@@ -23,3 +23,19 @@ def test_values_without_targets_count_for_nothing_even_if_nan(distributed: Distr
 
 def test_nothing_added_is_nothing_reduced(distributed: Distributed) -> None:
     assert WeightedMeans().reduce(distributed) == {}
+
+
+def test_what_the_host_knows_is_averaged_like_what_the_device_knows(
+    distributed: Distributed,
+) -> None:
+    means = WeightedMeans()
+    for value in (1.0, torch.tensor(2.0), 6.0):
+        means.add({"both": value}, 1)
+    means.add({"host": 4.0, "never": 7.0}, 0)
+    means.add({"host": 3.0}, 1)
+    assert means.reduce(distributed) == {"both": 3.0, "host": 3.0}
+
+
+def test_shares_of_ranks_are_weighed_by_their_targets() -> None:
+    shares = [{"a": (3.0, 3.0)}, {"a": (5.0, 1.0), "b": (0.0, 0.0)}, {"b": (2.0, 1.0)}]
+    assert merge_shares(shares) == {"a": 2.0, "b": 2.0}

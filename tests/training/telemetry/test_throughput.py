@@ -14,14 +14,13 @@ from gsv2.training.stage import Stage
 from gsv2.training.telemetry.throughput import (
     Throughput,
     Workload,
+    WorkShare,
     hours_by_language,
     measure,
     wave_samples,
+    work_figures,
 )
-from tests.training.crowd import run_ranks
 from tests.training.toy import toy_batch
-
-CPU = torch.device("cpu")
 
 
 class Counting:
@@ -40,26 +39,30 @@ def as_stage(value: Any) -> Stage:
     return cast(Stage, value)
 
 
-def lap(throughput: Throughput, batches: list[Batch], span_sec: float) -> dict[str, float]:
+def share(throughput: Throughput, batches: list[Batch]) -> WorkShare:
     stage = as_stage(Counting())
     throughput.count(batches, [measure(stage, batch) for batch in batches])
-    return throughput.lap(span_sec)
+    return throughput.share()
 
 
-def test_figures_are_of_all_ranks_and_mfu_is_a_share_of_all_their_peaks() -> None:
+def lap(throughput: Throughput, batches: list[Batch], span_sec: float) -> dict[str, float]:
+    return work_figures([share(throughput, batches)], span_sec)
+
+
+def test_figures_are_of_all_ranks_and_mfu_is_a_share_of_all_their_peaks(
+    distributed: Distributed,
+) -> None:
     """Ranks with 1 and 3 clips in 2 s, on devices of 12 TFLOP/s."""
 
-    def one(distributed: Distributed) -> dict[str, float]:
-        distributed.device = CPU
+    def one(rank: int) -> WorkShare:
         throughput = Throughput(as_stage(Counting()), distributed, peak_tflops=12.0)
-        return lap(throughput, [toy_batch(0, num_clips=1 + 2 * distributed.rank)], span_sec=2.0)
+        return share(throughput, [toy_batch(0, num_clips=1 + 2 * rank)])
 
-    for figures in run_ranks(2, one):
-        assert isinstance(figures, dict)
-        assert figures["train/tokens_per_sec"] == 20.0
-        assert figures["train/audio_sec_per_sec"] == 2.0
-        assert figures["train/mfu"] == pytest.approx(4 * 3 / (2.0 * 2 * 12))
-        assert 0.01 < figures["train/host_memory_gib"] < 1000
+    figures = work_figures([one(rank) for rank in range(2)], span_sec=2.0)
+    assert figures["train/tokens_per_sec"] == 20.0
+    assert figures["train/audio_sec_per_sec"] == 2.0
+    assert figures["train/mfu"] == pytest.approx(4 * 3 / (2.0 * 2 * 12))
+    assert 0.01 < figures["train/host_memory_gib"] < 1000
 
 
 def test_a_lap_begins_anew_and_empty_micro_batches_hold_nothing(distributed: Distributed) -> None:
@@ -77,7 +80,7 @@ def test_figures_that_nobody_knows_are_left_out(distributed: Distributed) -> Non
     throughput = Throughput(as_stage(object()), distributed, peak_tflops=1.0)
     workload = measure(as_stage(object()), toy_batch(0))
     throughput.count([toy_batch(0)], [workload])
-    assert throughput.lap(1.0).keys() == {"train/host_memory_gib"}
+    assert work_figures([throughput.share()], 1.0).keys() == {"train/host_memory_gib"}
 
 
 def test_a_stage_without_a_workload_counts_the_audio_of_its_batches() -> None:
