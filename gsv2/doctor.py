@@ -21,7 +21,7 @@ import torch
 from gsv2.config import load_config
 from gsv2.data.batch import BadClip
 from gsv2.data.index import CorpusIndex
-from gsv2.data.plan import check_layout, validation_plan
+from gsv2.data.plan import check_layout, check_step, validation_plan
 from gsv2.data.reader import make_reader, read_clip
 from gsv2.data.remote.storage import Storage
 from gsv2.data.schema import DataConfig, SourceConfig
@@ -147,6 +147,7 @@ def _corpus(config: DataConfig, source: SourceConfig, members: Sequence[str]) ->
 def _lanes(config: RunConfig) -> str:
     world = int(os.environ.get("WORLD_SIZE", "1"))
     check_layout(config.data.lanes, world, config.data.workers)
+    check_step(config.data.micro_batches_per_step, world)
     return f"{config.data.lanes} lanes for {world} ranks x {max(config.data.workers, 1)} workers"
 
 

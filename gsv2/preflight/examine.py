@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gsv2.config import config_to_dict, load_config
-from gsv2.data.plan import check_layout
+from gsv2.data.plan import check_layout, check_step
 from gsv2.preflight.corpora import check_corpora
 from gsv2.preflight.machine import (
     check_devices,
@@ -93,11 +93,7 @@ def _check_lanes(config: RunConfig, world: int) -> str:
     """Check that ranks and workers share lanes and micro-batches."""
     data = config.data
     check_layout(data.lanes, world, data.workers)
-    if data.micro_batches_per_step % world:
-        raise ValueError(
-            f"data.micro_batches_per_step must be a multiple of the {world} ranks, but is "
-            f"{data.micro_batches_per_step}"
-        )
+    check_step(data.micro_batches_per_step, world)
     workers = max(data.workers, 1)
     accumulated = data.micro_batches_per_step // world
     return f"{data.lanes} for {world} ranks x {workers} workers, {accumulated} micro-batches a step"
