@@ -39,6 +39,9 @@ class ThreadRank:
         values.copy_(torch.tensor(self.sum(values.tolist())))
         return lambda: values
 
+    def on_main(self, action: Callable[[], T]) -> T:
+        return self.gather(action() if self.is_main else None)[0]
+
     def barrier(self) -> None:
         self._barrier.wait()
 
