@@ -72,6 +72,35 @@ def test_a_run_broken_off_in_its_last_validation_makes_up_for_it(
     assert set(state["values"]) == {"validation/generator/error"}
 
 
+def test_a_second_sigterm_does_not_cost_the_checkpoint_that_is_under_way(
+    tmp_path: Path, nursery: Nursery
+) -> None:
+    """Four seconds apart, beyond the echo of a launcher."""
+    fault = {"where": "step", "step": 3, "what": signal.SIGTERM}
+    spec = {"checkpoint": {"every_steps": 100}, "slow_write_sec": 5}
+    (child,) = nursery.start(tmp_path, fault=fault, **spec)
+    while not (tmp_path / "writing").exists():
+        time.sleep(0.02)
+    time.sleep(4)
+    os.kill(child.pid, signal.SIGTERM)
+    assert child.wait() == EXIT_REQUEUE
+    assert list_steps(tmp_path / "run") == [3]
+
+
+def test_wandb_that_does_not_finish_does_not_keep_a_run_that_is_told_to_leave(
+    tmp_path: Path, nursery: Nursery
+) -> None:
+    fault = {"where": "step", "step": 3, "what": signal.SIGTERM}
+    began = time.monotonic()
+    (child,) = nursery.start(
+        tmp_path, fault=fault, tracking={"wandb": "offline"}, slow_wandb_sec=60
+    )
+    assert child.wait() == EXIT_REQUEUE
+    assert time.monotonic() - began < 20
+    assert list_steps(tmp_path / "run")[-1] == 3
+    assert "`wandb sync" in child.errors
+
+
 def test_ctrl_c_leaves_at_once_with_130(tmp_path: Path, nursery: Nursery) -> None:
     fault = {"where": "step", "step": 4, "what": signal.SIGINT}
     (child,) = nursery.start(tmp_path, fault=fault)
