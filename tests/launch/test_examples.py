@@ -46,7 +46,7 @@ def examples(path: Path) -> Iterator[Example]:
         counts = [found for words in RANKS if (found := re.search(words, line))]
         ranks = math.prod(int(number) for number in counts[0].groups()) if counts else 1
         for found in CONFIG.finditer(line):
-            overrides = re.findall(r"[a-z_.]+=\S+", found[2])
+            overrides = re.findall(r"[a-z_.]+=[^\s\",]+", found[2])
             yield Example(path.name, found[1], overrides, ranks)
 
 
