@@ -8,12 +8,13 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gsv2.training.telemetry.panels import PanelFile
 
 logger = logging.getLogger(__name__)
 
+Mode = Literal["offline", "online"]
 NAME = "Weights & Biases"
 FINISH_SEC = 10.0
 """What the upload gets at the end of a launch; schedulers kill 30 s after they say so. What is not
@@ -61,7 +62,7 @@ class WandbTracker:
     """
 
     def __init__(
-        self, mode: str, project: str, folder: Path, name: str, values: Mapping[str, Any]
+        self, mode: Mode, project: str, folder: Path, name: str, values: Mapping[str, Any]
     ) -> None:
         import wandb
 
@@ -76,7 +77,7 @@ class WandbTracker:
         self._run.define_metric("step")
         self._run.define_metric("*", step_metric="step")
 
-    def _open(self, mode: str, options: Mapping[str, Any]) -> Any:
+    def _open(self, mode: Mode, options: Mapping[str, Any]) -> Any:
         try:
             run = self._init(mode, options)
         except self._wandb.errors.AuthenticationError:
@@ -96,7 +97,7 @@ class WandbTracker:
             logger.info("%s: %s", NAME, run.url)
         return run
 
-    def _init(self, mode: str, options: Mapping[str, Any]) -> Any:
+    def _init(self, mode: Mode, options: Mapping[str, Any]) -> Any:
         known = self._wandb.Settings.model_fields
         settings = {key: value for key, value in _WANTED.items() if key in known}
         return self._wandb.init(
