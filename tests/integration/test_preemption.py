@@ -163,7 +163,9 @@ def test_a_real_run_whose_loader_workers_die_of_the_same_signal_saves_and_goes_o
 
 
 @pytest.mark.parametrize("launcher", ["accelerate", "torchrun"])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGUSR1]
+)
 def test_a_signal_to_the_launcher_saves_on_all_ranks_before_it_kills_them(
     tmp_path: Path, launcher: str, number: signal.Signals
 ) -> None:
