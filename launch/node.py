@@ -103,7 +103,7 @@ class Ranks:
                     preexec_fn=partial(_die_with, os.getpid()),
                 )
             )
-        for number in self._told:  # one of them may just have been on its way
+        for number in tuple(self._told):  # one of them may just have been on its way
             self._forward(number, None)
 
     def wait(self) -> int:
@@ -125,10 +125,15 @@ class Ranks:
         return first if first > 0 else 128 - first
 
     def _code(self, process: subprocess.Popen[bytes]) -> int | None:
-        """Return how a rank ended: by the signal that it was passed on is as good as by 85."""
+        """Return how a rank ended: after a signal to leave, by that one is as good as by 85.
+
+        So is the end that we make of a rank that waits for one which has left already.
+        """
         code = process.poll()
-        is_told = code is not None and -code in self._told.intersection(STOP_SIGNALS)
-        return EXIT_REQUEUE if is_told else code
+        told = self._told.intersection(STOP_SIGNALS)
+        if told and self._is_terminated:
+            told |= {signal.SIGTERM, signal.SIGKILL}
+        return EXIT_REQUEUE if code is not None and -code in told else code
 
     def _watch(self) -> None:
         for process in self._processes:

@@ -179,6 +179,16 @@ def test_ranks_that_die_of_what_they_were_told_had_nothing_to_save(
     assert process.returncode == EXIT_REQUEUE
 
 
+def test_a_rank_that_waits_for_one_that_has_left_is_no_failure(tmp_path: Path) -> None:
+    """One dies in its imports, the other hangs where all should meet: told to leave, both."""
+    body = "import signal, os\nif os.environ['RANK'] == '1': signal.signal(10, signal.SIG_IGN)\n"
+    options = ["--ranks", "2", "--grace-sec", "0.1", "--", "-c", body + UNREADY, str(tmp_path)]
+    process = subprocess.Popen([sys.executable, "-c", IMPATIENT, *options], env=environment())
+    _wait_for_files(tmp_path, 2)
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(timeout=30) == EXIT_REQUEUE
+
+
 def test_a_rank_that_somebody_else_kills_has_failed(tmp_path: Path) -> None:
     process = start("--ranks", "1", "--", "-c", WAIT.replace("leave)", "0)"), str(tmp_path))
     (rank,) = _wait_for_files(tmp_path, 1)
