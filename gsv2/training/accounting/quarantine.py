@@ -46,12 +46,13 @@ class Quarantine:
         num_good, num_bad = self._distributed.sum([self._num_good, len(self._bad)])
         state.samples_seen += int(num_good)
         state.bad_clips += int(num_bad)
+        clips: list[tuple[int, BadClip]] = []
         if num_bad:
-            gathered = self._distributed.gather(self._bad)
-            if self._distributed.is_main:
-                clips = [pair for of_rank in gathered for pair in of_rank]
-                clips.sort(key=lambda pair: pair[0])  # as one rank would
-                self._file.append([{"step": state.step, **asdict(clip)} for _, clip in clips])
+            clips = [pair for of_rank in self._distributed.gather(self._bad) for pair in of_rank]
+            clips.sort(key=lambda pair: pair[0])  # as one rank would
+        if self._distributed.is_main:
+            self._file.append([{"step": state.step, **asdict(clip)} for _, clip in clips])
+        if num_bad:
             self._judge(state)
         self._num_good, self._bad = 0, []
 

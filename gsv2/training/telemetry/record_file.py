@@ -29,8 +29,13 @@ class RecordFile:
         self._has_failed = False
 
     def append(self, records: Sequence[Mapping[str, Any]]) -> None:
-        """Add records, after those that wait; tells once when the disk begins to refuse them."""
+        """Add records, after those that wait; tells once when the disk begins to refuse them.
+
+        With none to add, those that wait are tried again.
+        """
         self._waiting.extend(records)
+        if not self._waiting:
+            return
         try:
             append_records(self._path, self._waiting)
         except OSError as error:
@@ -52,7 +57,6 @@ class RecordFile:
 
     def close(self) -> None:
         """Try for the last time to write what waits."""
-        if self._waiting:
-            self.append([])
+        self.append([])
         if self._waiting:
             logger.error("%s: %d records are lost", self._path, len(self._waiting))

@@ -102,6 +102,19 @@ def test_a_full_disk_stops_no_rank_and_the_clips_are_named_all_the_same(tmp_path
     assert "bad-1-0 in a.tar: torn, bad-3-0" in str(errors[0])
 
 
+def test_clips_that_had_no_room_are_written_when_there_is_some(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    quarantine = Quarantine(tmp_path / "q.jsonl", 0.5, distributed)
+    state = TrainState()
+    with no_room_beyond(0):
+        quarantine.count([toy_batch(0, bad=1)])
+        quarantine.settle(state)
+    quarantine.count([toy_batch(1)])
+    quarantine.settle(state)
+    assert [clip["key"] for clip in read_records(tmp_path / "q.jsonl")] == ["bad-0-0"]
+
+
 def test_every_rank_stops_with_the_same_error(tmp_path: Path) -> None:
     def settle(ranks: Distributed) -> None:
         quarantine = Quarantine(tmp_path / "q.jsonl", 0.01, ranks)

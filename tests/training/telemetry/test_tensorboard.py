@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -66,11 +67,11 @@ def test_a_figure_that_is_not_finite_does_not_end_the_run(tmp_path: Path) -> Non
     assert event.value == pytest.approx(float("nan"), nan_ok=True)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_full_disk_takes_the_events_and_not_the_run(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """TensorBoard writes in a thread of its own; the next call hears of its end."""
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
     board = GuardedTracker("TensorBoard", TensorBoardTracker(tmp_path, 0))
     with no_room_beyond(10):
         for step in (1, 2, 3):
