@@ -69,7 +69,10 @@ class RunFolder:
         return earlier if earlier[-1:] == [last] else [*earlier, last]
 
     def _read_environment(self) -> dict[str, Any]:
-        return json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
+        record = json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
+        if not isinstance(record, dict):
+            raise ValueError("it is no object")
+        return record
 
     def _write_environment(self, record: Mapping[str, Any]) -> None:
         text = json.dumps(record, indent=2) + "\n"

@@ -16,7 +16,7 @@ from gsv2.training.telemetry.panels import PanelFile
 from gsv2.training.telemetry.progress import LogLines, ProgressBar, console
 from gsv2.training.telemetry.record_file import RecordFile
 from gsv2.training.telemetry.tensorboard import TensorBoardTracker
-from gsv2.training.telemetry.tracker import Tracker
+from gsv2.training.telemetry.tracker import ClosableTracker, Tracker
 from gsv2.training.telemetry.weights_and_biases import NAME as WANDB
 from gsv2.training.telemetry.weights_and_biases import WandbTracker
 
@@ -104,14 +104,10 @@ def open_trackers(
         stack.callback(metrics.close)
         if config.wandb != "disabled":
             wandb = WandbTracker(config.wandb, config.project, folder, name, values)
-            guarded = GuardedTracker(WANDB, wandb)
-            stack.push(guarded.close)
-            trackers.append(guarded)
+            trackers.append(_guarded(stack, WANDB, wandb))
         if config.tensorboard:
             board = TensorBoardTracker(folder / "tensorboard", done)
-            guarded = GuardedTracker("TensorBoard", board)
-            stack.push(guarded.close)
-            trackers.append(guarded)
+            trackers.append(_guarded(stack, "TensorBoard", board))
         if config.progress and console().is_terminal:
             bar = ProgressBar(name, done, max_steps)
             stack.callback(bar.close)
@@ -119,3 +115,10 @@ def open_trackers(
         else:
             trackers.append(LogLines(name, max_steps))
         yield trackers
+
+
+def _guarded(stack: ExitStack, name: str, tracker: ClosableTracker) -> Tracker:
+    """Return a tracker that may fail, and is closed with the others."""
+    guarded = GuardedTracker(name, tracker)
+    stack.push(guarded.close)
+    return guarded

@@ -36,11 +36,12 @@ def test_what_earlier_launches_ran_in_stays(tmp_path: Path) -> None:
     assert {"deepspeed", "numpy", "safetensors"} <= environment["packages"].keys()
 
 
+@pytest.mark.parametrize("damaged", ['{"ranks": ', "[1]"])
 def test_a_damaged_environment_is_begun_anew(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damaged: str
 ) -> None:
     folder = RunFolder(tmp_path)
-    (tmp_path / "environment.json").write_text('{"ranks": ')
+    (tmp_path / "environment.json").write_text(damaged)
     folder.create(toy_config(tmp_path), world=1, device=torch.device("cpu"))
     assert json.loads((tmp_path / "environment.json").read_text())["earlier"] == []
     assert "environment.json is damaged" in caplog.text
