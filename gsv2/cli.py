@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
+from rich.text import Text
 
 Config = Annotated[Path, typer.Argument(help="YAML file of the run, e.g. configs/gpt/debug.yaml")]
 Overrides = Annotated[
@@ -145,7 +146,8 @@ def plan(
 
 
 def _print_table(table: Table) -> None:
-    Console(width=None if sys.stdout.isatty() else _TABLE_WIDTH).print(table)
+    """Print a table whose cells are what they are: names of files and runs are no markup."""
+    Console(width=None if sys.stdout.isatty() else _TABLE_WIDTH, markup=False).print(table)
 
 
 @app.command()
@@ -183,10 +185,11 @@ def doctor(
         sys.stdout.write(json.dumps([check._asdict() for check in checks], indent=2) + "\n")
     else:
         table = Table("", "what", "found")
-        marks = {"ok": "[green]ok[/]", "warn": "[yellow]warn[/]", "fail": "[red]fail[/]"}
+        colours = {"ok": "green", "warn": "yellow", "fail": "red"}
         for check in checks:
-            table.add_row(marks[check.status], check.name, check.detail)
-        Console().print(table)
+            mark = Text(check.status, style=colours[check.status])
+            table.add_row(mark, check.name, check.detail)
+        _print_table(table)
     if any(check.status == "fail" for check in checks):
         raise typer.Exit(1)
 

@@ -62,6 +62,7 @@ def _merge(schema: type, layers: Sequence[DictConfig], where: str) -> Any:
         for layer in layers:
             _check_containers(schema, OmegaConf.to_container(layer), key="")
         merged = OmegaConf.merge(OmegaConf.structured(schema), *layers)
+        _check_tables(schema, merged)
         return OmegaConf.to_object(merged)
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None)
@@ -102,6 +103,24 @@ def _check_containers(wanted: Any, value: Any, key: str) -> None:
             raise ValueError(f"{key} must be a list, [a, b], but is {_shown(value)}")
         for number, item in enumerate(value):
             _check_containers(inner[0], item, f"{key}[{number}]")
+
+
+def _check_tables(schema: type, merged: Any) -> None:
+    """Make the entries of tables alone first: their errors do not know whose they are.
+
+    Raises:
+        ValueError: of an entry, with the key of its value (`optim.gpt.lr`).
+    """
+    for table, wanted in get_type_hints(schema).items():
+        if get_origin(wanted) is not dict or not is_dataclass(get_args(wanted)[1]):
+            continue
+        for name, entry in (merged[table] or {}).items():
+            try:
+                OmegaConf.to_object(entry)
+            except OmegaConfBaseException:
+                raise
+            except ValueError as error:
+                raise ValueError(f"{table}.{name}.{error}") from error
 
 
 def _shown(value: Any) -> str:

@@ -6,7 +6,6 @@ import importlib
 import importlib.metadata
 import os
 import platform
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, redirect_stdout
@@ -21,14 +20,18 @@ import torch
 from gsv2.config import load_config
 from gsv2.data.batch import BadClip
 from gsv2.data.index import CorpusIndex
-from gsv2.data.plan import check_layout, validation_plan
+from gsv2.data.plan import check_layout, check_step, validation_plan
 from gsv2.data.reader import make_reader, read_clip
 from gsv2.data.remote.storage import Storage
 from gsv2.data.schema import DataConfig, SourceConfig
 from gsv2.data.stream import read_batch
 from gsv2.stages import SCHEMAS, STAGES
+from gsv2.train import check_codes, check_sections
 from gsv2.training.probes import planned_precision
+from gsv2.training.rehearsal import check_names
 from gsv2.training.run import RunConfig
+from gsv2.training.stage import Stage
+from gsv2.training.telemetry.folder import free_bytes
 
 PACKAGES = (
     "torch", "torchaudio", "accelerate", "deepspeed", "webdataset", "transformers",
@@ -55,9 +58,9 @@ def examine(config_path: Path | None, overrides: Sequence[str]) -> list[Check]:
     Nothing is raised for what is wrong; it becomes a failed check.
     """
     checks = [*_machine()]
-    if config_path is not None:
-        checks += _run(config_path, overrides)
-    return checks
+    if config_path is None:
+        return [*checks, _free("disk", free_bytes(Path.cwd()))]
+    return [*checks, *_run(config_path, overrides)]
 
 
 def _machine() -> Iterator[Check]:
@@ -73,7 +76,6 @@ def _machine() -> Iterator[Check]:
     world = {key: os.environ[key] for key in ("RANK", "WORLD_SIZE") if key in os.environ}
     yield Check("ranks", "ok", str(world) if world else "one process")
     yield _free("memory", _available_memory())
-    yield _free("disk", shutil.disk_usage(Path.cwd()).free)
 
 
 def _run(config_path: Path, overrides: Sequence[str]) -> Iterator[Check]:
@@ -85,18 +87,19 @@ def _run(config_path: Path, overrides: Sequence[str]) -> Iterator[Check]:
         return
     yield Check("config", "ok", f"stage {config.stage}, seed {config.seed}")
     yield _attempt("lanes", lambda: _lanes(config))
-    _, stage_class = STAGES[config.stage]
+    yield _sections(config)
+    stage, unbuilt = _build(config)
     for source in [*config.data.sources, *config.data.validation]:
-        check = partial(_corpus, config.data, source, stage_class.members)
+        check = partial(_corpus, config.data, source, STAGES[config.stage][1].members, stage)
         yield _attempt(f"corpus {source.path}", check)
     yield _attempt("run folder", lambda: _writable(Path(config.run.dir)))
+    yield _free("disk", free_bytes(Path(config.run.dir)))
     if config.tracking.tensorboard:
         yield _attempt("tensorboard", _tensorboard)
-    try:
-        stage = stage_class(config, torch.device("cpu"))
-    except (ValueError, OSError) as error:
-        yield Check("model", "fail", str(error))
+    if stage is None:
+        yield Check("model", "fail", unbuilt)
         return
+    yield _attempt("names", lambda: _names(config, stage))
     for name, trainable in stage.trainables.items():
         parameters = list(trainable.module.parameters())
         count = sum(p.numel() for p in parameters) / 1e6
@@ -104,6 +107,27 @@ def _run(config_path: Path, overrides: Sequence[str]) -> Iterator[Check]:
         yield Check(f"module {name}", "ok", f"{count:.2f} M parameters, stored {stored}")
     for row in planned_precision(stage):
         yield Check(f"precision {row.module}", "ok", str(row).partition(": ")[2])
+
+
+def _sections(config: RunConfig) -> Check:
+    try:
+        doubts = check_sections(config)
+    except ValueError as error:
+        return Check("sections", "fail", str(error))
+    return Check("sections", "warn" if doubts else "ok", "; ".join(doubts) or "fit together")
+
+
+def _build(config: RunConfig) -> tuple[Stage | None, str]:
+    """Return the stage of a run, or why it cannot be built."""
+    try:
+        return STAGES[config.stage][1](config, torch.device("cpu")), ""
+    except (ValueError, OSError) as error:
+        return None, str(error)
+
+
+def _names(config: RunConfig, stage: Stage) -> str:
+    check_names(config, stage.trainables)
+    return f"of {', '.join(stage.trainables)}"
 
 
 def _attempt(name: str, check: Callable[[], str]) -> Check:
@@ -128,10 +152,14 @@ def _tensorboard() -> str:
         raise ImportError(f"pip install 'gsv2[tensorboard]' ({error})") from error
 
 
-def _corpus(config: DataConfig, source: SourceConfig, members: Sequence[str]) -> str:
+def _corpus(
+    config: DataConfig, source: SourceConfig, members: Sequence[str], stage: Stage | None
+) -> str:
     """Open the index, and read a micro-batch as the run will; of local tars the last clip too."""
     index = CorpusIndex.open(source, storage=Storage(config.remote, allow_pipe=config.allow_pipe))
     index.check_tars(members)
+    if stage is not None and "codes" in members:
+        check_codes(index, stage, source.path)
     alone = replace(config, sources=[source], window_mb=_PROBE_MB)
     plan = validation_plan(index, alone, 0, members)
     with closing(make_reader(index, members, alone)) as reader:
@@ -147,6 +175,7 @@ def _corpus(config: DataConfig, source: SourceConfig, members: Sequence[str]) ->
 def _lanes(config: RunConfig) -> str:
     world = int(os.environ.get("WORLD_SIZE", "1"))
     check_layout(config.data.lanes, world, config.data.workers)
+    check_step(config.data.micro_batches_per_step, world)
     return f"{config.data.lanes} lanes for {world} ranks x {max(config.data.workers, 1)} workers"
 
 

@@ -11,7 +11,7 @@ import faulthandler
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -31,13 +31,14 @@ from gsv2.training.distributed import Distributed, leave
 from gsv2.training.faults.lock import sole_launch
 from gsv2.training.faults.signals import EXIT_REQUEUE, Preempted, StopSignals
 from gsv2.training.faults.watchdog import is_lost_rank
+from gsv2.training.optim import OptimConfig, check_schedule
 from gsv2.training.random import seed_torch
 from gsv2.training.run import RunConfig
 from gsv2.training.stage import Stage
 from gsv2.training.telemetry.progress import console
 from gsv2.training.trainer import Trainer
 
-__all__ = ["EXIT_REQUEUE", "CodesMismatchError", "check_codes", "main"]
+__all__ = ["EXIT_REQUEUE", "CodesMismatchError", "check_codes", "check_sections", "main"]
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +90,38 @@ def check_codes(index: CorpusIndex, stage: Stage, where: str) -> None:
             )
 
 
+def check_sections(config: RunConfig) -> list[str]:
+    """Check what one section asks of another; return what is allowed, but hardly meant.
+
+    Raises:
+        ValueError: names both keys.
+    """
+    steps, doubts = config.trainer.max_steps, []
+    every, best = config.trainer.validate_every_steps, config.checkpoint.best
+    if not config.data.validation:
+        if every:
+            raise ValueError(
+                f"trainer.validate_every_steps must be 0 without data.validation, but is {every}"
+            )
+        if best and best.startswith("validation/"):
+            raise ValueError(f"checkpoint.best is {best!r}, which needs data.validation")
+    entries: Mapping[str, OptimConfig] = getattr(config, "optim", {})  # each stage has its own
+    for name, optim in entries.items():
+        try:
+            check_schedule(optim, steps)
+        except ValueError as error:
+            raise ValueError(f"optim.{name}.{error}") from error
+        if optim.warmup_steps >= steps:
+            doubts.append(
+                f"optim.{name}.warmup_steps ({optim.warmup_steps}) is not below trainer.max_steps "
+                f"({steps}): the learning rate never reaches its peak"
+            )
+    return doubts
+
+
 def _train(config: RunConfig, distributed: Distributed, signals: StopSignals) -> Path:
+    for doubt in check_sections(config) if distributed.is_main else ():
+        logger.warning("%s", doubt)
     trainer = Trainer(config, distributed, signals)
     _, stage_class = STAGES[config.stage]
     seed_torch(config.seed, "build")

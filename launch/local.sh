@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Train one stage on N ranks of this machine: GPUs if there are N, CPU cores otherwise.
 #   launch/local.sh 2 configs/quantizer/debug.yaml data.micro_batches_per_step=2
-# Ctrl-C stops it; after SIGTERM or SIGUSR1 it writes a checkpoint and exits with 85.
+# Ctrl-C stops it; after SIGTERM or SIGUSR1 it writes a checkpoint and exits with 85; what else comes
+# in the minute after that is ignored.
 set -euo pipefail
 
 if [[ $# -lt 2 ]]; then

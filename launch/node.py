@@ -11,7 +11,8 @@ scheduler learns of "requeue me" (85), and kill ranks that still write a checkpo
 signal. Both start gsv2 all the same, where nothing waits for the code.
 
 Exit code: 0 if that of every rank is; 85 if some end with it and none with another; else that of
-the rank that failed first (128 + N for signal N).
+the rank that failed first (128 + N for signal N). A rank that dies of the SIGTERM or SIGUSR1 that
+it was passed on, because it was not ready for it yet, had nothing to save: that is 85 too.
 """
 
 from __future__ import annotations
@@ -30,9 +31,12 @@ from functools import partial
 from types import FrameType
 
 EXIT_REQUEUE = 85
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 _PET_PORT = "29500"
 _POLL_SEC = 0.1
+_KILL_SEC = 10.0
+"""Between the SIGTERM at which a rank that hangs writes where it stands, and SIGKILL."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -74,16 +78,23 @@ class Place:
 
 
 class Ranks:
-    """The processes of one node."""
+    """The processes of one node; takes the signals of this one, from the beginning on."""
 
-    def __init__(self, place: Place, command: Sequence[str], *, grace_sec: float) -> None:
+    def __init__(self, *, grace_sec: float) -> None:
         self._grace_sec = grace_sec
+        self._told: set[int] = set()
         self._failed_first: int | None = None
         self._deadline: float | None = None
+        self._is_terminated = False
         self._processes: list[subprocess.Popen[bytes]] = []
         for number in FORWARDED:
             signal.signal(number, self._forward)
+
+    def start(self, place: Place, command: Sequence[str]) -> None:
+        """Start them, unless a signal has come before."""
         for local_rank in range(place.ranks):
+            if self._told:
+                break
             self._processes.append(
                 subprocess.Popen(
                     [sys.executable, *command],
@@ -92,34 +103,53 @@ class Ranks:
                     preexec_fn=partial(_die_with, os.getpid()),
                 )
             )
+        for number in tuple(self._told):  # one of them may just have been on its way
+            self._forward(number, None)
 
     def wait(self) -> int:
         """Wait for all ranks, and return what this process should exit with.
 
-        When one fails, the others get `grace_sec` to end by themselves.
+        When one fails, the others get `grace_sec` to end by themselves, then SIGTERM, and SIGKILL.
         """
         while any(process.poll() is None for process in self._processes):
             self._watch()
             time.sleep(_POLL_SEC)
         self._watch()
-        codes = {process.returncode for process in self._processes} - {0}
+        if not self._processes:
+            is_stopped = self._told.intersection(STOP_SIGNALS)
+            return EXIT_REQUEUE if is_stopped else 128 + min(self._told)
+        codes = {self._code(process) for process in self._processes} - {0}
         if codes <= {EXIT_REQUEUE}:
             return max(codes, default=0)
         first = self._failed_first or 1
         return first if first > 0 else 128 - first
 
+    def _code(self, process: subprocess.Popen[bytes]) -> int | None:
+        """Return how a rank ended: after a signal to leave, by that one is as good as by 85.
+
+        So is the end that we make of a rank that waits for one which has left already.
+        """
+        code = process.poll()
+        told = self._told.intersection(STOP_SIGNALS)
+        if told and self._is_terminated:
+            told |= {signal.SIGTERM, signal.SIGKILL}
+        return EXIT_REQUEUE if code is not None and -code in told else code
+
     def _watch(self) -> None:
         for process in self._processes:
-            code = process.poll()
+            code = self._code(process)
             if code not in (None, 0) and self._deadline is None:
                 self._deadline = time.monotonic() + self._grace_sec
             if code not in (None, 0, EXIT_REQUEUE) and self._failed_first is None:
                 self._failed_first = code
         if self._deadline is not None and time.monotonic() > self._deadline:
             for process in self._processes:
-                process.kill()
+                process.kill() if self._is_terminated else process.terminate()
+            self._deadline = time.monotonic() + _KILL_SEC
+            self._is_terminated = True
 
     def _forward(self, number: int, frame: FrameType | None) -> None:
+        self._told.add(number)
         for process in self._processes:
             process.send_signal(number)
 
@@ -182,12 +212,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument("command", nargs="+", help="what python runs: `-m MODULE ...` or a file")
     options = parser.parse_args(arguments)
+    ranks = Ranks(grace_sec=options.grace_sec)  # before anything slow: it takes the signals
     try:
         place = find_place(options, os.environ)
     except ValueError as error:
         sys.stderr.write(f"launch/node.py: error: {error}\n")
         return 2
-    return Ranks(place, options.command, grace_sec=options.grace_sec).wait()
+    ranks.start(place, options.command)
+    return ranks.wait()
 
 
 if __name__ == "__main__":

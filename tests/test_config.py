@@ -122,6 +122,11 @@ def test_optional_sections_and_references_to_other_values_are_no_wrong_container
     assert (config.extra, config.table["vits2"]) == (None, Inner(rate=0.25))
 
 
+def test_an_entry_of_a_table_is_refused_by_its_whole_key(file: Path) -> None:
+    with pytest.raises(ConfigError, match=r"table\.gpt\.rate must be at least 0, but is -1"):
+        load_config(file, ["table.gpt.rate=-1"], SCHEMA)
+
+
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(ConfigError, match=r"config file nowhere\.yaml does not exist"):
         load_config("nowhere.yaml", [], SCHEMA)

@@ -204,6 +204,20 @@ def describe_plan(
         }
 
 
+def check_step(micro_batches: int, world: int) -> None:
+    """Check that the ranks can share an optimizer step.
+
+    Raises:
+        ValueError: names the numbers of ranks that can.
+    """
+    if micro_batches % world:
+        fitting = [str(n) for n in range(1, micro_batches + 1) if micro_batches % n == 0]
+        raise ValueError(
+            f"data.micro_batches_per_step must be a multiple of the {world} ranks, but is "
+            f"{micro_batches}: the step of all ranks together, which {', '.join(fitting)} can share"
+        )
+
+
 def check_layout(lanes: int, world: int, workers: int) -> None:
     """Check that every worker of every rank can take whole lanes.
 

@@ -15,6 +15,8 @@ from gsv2.data.remote.storage import Storage
 from gsv2.data.schema import DataConfig, SourceConfig
 from gsv2.data.window import Window
 from gsv2.preflight.report import Finding, attempt
+from gsv2.train import check_codes
+from gsv2.training.stage import Stage
 
 
 class RangeReader:
@@ -38,17 +40,29 @@ class RangeReader:
         """See `ClipReader.close`."""
 
 
-def check_corpora(config: DataConfig, members: Sequence[str]) -> Iterator[Finding]:
-    """Yield a finding for each source, those of validation too."""
+def check_corpora(
+    config: DataConfig, members: Sequence[str], stage: Stage | None = None
+) -> Iterator[Finding]:
+    """Yield a finding for each source, those of validation too.
+
+    Args:
+        config: the `data` section.
+        members: what the stage reads of a clip.
+        stage: whose quantizer must have made the codes; None if it could not be built.
+    """
     for source in (*config.sources, *config.validation):
         name = f"corpus {public_name(source.path)}"
-        yield attempt(name, partial(_read_ends, config, source, members))
+        yield attempt(name, partial(_read_ends, config, source, members, stage))
 
 
-def _read_ends(config: DataConfig, source: SourceConfig, members: Sequence[str]) -> str:
+def _read_ends(
+    config: DataConfig, source: SourceConfig, members: Sequence[str], stage: Stage | None
+) -> str:
     """Read and decode the first clip of the first shard, and the last one of the last."""
     storage = Storage(config.remote, allow_pipe=config.allow_pipe)
     index = CorpusIndex.open(source, storage=storage)
+    if stage is not None and "codes" in members:
+        check_codes(index, stage, public_name(source.path))
     reader = RangeReader(index, members)
     rows = [0, index.num_clips - 1]
     if any(index.shards[-1].tar_of(member).startswith(PREFIX) for member in members):

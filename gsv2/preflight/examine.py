@@ -9,11 +9,14 @@ import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import torch
+
 from gsv2.config import config_to_dict, load_config
-from gsv2.data.plan import check_layout
+from gsv2.data.plan import check_layout, check_step
 from gsv2.preflight.corpora import check_corpora
 from gsv2.preflight.machine import (
     check_devices,
+    check_disk,
     check_limits,
     check_shared_memory,
     code_facts,
@@ -24,8 +27,12 @@ from gsv2.preflight.machine import (
 from gsv2.preflight.report import Finding, RankReport, attempt, merge
 from gsv2.preflight.together import check_clocks, check_run_folder, check_sums, check_target
 from gsv2.stages import SCHEMAS, STAGES
+from gsv2.train import check_sections
 from gsv2.training.distributed import Distributed
+from gsv2.training.rehearsal import check_names
 from gsv2.training.run import RunConfig
+from gsv2.training.stage import Stage
+from gsv2.training.telemetry.folder import free_bytes
 
 _CRITICAL = ("code", "versions", "config")
 _CONFIG = ("config", "config file")
@@ -85,19 +92,29 @@ def _look_around(
     if config is None:
         return
     yield attempt("lanes", lambda: _check_lanes(config, ranks.world))
+    yield attempt("sections", lambda: _check_sections(config))
+    yield attempt("disk", lambda: check_disk(free_bytes(Path(config.run.dir))))
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:  # one for each machine
-        yield from check_corpora(config.data, STAGES[config.stage][1].members)
+        stage: Stage | None = None
+        try:
+            stage = STAGES[config.stage][1](config, torch.device("cpu"))
+            check_names(config, stage.trainables)
+            yield Finding("model", "ok", ", ".join(stage.trainables))
+        except (ValueError, OSError) as error:
+            yield Finding("model", "fail", str(error))
+        yield from check_corpora(config.data, STAGES[config.stage][1].members, stage)
+
+
+def _check_sections(config: RunConfig) -> Finding:
+    doubts = check_sections(config)
+    return Finding("sections", "warn" if doubts else "ok", "; ".join(doubts) or "fit together")
 
 
 def _check_lanes(config: RunConfig, world: int) -> str:
     """Check that ranks and workers share lanes and micro-batches."""
     data = config.data
     check_layout(data.lanes, world, data.workers)
-    if data.micro_batches_per_step % world:
-        raise ValueError(
-            f"data.micro_batches_per_step must be a multiple of the {world} ranks, but is "
-            f"{data.micro_batches_per_step}"
-        )
+    check_step(data.micro_batches_per_step, world)
     workers = max(data.workers, 1)
     accumulated = data.micro_batches_per_step // world
     return f"{data.lanes} for {world} ranks x {workers} workers, {accumulated} micro-batches a step"

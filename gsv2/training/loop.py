@@ -14,7 +14,7 @@ from gsv2.training.accounting.quarantine import Quarantine
 from gsv2.training.checkpoints.saver import Saver
 from gsv2.training.distributed import Distributed
 from gsv2.training.faults.failure import FlightRecorder
-from gsv2.training.faults.guard import UpdateGuard, check_left_out
+from gsv2.training.faults.guard import UpdateGuard, check_left_out, note_left_out
 from gsv2.training.faults.signals import Preempted, StopSignals
 from gsv2.training.faults.unison import StopAgreed, Unison
 from gsv2.training.lookahead import LookAhead
@@ -154,8 +154,7 @@ class TrainingLoop:
             result.means.add(figures, 1.0)
         self._state.step = step
         self._state.next_micro_batch += self._config.data.micro_batches_per_step
-        self._state.skipped += result.skipped
-        self._state.spikes += result.spikes
+        note_left_out(self._state, result.skipped, result.spikes, self._config.trainer)
         self._clock.count_step()
         return result
 

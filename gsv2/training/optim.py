@@ -41,24 +41,26 @@ class OptimConfig:
     """Of the moving average of the weights, a step (see `gsv2.training.ema`); 0 = no average."""
 
     def __post_init__(self) -> None:
-        """Check the values that no type can."""
+        """Check the values that no type can; the config knows of which entry they are."""
         for name in ("lr", "eps", "max_grad_norm"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"optim: {name} must be above 0, but is {getattr(self, name)}")
+                raise ValueError(f"{name} must be above 0, but is {getattr(self, name)}")
         if math.isinf(self.lr):
-            raise ValueError("optim: lr must be a finite number, but is inf")
+            raise ValueError("lr must be a finite number, but is inf")
         for name in ("weight_decay", "warmup_steps"):
             if not getattr(self, name) >= 0:
-                raise ValueError(f"optim: {name} must be at least 0, but is {getattr(self, name)}")
+                raise ValueError(f"{name} must be at least 0, but is {getattr(self, name)}")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must lie in [0, 1), but are {[*self.betas]}")
         if not 0 < self.final_lr_fraction <= 1:
             raise ValueError(
-                f"optim: final_lr_fraction must lie in (0, 1], but is {self.final_lr_fraction}"
+                f"final_lr_fraction must lie in (0, 1], but is {self.final_lr_fraction}"
             )
         if not 0 <= self.ema_decay < 1:
-            raise ValueError(f"optim: ema_decay must lie in [0, 1), but is {self.ema_decay}")
+            raise ValueError(f"ema_decay must lie in [0, 1), but is {self.ema_decay}")
         if self.decay_steps < 0 or (self.decay_steps > 0) != (self.schedule == "wsd"):
             raise ValueError(
-                "optim: decay_steps must be above 0 for schedule=wsd and 0 for the others, "
+                "decay_steps must be above 0 for schedule=wsd and 0 for the others, "
                 f"but is {self.decay_steps} for {self.schedule}"
             )
 
@@ -96,14 +98,23 @@ def make_scheduler(optimizer: Optimizer, config: OptimConfig, max_steps: int) ->
     """Return the schedule by optimizer step: step `s` of 1..max_steps has its own rate.
 
     Raises:
+        ValueError: see `check_schedule`.
+    """
+    check_schedule(config, max_steps)
+    return LambdaLR(optimizer, lambda done: lr_fraction(config, done, max_steps))
+
+
+def check_schedule(config: OptimConfig, max_steps: int) -> None:
+    """Check that a schedule fits into a run.
+
+    Raises:
         ValueError: warmup and decay need more steps than there are.
     """
     if config.decay_steps and config.warmup_steps + config.decay_steps > max_steps:
         raise ValueError(
-            f"optim: warmup_steps + decay_steps must be at most trainer.max_steps ({max_steps}), "
+            f"warmup_steps + decay_steps must be at most trainer.max_steps ({max_steps}), "
             f"but are {config.warmup_steps} + {config.decay_steps}"
         )
-    return LambdaLR(optimizer, lambda done: lr_fraction(config, done, max_steps))
 
 
 def lr_fraction(config: OptimConfig, done: int, max_steps: int) -> float:

@@ -10,6 +10,7 @@ from gsv2.training.compile import check_compile, compile_trainables
 from gsv2.training.distributed import Distributed
 from gsv2.training.dry_run import dry_run
 from gsv2.training.ema import WeightAverage
+from gsv2.training.engines.choose import choose_engines
 from gsv2.training.loss_scale import LossScale
 from gsv2.training.precision_watch import PrecisionWatch
 from gsv2.training.stage import Stage, Trainable
@@ -27,6 +28,26 @@ def recompute_activations(trainables: Mapping[str, Trainable], names: Sequence[s
     Raises:
         ValueError: no such trainable, or its network cannot.
     """
+    for recompute in _find_recomputable(trainables, names):
+        recompute()
+
+
+def check_names(config: RunConfig, trainables: Mapping[str, Trainable]) -> None:
+    """Check what sections ask of single trainables.
+
+    Raises:
+        ValueError: no such trainable, or it cannot.
+    """
+    choose_engines(trainables, config.engines)
+    check_compile(config.trainer.compile, trainables)
+    _find_recomputable(trainables, config.trainer.activation_checkpointing)
+
+
+def _find_recomputable(
+    trainables: Mapping[str, Trainable], names: Sequence[str]
+) -> list[Callable[[], None]]:
+    """Return what makes each network run its blocks again."""
+    found = []
     for name in names:
         where = f"trainer.activation_checkpointing: {name}"
         if name not in trainables:
@@ -34,7 +55,8 @@ def recompute_activations(trainables: Mapping[str, Trainable], names: Sequence[s
         recompute = getattr(trainables[name].module, "recompute_activations", None)
         if recompute is None:
             raise ValueError(f"{where} has no blocks that can run again in the backward pass")
-        recompute()
+        found.append(recompute)
+    return found
 
 
 def attach_averages(trainables: Mapping[str, Trainable]) -> None:

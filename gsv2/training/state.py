@@ -23,6 +23,8 @@ class TrainState:
     """Updates left out for a loss or gradient that was not finite, and steps without data."""
     spikes: int = 0
     """Updates left out for a loss or gradient norm far above those before."""
+    left_out: dict[str, list[int]] = field(default_factory=dict)
+    """`skipped`, `spikes` -> steps of the last ones, as far as limits look back."""
     history: dict[str, list[float]] = field(default_factory=dict)
     """What `gsv2.training.faults.guard` knows spikes by."""
     loss_scales: dict[str, LossScale] = field(default_factory=dict)

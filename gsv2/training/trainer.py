@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gsv2.config import config_to_dict
+from gsv2.data.plan import check_step
 from gsv2.training.checkpoints.checkpoint import clean_checkpoints
 from gsv2.training.checkpoints.earlier import set_aside
 from gsv2.training.checkpoints.fingerprint import Fingerprint, RunIdentity
@@ -20,7 +21,6 @@ from gsv2.training.checkpoints.target import Target, target_of
 from gsv2.training.distributed import Distributed
 from gsv2.training.engines.choose import attach_engines
 from gsv2.training.faults.failure import FlightRecorder, stacks_at_sigterm
-from gsv2.training.faults.guard import TrainingError
 from gsv2.training.faults.signals import StopSignals
 from gsv2.training.faults.watchdog import Watchdog
 from gsv2.training.loop import FiniteStream, TrainingLoop, TrainingStream
@@ -36,7 +36,8 @@ from gsv2.training.state import TrainState
 from gsv2.training.telemetry.folder import RunFolder
 from gsv2.training.telemetry.records import truncate_records
 from gsv2.training.telemetry.status import recorded_status
-from gsv2.training.telemetry.tracking import Tracker, open_trackers, stored_wandb_id
+from gsv2.training.telemetry.tracking import Tracker, open_trackers
+from gsv2.training.telemetry.weights_and_biases import stored_wandb_id
 from gsv2.training.trainer_config import TrainerConfig
 
 if TYPE_CHECKING:  # run.py needs TrainerConfig from here
@@ -61,14 +62,9 @@ class Trainer:
             signals: what this process was told; None for a run that nobody tells to leave.
 
         Raises:
-            TrainingError: the ranks do not divide `data.micro_batches_per_step`.
+            ValueError: the ranks do not divide `data.micro_batches_per_step`.
         """
-        per_step, world = config.data.micro_batches_per_step, distributed.world
-        if per_step % world:
-            raise TrainingError(
-                f"data.micro_batches_per_step must be a multiple of the {world} ranks, "
-                f"but is {per_step}"
-            )
+        check_step(config.data.micro_batches_per_step, distributed.world)
         self._config = config
         self._distributed = distributed
         self._signals = signals or StopSignals()

@@ -19,15 +19,20 @@ class TrainerConfig:
     """Steps between objects in metrics.jsonl; the first and the last step always have one."""
     validate_every_steps: int = 0
     """0 = only after the last step."""
+    left_out_window_steps: int = 1000
+    """Last steps in which `max_skipped_steps` and `max_spikes` count: what three weeks leave out
+    here and there ends no run."""
     max_skipped_steps: int = 50
-    """The run stops when more updates than this were skipped for a non-finite loss."""
+    """The run stops when more updates than this were skipped for a non-finite loss, of the last
+    `left_out_window_steps`."""
     spike_factor: float = 0.0
     """Updates whose gradient norm or loss is above so many times its median of the last 128
     updates are left out; 0 = none."""
     spike_warmup_steps: int = 100
     """Updates of a network before its spikes are left out, at most 128."""
     max_spikes: int = 50
-    """The run stops when more updates than this were left out as spikes."""
+    """The run stops when more updates than this were left out as spikes, of the last
+    `left_out_window_steps`."""
     rank_timeout_sec: float = 900.0
     """How long a rank may keep the others waiting before they end the run: longer than the
     slowest retry of a remote corpus, the check of a checkpoint and the longest compilation."""
@@ -45,7 +50,8 @@ class TrainerConfig:
         """Check the values that no type can."""
         check_compile(self.compile)
         least = {"max_steps": 1, "log_every_steps": 1, "validate_every_steps": 0}
-        for name, minimum in {**least, "max_skipped_steps": 0, "max_spikes": 0}.items():
+        limits = {"left_out_window_steps": 1, "max_skipped_steps": 0, "max_spikes": 0}
+        for name, minimum in {**least, **limits}.items():
             if not getattr(self, name) >= minimum:  # nor NaN
                 raise ValueError(
                     f"trainer.{name} must be at least {minimum}, but is {getattr(self, name)}"

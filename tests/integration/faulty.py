@@ -20,9 +20,11 @@ from torch import Tensor
 
 from gsv2 import train
 from gsv2.data.batch import Batch
+from gsv2.training.checkpoints import saver
 from gsv2.training.distributed import Distributed
 from gsv2.training.faults.signals import StopSignals
 from gsv2.training.stage import Update
+from gsv2.training.telemetry.weights_and_biases import WandbTracker
 from tests.training.toy import ToyRunConfig, ToyStage, fit_toy, torn_batch, toy_config
 
 PER_STEP = 4
@@ -63,7 +65,8 @@ def befall(spec: Mapping[str, Any], where: str, step: int) -> None:
         first = Path(spec["folder"], "run", "checkpoints", "step_00000002")
         while not first.exists():  # a thread writes it
             time.sleep(0.01)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (fault["bytes"], fault["bytes"]))
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (fault["bytes"], hard))
     else:
         os.kill(os.getpid(), what)
 
@@ -82,14 +85,35 @@ def kill_at_event(number: int) -> None:
     sys.addaudithook(hear)
 
 
+def slow_down(spec: Mapping[str, Any]) -> None:
+    """Let checkpoints be written, or Weights & Biases finish, as slowly as `spec` says."""
+    if "slow_write_sec" in spec:
+        write = saver.write_checkpoint
+
+        def write_slowly(*arguments: Any) -> Path:
+            Path(spec["folder"], "writing").touch()
+            time.sleep(spec["slow_write_sec"])
+            return write(*arguments)
+
+        saver.write_checkpoint = write_slowly
+    if "slow_wandb_sec" in spec:
+        slow = mock.MagicMock()
+        slow.finish.side_effect = lambda **_: time.sleep(spec["slow_wandb_sec"])
+        WandbTracker._open = lambda *_: slow  # type: ignore[method-assign]
+
+
 def run(spec: dict[str, Any]) -> NoReturn:
     """Run the toy in `folder` with its fault and leave as `gsv2.train` does.
 
     Keys of `spec`: `folder`, sections of the config, `fault` ({where: start, fetch, step or
     validation; step; rank; what: signal number, hang, error, disk_full}), `kill_at_event`,
-    `spikes` (steps whose waves are too loud).
+    `room_again` (step that ends `disk_full`), `spikes` (steps whose waves are too loud),
+    `slow_write_sec`, `slow_wandb_sec`.
     """
-    sections = {key: spec[key] for key in ("trainer", "checkpoint", "model") if key in spec}
+    slow_down(spec)
+    sections = {
+        key: spec[key] for key in ("trainer", "checkpoint", "model", "tracking") if key in spec
+    }
 
     def load_config(*_: object) -> ToyRunConfig:
         befall(spec, "start", 0)
@@ -97,6 +121,9 @@ def run(spec: dict[str, Any]) -> NoReturn:
 
     def make_batch(k: int) -> Batch:
         befall(spec, "fetch", k // PER_STEP + 1)
+        if k // PER_STEP + 1 == spec.get("room_again"):
+            _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
         batch = torn_batch(k)
         is_spike = k // PER_STEP + 1 in spec.get("spikes", ())
         return replace(batch, wave=batch.wave * SPIKE) if is_spike else batch

@@ -29,14 +29,14 @@ def start_one(module: str, *arguments: str) -> subprocess.Popen[str]:
     return _start([sys.executable, "-W", "error", "-m", module, *arguments], environment())
 
 
-def start_two_ranks(module: str, *arguments: str) -> subprocess.Popen[str]:
+def start_two_ranks(module: str, *arguments: str, **variables: str) -> subprocess.Popen[str]:
     """Start a module on two CPU ranks through `accelerate launch`, on a free port."""
     config = ROOT / "launch" / "accelerate" / "cpu_2ranks.yaml"
     command = [
         sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config),
         "--main_process_port", str(free_port()), "-m", module, *arguments,
     ]  # fmt: skip
-    return _start(command, {**environment(), "ACCELERATE_USE_CPU": "true"})
+    return _start(command, {**environment(), "ACCELERATE_USE_CPU": "true", **variables})
 
 
 def start_deepspeed_ranks(
@@ -51,13 +51,15 @@ def start_deepspeed_ranks(
     return _start(command, {**environment(), "ACCELERATE_USE_CPU": "true"})
 
 
-def start_torchrun(ranks: int, module: str, *arguments: str) -> subprocess.Popen[str]:
+def start_torchrun(
+    ranks: int, module: str, *arguments: str, **variables: str
+) -> subprocess.Popen[str]:
     """Start a module on CPU ranks through `torchrun`, on a free port."""
     command = [
         sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(ranks),
         "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", "-m", module, *arguments,
     ]  # fmt: skip
-    return _start(command, {**environment(), "ACCELERATE_USE_CPU": "true"})
+    return _start(command, {**environment(), "ACCELERATE_USE_CPU": "true", **variables})
 
 
 def finish(process: subprocess.Popen[str], timeout_sec: float = 120.0) -> str:

@@ -138,3 +138,17 @@ def test_a_full_disk_keeps_the_old_checkpoint_and_says_so(tmp_path: Path, nurser
     assert "step 6 could not be written" in child.errors.strip().splitlines()[-1]
     assert nursery.run(tmp_path, **spec) == [0]
     assert list_steps(tmp_path / "run") == [2, 4, 6]
+
+
+def test_a_disk_that_is_full_for_a_while_takes_neither_the_run_nor_a_row(
+    tmp_path: Path, nursery: Nursery
+) -> None:
+    """Full from the reading of step 4 on, until that of step 6: rows are all there in the end."""
+    fault = {"where": "fetch", "step": 4, "what": "disk_full", "bytes": 100}
+    (child,) = nursery.start(tmp_path, fault=fault, room_again=6)
+    assert child.wait() == 0, child.errors
+    rows = read_records(tmp_path / "run" / "metrics.jsonl")
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert [row["checkpoint/failures"] for row in rows[-1:]] == [1]
+    assert child.errors.count("CANNOT BE WRITTEN") == 1
+    assert list_steps(tmp_path / "run") == [2, 6]

@@ -16,7 +16,7 @@ import pytest
 from gsv2.train import EXIT_REQUEUE
 from gsv2.training.checkpoints.checkpoint import list_steps
 from gsv2.training.telemetry.records import read_records
-from tests.integration.launch import ROOT, environment, start_two_ranks
+from tests.integration.launch import ROOT, end, environment, start_torchrun, start_two_ranks
 from tests.integration.nursery import Nursery
 from tests.integration.same_run import assert_same_run
 
@@ -70,6 +70,35 @@ def test_a_run_broken_off_in_its_last_validation_makes_up_for_it(
         assert_same_run(tmp_path, unbroken)
     state = json.loads((tmp_path / "run/checkpoints/step_00000006/state.json").read_text())
     assert set(state["values"]) == {"validation/generator/error"}
+
+
+def test_a_second_sigterm_does_not_cost_the_checkpoint_that_is_under_way(
+    tmp_path: Path, nursery: Nursery
+) -> None:
+    """Four seconds apart, beyond the echo of a launcher."""
+    fault = {"where": "step", "step": 3, "what": signal.SIGTERM}
+    spec = {"checkpoint": {"every_steps": 100}, "slow_write_sec": 5}
+    (child,) = nursery.start(tmp_path, fault=fault, **spec)
+    while not (tmp_path / "writing").exists():
+        time.sleep(0.02)
+    time.sleep(4)
+    os.kill(child.pid, signal.SIGTERM)
+    assert child.wait() == EXIT_REQUEUE
+    assert list_steps(tmp_path / "run") == [3]
+
+
+def test_wandb_that_does_not_finish_does_not_keep_a_run_that_is_told_to_leave(
+    tmp_path: Path, nursery: Nursery
+) -> None:
+    fault = {"where": "step", "step": 3, "what": signal.SIGTERM}
+    began = time.monotonic()
+    (child,) = nursery.start(
+        tmp_path, fault=fault, tracking={"wandb": "offline"}, slow_wandb_sec=60
+    )
+    assert child.wait() == EXIT_REQUEUE
+    assert time.monotonic() - began < 20
+    assert list_steps(tmp_path / "run")[-1] == 3
+    assert "`wandb sync" in child.errors
 
 
 def test_ctrl_c_leaves_at_once_with_130(tmp_path: Path, nursery: Nursery) -> None:
@@ -133,24 +162,40 @@ def test_a_real_run_whose_loader_workers_die_of_the_same_signal_saves_and_goes_o
         assert steps[-1] == read_records(metrics)[-1]["step"]
 
 
-@pytest.mark.slow
-def test_sigterm_to_the_launcher_saves_on_all_ranks_before_it_kills_them(tmp_path: Path) -> None:
-    """The launcher leaves with 1 whatever its ranks say; they say it in the log."""
+@pytest.mark.parametrize("launcher", ["accelerate", "torchrun"])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGUSR1]
+)
+def test_a_signal_to_the_launcher_saves_on_all_ranks_before_it_kills_them(
+    tmp_path: Path, launcher: str, number: signal.Signals
+) -> None:
+    """The launcher leaves with 1 whatever its ranks say; they say it in the log.
+
+    Without the variable that README names, SIGUSR1 kills the launcher and leaves its ranks behind.
+    """
     spec = {
         "folder": str(tmp_path),
         "trainer": {"max_steps": 100_000, "validate_every_steps": 0},
         "checkpoint": {"every_steps": 100_000},
     }
-    launcher = start_two_ranks("tests.integration.faulty", json.dumps(spec))
+    program = ("tests.integration.faulty", json.dumps(spec))
+    handled = {"PET_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGUSR1"}
+    if launcher == "accelerate":
+        process = start_two_ranks(*program, **handled)
+    else:
+        process = start_torchrun(2, *program, **handled)
     metrics = tmp_path / "run" / "metrics.jsonl"
-    while launcher.poll() is None and not (metrics.exists() and metrics.stat().st_size > 3000):
+    while process.poll() is None and not (metrics.exists() and metrics.stat().st_size > 3000):
         time.sleep(0.05)
     start = time.monotonic()
-    launcher.send_signal(signal.SIGTERM)
-    _, errors = launcher.communicate(timeout=60)
+    process.send_signal(number)
+    try:
+        _, errors = process.communicate(timeout=60)
+    finally:
+        end(process)
     assert time.monotonic() - start < 20
     (step,) = list_steps(tmp_path / "run")
     assert step == read_records(metrics)[-1]["step"]
     assert errors.count(f"the same command goes on from step {step}") == 2
     assert not (tmp_path / "run" / "failure").exists()
-    assert launcher.returncode == 1  # launch/node.py passes 85 on
+    assert process.returncode == 1  # launch/node.py passes 85 on

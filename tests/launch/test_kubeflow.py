@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +110,26 @@ def test_the_pod_checks_then_trains_and_ends_as_the_run_does(
     train = "launch/node.py -- -m gsv2.train run.yaml run.name=a b"
     assert calls.read_text().splitlines() == [check, train][:started]
     assert "$(" not in command[2], "Kubernetes would take it for a variable of its own"
+
+
+def test_a_pod_that_is_told_to_go_in_its_check_comes_back(
+    runtime: dict[str, Any], tmp_path: Path
+) -> None:
+    """Bash as process 1 would ignore the signal: the pod would be killed, and its run fail."""
+    calls, python = tmp_path / "calls", tmp_path / "python"
+    python.write_text(
+        f"#!/bin/sh\necho $* >> {calls}\ntrap 'sleep 0.2; echo told >> {calls}; exit 85' TERM\n"
+        "sleep 20 & wait\n"
+    )
+    python.chmod(0o755)
+    pod = {"PATH": f"{tmp_path}:/usr/bin:/bin", "PET_MASTER_ADDR": "n0", "PET_MASTER_PORT": "29500"}
+    process = subprocess.Popen([*container(runtime)["command"], "run.yaml"], env=pod)
+    while not calls.exists():
+        time.sleep(0.02)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=10) == EXIT_REQUEUE
+    assert [line.split()[-1] for line in calls.read_text().splitlines()] == ["run.yaml", "told"]
 
 
 @pytest.mark.parametrize(("restarts", "is_again"), [("0", False), ("2", True)])

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -22,16 +19,6 @@ TELL = (
 LEAVE = (
     "import os, sys; sys.exit([int(c) for c in sys.argv[1].split(',')][int(os.environ['RANK'])])"
 )
-WAIT = """
-import os, pathlib, signal, sys, time
-def leave(number, frame):
-    time.sleep(0.3)
-    sys.exit(85)
-for number in (signal.SIGTERM, signal.SIGUSR1):
-    signal.signal(number, leave)
-pathlib.Path(sys.argv[1], str(os.getpid())).touch()
-time.sleep(60)
-"""
 
 
 def start(*arguments: str, **variables: str) -> subprocess.Popen[str]:
@@ -129,49 +116,5 @@ def test_torchrun_hides_the_code(tmp_path: Path) -> None:
     assert done.returncode == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_ranks_are_told_to_leave_and_waited_for(tmp_path: Path, number: signal.Signals) -> None:
-    process = start("--ranks", "2", "--", "-c", WAIT, str(tmp_path))
-    _wait_for_files(tmp_path, 2)
-    process.send_signal(number)
-    process.communicate(timeout=30)
-    assert process.returncode == EXIT_REQUEUE
-
-
-def test_a_killed_rank_ends_the_others_after_a_while(tmp_path: Path) -> None:
-    process = start("--ranks", "2", "--grace-sec", "0.2", "--", "-c", WAIT, str(tmp_path))
-    victim, other = _wait_for_files(tmp_path, 2)
-    os.kill(victim, signal.SIGKILL)
-    process.communicate(timeout=30)
-    assert process.returncode == 128 + signal.SIGKILL
-    assert not Path(f"/proc/{other}").exists()
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="prctl")
-def test_ranks_leave_when_their_launcher_is_killed(tmp_path: Path) -> None:
-    process = start("--ranks", "1", "--", "-c", WAIT, str(tmp_path))
-    (rank,) = _wait_for_files(tmp_path, 1)
-    process.kill()
-    process.communicate(timeout=30)  # the rank holds the pipes until it is gone
-    deadline = time.monotonic() + 10
-    while _is_alive(rank) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not _is_alive(rank)
-
-
 def test_the_code_is_that_of_the_trainer() -> None:
     assert f"EXIT_REQUEUE = {EXIT_REQUEUE}\n" in Path(NODE).read_text()
-
-
-def _wait_for_files(folder: Path, count: int) -> list[int]:
-    deadline = time.monotonic() + 30
-    while len(names := sorted(file.name for file in folder.iterdir())) < count:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return [int(name) for name in names]
-
-
-def _is_alive(pid: int) -> bool:
-    """Tell whether a process runs; one that nobody waits for any more does not."""
-    status = Path(f"/proc/{pid}/stat")
-    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"

@@ -14,8 +14,10 @@ import pytest
 import yaml
 
 from gsv2.train import main
+from gsv2.training.faults import watchdog
 from gsv2.training.faults.signals import EXIT_REQUEUE
 from gsv2.training.telemetry.records import read_records
+from gsv2.training.trainer_config import TrainerConfig
 from tests.integration.launch import ROOT, environment
 from tests.integration.real_stages import MODELS
 from tests.launch import slurm
@@ -115,6 +117,34 @@ def test_a_machine_that_is_not_ready_starts_no_run(tmp_path: Path) -> None:
     finish(job)
     assert job.returncode == 1
     assert calls(tmp_path).count("srun") == 1
+
+
+def test_a_job_that_meets_its_time_limit_in_the_check_of_the_nodes_is_requeued(
+    tmp_path: Path,
+) -> None:
+    again = f"[ -e {tmp_path}/again$SLURM_NODEID ] || {{ touch {tmp_path}/again$SLURM_NODEID"
+    python = fake_python(tmp_path, f"case $* in *preflight*) {again}; exit 85; }};; esac")
+    job = submit(tmp_path, "run.yaml", GSV2_PYTHON=python)
+    finish(job)
+    assert job.returncode == 0
+    assert calls(tmp_path).count("scontrol") == 3  # hosts, requeue, hosts
+    started = (tmp_path / "started").read_text()
+    assert (started.count("preflight"), started.count("gsv2.train")) == (4, 2)
+
+
+def test_a_job_that_is_cancelled_in_the_check_of_the_nodes_trains_nothing(tmp_path: Path) -> None:
+    body = "case $* in *preflight*) kill -TERM $(cat batch); sleep 0.2; exit 0;; esac"
+    prologue = tmp_path / "prologue"
+    prologue.write_text(f"echo $$ > {tmp_path}/batch\n")
+    python = fake_python(tmp_path, f"cd {tmp_path}\n{body}")
+    finish(submit(tmp_path, "run.yaml", GSV2_PYTHON=python, GSV2_PROLOGUE=str(prologue)))
+    assert "gsv2.train" not in (tmp_path / "started").read_text()
+    assert calls(tmp_path).count("scontrol") == 1
+
+
+def test_the_other_nodes_have_the_time_that_a_lost_rank_takes() -> None:
+    (wait_sec,) = re.findall(r"--wait=(\d+)", SCRIPT.read_text())
+    assert int(wait_sec) > TrainerConfig(max_steps=1).rank_timeout_sec + watchdog._GRACE_SEC
 
 
 def test_a_job_that_a_person_cancels_is_not_requeued(tmp_path: Path) -> None:

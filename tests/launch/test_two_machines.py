@@ -1,19 +1,24 @@
-"""Two machines, simulated on one: `accelerate launch` twice, as launch/accelerate says."""
+"""Two machines, simulated on one: `accelerate launch` or `launch/node.py` twice, as each says."""
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from safetensors.torch import load_file
 
 from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.distributed import Distributed
+from gsv2.training.telemetry.records import read_records
 from tests.integration.launch import ROOT, environment
+from tests.integration.real_stages import MODELS
 from tests.training.toy import fit_toy, torn_batch, toy_config
 
 STEPS = 4
@@ -49,8 +54,40 @@ def test_two_machines_train_as_one_process_does(tmp_path: Path, config: str) -> 
             assert (saved[key] - value).abs().max() <= 1e-5, f"{name}.{key}"
 
 
+def test_two_machines_check_and_then_train_as_the_cluster_scripts_have_them(
+    tmp_path: Path, tiny_corpus: Any
+) -> None:
+    """`launch/node.py` on each, with `launch/preflight.py` and then `gsv2.train`."""
+    source = {"path": str(tiny_corpus.path)}
+    values = {
+        "stage": "quantizer",
+        "run": {"dir": str(tmp_path), "name": "run"},
+        "data": {"sources": [source], "lanes": 2, "micro_batches_per_step": 2, "max_frames": 150},
+        "model": MODELS["quantizer"],
+        "trainer": {"max_steps": 3, "log_every_steps": 1},
+    }
+    config = tmp_path / "run.yaml"
+    config.write_text(yaml.safe_dump(values))
+    for command in (["launch/preflight.py", str(config)], ["-m", "gsv2.train", str(config)]):
+        place = ["--nodes", "2", "--ranks", "1", "--main", f"127.0.0.1:{_free_port()}"]
+        _finish(
+            [
+                _run("launch/node.py", *place, "--node-rank", str(rank), "--", *command)
+                for rank in range(2)
+            ]
+        )
+    rows = read_records(tmp_path / "run" / "metrics.jsonl")
+    assert [row["step"] for row in rows] == [1, 2, 3]
+    environ = json.loads((tmp_path / "run" / "environment.json").read_text())
+    assert environ["ranks"] == 2
+
+
 def _start(*arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "accelerate.commands.launch", *arguments]
+    return _run("-m", "accelerate.commands.launch", *arguments)
+
+
+def _run(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, *arguments]
     env = {**environment(), "ACCELERATE_USE_CPU": "true"}
     return subprocess.Popen(command, cwd=ROOT, env=env, text=True, stderr=subprocess.PIPE)
 

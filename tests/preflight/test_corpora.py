@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -61,6 +62,15 @@ def test_a_missing_shard_is_named(source: SourceConfig, number: int) -> None:
     (found,) = check(source)
     assert found.status == "fail"
     assert tar.name in found.detail
+
+
+def test_codes_of_another_quantizer_are_found(source: SourceConfig) -> None:
+    trainable = SimpleNamespace(provenance={"quantizer": "abc"})
+    stage: Any = SimpleNamespace(trainables={"gpt": trainable})
+    config = DataConfig(sources=[source], max_frames=9)
+    (found,) = check_corpora(config, BOTH, stage)
+    assert found.status == "fail"
+    assert "but gpt is given quantizer abc" in found.detail
 
 
 def test_a_missing_corpus_does_not_hide_the_others(source: SourceConfig, tmp_path: Path) -> None:

@@ -53,6 +53,30 @@ def test_layouts_that_do_not_fit_are_named(config: Path, distributed: Distribute
     assert "data.lanes (2)" in found["lanes"].detail
 
 
+@pytest.mark.parametrize(
+    ("override", "name", "reason"),
+    [
+        ("trainer.validate_every_steps=5", "sections", "without data.validation"),
+        ("engines={gtp: {kind: ddp}}", "model", "engines.gtp: no such trainable"),
+        ("precision.quantizer=bf16", "model", "half precision flips codes"),
+    ],
+)
+def test_what_would_stop_the_run_at_its_first_step_is_found(
+    config: Path, distributed: Distributed, override: str, name: str, reason: str
+) -> None:
+    found = look(config, distributed, override)[name]
+    assert found.status == "fail"
+    assert reason in found.detail
+
+
+def test_little_room_for_runs_is_warned_of(
+    config: Path, distributed: Distributed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert look(config, distributed)["disk"].detail.endswith("GiB free in run.dir")
+    monkeypatch.setattr("gsv2.preflight.examine.free_bytes", lambda folder: 2**30)
+    assert look(config, distributed)["disk"].status == "warn"
+
+
 def test_the_config_is_compared_with_its_overrides(config: Path, distributed: Distributed) -> None:
     first, same = look(config, distributed), look(config, distributed)
     other = look(config, distributed, "seed=5")

@@ -38,6 +38,9 @@ class ThreadRank:
     def start_sum(self, values: Tensor) -> Callable[[], Tensor]:
         return lambda: torch.tensor(self.sum(values.tolist()), dtype=values.dtype)
 
+    def on_main(self, action: Callable[[], T]) -> T:
+        return self.gather(action() if self.is_main else None)[0]
+
     def barrier(self) -> None:
         self._barrier.wait()
 

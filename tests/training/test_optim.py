@@ -78,6 +78,8 @@ def test_a_sought_schedule_goes_on_like_one_stepped_there() -> None:
         {"max_grad_norm": -1.0},
         {"warmup_steps": -1},
         {"final_lr_fraction": 0},
+        {"betas": (0.9, 1.0)},
+        {"betas": (-0.1, 0.9)},
     ],
 )
 def test_impossible_values_are_refused_by_name(values: dict[str, float]) -> None:

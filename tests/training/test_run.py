@@ -83,6 +83,24 @@ def test_a_whole_run_is_written_and_read_back_equal(tmp_path: Path) -> None:
     assert load_config(tmp_path / "saved.yaml", [], {"toy": ToyRunConfig}) == config
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("optim.generator.lr=0", r"optim\.generator\.lr must be above 0, but is 0"),
+        (
+            "optim.generator.betas=[0.9,1.0]",
+            r"optim\.generator\.betas must lie in .* \[0\.9, 1\.0\]",
+        ),
+        ("engines.gpt.zero_stage=4", r"engines\.gpt\.zero_stage must lie in 0\.\.3, but is 4"),
+    ],
+)
+def test_a_value_of_one_trainable_is_refused_by_its_whole_key(
+    tmp_path: Path, override: str, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read(tmp_path, SHORTEST, override)
+
+
 def test_every_stage_has_the_sections_that_all_share_and_two_of_its_own() -> None:
     shared = {field.name for field in fields(RunConfig)}
     for name, schema in SCHEMAS.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 from gsv2.data.batch import BadClip, Batch
 from gsv2.training.distributed import Distributed
 from gsv2.training.state import TrainState
-from gsv2.training.telemetry.records import append_record, read_records
+from gsv2.training.telemetry.record_file import RecordFile
 
 MIN_CLIPS_TO_JUDGE = 100
 """The share of bad clips is taken of at least so many, so that one early clip stops no run."""
@@ -25,6 +25,7 @@ class Quarantine:
 
     def __init__(self, path: Path, max_bad_fraction: float, distributed: Distributed) -> None:
         self._path = path
+        self._file = RecordFile(path)
         self._max_bad_fraction = max_bad_fraction
         self._distributed = distributed
         self._num_good = 0
@@ -45,12 +46,13 @@ class Quarantine:
         num_good, num_bad = self._distributed.sum([self._num_good, len(self._bad)])
         state.samples_seen += int(num_good)
         state.bad_clips += int(num_bad)
+        clips: list[tuple[int, BadClip]] = []
         if num_bad:
-            gathered = self._distributed.gather(self._bad)
-            if self._distributed.is_main:
-                clips = [pair for of_rank in gathered for pair in of_rank]
-                for _, clip in sorted(clips, key=lambda pair: pair[0]):  # as one rank would
-                    append_record(self._path, {"step": state.step, **asdict(clip)})
+            clips = [pair for of_rank in self._distributed.gather(self._bad) for pair in of_rank]
+            clips.sort(key=lambda pair: pair[0])  # as one rank would
+        if self._distributed.is_main:
+            self._file.append([{"step": state.step, **asdict(clip)} for _, clip in clips])
+        if num_bad:
             self._judge(state)
         self._num_good, self._bad = 0, []
 
@@ -58,8 +60,7 @@ class Quarantine:
         read = state.samples_seen + state.bad_clips
         if state.bad_clips <= self._max_bad_fraction * max(read, MIN_CLIPS_TO_JUDGE):
             return
-        self._distributed.barrier()  # the main rank has written
-        first = read_records(self._path)[:NAMED_CLIPS]
+        first = self._distributed.on_main(lambda: self._file.read()[:NAMED_CLIPS])
         named = ", ".join(f"{clip['key']} in {clip['shard']}: {clip['reason']}" for clip in first)
         raise TooManyBadClipsError(
             f"{state.bad_clips} of {read} clips could not be read, more than "

@@ -37,7 +37,7 @@ class EngineConfig:
         """Check the stage."""
         if not 0 <= self.zero_stage <= MAX_ZERO_STAGE:
             raise ValueError(
-                f"engines: zero_stage must lie in 0..{MAX_ZERO_STAGE}, but is {self.zero_stage}"
+                f"zero_stage must lie in 0..{MAX_ZERO_STAGE}, but is {self.zero_stage}"
             )
 
 

@@ -110,7 +110,7 @@ class FlightRecorder:
         with (folder / "stacks.txt").open("w", encoding="utf-8") as stream:
             faulthandler.dump_traceback(stream, all_threads=True)
         lines = traceback.format_exception(error)
-        (folder / "traceback.txt").write_text("".join(lines), encoding="utf-8")
+        _write(folder / "traceback.txt", "".join(lines))
         record = {
             "step": self._step,
             "rank": self._rank,
@@ -123,14 +123,14 @@ class FlightRecorder:
             ],
         }
         text = json.dumps(record, indent=2, ensure_ascii=False)
-        (folder / "failure.json").write_text(text + "\n", encoding="utf-8")
+        _write(folder / "failure.json", text + "\n")
         metrics = self._run / "metrics.jsonl"
         if metrics.exists():
-            rows = metrics.read_text(encoding="utf-8").splitlines(keepends=True)
-            (folder / metrics.name).write_text("".join(rows[-NUM_ROWS:]), encoding="utf-8")
+            rows = metrics.read_bytes().splitlines(keepends=True)
+            (folder / metrics.name).write_bytes(b"".join(rows[-NUM_ROWS:]))
         if self._device.type == "cuda":
             summary = torch.cuda.memory_summary(self._device)
-            (folder / "gpu_memory.txt").write_text(summary, encoding="utf-8")
+            _write(folder / "gpu_memory.txt", summary)
 
 
 @contextmanager
@@ -157,6 +157,11 @@ def stacks_at_sigterm(run: Path, rank: int) -> Iterator[None]:
                 path.unlink()
                 with suppress(OSError):  # other ranks, or failures, have files there
                     path.parent.rmdir()
+
+
+def _write(file: Path, text: str) -> None:
+    """Write, whatever is in the text: names of files need not be UTF-8."""
+    file.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _make_in_failure(run: Path, name: str, make: Callable[[Path], T]) -> T:

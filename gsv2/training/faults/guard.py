@@ -92,22 +92,34 @@ class UpdateGuard:
         return None
 
 
+def note_left_out(state: TrainState, skipped: int, spikes: int, config: TrainerConfig) -> None:
+    """Count the updates that a step has left out, and forget those that no limit looks back to."""
+    state.skipped += skipped
+    state.spikes += spikes
+    first = state.step - config.left_out_window_steps + 1
+    for name, count in (("skipped", skipped), ("spikes", spikes)):
+        steps = [*state.left_out.get(name, []), *[state.step] * count]
+        state.left_out[name] = [step for step in steps if step >= first]
+
+
 def check_left_out(state: TrainState, config: TrainerConfig) -> None:
-    """Check how many updates were left out.
+    """Check how many updates were left out in the last `trainer.left_out_window_steps`.
 
     Raises:
         TrainingError: more than `trainer.max_skipped_steps` or `trainer.max_spikes`.
     """
-    advice = "lower the learning rate or look at the data"
-    if state.skipped > config.max_skipped_steps:
+    window = f"in the last {config.left_out_window_steps} steps (trainer.left_out_window_steps)"
+    advice = "lower the learning rate, look at the data, or raise that limit"
+    skipped, spikes = (len(state.left_out.get(name, [])) for name in ("skipped", "spikes"))
+    if skipped > config.max_skipped_steps:
         raise TrainingError(
-            f"step {state.step}: {state.skipped} updates were left out for a loss or gradient "
+            f"step {state.step}: {skipped} updates were left out {window} for a loss or gradient "
             f"that was not finite, more than trainer.max_skipped_steps="
             f"{config.max_skipped_steps}; {advice}"
         )
-    if state.spikes > config.max_spikes:
+    if spikes > config.max_spikes:
         raise TrainingError(
-            f"step {state.step}: {state.spikes} updates were left out for a loss or gradient norm "
-            f"above trainer.spike_factor={config.spike_factor} times its median, more than "
+            f"step {state.step}: {spikes} updates were left out {window} for a loss or gradient "
+            f"norm above trainer.spike_factor={config.spike_factor} times its median, more than "
             f"trainer.max_spikes={config.max_spikes}; {advice}"
         )

@@ -5,6 +5,9 @@ lock of the kernel on `RUN/lock` ends with the process that holds it, however th
 inherited by its workers, and holds across machines on NFS and other file systems with locks.
 What the file says is for people. It is removed at the end; one that a killed process has left is
 not locked, and in nobody's way.
+
+A file server keeps the lock of a machine that died for as long as its lease, so a launch that
+finds one whose holder is not alive here tries again for a while.
 """
 
 from __future__ import annotations
@@ -14,13 +17,19 @@ import fcntl
 import json
 import logging
 import os
-import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from gsv2.training.telemetry.status import identify_process, is_alive
+
 LOCK_FILE = "lock"
+PATIENCE_SEC = 180.0
+"""How long a launch waits for a lock of another machine, or of a process that is gone: above the
+leases and grace periods of NFS servers (90 s)."""
+_RETRY_SEC = 1.0
 _MODE = 0o644
 _TRIES = 9
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -30,7 +39,16 @@ logger = logging.getLogger(__name__)
 
 
 class RunInUseError(ValueError):
-    """Another launch works in the run folder."""
+    """Another launch works in the run folder.
+
+    Args:
+        message: says who.
+        is_alive: it is a process of this machine that runs.
+    """
+
+    def __init__(self, message: str, *, is_alive: bool = True) -> None:
+        super().__init__(message)
+        self.is_alive = is_alive
 
 
 @contextmanager
@@ -43,13 +61,14 @@ def sole_launch(run: Path) -> Iterator[None]:
         run: run folder.
 
     Raises:
-        RunInUseError: another process has it; the message names that process.
+        RunInUseError: another process has it, or seems to for `PATIENCE_SEC`; the message names
+            that process.
         OSError: the folder cannot be written.
     """
     file = run / LOCK_FILE
     descriptor = _open_locked(file)
     try:
-        who = {"host": socket.gethostname(), "pid": os.getpid(), "since": _now()}
+        who = {**identify_process(), "since": _now()}
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, (json.dumps(who) + "\n").encode(), 0)
         yield
@@ -63,6 +82,21 @@ def sole_launch(run: Path) -> Iterator[None]:
 
 
 def _open_locked(file: Path) -> int:
+    deadline = time.monotonic() + PATIENCE_SEC
+    is_told = False
+    while True:
+        try:
+            return _try_locked(file)
+        except RunInUseError as error:
+            if error.is_alive or time.monotonic() > deadline:
+                raise
+            if not is_told:
+                logger.warning("trying again for up to %.0f s: %s", PATIENCE_SEC, error)
+            is_told = True
+        time.sleep(_RETRY_SEC)
+
+
+def _try_locked(file: Path) -> int:
     while True:
         descriptor = _open(file)
         try:
@@ -92,7 +126,7 @@ def _lock(descriptor: int, file: Path) -> None:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in _HELD:
-            raise RunInUseError(_refusal(descriptor, file)) from None
+            raise _refusal(descriptor, file) from None
         if error.errno not in _NO_LOCKS:
             raise
         logger.warning(
@@ -101,16 +135,17 @@ def _lock(descriptor: int, file: Path) -> None:
         )  # fmt: skip
 
 
-def _refusal(descriptor: int, file: Path) -> str:
-    try:
+def _refusal(descriptor: int, file: Path) -> RunInUseError:
+    holder, is_here = "another process", False
+    with suppress(ValueError, KeyError, TypeError):  # it has not written it yet
         who = json.loads(os.pread(descriptor, 4096, 0))
         holder = f"process {who['pid']} on {who['host']}, since {who['since']}"
-    except (ValueError, KeyError, TypeError):  # it has not written it yet
-        holder = "another process"
-    return (
+        is_here = bool(is_alive(who))
+    message = (
         f"run folder {file.parent} is in use by {holder}; wait for it, stop it, or use another "
         "run.name"
     )
+    return RunInUseError(message, is_alive=is_here)
 
 
 def _is_at(descriptor: int, file: Path) -> bool:

@@ -2,7 +2,9 @@
 
 Schedulers announce the end of a job with one of them. Before the first step there is nothing to
 save, and the process leaves at once; later it leaves at the end of its step, with all ranks
-(`gsv2.training.faults.unison`). SIGINT stays Python's own: a person at a terminal does not wait.
+(`gsv2.training.faults.unison`). Further signals change nothing for a minute; after that, one makes
+the process leave without its checkpoint. SIGINT stays Python's own: a person at a terminal does
+not wait.
 """
 
 from __future__ import annotations
@@ -21,8 +23,10 @@ T = TypeVar("T")
 EXIT_REQUEUE = 85
 """Exit code of a run that was told to leave: the same command goes on from its checkpoint."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
-_ECHO_SEC = 3.0
-"""Launchers deliver one signal twice: to the process group, and again to every rank."""
+_PATIENCE_SEC = 60.0
+"""After the first signal, in which others are ignored: launchers deliver one twice, to the process
+group and again to every rank, and schedulers send SIGTERM after SIGUSR1. The checkpoint that the
+first one asked for must not be lost by them."""
 
 
 class Preempted(SystemExit):
@@ -118,7 +122,7 @@ class StopSignals:
             if not self._is_working:
                 name = signal.Signals(number).name
                 raise Preempted(f"told to leave by {name}, when there was nothing to save")
-        elif time.monotonic() - self._told_at > _ECHO_SEC:
+        elif time.monotonic() - self._told_at > _PATIENCE_SEC:
             os.write(2, b"gsv2.train: told to leave again; leaving without a checkpoint\n")
             os._exit(EXIT_REQUEUE)
 

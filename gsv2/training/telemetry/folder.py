@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
+import shutil
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,12 @@ import torch
 from gsv2 import __version__
 from gsv2.config import save_config
 
-PACKAGES = ("torch", "torchaudio", "accelerate", "transformers", "vector-quantize-pytorch")
+logger = logging.getLogger(__name__)
+
+PACKAGES = (
+    "torch", "torchaudio", "accelerate", "deepspeed", "transformers", "vector-quantize-pytorch",
+    "numpy", "safetensors",
+)  # fmt: skip
 """Packages whose versions change results."""
 
 
@@ -35,17 +43,47 @@ class RunFolder:
         return self.path / "quarantine.jsonl"
 
     def create(self, config: Any, *, world: int, device: torch.device) -> None:
-        """Make the folder and write what the run is and where it runs."""
+        """Make the folder and write what the run is and where it runs.
+
+        What earlier launches ran in stays in `environment.json`, under `earlier`.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         save_config(config, self.path / "config.yaml")
-        record = json.dumps(describe_environment(world, device), indent=2)
-        (self.path / "environment.json").write_text(record + "\n", encoding="utf-8")
+        earlier = self._earlier_environments()
+        self._write_environment({**describe_environment(world, device), "earlier": earlier})
 
     def note(self, key: str, value: Any) -> None:
         """Write a key into `environment.json`."""
-        file = self.path / "environment.json"
-        record = {**json.loads(file.read_text(encoding="utf-8")), key: value}
-        file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        self._write_environment({**self._read_environment(), key: value})
+
+    def _earlier_environments(self) -> list[dict[str, Any]]:
+        """Return those of all launches before this one; of equal ones in a row, one."""
+        try:
+            last = self._read_environment()
+        except FileNotFoundError:
+            return []
+        except ValueError as error:
+            logger.warning("%s/environment.json is damaged, and begun anew: %s", self.path, error)
+            return []
+        earlier = last.pop("earlier", [])
+        return earlier if earlier[-1:] == [last] else [*earlier, last]
+
+    def _read_environment(self) -> dict[str, Any]:
+        record = json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
+        if not isinstance(record, dict):
+            raise ValueError("it is no object")
+        return record
+
+    def _write_environment(self, record: Mapping[str, Any]) -> None:
+        text = json.dumps(record, indent=2) + "\n"
+        (self.path / "environment.json").write_text(text, encoding="utf-8")
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the room where a folder is, or would be made."""
+    where = folder.absolute()
+    there = next(path for path in (where, *where.parents) if path.exists())
+    return shutil.disk_usage(there).free
 
 
 def describe_environment(world: int, device: torch.device) -> dict[str, Any]:

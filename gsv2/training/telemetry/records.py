@@ -6,7 +6,8 @@ import json
 import logging
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,29 @@ logger = logging.getLogger(__name__)
 
 
 def append_record(path: Path, record: Mapping[str, Any]) -> None:
-    """Add one object; floats keep full precision, and those that are not finite become null."""
-    plain = {key: _finite(value) for key, value in record.items()}
-    with path.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n")
+    """Add one object (see `append_records`)."""
+    append_records(path, [record])
+
+
+def append_records(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Add objects, all or none; floats keep full precision, and not finite ones become null.
+
+    Raises:
+        OSError: the disk does not take them; names the file, which is as it was before.
+    """
+    # A lone surrogate, of a name that is not UTF-8, becomes the escape that JSON has for it.
+    left = memoryview("".join(map(_to_line, records)).encode("utf-8", "backslashreplace"))
+    size = None
+    try:
+        with path.open("ab", buffering=0) as stream:
+            size = stream.seek(0, os.SEEK_END)
+            while left:
+                left = left[stream.write(left) :]
+    except OSError as error:
+        if size is not None:
+            with suppress(OSError):
+                os.truncate(path, size)
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
@@ -64,6 +84,11 @@ def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:
     if not isinstance(record, dict) or "step" not in record:
         raise ValueError(f"{path}: line {number} is no record of a step")
     return record
+
+
+def _to_line(record: Mapping[str, Any]) -> str:
+    plain = {key: _finite(value) for key, value in record.items()}
+    return json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _finite(value: Any) -> Any:

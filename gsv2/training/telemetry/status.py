@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import time
@@ -14,6 +15,8 @@ from typing import Any
 import psutil
 
 STATUS_FILE = "status.json"
+logger = logging.getLogger(__name__)
+
 _ALWAYS = {"state", "host", "pid", "started"}
 
 
@@ -27,20 +30,19 @@ def recorded_status(run: Path, **about: Any) -> Iterator[None]:
         run: run folder.
         about: further values of the file.
     """
-    process = psutil.Process()
-    who = {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
+    who = identify_process()
     _write(run, {"state": "running", **who, **about})
     try:
         yield
     except (KeyboardInterrupt, SystemExit) as end:
         reason = getattr(end, "message", "") or type(end).__name__
-        _write(run, {"state": "stopped", "reason": reason, **who, **about})
+        _write_end(run, {"state": "stopped", "reason": reason, **who, **about})
         raise
     except BaseException as error:
         reason = f"{type(error).__name__}: {error}"
-        _write(run, {"state": "failed", "reason": reason, **who, **about})
+        _write_end(run, {"state": "failed", "reason": reason, **who, **about})
         raise
-    _write(run, {"state": "finished", **who, **about})
+    _write_end(run, {"state": "finished", **who, **about})
 
 
 def read_status(run: Path) -> dict[str, Any]:
@@ -62,6 +64,12 @@ def read_status(run: Path) -> dict[str, Any]:
     return values
 
 
+def identify_process() -> dict[str, Any]:
+    """Return what `is_alive` knows this process by."""
+    process = psutil.Process()
+    return {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
+
+
 def is_alive(status: Mapping[str, Any]) -> bool | None:
     """Tell whether the process of a status still runs; None if it was on another machine."""
     if status["host"] != socket.gethostname():
@@ -72,9 +80,17 @@ def is_alive(status: Mapping[str, Any]) -> bool | None:
         return False
 
 
+def _write_end(run: Path, values: Mapping[str, Any]) -> None:
+    """Say how a launch ended; a full disk is no other end."""
+    try:
+        _write(run, values)
+    except OSError as error:
+        logger.warning("%s cannot say that the run is %s: %s", STATUS_FILE, values["state"], error)
+
+
 def _write(run: Path, values: Mapping[str, Any]) -> None:
     """Replace the file as a whole."""
     aside = run / f".tmp-{STATUS_FILE}"
     text = json.dumps({**values, "written": time.time()}, indent=2, ensure_ascii=False)
-    aside.write_text(text + "\n", encoding="utf-8")
+    aside.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     os.replace(aside, run / STATUS_FILE)

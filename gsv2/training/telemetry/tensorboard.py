@@ -58,6 +58,6 @@ class TensorBoardTracker:
                 self._writer.add_audio(name, wave[None], step, sample_rate=SAMPLE_RATE)
         self._writer.flush()
 
-    def close(self) -> None:
+    def close(self, kind: type[BaseException] | None = None) -> None:
         """Close the file."""
         self._writer.close()

@@ -1,30 +1,24 @@
 """Who is told about a run: metrics.jsonl, Weights & Biases, TensorBoard, the terminal.
 
-`metrics.jsonl` is the truth; the others show it. The only importer of wandb.
+`metrics.jsonl` is the truth; the others show it, and may fail without an end of the run.
 """
 
 from __future__ import annotations
 
-import logging
-import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
+from gsv2.training.telemetry.guarded import GuardedTracker
 from gsv2.training.telemetry.panels import PanelFile
 from gsv2.training.telemetry.progress import LogLines, ProgressBar, console
-from gsv2.training.telemetry.records import append_record
+from gsv2.training.telemetry.record_file import RecordFile
 from gsv2.training.telemetry.tensorboard import TensorBoardTracker
-
-logger = logging.getLogger(__name__)
-
-_FLUSH = "x_transaction_log_flush_interval"
-_FLUSH_SEC = 1.0
-"""What a process that is killed may lose of wandb's file, from which `wandb sync` uploads; wandb's
-own 15 s lose rows that a checkpoint has, so that no launch would send them again."""
+from gsv2.training.telemetry.tracker import ClosableTracker, Tracker
+from gsv2.training.telemetry.weights_and_biases import NAME as WANDB
+from gsv2.training.telemetry.weights_and_biases import WandbTracker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +26,8 @@ class TrackingConfig:
     """The `tracking` section."""
 
     wandb: Literal["disabled", "offline", "online"] = "disabled"
-    """Weights & Biases; a resumed run goes on under its old id."""
+    """Weights & Biases; a resumed run goes on under its old id. `online` goes on offline while no
+    server can be reached, for the launch that begins then."""
     project: str = "gsv2"
     """Project in Weights & Biases."""
     tensorboard: bool = False
@@ -58,108 +53,25 @@ class TrackingConfig:
             raise ValueError(f"tracking.peak_tflops must be positive, but is {self.peak_tflops}")
 
 
-class Tracker(Protocol):
-    """Who is told about a run."""
-
-    def advance(self, step: int) -> None:
-        """Take note of a finished step."""
-
-    def log(self, step: int, row: Mapping[str, Any]) -> None:
-        """Take the figures of a logged step; only the file keeps what is no number."""
-
-    def show(self, step: int, files: Sequence[PanelFile]) -> None:
-        """Take the pictures and sounds of a validation."""
-
-
 class MetricsFile:
     """One JSON object per logged step."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._file = RecordFile(path)
 
     def advance(self, step: int) -> None:
         """Nothing to do."""
 
     def log(self, step: int, row: Mapping[str, Any]) -> None:
         """Append `{"step", **row}`."""
-        append_record(self._path, {"step": step, **row})
+        self._file.append([{"step": step, **row}])
 
     def show(self, step: int, files: Sequence[PanelFile]) -> None:
         """Nothing to do."""
 
-
-def stored_wandb_id(folder: Path, kept: str | None = None) -> str:
-    """Return the id of a run in Weights & Biases, which lives in its folder.
-
-    Args:
-        folder: run folder.
-        kept: what a checkpoint has kept of it, for a folder on a disk that knows nothing yet.
-    """
-    file = folder / "wandb_id"
-    if not file.exists():
-        file.write_text(kept or secrets.token_hex(4), encoding="utf-8")
-    return file.read_text(encoding="utf-8").strip()
-
-
-class WandbTracker:
-    """A run in Weights & Biases whose id lives in the run folder.
-
-    Offline, every launch leaves a folder of that id in `RUN/wandb`; `wandb sync RUN/wandb/*`
-    makes one run of them. Nothing that was sent can be taken back: steps that are taken again
-    after a rollback are there twice, at the same `step`.
-    """
-
-    def __init__(
-        self, config: TrackingConfig, folder: Path, name: str, values: Mapping[str, Any]
-    ) -> None:
-        import wandb
-
-        self._wandb = wandb
-        options: dict[str, Any] = {"project": config.project, "name": name, "dir": str(folder)}
-        # The terminal is ours: wandb neither writes to it nor copies it.
-        settings: dict[str, Any] = {"silent": True, "console": "off"}
-        if _FLUSH in wandb.Settings.model_fields:  # of newer versions alone
-            settings[_FLUSH] = _FLUSH_SEC
-        try:
-            self._run = wandb.init(
-                **options,
-                id=stored_wandb_id(folder),
-                config=dict(values),
-                mode=config.wandb,
-                resume="allow",
-                settings=wandb.Settings(**settings),
-            )
-        except wandb.Error as error:
-            raise ValueError(f"tracking.wandb={config.wandb}: {error}") from error
-        if config.wandb == "online":
-            logger.info("Weights & Biases: %s", self._run.url)
-        # Steps are a value, not wandb's own counter, which refuses to go back after a rollback.
-        self._run.define_metric("step")
-        self._run.define_metric("*", step_metric="step")
-
-    def advance(self, step: int) -> None:
-        """Nothing to do."""
-
-    def log(self, step: int, row: Mapping[str, Any]) -> None:
-        """Send the numbers of the row."""
-        self._run.log({"step": step, **only_numbers(row)})
-
-    def show(self, step: int, files: Sequence[PanelFile]) -> None:
-        """Send pictures and sounds."""
-        kinds = {".png": self._wandb.Image, ".flac": self._wandb.Audio}
-        media = {f"samples/{file.name}": kinds[file.path.suffix](str(file.path)) for file in files}
-        self._run.log({"step": step, **media})
-
-    def close(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Finish the upload, and say how the run ended."""
-        if kind is not None and issubclass(kind, SystemExit):  # told to leave: it comes back
-            self._run.mark_preempting()
-        self._run.finish(exit_code=int(kind is not None))
+    def close(self) -> None:
+        """Try for the last time to write what the disk did not take."""
+        self._file.close()
 
 
 @contextmanager
@@ -183,18 +95,19 @@ def open_trackers(
         max_steps: steps that it will have.
 
     Raises:
-        ValueError: `tracking.tensorboard` without TensorBoard.
+        ValueError: `tracking.tensorboard` without TensorBoard; Weights & Biases takes no run of
+            this project or key.
     """
-    trackers: list[Tracker] = [MetricsFile(folder / "metrics.jsonl")]
+    metrics = MetricsFile(folder / "metrics.jsonl")
+    trackers: list[Tracker] = [metrics]
     with ExitStack() as stack:
+        stack.callback(metrics.close)
         if config.wandb != "disabled":
-            wandb = WandbTracker(config, folder, name, values)
-            stack.push(wandb.close)
-            trackers.append(wandb)
+            wandb = WandbTracker(config.wandb, config.project, folder, name, values)
+            trackers.append(_guarded(stack, WANDB, wandb))
         if config.tensorboard:
             board = TensorBoardTracker(folder / "tensorboard", done)
-            stack.callback(board.close)
-            trackers.append(board)
+            trackers.append(_guarded(stack, "TensorBoard", board))
         if config.progress and console().is_terminal:
             bar = ProgressBar(name, done, max_steps)
             stack.callback(bar.close)
@@ -204,6 +117,8 @@ def open_trackers(
         yield trackers
 
 
-def only_numbers(row: Mapping[str, Any]) -> dict[str, int | float]:
-    """Return the figures of a row that a chart can show."""
-    return {key: value for key, value in row.items() if isinstance(value, int | float)}
+def _guarded(stack: ExitStack, name: str, tracker: ClosableTracker) -> Tracker:
+    """Return a tracker that may fail, and is closed with the others."""
+    guarded = GuardedTracker(name, tracker)
+    stack.push(guarded.close)
+    return guarded

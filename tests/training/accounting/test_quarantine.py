@@ -9,6 +9,7 @@ from gsv2.training.distributed import Distributed
 from gsv2.training.state import TrainState
 from gsv2.training.telemetry.records import read_records
 from tests.training.crowd import run_ranks
+from tests.training.telemetry.full_disk import no_room_beyond
 from tests.training.toy import torn_batch, toy_batch
 
 
@@ -81,6 +82,37 @@ def test_any_number_of_ranks_writes_and_counts_the_same(
     assert settle(distributed) == (240, 6)
     assert run_ranks(3, settle) == [(240, 6)] * 3
     assert read_records(tmp_path / "3.jsonl") == read_records(tmp_path / "1.jsonl")
+
+
+def test_a_full_disk_stops_no_rank_and_the_clips_are_named_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "q.jsonl"
+
+    def settle(ranks: Distributed) -> None:
+        quarantine = Quarantine(path, 0.0125, ranks)
+        state = TrainState()
+        for k in (ranks.rank, 2 + ranks.rank):
+            quarantine.count([toy_batch(k, num_clips=50, bad=k * ranks.rank)])
+            quarantine.settle(state)
+
+    with no_room_beyond(0):
+        errors = run_ranks(2, settle)
+    assert read_records(path) == []
+    assert [type(error) for error in errors] == [TooManyBadClipsError] * 2
+    assert str(errors[0]) == str(errors[1])
+    assert "bad-1-0 in a.tar: torn, bad-3-0" in str(errors[0])
+
+
+def test_clips_that_had_no_room_are_written_when_there_is_some(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    quarantine = Quarantine(tmp_path / "q.jsonl", 0.5, distributed)
+    state = TrainState()
+    with no_room_beyond(0):
+        quarantine.count([toy_batch(0, bad=1)])
+        quarantine.settle(state)
+    quarantine.count([toy_batch(1)])
+    quarantine.settle(state)
+    assert [clip["key"] for clip in read_records(tmp_path / "q.jsonl")] == ["bad-0-0"]
 
 
 def test_every_rank_stops_with_the_same_error(tmp_path: Path) -> None:

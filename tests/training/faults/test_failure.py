@@ -5,6 +5,7 @@ import logging
 import shutil
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,17 @@ def test_leaving_is_no_failure(tmp_path: Path, error: BaseException | None) -> N
     recorder = make_recorder(tmp_path)
     recorder.__exit__(type(error), error, None)
     assert not (tmp_path / "failure").exists()
+
+
+def test_a_key_that_is_not_utf_8_hides_no_error(tmp_path: Path) -> None:
+    recorder = make_recorder(tmp_path)
+    recorder.note(12, [replace(toy_batch(0), keys=("a\udc80",))])
+    with pytest.raises(KeyError), recorder:
+        raise KeyError("shard\udc80")
+    folder = tmp_path / "failure" / "step_00000012-rank3"
+    record = json.loads((folder / "failure.json").read_text())
+    assert record["batches"][0]["keys"] == ["a\udc80"]
+    assert record["message"] == repr("shard\udc80")
 
 
 def test_a_full_disk_hides_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

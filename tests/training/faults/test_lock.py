@@ -8,18 +8,23 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from gsv2.training.faults import lock
 from gsv2.training.faults.lock import LOCK_FILE, RunInUseError, sole_launch
 
 HOLDER = """
-import os, sys, time
+import os, socket, sys, time
 from pathlib import Path
 from gsv2.training.faults.lock import sole_launch
+if len(sys.argv) > 2:
+    socket.gethostname = lambda: sys.argv[2]
 with sole_launch(Path(sys.argv[1])):
     child = os.fork()  # as workers of a loader are
     if child:
@@ -29,9 +34,9 @@ with sole_launch(Path(sys.argv[1])):
 
 
 @contextmanager
-def held_by_another(run: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """Yield a process that holds a run folder, and a child of it."""
-    command = [sys.executable, "-c", HOLDER, str(run)]
+def held_by_another(run: Path, *host: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """Yield a process that holds a run folder, here or as if on another host, and its child."""
+    command = [sys.executable, "-c", HOLDER, str(run), *host]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         child = int(process.stdout.readline())
@@ -57,6 +62,32 @@ def test_a_second_launch_is_told_who_has_the_folder_until_that_one_is_killed(
         holder.wait()
         with sole_launch(run):
             assert json.loads((run / LOCK_FILE).read_text())["pid"] == os.getpid()
+
+
+def test_a_lock_of_a_machine_that_died_is_waited_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "_RETRY_SEC", 0.1)
+    with held_by_another(tmp_path, "node7") as (holder, _):
+        threading.Timer(2, holder.kill).start()
+        began = time.monotonic()
+        with sole_launch(tmp_path):
+            assert 1 < time.monotonic() - began < 20
+    assert caplog.text.count(f"in use by process {holder.pid} on node7") == 1
+    assert "trying again for up to 180 s" in caplog.text
+
+
+def test_a_launch_on_another_machine_is_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "_RETRY_SEC", 0.05)
+    monkeypatch.setattr(lock, "PATIENCE_SEC", 0.2)
+    with (
+        held_by_another(tmp_path, "node7"),
+        pytest.raises(RunInUseError, match="on node7, since"),
+        sole_launch(tmp_path),
+    ):
+        pytest.fail("two launches in one folder")
 
 
 def test_nothing_is_left_of_a_launch_that_ends_and_the_next_one_may_come(tmp_path: Path) -> None:

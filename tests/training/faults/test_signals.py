@@ -74,11 +74,21 @@ def test_a_signal_that_is_delivered_twice_at_once_counts_once() -> None:
         assert signals.told == "SIGTERM"
 
 
-def test_a_second_signal_leaves_at_once() -> None:
+@pytest.mark.parametrize("numbers", [(signal.SIGTERM, signal.SIGTERM), (10, signal.SIGTERM)])
+def test_another_signal_within_a_minute_changes_nothing(numbers: tuple[int, int]) -> None:
+    """USR1 of the time limit, then TERM of a preemption: the checkpoint is under way."""
+    with StopSignals() as signals, signals.noted():
+        tell(numbers[0])
+        signals._told_at -= 50
+        tell(numbers[1])
+        assert signals.told == signal.Signals(numbers[0]).name
+
+
+def test_a_signal_after_that_minute_leaves_at_once() -> None:
     program = """
         with StopSignals() as signals, signals.noted():
             os.kill(os.getpid(), 15)
-            signals._told_at -= 10
+            signals._told_at -= 61
             os.kill(os.getpid(), 15)
             os._exit(7)
     """

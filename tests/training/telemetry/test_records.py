@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gsv2.training.telemetry.records import append_record, read_records, truncate_records
+from tests.training.telemetry.full_disk import no_room_beyond
 
 
 def test_floats_come_back_bit_for_bit_and_nan_is_null(tmp_path: Path) -> None:
@@ -24,6 +25,23 @@ def test_truncation_drops_later_steps_and_a_half_written_line(tmp_path: Path) ->
     truncate_records(path, 2)
     append_record(path, {"step": 3})
     assert [r["step"] for r in read_records(path)] == [1, 2, 3]
+
+
+def test_a_full_disk_takes_all_of_a_line_or_nothing_and_the_error_names_the_file(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "m.jsonl"
+    append_record(path, {"step": 1})
+    whole = path.read_bytes()
+    for room in (len(whole), len(whole) + 5):
+        with pytest.raises(OSError, match=f"File too large: '{path}'"), no_room_beyond(room):
+            append_record(path, {"step": 2, "key": "x" * 100})
+        assert path.read_bytes() == whole
+
+
+def test_a_name_that_is_not_utf_8_comes_back_as_it_was(tmp_path: Path) -> None:
+    append_record(tmp_path / "q.jsonl", {"step": 1, "key": "a\udc80"})
+    assert read_records(tmp_path / "q.jsonl") == [{"step": 1, "key": "a\udc80"}]
 
 
 def test_without_a_file_there_are_no_records(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,10 @@ from matplotlib.image import imsave
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gsv2.audio.wave import save_wave
+from gsv2.training.telemetry.guarded import GuardedTracker
 from gsv2.training.telemetry.panels import PanelFile
 from gsv2.training.telemetry.tensorboard import TensorBoardTracker
+from tests.training.telemetry.full_disk import no_room_beyond
 
 
 def read_events(folder: Path) -> EventAccumulator:
@@ -62,3 +65,16 @@ def test_a_figure_that_is_not_finite_does_not_end_the_run(tmp_path: Path) -> Non
     board.close()
     [event] = read_events(tmp_path).Scalars("gpt/loss")
     assert event.value == pytest.approx(float("nan"), nan_ok=True)
+
+
+def test_a_full_disk_takes_the_events_and_not_the_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorBoard writes in a thread of its own; the next call hears of its end."""
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    board = GuardedTracker("TensorBoard", TensorBoardTracker(tmp_path, 0))
+    with no_room_beyond(10):
+        for step in (1, 2, 3):
+            board.log(step, {"gpt/loss": 1.0})
+    board.close(None, None, None)
+    assert caplog.text.count("TensorBoard FAILED") == 1

@@ -16,7 +16,7 @@ from gsv2.training.faults.signals import Preempted
 from gsv2.training.telemetry import tracking
 from gsv2.training.telemetry.panels import PanelFile
 from gsv2.training.telemetry.records import read_records
-from gsv2.training.telemetry.tracking import TrackingConfig, open_trackers, stored_wandb_id
+from gsv2.training.telemetry.tracking import TrackingConfig, open_trackers
 from tests.training.telemetry.wandb_log import read_rows, read_values, rows_so_far
 
 OFFLINE = TrackingConfig(wandb="offline", project="p")
@@ -100,15 +100,6 @@ def test_what_wandb_is_told_is_on_the_disk_when_the_process_is_killed(tmp_path: 
         while not (rows := rows_so_far(tmp_path)) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert rows == [{"step": 1, "gpt/loss": 0.5}]
-
-
-def test_a_folder_that_knows_no_wandb_id_takes_that_of_the_checkpoint(tmp_path: Path) -> None:
-    for name in ("a", "b", "c"):
-        (tmp_path / name).mkdir()
-    new = stored_wandb_id(tmp_path / "a")
-    assert stored_wandb_id(tmp_path / "b", new) == new
-    assert stored_wandb_id(tmp_path / "b", "another") == new
-    assert stored_wandb_id(tmp_path / "c") != new
 
 
 def test_wandb_learns_how_a_run_ended(tmp_path: Path) -> None:
