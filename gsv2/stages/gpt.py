@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -15,16 +15,18 @@ from gsv2.data.batch import Batch
 from gsv2.data.schema import SAMPLE_RATE, DataConfig
 from gsv2.losses.code_prediction import PredictionLoss, code_prediction_loss
 from gsv2.models.component import load_component
-from gsv2.models.gpt import GPTConfig, SemanticGPT
+from gsv2.models.gpt import GPTConfig, GPTOutput, SemanticGPT
 from gsv2.models.gpt_flops import count_gpt_flops
 from gsv2.models.interleave import NUM_STARTS, Rows
 from gsv2.models.patterns import make_pattern
 from gsv2.models.quantizer import Quantizer
+from gsv2.stages.gpt_panels import code_panels
 from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
 from gsv2.training.precision import PrecisionPolicy
 from gsv2.training.run import RunConfig
 from gsv2.training.stage import Trainable, Update
+from gsv2.training.telemetry.panels import Panel
 from gsv2.training.telemetry.throughput import Workload
 
 GPT = "gpt"
@@ -135,6 +137,13 @@ class GPTStage:
         """Return the same metrics as `updates`."""
         return _named(self._loss(batch).metrics)
 
+    @torch.no_grad()
+    def panels(self, batch: Batch) -> Sequence[Panel]:
+        """Return each clip's codes, the likeliest ones, and how likely the right ones are."""
+        assert batch.code_lengths is not None
+        output = self._predict(self.model, batch, is_target=None)
+        return code_panels(batch.keys, batch.code_lengths, output)
+
     def _tokens(self, batch: Batch) -> Tensor:
         """Return the tokens [C] of the clips of a batch on the host."""
         assert batch.code_lengths is not None
@@ -144,19 +153,25 @@ class GPTStage:
     def _loss(self, batch: Batch) -> PredictionLoss:
         if batch.num_clips == 0 or batch.codes is None or batch.code_lengths is None:
             return self._no_loss(batch)
+        output = self._predict(self.trainables[GPT], batch, self._targets(batch))
+        return code_prediction_loss(output.logits, output.targets, self.weights, self.model.end)
+
+    def _predict(
+        self, network: Callable[..., GPTOutput], batch: Batch, is_target: Tensor | None
+    ) -> GPTOutput:
+        assert batch.codes is not None
         tokens = self.model.text_encoder.tokenize(batch.texts)
         device = batch.codes.device
         with self.precision.autocast(GPT, device):
-            output = self.trainables[GPT](
+            return network(
                 tokens.ids.to(device),
                 tokens.lengths.to(device),
                 batch.codes,
                 batch.code_lengths,
                 batch.sequence,
                 _rows(batch),
-                self._targets(batch),
+                is_target,
             )
-        return code_prediction_loss(output.logits, output.targets, self.weights, self.model.end)
 
     def _targets(self, batch: Batch) -> Tensor | None:
         """Return which clips are learnt, [C] bool; None for all."""

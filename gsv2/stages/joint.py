@@ -105,8 +105,9 @@ class JointStage:
         return {**self.gpt.validate(batch), **self.vits2.validate(batch)}
 
     def panels(self, batch: Batch) -> Sequence[Panel]:
-        """Return those of the waveform model; a GPT shows nothing."""
-        return self.vits2.panels(batch)
+        """Return the waves of the waveform model above the codes of the GPT."""
+        pairs = zip(self.vits2.panels(batch), self.gpt.panels(batch), strict=True)
+        return [replace(wave, images=codes.images) for wave, codes in pairs]
 
 
 def _share(config: JointRunConfig, quantizer: Path, names: Sequence[str]) -> JointRunConfig:

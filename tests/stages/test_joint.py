@@ -128,9 +128,11 @@ def test_what_it_counts_and_shows_is_that_of_its_parts(stage: JointStage, tmp_pa
     assert stage.flops(batch).keys() == set(UPDATES)
     assert stage.workload(batch).samples == (21 * 640, 12 * 640, 5 * 640)
     assert stage.workload(batch).tokens == gpt.workload(batch).tokens > 0
-    for panel, other in zip(stage.panels(batch), vits2.panels(batch), strict=True):
-        assert panel.name == other.name
-        torch.testing.assert_close(panel.waves, other.waves, rtol=0, atol=0)
+    panels = zip(stage.panels(batch), vits2.panels(batch), gpt.panels(batch), strict=True)
+    for panel, wave, codes in panels:
+        assert panel.name == wave.name == codes.name
+        torch.testing.assert_close(panel.waves, wave.waves, rtol=0, atol=0)
+        torch.testing.assert_close(panel.images, codes.images, rtol=0, atol=0)
 
 
 def test_all_networks_carry_the_hash_of_the_one_quantizer(

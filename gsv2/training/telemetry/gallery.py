@@ -52,7 +52,7 @@ class Gallery:
         """Yield the batches of a validation, keeping the first clips of the first with any."""
         is_open = self._stage is not None and self._distributed.is_main and self._clips is None
         for batch in batches:
-            if is_open and batch.weight and batch.num_clips and not batch.num_rows:
+            if is_open and batch.weight and batch.num_clips:
                 self._clips = first_clips(batch, self._config.samples)
                 is_open = False
             yield batch
@@ -104,7 +104,7 @@ class Gallery:
 
 
 def first_clips(batch: Batch, num_clips: int) -> Batch:
-    """Return a copy of the first clips of a batch that is not packed."""
+    """Return a copy of the first clips of a batch, without the rows that they were packed into."""
     per_clip: dict[str, Any] = {}
     for field in fields(batch):
         value = getattr(batch, field.name)
@@ -112,4 +112,5 @@ def first_clips(batch: Batch, num_clips: int) -> Batch:
             per_clip[field.name] = value[:num_clips].clone()
         elif isinstance(value, tuple) and field.name not in _OF_BATCH:
             per_clip[field.name] = value[:num_clips]
-    return replace(batch, **per_clip, bad=())
+    per_clip |= {"bad": (), "row": None, "num_rows": 0, "row_tokens": 0}
+    return replace(batch, **per_clip)

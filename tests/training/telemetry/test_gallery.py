@@ -92,6 +92,12 @@ def test_a_stage_without_panels_and_a_run_without_samples_show_nothing(
     assert not list(tmp_path.rglob("samples"))
 
 
+def test_clips_that_were_packed_are_taken_out_of_their_rows() -> None:
+    rows = {"row": torch.tensor([0, 0, 1, 1]), "num_rows": 2, "row_tokens": 9}
+    cut = first_clips(replace(toy_batch(3, num_clips=4), **rows), 3)
+    assert (cut.row, cut.num_rows, cut.row_tokens, cut.num_clips) == (None, 0, 0, 3)
+
+
 def test_the_first_clips_of_a_batch_are_a_copy_with_every_field_cut() -> None:
     batch = toy_batch(3, bad=1)
     cut = first_clips(batch, 2)
