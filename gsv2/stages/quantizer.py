@@ -14,6 +14,7 @@ from gsv2.data.batch import Batch
 from gsv2.data.schema import HOP_LENGTH
 from gsv2.losses.codebook import count_codes, masked_mse, perplexity, unexplained_variance
 from gsv2.models.quantizer import Quantizer, QuantizerConfig, QuantizerOutput
+from gsv2.models.quantizer_flops import quantizer_flops_per_frame
 from gsv2.nn.codebook_ema import CodebookStatistics, dead_entries
 from gsv2.training.collectives import stack_over_ranks, sum_over_ranks
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
@@ -21,6 +22,7 @@ from gsv2.training.precision import PrecisionPolicy
 from gsv2.training.run import RunConfig
 from gsv2.training.stage import Trainable, Update
 from gsv2.training.telemetry.panels import Panel
+from gsv2.training.telemetry.throughput import Workload, wave_samples
 
 _NAME = "quantizer"
 
@@ -69,6 +71,7 @@ class QuantizerStage:
                 plain_because="codebooks stay in fp32, and move outside engines",
             )
         }
+        self._flops_per_frame = quantizer_flops_per_frame(config.model)
         self._collected: list[CodebookStatistics] = []
 
     def initialise(self, batches: Iterable[Batch]) -> None:
@@ -94,6 +97,14 @@ class QuantizerStage:
         if batch.wave_lengths is None:
             return {_NAME: 0}
         return {_NAME: int((batch.wave_lengths // HOP_LENGTH).sum())}
+
+    def workload(self, batch: Batch) -> Workload:
+        """Return the audio."""
+        return Workload(wave_samples(batch))
+
+    def flops(self, batch: Batch) -> Mapping[str, float]:
+        """Return what the frames cost the quantizer; its speech encoder is frozen."""
+        return {_NAME: self._flops_per_frame * self.num_targets(batch)[_NAME]}
 
     def updates(self, batch: Batch, step: int) -> Iterator[Update]:
         """Yield the one update; once all micro-batches had theirs, move the codebooks."""

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from gsv2.models.discriminators import DiscriminatorConfig, MultiDiscriminator
 from gsv2.models.vits2.model import VITS2, VITS2Config
+from gsv2.nn.flops import flop_counter
 
 _NUM_PROBES = 3
 
@@ -51,7 +51,7 @@ def _count_generator(model: VITS2, num_frames: int, segment_frames: int) -> int:
     codes = torch.zeros(
         1, config.codes.num_codebooks, num_frames // config.frames_per_code, dtype=torch.int64
     )
-    with FlopCounterMode(display=False) as counter:
+    with flop_counter() as counter:
         decoded = model(
             codes,
             torch.zeros(1, config.mel.num_bins, num_frames),
@@ -69,7 +69,7 @@ def _count_generator(model: VITS2, num_frames: int, segment_frames: int) -> int:
 def _count_discriminator(judges: MultiDiscriminator, num_samples: int) -> int:
     """Count one segment: its own update on both waves, then the judgement of the generator's."""
     real, fake = torch.zeros(1, 1, num_samples), torch.zeros(1, 1, num_samples, requires_grad=True)
-    with FlopCounterMode(display=False) as counter:
+    with flop_counter() as counter:
         logits, _ = judges(torch.cat([real, fake.detach()]))
         sum(part.sum() for part in logits).backward()
         judges.requires_grad_(False)

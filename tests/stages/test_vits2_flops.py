@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from gsv2.data.batch import Batch
+from gsv2.nn.flops import flop_counter
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.stages.vits2_config import GENERATOR
 from gsv2.stages.vits2_flops import VITS2Flops
@@ -20,11 +20,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> VITS2Stage:
 
 def count_step(stage: VITS2Stage, batch: Batch, monkeypatch: pytest.MonkeyPatch) -> int:
     """Return what torch counts in both networks while a step runs for real."""
-    with FlopCounterMode(display=False) as of_mel:
+    with flop_counter() as of_mel:
         make_inputs(batch, stage.trainables[GENERATOR].module)
     # The products of a loss are not those of a network.
     monkeypatch.setattr(stage, "_loss_mel", torch.nn.Identity())
-    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+    with sdpa_kernel(SDPBackend.MATH), flop_counter() as counter:
         for update in stage.updates(batch, 1):
             update.loss.backward()
     return counter.get_total_flops() - of_mel.get_total_flops()
