@@ -10,20 +10,25 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, TypeVar
 from unittest import mock
 
 from torch import Tensor
 
 from gsv2 import train
 from gsv2.data.batch import Batch
-from gsv2.training.distributed import Distributed
+from gsv2.training import background
+from gsv2.training.checkpoints.target import Target
+from gsv2.training.distributed import Distributed, leave
 from gsv2.training.faults.signals import StopSignals
 from gsv2.training.stage import Update
 from tests.training.toy import ToyRunConfig, ToyStage, fit_toy, torn_batch, toy_config
+
+T = TypeVar("T")
 
 PER_STEP = 4
 SPIKE = 1e4
@@ -82,12 +87,23 @@ def kill_at_event(number: int) -> None:
     sys.addaudithook(hear)
 
 
-def run(spec: dict[str, Any]) -> NoReturn:
-    """Run the toy in `folder` with its fault and leave as `gsv2.train` does.
+def slow_down(action: Callable[..., T], seconds: float) -> Callable[..., T]:
+    """Return what does the same, later."""
+
+    def wait_and_do(*arguments: Any) -> T:
+        time.sleep(seconds)
+        return action(*arguments)
+
+    return wait_and_do
+
+
+def run(spec: dict[str, Any]) -> int:
+    """Run the toy in `folder` with its fault; return the exit code of `gsv2.train`.
 
     Keys of `spec`: `folder`, sections of the config, `fault` ({where: start, fetch, step or
     validation; step; rank; what: signal number, hang, error, disk_full}), `kill_at_event`,
-    `spikes` (steps whose waves are too loud).
+    `spikes` (steps whose waves are too loud), `slow_target` (seconds that a copy to or from the
+    target takes), `slice` (seconds between two signs of life).
     """
     sections = {key: spec[key] for key in ("trainer", "checkpoint", "model") if key in spec}
 
@@ -108,11 +124,14 @@ def run(spec: dict[str, Any]) -> NoReturn:
         toy = {"stage_class": FaultyStage, "make_batch": make_batch}
         fit_toy(config, distributed, signals=signals, **toy)
 
-    with mock.patch.multiple(train, load_config=load_config, _train=fit):
-        code = train._run(["toy.yaml"])
-    sys.stderr.flush()
-    os._exit(code)  # the interpreter's own end takes longer than a run
+    slow = partial(slow_down, seconds=spec.get("slow_target", 0.0))
+    with (
+        mock.patch.multiple(train, load_config=load_config, _train=fit),
+        mock.patch.multiple(Target, put=slow(Target.put), fetch=slow(Target.fetch)),
+        mock.patch.object(background, "SLICE_SEC", spec.get("slice", background.SLICE_SEC)),
+    ):
+        return train._run(["toy.yaml"])
 
 
 if __name__ == "__main__":
-    run(json.loads(sys.argv[1]))
+    leave(run(json.loads(sys.argv[1])))
