@@ -27,6 +27,7 @@ from gsv2.data.schema import DataConfig, SourceConfig
 from gsv2.data.stream import read_batch
 from gsv2.stages import SCHEMAS, STAGES
 from gsv2.train import check_codes, check_sections
+from gsv2.training.checkpoints.target import try_target
 from gsv2.training.probes import planned_precision
 from gsv2.training.rehearsal import check_names
 from gsv2.training.run import RunConfig
@@ -94,6 +95,8 @@ def _run(config_path: Path, overrides: Sequence[str]) -> Iterator[Check]:
         yield _attempt(f"corpus {source.path}", check)
     yield _attempt("run folder", lambda: _writable(Path(config.run.dir)))
     yield _free("disk", free_bytes(Path(config.run.dir)))
+    where = (config.checkpoint.target, config.run.name)
+    yield _attempt("checkpoint target", partial(try_target, *where))
     if config.tracking.tensorboard:
         yield _attempt("tensorboard", _tensorboard)
     if stage is None:

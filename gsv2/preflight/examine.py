@@ -77,7 +77,7 @@ def examine(
         return findings
     run_folder = Path(config.run.dir) / config.run.name
     findings.append(check_run_folder(ranks, run_folder))
-    findings.append(check_target(ranks, config.checkpoint.target))
+    findings.append(check_target(ranks, config))
     return findings
 
 

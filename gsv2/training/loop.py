@@ -132,7 +132,7 @@ class TrainingLoop:
             self._saver.poll()
             if is_saved:
                 self._save(row)
-        self._saver.finish()
+        self._saver.finish(lambda: self._unison.take(lambda: None))
 
     def _step(self, ahead: LookAhead) -> StepResult:
         """Take one optimizer step and move the state behind it."""
@@ -197,7 +197,7 @@ class TrainingLoop:
         if step > self._saved_step:
             self._settle()
             self._save()
-        self._saver.finish()
+        self._saver.leave()
         resume = self._config.checkpoint.resume
         other = "" if resume == "auto" else f", with checkpoint.resume=auto for {resume}"
         raise Preempted(f"told to leave; the same command goes on from step {step}{other}")

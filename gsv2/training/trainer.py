@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from gsv2.config import config_to_dict
 from gsv2.data.plan import check_step
+from gsv2.training.background import on_main_at_length
 from gsv2.training.checkpoints.checkpoint import clean_checkpoints
 from gsv2.training.checkpoints.earlier import set_aside
 from gsv2.training.checkpoints.fingerprint import Fingerprint, RunIdentity
 from gsv2.training.checkpoints.restore import RestorePoint, check_snapshot
-from gsv2.training.checkpoints.resume import find_checkpoint, send_missing
+from gsv2.training.checkpoints.resume import find_checkpoint, is_own, send_missing
 from gsv2.training.checkpoints.saver import Saver
 from gsv2.training.checkpoints.target import Target, target_of
 from gsv2.training.distributed import Distributed
@@ -31,6 +32,7 @@ from gsv2.training.rehearsal import (
     recompute_activations,
     rehearse,
 )
+from gsv2.training.shared_folder import check_shared
 from gsv2.training.stage import Stage
 from gsv2.training.state import TrainState
 from gsv2.training.telemetry.folder import RunFolder
@@ -153,9 +155,11 @@ class Trainer:
         self, stage: Stage, identity: RunIdentity, target: Target | None
     ) -> RestorePoint | None:
         """Find the checkpoint to go on from; drop records of steps after it. Collective."""
-        run, config, on_main = self.folder.path, self._config.checkpoint, self._distributed.on_main
+        run, config = self.folder.path, self._config.checkpoint
 
         def find() -> RestorePoint | None:
+            if target is not None:
+                target.check_writable()
             clean_checkpoints(run)
             path = find_checkpoint(run, config.resume, target)
             if path is None:
@@ -165,14 +169,19 @@ class Trainer:
                 state = found.state
             if config.resume != "auto":
                 set_aside(run, path, state.step, target)
-            elif target is not None and path is not None:
-                is_last = state.step >= self._config.trainer.max_steps
-                send_missing(target, path, state.step, is_last=is_last)
+            if not is_own(run, config.resume, target):
+                state.wandb_id = None
+            if target is not None:
+                target.clean()
+                if path is not None and config.resume == "auto":
+                    is_last = state.step >= self._config.trainer.max_steps
+                    send_missing(target, path, state.step, is_last=is_last)
             truncate_records(self.folder.quarantine, state.step)
             truncate_records(self.folder.metrics, state.last_row)
             return found
 
-        return on_main(find)
+        check_shared(self._distributed, run)
+        return on_main_at_length(self._distributed, "restore", find)
 
     def _initialise(self, stage: Stage, initial: FiniteStream) -> TrainState:
         """Begin a fresh run."""

@@ -35,7 +35,7 @@ class TrainerConfig:
     `left_out_window_steps`."""
     rank_timeout_sec: float = 900.0
     """How long a rank may keep the others waiting before they end the run: longer than the
-    slowest retry of a remote corpus, the check of a checkpoint and the longest compilation."""
+    slowest retry of a remote corpus and the longest compilation."""
     activation_checkpointing: list[str] = field(default_factory=list)
     """Trainables that run their blocks again in the backward pass: less memory, a third more
     time, the same gradients."""

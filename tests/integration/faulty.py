@@ -10,22 +10,27 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, TypeVar
 from unittest import mock
 
 from torch import Tensor
 
 from gsv2 import train
 from gsv2.data.batch import Batch
+from gsv2.training import background
 from gsv2.training.checkpoints import saver
-from gsv2.training.distributed import Distributed
+from gsv2.training.checkpoints.target import Target
+from gsv2.training.distributed import Distributed, leave
 from gsv2.training.faults.signals import StopSignals
 from gsv2.training.stage import Update
 from gsv2.training.telemetry.weights_and_biases import WandbTracker
 from tests.training.toy import ToyRunConfig, ToyStage, fit_toy, torn_batch, toy_config
+
+T = TypeVar("T")
 
 PER_STEP = 4
 SPIKE = 1e4
@@ -85,32 +90,47 @@ def kill_at_event(number: int) -> None:
     sys.addaudithook(hear)
 
 
-def slow_down(spec: Mapping[str, Any]) -> None:
-    """Let checkpoints be written, or Weights & Biases finish, as slowly as `spec` says."""
-    if "slow_write_sec" in spec:
-        write = saver.write_checkpoint
+def slow_down(action: Callable[..., T], seconds: float) -> Callable[..., T]:
+    """Return what does the same, later."""
 
-        def write_slowly(*arguments: Any) -> Path:
+    def wait_and_do(*arguments: Any) -> T:
+        time.sleep(seconds)
+        return action(*arguments)
+
+    return wait_and_do
+
+
+def slow_write(spec: Mapping[str, Any]) -> Callable[..., Path]:
+    """Return what writes checkpoints, and says that it has begun."""
+
+    def tell_and_write(*arguments: Any) -> Path:
+        if "slow_write_sec" in spec:
             Path(spec["folder"], "writing").touch()
             time.sleep(spec["slow_write_sec"])
-            return write(*arguments)
+        return write(*arguments)
 
-        saver.write_checkpoint = write_slowly
-    if "slow_wandb_sec" in spec:
-        slow = mock.MagicMock()
-        slow.finish.side_effect = lambda **_: time.sleep(spec["slow_wandb_sec"])
-        WandbTracker._open = lambda *_: slow  # type: ignore[method-assign]
+    write = saver.write_checkpoint
+    return tell_and_write
 
 
-def run(spec: dict[str, Any]) -> NoReturn:
-    """Run the toy in `folder` with its fault and leave as `gsv2.train` does.
+def slow_wandb(seconds: float) -> None:
+    """Let Weights & Biases take its time to finish."""
+    slow = mock.MagicMock()
+    slow.finish.side_effect = lambda **_: time.sleep(seconds)
+    WandbTracker._open = lambda *_: slow  # type: ignore[method-assign]
+
+
+def run(spec: dict[str, Any]) -> int:
+    """Run the toy in `folder` with its fault; return the exit code of `gsv2.train`.
 
     Keys of `spec`: `folder`, sections of the config, `fault` ({where: start, fetch, step or
     validation; step; rank; what: signal number, hang, error, disk_full}), `kill_at_event`,
     `room_again` (step that ends `disk_full`), `spikes` (steps whose waves are too loud),
-    `slow_write_sec`, `slow_wandb_sec`.
+    `slow_write_sec`, `slow_wandb_sec`, `slow_target` (seconds that a copy to or from the target
+    takes), `slice` (seconds between two signs of life).
     """
-    slow_down(spec)
+    if "slow_wandb_sec" in spec:
+        slow_wandb(spec["slow_wandb_sec"])
     sections = {
         key: spec[key] for key in ("trainer", "checkpoint", "model", "tracking") if key in spec
     }
@@ -135,11 +155,15 @@ def run(spec: dict[str, Any]) -> NoReturn:
         toy = {"stage_class": FaultyStage, "make_batch": make_batch}
         fit_toy(config, distributed, signals=signals, **toy)
 
-    with mock.patch.multiple(train, load_config=load_config, _train=fit):
-        code = train._run(["toy.yaml"])
-    sys.stderr.flush()
-    os._exit(code)  # the interpreter's own end takes longer than a run
+    slow = partial(slow_down, seconds=spec.get("slow_target", 0.0))
+    with (
+        mock.patch.multiple(train, load_config=load_config, _train=fit),
+        mock.patch.object(saver, "write_checkpoint", slow_write(spec)),
+        mock.patch.multiple(Target, put=slow(Target.put), fetch=slow(Target.fetch)),
+        mock.patch.object(background, "SLICE_SEC", spec.get("slice", background.SLICE_SEC)),
+    ):
+        return train._run(["toy.yaml"])
 
 
 if __name__ == "__main__":
-    run(json.loads(sys.argv[1]))
+    leave(run(json.loads(sys.argv[1])))

@@ -101,7 +101,9 @@ def _serve() -> None:
             if not answer:
                 try:
                     _become(order)
-                    faulty.run(order)
+                    code = faulty.run(order)
+                    sys.stderr.flush()
+                    os._exit(code)  # the interpreter's own end takes longer than a run
                 finally:
                     traceback.print_exc()  # of what got past `run`
                     os._exit(1)

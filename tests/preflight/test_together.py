@@ -11,7 +11,9 @@ from gsv2.preflight import together
 from gsv2.preflight.report import Finding
 from gsv2.preflight.together import check_clocks, check_run_folder, check_sums, check_target
 from gsv2.training.distributed import Distributed
+from gsv2.training.run import RunConfig
 from tests.training.crowd import run_ranks
+from tests.training.toy import toy_config
 
 
 class TwoRanks:
@@ -30,42 +32,23 @@ class TwoRanks:
         pass
 
 
-def folders_of(ranks: Any, folder: Path) -> Finding:
-    ranks.broadcast = lambda value, source=0: ranks.gather(value)[source]
-    ranks.on_main = lambda action: Distributed.on_main(ranks, action)
-    return check_run_folder(ranks, folder, timeout_sec=0.3)
-
-
-def test_a_folder_that_all_ranks_see_is_left_as_it_was(tmp_path: Path) -> None:
-    folder = tmp_path / "runs" / "new"
-    for found in run_ranks(3, lambda ranks: folders_of(ranks, folder)):
-        assert isinstance(found, Finding)
-        assert found.status == "ok"
-    assert list(tmp_path.iterdir()) == []
-    kept = tmp_path / "kept"
-    kept.mkdir()
-    run_ranks(2, lambda ranks: folders_of(ranks, kept))
-    assert kept.is_dir()
-    assert list(kept.iterdir()) == []
-
-
-def test_a_folder_of_each_machine_alone_is_found_by_all_ranks(tmp_path: Path) -> None:
-    own = [tmp_path / "shared", tmp_path / "local", tmp_path / "shared"]
-    found = run_ranks(3, lambda ranks: folders_of(ranks, own[ranks.rank]))
-    assert len({repr(each) for each in found}) == 3 - 1, "the paths differ, the verdict does not"
-    for each in found:
-        assert isinstance(each, Finding)
-        assert each.status == "fail"
-        assert "not seen by ranks [1]" in each.detail
-
-
-def test_a_folder_that_cannot_be_written_fails_on_all_ranks(tmp_path: Path) -> None:
+def test_a_run_folder_is_found_good_or_bad_by_all_ranks(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
-    for found in run_ranks(2, lambda ranks: folders_of(ranks, file / "run")):
-        assert isinstance(found, Finding)
-        assert found.status == "fail"
-        assert "cannot be written" in found.detail
+    other = tmp_path / "other" / "run"
+    for folders, status, words in (
+        ([tmp_path / "run"] * 2, "ok", "written, renamed, seen by all ranks"),
+        ([tmp_path / "run", other], "fail", "not seen by ranks [1]: run.dir must be on storage"),
+        ([file / "run"] * 2, "fail", f"run.dir: {file}/run cannot be written"),
+    ):
+        for found in run_ranks(
+            2,
+            lambda ranks, of_rank=folders: check_run_folder(ranks, of_rank[ranks.rank], 0.3),
+        ):
+            assert isinstance(found, Finding)
+            assert (found.name, found.status) == ("run folder", status)
+            assert words in found.detail
+    assert list(tmp_path.iterdir()) == [file]
 
 
 @pytest.mark.parametrize(("ahead", "status"), [(0.0, "ok"), (5.0, "warn"), (300.0, "fail")])
@@ -97,17 +80,24 @@ def test_one_rank_has_nobody_to_sum_with(distributed: Distributed) -> None:
     assert check_sums(distributed, nodes=1) == ("all-reduce", "ok", "one rank")
 
 
+def aimed_at(tmp_path: Path, url: str | None) -> RunConfig:
+    return toy_config(tmp_path, checkpoint={"target": url})
+
+
 def test_a_target_is_written_and_left_as_it_was(distributed: Distributed, tmp_path: Path) -> None:
-    found = check_target(distributed, f"file://{tmp_path}/target")
+    target = f"file://{tmp_path}/target"
+    found = check_target(distributed, aimed_at(tmp_path, target))
     assert found.status == "ok", found
-    assert list((tmp_path / "target").iterdir()) == []
-    assert check_target(distributed, "memory://bucket/runs").status == "ok"
-    assert check_target(distributed, None).status == "ok"
+    assert list((tmp_path / "target" / "run" / "checkpoints").iterdir()) == []
+    for url in ("memory://bucket/runs", None):
+        assert check_target(distributed, aimed_at(tmp_path, url)).status == "ok"
 
 
 def test_a_target_that_cannot_be_written_is_named(distributed: Distributed, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    found = check_target(distributed, f"file://{tmp_path}/file/target")
+    url = f"file://{tmp_path}/file/target"
+    found = check_target(distributed, aimed_at(tmp_path, url))
     assert found.status == "fail"
-    assert "file/target" in found.detail
-    assert "no kind of URL" in check_target(distributed, "nosuch://bucket").detail
+    assert f"checkpoint.target cannot be written: {url}/run" in found.detail
+    unknown = check_target(distributed, aimed_at(tmp_path, "nosuch://bucket"))
+    assert "no kind of URL" in unknown.detail

@@ -32,14 +32,17 @@ class ThreadRank:
         self._barrier.wait()
         return gathered
 
+    def broadcast(self, value: Any, source: int = 0) -> Any:
+        return self.gather(value)[source]
+
+    def on_main(self, action: Callable[[], T]) -> T:
+        return Distributed.on_main(cast(Distributed, self), action)
+
     def sum(self, values: list[float]) -> list[float]:
         return [float(sum(column)) for column in zip(*self.gather(values), strict=True)]
 
     def start_sum(self, values: Tensor) -> Callable[[], Tensor]:
         return lambda: torch.tensor(self.sum(values.tolist()), dtype=values.dtype)
-
-    def on_main(self, action: Callable[[], T]) -> T:
-        return self.gather(action() if self.is_main else None)[0]
 
     def barrier(self) -> None:
         self._barrier.wait()

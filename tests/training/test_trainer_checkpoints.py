@@ -145,3 +145,26 @@ def test_a_last_checkpoint_that_the_target_did_not_take_is_brought_by_the_next_l
     Target(f"{url}/run").remove(7)
     fit_toy(toy_config(tmp_path, trainer={"max_steps": 7}, checkpoint={"target": url}), distributed)
     assert Target(f"{url}/run").steps() == [2, 4, 7]
+
+
+def test_a_target_that_cannot_be_written_stops_a_run_before_its_first_step(
+    tmp_path: Path, distributed: Distributed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_step(k: int) -> Batch:
+        raise AssertionError(f"micro-batch {k} was read")
+
+    (tmp_path / "file").touch()
+    config = toy_config(tmp_path, checkpoint={"target": f"file://{tmp_path}/file"})
+    with pytest.raises(OSError, match=r"^checkpoint\.target cannot be written: file://.*/file/run"):
+        fit_toy(config, distributed, make_batch=no_step)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_a_copy_broken_off_has_left_at_the_target_is_gone_after_the_next_launch(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    there = tmp_path / "there" / "run" / "checkpoints"
+    (there / "step_00000001").mkdir(parents=True)
+    (there / "step_00000001" / "generator.safetensors").write_bytes(b"half")
+    fit_toy(toy_config(tmp_path, checkpoint={"target": f"file://{tmp_path}/there"}), distributed)
+    assert sorted(path.name[-1] for path in there.iterdir()) == ["2", "4", "6"]

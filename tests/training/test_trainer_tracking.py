@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor
 
 from gsv2.data.batch import Batch
+from gsv2.training.checkpoints.target import Target
 from gsv2.training.distributed import Distributed
 from gsv2.training.faults.signals import Preempted, StopSignals
 from gsv2.training.telemetry import tracking
@@ -62,3 +64,39 @@ def test_a_fresh_machine_goes_on_under_the_wandb_id_of_the_checkpoint(
     shutil.rmtree(tmp_path / "run")
     fit_toy(wandb, distributed)
     assert (tmp_path / "run" / "wandb_id").read_text() == run_id
+
+
+@pytest.mark.parametrize(
+    ("resume", "is_kept"),
+    [
+        ("{folder}/run", False),
+        ("{folder}/run/checkpoints/step_00000002", False),
+        ("{target}/run", False),
+        ("{folder}/new/earlier/1", True),
+        ("{target}/new/checkpoints/step_00000002", True),
+    ],
+)
+def test_a_run_begun_with_the_checkpoint_of_another_is_another_in_wandb(
+    tmp_path: Path,
+    distributed: Distributed,
+    monkeypatch: pytest.MonkeyPatch,
+    resume: str,
+    is_kept: bool,
+) -> None:
+    monkeypatch.setattr(tracking, "WandbTracker", MagicMock())
+    target = f"memory://{uuid4().hex}/runs"
+    sections = {"tracking": {"wandb": "offline"}, "trainer": {"max_steps": 2}}
+    fit_toy(toy_config(tmp_path, checkpoint={"target": target}, **sections), distributed)
+    shutil.copytree(tmp_path / "run", tmp_path / "new" / "earlier" / "1")
+    Target(f"{target}/new").put(tmp_path / "run" / "checkpoints" / "step_00000002", 2)
+    run_id = (tmp_path / "run" / "wandb_id").read_text()
+    where = resume.format(folder=tmp_path, target=target)
+    checkpoint = {"target": target, "resume": where}
+    sections["trainer"] = {"max_steps": 3}
+    fit_toy(
+        toy_config(tmp_path, run={"name": "new"}, checkpoint=checkpoint, **sections), distributed
+    )
+    found = (tmp_path / "new" / "wandb_id").read_text()
+    assert (found == run_id) == is_kept
+    state = json.loads((tmp_path / "new/checkpoints/step_00000003/state.json").read_text())
+    assert state["run"]["wandb_id"] == found

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
-import shutil
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
+from gsv2.training.checkpoints.swap import ASIDE, clean_up, put_in_place
 from gsv2.training.checkpoints.tensor_file import write_hashed
 
 CHECKPOINTS = "checkpoints"
 SUMS = "SHA256SUMS"
+STATE = "state.json"
+"""Every checkpoint has one."""
 _PREFIX = "step_"
-_ASIDE = ".tmp-"
-FETCHED = f"{_ASIDE}fetched"
+FETCHED = f"{ASIDE}fetched"
 """Beside the checkpoints of a run: one of another run, until the next save."""
 
 logger = logging.getLogger(__name__)
@@ -111,16 +111,20 @@ def verify_checkpoint(folder: Path, names: Iterable[str] | None = None) -> Path:
         `folder`.
 
     Raises:
-        CheckpointDamagedError: a file is missing or differs; the message names it.
+        CheckpointDamagedError: a file is missing, differs, has no checksum or cannot be read; the
+            message names it.
     """
     sums = read_sums(folder)
-    for name in sums if names is None else names:
-        if not (folder / name).is_file():
-            raise CheckpointDamagedError(f"{folder}: {name} is missing")
-        with (folder / name).open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        if digest != sums.get(name):
-            raise CheckpointDamagedError(f"{folder}: {name} does not match its checksum")
+    try:
+        for name in _all_names(folder, sums) if names is None else names:
+            if not (folder / name).is_file():
+                raise CheckpointDamagedError(f"{folder}: {name} is missing")
+            with (folder / name).open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            if digest != sums.get(name):
+                raise CheckpointDamagedError(f"{folder}: {name} does not match its checksum")
+    except OSError as error:
+        raise CheckpointDamagedError(f"{folder}: cannot be read: {error}") from error
     return folder
 
 
@@ -164,35 +168,17 @@ def write_checkpoint(run: Path, step: int, write: Callable[[Path], Mapping[str, 
     """
     clean_checkpoints(run)
     final = checkpoint_folder(run, step)
-    aside, replaced = aside_of(final), aside_of(final, "old-")
-    aside.mkdir(parents=True)
-    try:
+    with put_in_place(final) as aside:
         sums = write(aside)
         assert set(sums) == {path.name for path in aside.iterdir()}, "every file has a checksum"
         lines = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
         write_hashed(aside / SUMS, [lines.encode()])
-        _sync(aside)
-        if final.exists():
-            final.rename(replaced)
-        aside.rename(final)
-        _sync(final.parent)
-    finally:
-        for folder in (aside, replaced):
-            shutil.rmtree(folder, ignore_errors=True)
     return final
 
 
-def remove_checkpoint(folder: Path) -> None:
-    """Take a checkpoint away in one step, so that no half of it can be found."""
-    aside = aside_of(folder, "old-")
-    folder.rename(aside)
-    shutil.rmtree(aside)
-
-
 def clean_checkpoints(run: Path) -> None:
-    """Remove what a process killed while saving has left."""
-    for leftover in (run / CHECKPOINTS).glob(f"{_ASIDE}*"):
-        shutil.rmtree(leftover)
+    """Put back or remove what a process killed while saving has left."""
+    clean_up(run / CHECKPOINTS)
 
 
 def list_steps(run: Path) -> list[int]:
@@ -217,16 +203,20 @@ def parse_step(name: str) -> int | None:
     return int(digits) if name.startswith(_PREFIX) and digits.isdecimal() else None
 
 
-def aside_of(folder: Path, word: str = "") -> Path:
-    """Return a place beside a checkpoint that is never taken for one."""
-    return folder.with_name(f"{_ASIDE}{word}{folder.name}")
-
-
 def _check_one(folder: Path, name: str) -> Path:
     """Return one file of a checkpoint; one that it should not have is missing, not damaged."""
-    if name not in read_sums(folder):
+    if name not in read_sums(folder) and not (folder / name).exists():
         raise _no_such_file(folder, name)
     return verify_checkpoint(folder, [name]) / name
+
+
+def _all_names(folder: Path, sums: Mapping[str, str]) -> list[str]:
+    """Return the files that a checkpoint should have; its list may have been cut."""
+    there = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    for name in sorted({STATE, *there} - {SUMS}):
+        if name not in sums:
+            raise CheckpointDamagedError(f"{folder}: {SUMS} has no line for {name}")
+    return list(sums)
 
 
 def _no_such_file(folder: Path, name: str) -> CheckpointMissingError:
@@ -234,11 +224,3 @@ def _no_such_file(folder: Path, name: str) -> CheckpointMissingError:
         f"no {name} in {folder}; name a run with a checkpoint, a checkpoint, a bundle or the "
         "file itself"
     )
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -18,9 +18,13 @@ from safetensors.torch import load_file
 from torch.optim.lr_scheduler import LambdaLR
 
 from gsv2.models.component import read_description
-from gsv2.training.checkpoints.checkpoint import CheckpointDamagedError, CheckpointMismatchError
+from gsv2.training.checkpoints.checkpoint import (
+    STATE,
+    CheckpointDamagedError,
+    CheckpointMismatchError,
+)
 from gsv2.training.checkpoints.fingerprint import RunIdentity, fingerprint_differences
-from gsv2.training.checkpoints.snapshot import FORMAT_VERSION, STATE
+from gsv2.training.checkpoints.snapshot import FORMAT_VERSION
 from gsv2.training.distributed import Distributed
 from gsv2.training.ema import EMA_SUFFIX
 from gsv2.training.engines.trainable_state import TrainableState

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from gsv2.data.remote.body import public_name
 from gsv2.training.checkpoints.checkpoint import (
     CHECKPOINTS,
     FETCHED,
@@ -47,6 +48,15 @@ def find_checkpoint(run: Path, resume: str, target: Target | None = None) -> Pat
     if found is None:
         raise CheckpointMissingError(f"checkpoint.resume: no checkpoint at {resume!r}")
     return found
+
+
+def is_own(run: Path, resume: str, target: Target | None = None) -> bool:
+    """Tell whether the checkpoint that `find_checkpoint` returns is of this run, not of another."""
+    if resume == "auto":
+        return True
+    if "://" in resume:
+        return target is not None and f"{public_name(resume)}/".startswith(f"{target.name}/")
+    return Path(resume).resolve().is_relative_to(run.resolve())
 
 
 def send_missing(target: Target, folder: Path, step: int, *, is_last: bool) -> None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from gsv2.training.checkpoints.config import CheckpointConfig
+
+_VALIDATION = "validation/"
+
+logger = logging.getLogger(__name__)
 
 
 def steps_to_keep(
@@ -33,8 +39,28 @@ def steps_to_keep(
     return kept
 
 
+def value_of_row(
+    best: str | None, step: int, row: Mapping[str, Any] | None
+) -> tuple[dict[str, float], str | None]:
+    """Return what a checkpoint is judged by, if it is known, and why it never will be.
+
+    Args:
+        best: `checkpoint.best`.
+        step: of the checkpoint.
+        row: figures of this step, if there are any.
+    """
+    if best is None or row is None:
+        return {}, None
+    if best in row:
+        return {best: float(row[best])}, None
+    if best.startswith(_VALIDATION) and not any(key.startswith(_VALIDATION) for key in row):
+        return {}, None
+    names = ", ".join(sorted(row))
+    return {}, f"checkpoint.best is {best!r}, but the row of step {step} has {names}"
+
+
 class Retention:
-    """Removes checkpoints that need not stay, in the run folder and at the target alike.
+    """Removes checkpoints that need not stay from one place, a run folder or a target.
 
     Args:
         config: the `checkpoint` section.
@@ -47,26 +73,50 @@ class Retention:
     def prune(
         self,
         newest: int,
-        steps: Sequence[int],
+        list_steps: Callable[[], Sequence[int]],
         read: Callable[[int], bytes],
         remove: Callable[[int], None],
     ) -> None:
-        """Remove what need not stay of one place.
+        """Remove what need not stay; what cannot be removed stays, with a warning.
 
         Args:
             newest: step of the checkpoint that was just made there.
-            steps: of all checkpoints there.
+            list_steps: returns the steps of all checkpoints there.
             read: returns the `state.json` of a step's checkpoint.
             remove: takes a step's checkpoint away.
         """
+        try:
+            steps = list_steps()
+        except OSError as error:
+            logger.warning("CHECKPOINTS NOT PRUNED after step %d: %s", newest, error)
+            return
+        unread = self._read_values(newest, steps, read)
+        for step in set(steps) - steps_to_keep(steps, newest, self._values, self._config) - unread:
+            try:
+                remove(step)
+            except OSError as error:
+                logger.warning("OLD CHECKPOINT NOT REMOVED, of step %d: %s", step, error)
+
+    def _read_values(
+        self, newest: int, steps: Sequence[int], read: Callable[[int], bytes]
+    ) -> set[int]:
+        """Read what checkpoints are judged by; return steps of which that is not known for now."""
         best = self._config.best
-        if best is not None:
-            self._values.pop(newest, None)  # of an earlier checkpoint of this step
-            for step in steps:
-                if step not in self._values:
-                    self._values[step] = _value(read(step), best)
-        for step in set(steps) - steps_to_keep(steps, newest, self._values, self._config):
-            remove(step)
+        if best is None:
+            return set()
+        unread = set()
+        self._values.pop(newest, None)  # of an earlier checkpoint of this step
+        for step in steps:
+            if step > newest or step in self._values:
+                continue
+            try:
+                self._values[step] = _value(read(step), best)
+            except FileNotFoundError:  # a damaged one
+                self._values[step] = math.nan
+            except OSError as error:
+                logger.warning("no %s of the checkpoint of step %d: %s", best, step, error)
+                unread.add(step)
+        return unread
 
 
 def _value(state: bytes, name: str) -> float:

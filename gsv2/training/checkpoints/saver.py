@@ -1,6 +1,7 @@
 """Checkpoints beside training: a step is blocked for a copy to the host, a thread writes it.
 
 One write is under way at most. A write that fails leaves the checkpoints before it as they are.
+Copies to the target follow by themselves (`gsv2.training.checkpoints.delivery`).
 """
 
 from __future__ import annotations
@@ -8,32 +9,35 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gsv2.training.background import in_background, is_over, wait_together
 from gsv2.training.checkpoints.checkpoint import (
+    STATE,
     CheckpointError,
     checkpoint_folder,
     list_steps,
-    remove_checkpoint,
     write_checkpoint,
 )
 from gsv2.training.checkpoints.config import CheckpointConfig
+from gsv2.training.checkpoints.delivery import Delivery
 from gsv2.training.checkpoints.fingerprint import RunIdentity
 from gsv2.training.checkpoints.host_copies import HostCopies
-from gsv2.training.checkpoints.retention import Retention
-from gsv2.training.checkpoints.snapshot import STATE, Snapshot, capture_snapshot, write_snapshot
+from gsv2.training.checkpoints.retention import Retention, value_of_row
+from gsv2.training.checkpoints.snapshot import Snapshot, capture_snapshot, write_snapshot
 from gsv2.training.checkpoints.target import Target
 from gsv2.training.distributed import Distributed
 from gsv2.training.stage import Trainable
 from gsv2.training.state import TrainState
 
 _GB = 1e9
-_SLICE_SEC = 5.0
-"""Between two signs of life of ranks that wait for a write: shorter than any rank timeout."""
-_VALIDATION = "validation/"
+_CLOSE_SEC = 60.0
+"""What a write gets to end in a run that breaks off."""
+_COPY_SEC = 5.0
+"""What copies get to end in a run that leaves: the next launch makes up for them."""
 
 logger = logging.getLogger(__name__)
 
@@ -74,12 +78,11 @@ class Saver:
         self._config = config
         self._distributed = distributed
         self._identity = identity
-        self._target = target
         self._beat = beat
         self._copies = HostCopies()
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._job: _Job | None = None
         self._retention = Retention(config)
+        self._delivery = Delivery(run, target, Retention(config))
         self._blocked_sec = 0.0
         self._write_sec = 0.0
         self._failures = 0
@@ -107,7 +110,7 @@ class Saver:
                 is false.
         """
         start = time.perf_counter()
-        self._wait(state.step)
+        self._wait_for_write(state.step)
         values, complaint = self._distributed.on_main(partial(self._prepare, state.step, row))
         snapshot = capture_snapshot(
             trainables,
@@ -118,18 +121,17 @@ class Saver:
             values=values,
         )
         if snapshot is not None:
-            future = self._pool.submit(self._write, snapshot, state.step)
-            self._job = _Job(state.step, future)
+            write = partial(self._write, snapshot, state.step)
+            self._job = _Job(state.step, in_background("checkpoint", write))
         self._blocked_sec += time.perf_counter() - start
         if complaint:  # a misspelt name must not cost the steps that are done
-            self._wait()
+            self._wait_for_write()
             self._distributed.on_main(self._settle)
             raise CheckpointError(complaint)
 
     def poll(self) -> None:
-        """Tell of a write that has ended since the last call; waits for nothing."""
-        if self._job is not None and self._job.future.done():
-            self._settle()
+        """Tell of what has ended since the last call; waits for nothing."""
+        self._settle()
 
     def check(self) -> None:
         """Stop a run that must not go on without a checkpoint. Collective.
@@ -138,43 +140,56 @@ class Saver:
             CheckpointWriteError: a write failed and `checkpoint.keep_going_on_failure` is false.
         """
         if not self._config.keep_going_on_failure:
-            self._distributed.on_main(self._raise_failure)
+            self._distributed.on_main(self._judge)
 
     def figures(self) -> dict[str, float]:
         """Return what checkpoints have cost since the last call, for a row."""
         figures = {
             "checkpoint/blocked_sec": self._blocked_sec,
             "checkpoint/write_sec": self._write_sec,
-            "checkpoint/failures": self._failures,
+            "checkpoint/failures": self._failures + self._delivery.num_failures,
         }
         self._blocked_sec = 0.0
         return figures
 
-    def finish(self) -> None:
-        """Wait for the last checkpoint. Collective.
+    def finish(self, beat: Callable[[], object] | None = None) -> None:
+        """Wait for the last checkpoint, here and at the target. Collective.
+
+        Args:
+            beat: called instead of the usual one; what it raises ends the waiting.
 
         Raises:
             CheckpointWriteError: it could not be written.
         """
+        self._wait_for_write(beat=beat)
+        wait_together(self._distributed, self._delivery.is_over, beat or self._beat)
+        self._distributed.on_main(self._judge)
 
-        def judge() -> None:
-            self._settle()
-            self._raise_failure()
+    def leave(self) -> None:
+        """Wait for the last checkpoint here, and for a few seconds at the target. Collective.
 
-        self._wait()
-        self._distributed.on_main(judge)
+        Raises:
+            CheckpointWriteError: it could not be written here.
+        """
+        self._wait_for_write()
+        self._distributed.on_main(partial(self._judge, copies=False))
+        self._distributed.on_main(partial(self._delivery.give_up, _COPY_SEC))
 
     def close(self) -> None:
-        """Wait for the write under way, whatever becomes of it, and end the thread."""
+        """Give what is under way some time to end, and say what has not."""
+        if self._job is not None and not is_over(self._job.future, _CLOSE_SEC):
+            logger.error(
+                "CHECKPOINT GIVEN UP: that of step %d is not written after %.0f s, the earlier "
+                "ones stay",
+                self._job.step, _CLOSE_SEC,
+            )  # fmt: skip
         self._settle()
-        self._pool.shutdown()
+        self._delivery.give_up(_COPY_SEC)
 
-    def _wait(self, step: int | None = None) -> None:
+    def _wait_for_write(
+        self, step: int | None = None, beat: Callable[[], object] | None = None
+    ) -> None:
         """Wait for the write under way, however long it takes. Collective."""
-
-        def is_done() -> bool:
-            return self._job is None or wait([self._job.future], _SLICE_SEC).done != set()
-
         if step is not None and self._job is not None and not self._job.future.done():
             logger.info(
                 "step %d waits for the checkpoint of step %d: checkpoint.every_steps is too small "
@@ -182,8 +197,8 @@ class Saver:
                 step,
                 self._job.step,
             )
-        while not self._distributed.on_main(is_done):
-            self._beat()
+        future = None if self._job is None else self._job.future
+        wait_together(self._distributed, partial(is_over, future), beat or self._beat)
 
     def _prepare(
         self, step: int, row: Mapping[str, Any] | None
@@ -191,22 +206,14 @@ class Saver:
         """Tell of the write before; return what judges the next checkpoint, or why nothing can."""
         self._settle()
         if not self._config.keep_going_on_failure:
-            self._raise_failure()
-        best = self._config.best
-        if best is None or row is None:
-            return {}, None
-        if best in row:
-            return {best: float(row[best])}, None
-        if best.startswith(_VALIDATION) and not any(key.startswith(_VALIDATION) for key in row):
-            return {}, None
-        names = ", ".join(sorted(row))
-        return {}, f"checkpoint.best is {best!r}, but the row of step {step} has {names}"
+            self._judge()
+        return value_of_row(self._config.best, step, row)
 
     def _settle(self) -> None:
-        """Wait for the write under way and tell how it went."""
-        job, self._job = self._job, None
-        if job is None:
+        """Tell of a write that has ended since the last call."""
+        if self._job is None or not self._job.future.done():
             return
+        job, self._job = self._job, None
         try:
             self._write_sec = job.future.result()
         except OSError as error:
@@ -218,22 +225,23 @@ class Saver:
             size, seconds = self._copies.num_bytes / _GB, self._write_sec
             logger.info("checkpoint of step %d: %.2f GB in %.1f s", job.step, size, seconds)
 
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise CheckpointWriteError(self._failure)
+    def _judge(self, *, copies: bool = True) -> None:
+        """Raise what became of the newest checkpoint, here and, with `copies`, at the target."""
+        self._settle()
+        failure = self._failure or (self._delivery.failure if copies else None)
+        if failure is not None:
+            raise CheckpointWriteError(failure)
 
     def _write(self, snapshot: Snapshot, step: int) -> float:
-        """Write, copy to the target, let old ones go; in the thread. Returns seconds."""
+        """Write, hand over to the target, let old ones go; in the thread. Returns seconds."""
         start = time.perf_counter()
-        folder = write_checkpoint(self._run, step, partial(write_snapshot, snapshot))
+        write_checkpoint(self._run, step, partial(write_snapshot, snapshot))
+        seconds = time.perf_counter() - start
+        self._delivery.send(step)
         self._retention.prune(
             step,
-            list_steps(self._run),
+            partial(list_steps, self._run),
             lambda old: (checkpoint_folder(self._run, old) / STATE).read_bytes(),
-            lambda old: remove_checkpoint(checkpoint_folder(self._run, old)),
+            self._delivery.remove_here,
         )
-        if self._target is not None:
-            self._target.put(folder, step)
-            target = self._target
-            self._retention.prune(step, target.steps(), target.read_state, target.remove)
-        return time.perf_counter() - start
+        return seconds

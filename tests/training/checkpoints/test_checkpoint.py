@@ -47,6 +47,11 @@ def damage(file: Path, how: str) -> None:
             file.write_bytes(b"")
         case "remove":
             file.unlink()
+        case "last line":
+            file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
+        case "unreadable":
+            file.unlink()
+            file.symlink_to("/proc/self/mem")  # read() is an I/O error, also for root
 
 
 def test_a_checkpoint_is_named_by_its_step_and_checked_by_sha256sum(tmp_path: Path) -> None:
@@ -98,6 +103,39 @@ def test_a_damaged_newest_falls_back_loudly(
         assert find_checkpoint(tmp_path, "auto") == older
     assert "DAMAGED CHECKPOINT" in caplog.text
     assert "step_00000002" in caplog.text
+
+
+@pytest.mark.parametrize("num_lines", range(len(FILES)))
+def test_a_list_of_checksums_that_was_cut_after_any_line_is_damage(
+    tmp_path: Path, num_lines: int
+) -> None:
+    older, newest = save(tmp_path, 1), save(tmp_path, 2)
+    sums = newest / "SHA256SUMS"
+    sums.write_text("".join(sums.read_text().splitlines(keepends=True)[:num_lines]))
+    assert find_checkpoint(tmp_path, "auto") == older
+    with pytest.raises(CheckpointDamagedError, match="SHA256SUMS"):
+        verify_checkpoint(newest)
+    if num_lines < 2:
+        assert find_component(tmp_path, "gpt") == older / "gpt.safetensors"
+
+
+def test_a_checkpoint_has_a_state(tmp_path: Path) -> None:
+    folder = save(tmp_path, 1)
+    damage(folder / "SHA256SUMS", "last line")
+    (folder / "state.json").unlink()
+    with pytest.raises(CheckpointDamagedError, match=r"SHA256SUMS has no line for state\.json"):
+        verify_checkpoint(folder)
+
+
+@pytest.mark.parametrize("name", ["gpt.safetensors", "SHA256SUMS"])
+def test_a_newest_that_the_disk_cannot_read_falls_back_loudly(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    older, newest = save(tmp_path, 1), save(tmp_path, 2)
+    damage(newest / name, "unreadable")
+    assert find_checkpoint(tmp_path, "auto") == older
+    assert "DAMAGED CHECKPOINT" in caplog.text
+    assert "cannot be read: [Errno 5] Input/output error" in caplog.text
 
 
 def test_missing_and_damaged_are_different_errors(tmp_path: Path) -> None:

@@ -5,15 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gsv2.training.checkpoints import checkpoint, tensor_file
-from gsv2.training.checkpoints.checkpoint import checkpoint_folder, find_component
+from gsv2.training.checkpoints import tensor_file
+from gsv2.training.checkpoints.checkpoint import (
+    checkpoint_folder,
+    clean_checkpoints,
+    find_component,
+)
 from gsv2.training.checkpoints.resume import find_checkpoint
+from gsv2.training.checkpoints.swap import take_away
+from gsv2.training.checkpoints.target import Target
 from tests.training.checkpoints.test_checkpoint import names, save
 
 
@@ -58,15 +64,23 @@ def dying_at(moment: int, patch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+def clean_with_deaths(run: Path, patch: pytest.MonkeyPatch) -> None:
+    """Do what a launch begins with, in launches that are killed later and later."""
+    for moment in range(1, 5):
+        with dying_at(moment, patch), suppress(Killed):
+            clean_checkpoints(run)
+    clean_checkpoints(run)
+
+
 @pytest.mark.parametrize("step", [2, 1], ids=["new step", "same step again"])
-def test_killed_at_any_moment_a_save_leaves_a_whole_checkpoint(
+def test_killed_at_any_moment_a_save_leaves_the_newest_checkpoint_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    """Also while the run is cleaned of an earlier death, and while old checkpoints are removed."""
+    """Also while the run is cleaned of a death, and while old checkpoints are removed."""
 
     def save_and_prune(run: Path) -> None:
         save(run, step, "second")
-        checkpoint.remove_checkpoint(checkpoint_folder(run, 0))
+        take_away(checkpoint_folder(run, 0))
 
     was_killed, outcomes, moment = True, set(), 0
     while was_killed:
@@ -82,11 +96,11 @@ def test_killed_at_any_moment_a_save_leaves_a_whole_checkpoint(
                 save_and_prune(run)
             except Killed:
                 was_killed = True
+        clean_with_deaths(run, monkeypatch)
         found = find_checkpoint(run, "auto")
         assert found is not None
         content = (found / "state.json").read_text().partition(" ")[0]
         assert (found.name, content) in {
-            ("step_00000000", "first"),
             ("step_00000001", "first"),
             (f"step_{step:08d}", "second"),
         }
@@ -95,4 +109,27 @@ def test_killed_at_any_moment_a_save_leaves_a_whole_checkpoint(
         assert not any(name.startswith(".tmp") for name in names(run))
         assert find_component(run, "gpt").read_text().startswith("third")
     assert moment > 15
+    assert outcomes == {"first", "second"}
+
+
+def test_killed_at_any_moment_a_fetch_leaves_what_was_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = Target(f"file://{tmp_path}/there")
+    target.put(save(tmp_path, 1, "second"), 1)
+    was_killed, outcomes, moment = True, set(), 0
+    while was_killed:
+        moment += 1
+        run = tmp_path / str(moment)
+        save(run, 1)
+        was_killed = False
+        with dying_at(moment, monkeypatch):
+            try:
+                target.fetch(1, run)
+            except Killed:
+                was_killed = True
+        clean_with_deaths(run, monkeypatch)
+        found = find_checkpoint(run, "auto")
+        assert found == checkpoint_folder(run, 1)
+        outcomes.add((found / "state.json").read_text().partition(" ")[0])
     assert outcomes == {"first", "second"}

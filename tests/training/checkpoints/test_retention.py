@@ -53,7 +53,48 @@ def test_states_are_read_once_and_one_that_is_damaged_is_never_best() -> None:
         return states[step]
 
     retention = Retention(CheckpointConfig(keep_last=1, best="x"))
-    retention.prune(3, [1, 2, 3], look, removed.append)
+    retention.prune(3, lambda: [1, 2, 3], look, removed.append)
     assert (read, removed) == ([1, 2, 3], [2])
-    retention.prune(4, [1, 3, 4], look, removed.append)
+    retention.prune(4, lambda: [1, 3, 4], look, removed.append)
     assert (read[3:], removed) == ([4], [2, 3])
+
+
+def test_a_state_that_is_gone_is_never_best_and_one_out_of_reach_stays_until_it_is_read(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    errors: dict[int, OSError] = {1: FileNotFoundError("no state"), 2: OSError("cable out")}
+    removed: list[int] = []
+
+    def look(step: int) -> bytes:
+        if step in errors:
+            raise errors[step]
+        return b'{"values": {"x": 2.0}}'
+
+    retention = Retention(CheckpointConfig(keep_last=1, best="x"))
+    retention.prune(3, lambda: [1, 2, 3], look, removed.append)
+    assert removed == [1]
+    assert "no x of the checkpoint of step 2: cable out" in caplog.text
+    errors.clear()
+    retention.prune(4, lambda: [2, 3, 4], look, removed.append)
+    assert removed == [1, 3]  # of equal ones the first is the best
+
+
+def test_one_that_cannot_be_removed_is_told_and_the_others_go(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    removed: list[int] = []
+
+    def remove(step: int) -> None:
+        if step == 1:
+            raise PermissionError("not yours")
+        removed.append(step)
+
+    def unplugged() -> list[int]:
+        raise OSError("cable out")
+
+    retention = Retention(CheckpointConfig(keep_last=1))
+    retention.prune(3, lambda: [1, 2, 3], pytest.fail, remove)
+    assert removed == [2]
+    assert "OLD CHECKPOINT NOT REMOVED, of step 1: not yours" in caplog.text
+    retention.prune(3, unplugged, pytest.fail, remove)
+    assert "NOT PRUNED after step 3: cable out" in caplog.text

@@ -71,6 +71,64 @@ def test_a_removed_checkpoint_is_gone(tmp_path: Path, target: Target) -> None:
     assert [name for name in target._files.find(target._root) if "step_00000001" in name] == []
 
 
+def test_a_list_of_checksums_cut_at_a_line_is_damage(tmp_path: Path) -> None:
+    target = Target(f"file://{tmp_path}/there")
+    target.put(save(tmp_path / "a", 1), 1)
+    damage(tmp_path / "there" / "checkpoints" / "step_00000001" / "SHA256SUMS", "last line")
+    with pytest.raises(CheckpointDamagedError, match=r"from file://.*no line for state\.json"):
+        target.fetch(1, tmp_path / "b")
+
+
+def test_files_that_an_earlier_copy_of_the_step_has_left_are_no_part_of_the_next(
+    tmp_path: Path, target: Target
+) -> None:
+    folder = save(tmp_path / "a", 1)
+    there = target._folder(1)
+    target._files.makedirs(there)
+    target._files.pipe_file(f"{there}/gpt.ema.safetensors", b"of an earlier config")
+    target.put(folder, 1)
+    assert len(list(target.fetch(1, tmp_path / "b").iterdir())) == len(FILES) + 1
+
+
+def test_what_is_left_of_a_copy_broken_off_is_cleaned_and_nothing_else(
+    tmp_path: Path, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken_off(*_: object, **__: object) -> None:
+        raise ConnectionError("cable out")
+
+    target.clean()  # there is nothing yet
+    target.put(save(tmp_path, 1), 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(target._files, "mv", broken_off)
+        with pytest.raises(OSError, match="cable out"):
+            target.put(save(tmp_path, 2), 2)
+    target._files.pipe_file(f"{target._root}/notes.txt", b"of a person")
+    assert target._list(target._root) == ["notes.txt", "step_00000001", "step_00000002"]
+    target.clean()
+    assert target._list(target._root) == ["notes.txt", "step_00000001"]
+    assert target.steps() == [1]
+
+
+def test_a_target_that_can_be_written_is_left_as_it_was(tmp_path: Path, target: Target) -> None:
+    target.put(save(tmp_path, 1), 1)
+    before = target._files.find(target._root)
+    target.check_writable()
+    assert target._files.find(target._root) == before
+    assert target._list(target._root) == ["step_00000001"]
+
+
+@pytest.mark.parametrize("broken", ["makedirs", "put_file", "mv", "cat_file", "rm"])
+def test_whatever_a_copy_needs_is_tried(
+    target: Target, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError("not allowed")
+
+    monkeypatch.setattr(target._files, broken, refused)
+    with pytest.raises(OSError, match=r"checkpoint\.target cannot be written: .*not allowed"):
+        target.check_writable()
+
+
 @pytest.mark.parametrize("how", ["flip", "cut", "remove"])
 def test_what_comes_damaged_is_not_kept(tmp_path: Path, how: str) -> None:
     target = Target(f"file://{tmp_path}/there")
