@@ -27,6 +27,7 @@ from tests.training.toy import ToyRunConfig, ToyStage, fit_toy, torn_batch, toy_
 
 PER_STEP = 4
 SPIKE = 1e4
+SECTIONS = ("trainer", "checkpoint", "model", "optim", "engines")
 CHECKPOINTS = os.sep + "checkpoints" + os.sep
 
 
@@ -85,11 +86,11 @@ def kill_at_event(number: int) -> None:
 def run(spec: dict[str, Any]) -> NoReturn:
     """Run the toy in `folder` with its fault and leave as `gsv2.train` does.
 
-    Keys of `spec`: `folder`, sections of the config, `fault` ({where: start, fetch, step or
-    validation; step; rank; what: signal number, hang, error, disk_full}), `kill_at_event`,
-    `spikes` (steps whose waves are too loud).
+    Keys of `spec`: `folder`, sections of the config, `environ` (what a launcher sets), `fault`
+    ({where: start, fetch, step or validation; step; rank; what: signal number, hang, error,
+    disk_full}), `kill_at_event`, `spikes` (steps whose waves are too loud).
     """
-    sections = {key: spec[key] for key in ("trainer", "checkpoint", "model") if key in spec}
+    sections = {key: spec[key] for key in SECTIONS if key in spec}
 
     def load_config(*_: object) -> ToyRunConfig:
         befall(spec, "start", 0)
