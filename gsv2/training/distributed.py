@@ -1,7 +1,7 @@
 """Ranks: the only holder of Accelerate.
 
-Accelerate opens the process group and wraps networks; batches, schedules and loaders never
-pass through it (it would re-shard a sharded stream, and step schedules once per rank).
+Accelerate opens the process group, and that is all: networks (which it would wrap as the launcher
+says), schedules (stepped once per rank) and loaders (sharded once more) never pass through it.
 """
 
 from __future__ import annotations
@@ -10,19 +10,20 @@ import logging
 import os
 import pickle
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar, cast
 
 import torch
 import torch.distributed as dist
-from accelerate import Accelerator, DistributedDataParallelKwargs, InitProcessGroupKwargs
+from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.utils import parse_flag_from_env
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gsv2.training.engines.plain import PlainEngine
+from gsv2.training.faults.watchdog import still_limit_sec
+from gsv2.training.launcher import check_launcher, hidden_deepspeed
 
 T = TypeVar("T")
 
@@ -34,6 +35,8 @@ _BOX_BYTES = 4096
 """What fits into one message of `gather` and `broadcast`; more takes a second one. torch's own
 functions for objects always take two, which a row of figures would pay for many times."""
 DEFAULT_TIMEOUT_SEC = 900.0
+_LAST_WORDS_SEC = 60.0
+"""What the watchdog gets to write down where a rank stands, before torch aborts the process."""
 
 
 class DistributedError(ValueError):
@@ -51,25 +54,25 @@ class Distributed:
         """Open the process group that the launcher's environment describes.
 
         Args:
-            timeout_sec: how long a collective waits for a rank; that of the first call in a
-                process holds.
+            timeout_sec: how long a collective of host values waits for a rank; that of the first
+                call in a process holds.
 
         Raises:
+            LauncherError: the launcher asks for what gsv2 does not do.
             DistributedError: launcher, Accelerate and torch disagree about the ranks.
         """
-        # Buffers are not broadcast per step: codebooks are kept equal by their own collectives.
-        handlers: list[Any] = [DistributedDataParallelKwargs(broadcast_buffers=False)]
+        check_launcher()
+        handlers: list[Any] = []
         on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.cuda.is_available()
         timeout = timedelta(seconds=timeout_sec)
         if "LOCAL_RANK" in os.environ:  # without ranks a backend is an error
-            backend = "gloo" if on_cpu else "nccl"
-            handlers.append(InitProcessGroupKwargs(backend=backend, timeout=timeout))
+            handlers.append(_group_of_ranks(on_cpu, timeout_sec))
         if on_cpu:
             # oneDNN compiles every convolution per shape and keeps the last 1024; a GAN over clips
             # of changing lengths needs more.
             os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _ONEDNN_CACHE)
             os.environ.setdefault("DS_ACCELERATOR", "cpu")  # DeepSpeed looks for GPUs by itself
-        with _without_deepspeed():
+        with hidden_deepspeed():
             self._accelerator = Accelerator(
                 cpu=on_cpu, mixed_precision="no", kwargs_handlers=handlers
             )
@@ -89,7 +92,7 @@ class Distributed:
     def plain_engine(self, name: str, module: nn.Module, optimizer: Optimizer) -> PlainEngine:
         """Return the engine that shares a network's gradients by all ranks. Collective."""
         self.share_buffers(module)
-        return PlainEngine(name, module, optimizer, self._accelerator)
+        return PlainEngine(name, module, optimizer, rank=self.rank, world=self.world)
 
     def share_buffers(self, module: nn.Module) -> None:
         """Give every rank the main rank's buffers. Collective."""
@@ -186,7 +189,7 @@ class Distributed:
             dist.barrier(group=self._host_group)
 
     def release(self) -> None:
-        """Let go of the networks of a run that has ended."""
+        """Give back the memory of a run that has ended."""
         self._accelerator.free_memory()
 
     def close(self) -> None:
@@ -208,6 +211,18 @@ class Distributed:
                 f"ranks disagree: the launcher's RANK is {launched_rank}, Accelerate's is "
                 f"{self.rank}"
             )
+
+
+def _group_of_ranks(on_cpu: bool, timeout_sec: float) -> InitProcessGroupKwargs:
+    """Return the process group to open.
+
+    A collective over gloo that is late is an error. Over NCCL torch aborts the process, so that it
+    waits until the watchdog has ended a rank that stands still, and has said where.
+    """
+    if on_cpu:
+        return InitProcessGroupKwargs(backend="gloo", timeout=timedelta(seconds=timeout_sec))
+    patience = timedelta(seconds=still_limit_sec(timeout_sec) + _LAST_WORDS_SEC)
+    return InitProcessGroupKwargs(backend="nccl", timeout=patience)
 
 
 def _pack(value: object, room: int) -> Tensor:
@@ -238,18 +253,3 @@ def leave(code: int) -> NoReturn:
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
-
-
-@contextmanager
-def _without_deepspeed() -> Iterator[None]:
-    """Hide `accelerate launch --use_deepspeed` from Accelerate, which would open its own group.
-
-    It asks for engines, which `gsv2.training.engines.choose` makes.
-    """
-    key = "ACCELERATE_USE_DEEPSPEED"
-    kept = os.environ.pop(key, None)
-    try:
-        yield
-    finally:
-        if kept is not None:
-            os.environ[key] = kept

@@ -34,6 +34,7 @@ T = TypeVar("T")
 
 PER_STEP = 4
 SPIKE = 1e4
+SECTIONS = ("trainer", "checkpoint", "model", "optim", "engines", "tracking")
 CHECKPOINTS = os.sep + "checkpoints" + os.sep
 
 
@@ -123,17 +124,15 @@ def slow_wandb(seconds: float) -> None:
 def run(spec: dict[str, Any]) -> int:
     """Run the toy in `folder` with its fault; return the exit code of `gsv2.train`.
 
-    Keys of `spec`: `folder`, sections of the config, `fault` ({where: start, fetch, step or
-    validation; step; rank; what: signal number, hang, error, disk_full}), `kill_at_event`,
-    `room_again` (step that ends `disk_full`), `spikes` (steps whose waves are too loud),
-    `slow_write_sec`, `slow_wandb_sec`, `slow_target` (seconds that a copy to or from the target
-    takes), `slice` (seconds between two signs of life).
+    Keys of `spec`: `folder`, sections of the config, `environ` (what a launcher sets), `fault`
+    ({where: start, fetch, step or validation; step; rank; what: signal number, hang, error,
+    disk_full}), `kill_at_event`, `room_again` (step that ends `disk_full`), `spikes` (steps whose
+    waves are too loud), `slow_write_sec`, `slow_wandb_sec`, `slow_target` (seconds that a copy to
+    or from the target takes), `slice` (seconds between two signs of life).
     """
     if "slow_wandb_sec" in spec:
         slow_wandb(spec["slow_wandb_sec"])
-    sections = {
-        key: spec[key] for key in ("trainer", "checkpoint", "model", "tracking") if key in spec
-    }
+    sections = {key: spec[key] for key in SECTIONS if key in spec}
 
     def load_config(*_: object) -> ToyRunConfig:
         befall(spec, "start", 0)

@@ -135,6 +135,7 @@ def _become(order: Mapping[str, Any]) -> None:
             MASTER_PORT=str(order["port"]),
             ACCELERATE_USE_CPU="true",
         )
+    os.environ.update(order.get("environ", {}))
 
 
 def codes_of(children: Sequence[Child]) -> list[int]:

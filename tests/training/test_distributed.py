@@ -1,10 +1,18 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NoReturn
 
 import pytest
+import torch
+from accelerate import InitProcessGroupKwargs
 
+import gsv2.training.distributed as distributed_module
 from gsv2.training.distributed import Distributed, DistributedError
+from gsv2.training.faults.failure import FlightRecorder
+from gsv2.training.faults.watchdog import Watchdog
 from tests.training.crowd import run_ranks
 
 
@@ -36,6 +44,32 @@ def test_what_the_launcher_asks_of_deepspeed_does_not_change_the_group(
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     assert Distributed().world == 1
     assert os.environ["ACCELERATE_USE_DEEPSPEED"] == "true"
+
+
+@pytest.mark.parametrize("timeout_sec", [0.5, 15.0, 900.0])
+def test_torch_leaves_a_rank_on_a_gpu_to_the_watchdog_which_says_where_it_stands(
+    monkeypatch: pytest.MonkeyPatch, timeout_sec: float
+) -> None:
+    """Over NCCL torch ends the process when a collective is late; over gloo it is an error."""
+    opened: list[InitProcessGroupKwargs] = []
+
+    def open_group(cpu: bool, mixed_precision: str, kwargs_handlers: list[Any]) -> NoReturn:
+        opened.extend(kwargs_handlers)
+        raise RuntimeError("seen enough")
+
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "1024")
+    monkeypatch.setenv("DS_ACCELERATOR", "cpu")
+    monkeypatch.setattr(distributed_module, "Accelerator", open_group)
+    for is_there in (False, True):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: is_there)  # noqa: B023
+        with pytest.raises(RuntimeError, match="seen enough"):
+            Distributed(timeout_sec)
+    gloo, nccl = opened
+    assert (gloo.backend, gloo.timeout) == ("gloo", timedelta(seconds=timeout_sec))
+    assert nccl.backend == "nccl"
+    watchdog = Watchdog(FlightRecorder(Path(), 0, torch.device("cpu")), timeout_sec)
+    assert nccl.timeout.total_seconds() >= watchdog._limit_sec + 60
 
 
 def test_what_the_main_rank_raises_is_raised(distributed: Distributed) -> None:

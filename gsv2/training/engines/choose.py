@@ -10,6 +10,7 @@ from gsv2.training.distributed import Distributed
 from gsv2.training.engines.deepspeed import DeepSpeedEngine
 from gsv2.training.engines.deepspeed_config import ignored_settings, launched_engine
 from gsv2.training.engines.engine import Engine, EngineConfig, EngineError
+from gsv2.training.launcher import ignored_flags
 from gsv2.training.stage import Trainable
 
 logger = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ def attach_engines(
     ignored = _ignored(chosen)
     if ignored and distributed.is_main:
         logger.warning(
-            "of the launcher's DeepSpeed settings, gsv2 IGNORES %s; it takes none but the ZeRO "
+            "of the launcher's settings, gsv2 IGNORES %s; it takes none but the ZeRO "
             "stage, for trainables whose engines.NAME.kind is auto",
             ", ".join(ignored),
         )
@@ -74,9 +75,9 @@ def _ignored(chosen: Mapping[str, EngineConfig]) -> list[str]:
     """Return the launcher's settings without effect; its ZeRO stage too, if no engine has it."""
     launched = launched_engine()
     if launched is None:
-        return []
+        return ignored_flags()
     stage = [] if launched in chosen.values() else [f"the ZeRO stage ({launched.zero_stage})"]
-    return [*stage, *ignored_settings()]
+    return [*stage, *ignored_settings(), *ignored_flags()]
 
 
 def make_engine(

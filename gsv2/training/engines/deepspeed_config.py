@@ -36,7 +36,6 @@ _UNUSED_FLAGS = {
     "ACCELERATE_DEEPSPEED_ZERO3_INIT": "--zero3_init_flag",
     "ACCELERATE_DEEPSPEED_ZERO3_SAVE_16BIT_MODEL": "--zero3_save_16bit_model",
     "ACCELERATE_DEEPSPEED_MOE_LAYER_CLS_NAMES": "--deepspeed_moe_layer_cls_names",
-    "ACCELERATE_MIXED_PRECISION": "--mixed_precision",
 }
 """What the launcher makes of its flags -> the flag."""
 _UNSET = ("", "none", "no", "false", AUTO)

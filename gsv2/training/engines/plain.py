@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
@@ -23,7 +23,7 @@ class PlainEngine:
     """Shares gradients in the last backward pass of an update; nothing is sharded."""
 
     def __init__(
-        self, name: str, module: nn.Module, optimizer: Optimizer, accelerator: Accelerator
+        self, name: str, module: nn.Module, optimizer: Optimizer, *, rank: int = 0, world: int = 1
     ) -> None:
         """Wrap a network whose buffers are equal on all ranks. Collective.
 
@@ -31,30 +31,27 @@ class PlainEngine:
             name: of the trainable.
             module: on its device.
             optimizer: of the module's parameters.
-            accelerator: that opened the process group, if there is one.
+            rank: of this process.
+            world: ranks of the process group that is open, if there is more than one.
         """
         self._updates = OwnUpdates(name)
         self._module = module
         self._parameters = list(module.parameters())
         self._optimizer = optimizer
-        self._accelerator = accelerator
-        self._wrapped: nn.Module = accelerator.prepare_model(module)
+        self._is_main = rank == 0
+        self._ddp = _in_ddp(module) if world > 1 else None
+        self._network = module if self._ddp is None else self._ddp
         self._norm: Tensor | None = None
         self.loss_scale = 1.0
-        if self._wrapped is not module:
-            # Forward and backward passes of a step may lie apart: `backward` alone decides.
-            self._wrapped.require_backward_grad_sync = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the network."""
-        return self._updates.watch(self._wrapped(*args, **kwargs))
+        return self._updates.watch(self._network(*args, **kwargs))
 
     def backward(self, loss: Tensor, *, is_last: bool) -> None:
         """Add the gradients of `loss`; with `is_last`, average the sum over the ranks."""
-        sync: AbstractContextManager[Any] = nullcontext()
-        if is_last and self._wrapped is not self._module:
-            sync = self._accelerator.trigger_sync_in_backward(self._wrapped)
-        with self._updates.backward(), sync:
+        sharing = _sharing(self._ddp) if is_last and self._ddp is not None else nullcontext()
+        with self._updates.backward(), sharing:
             (loss if self.loss_scale == 1.0 else loss * self.loss_scale).backward()
 
     def grad_norm(self) -> Tensor:
@@ -80,7 +77,7 @@ class PlainEngine:
 
     def train(self, mode: bool) -> None:
         """Put the network into training or evaluation mode."""
-        self._wrapped.train(mode)
+        self._network.train(mode)
 
     def gathered(self) -> AbstractContextManager[None]:
         """Return a context that does nothing."""
@@ -92,10 +89,37 @@ class PlainEngine:
 
     def capture(self, hold: Hold = copy_to_host) -> TrainableState | None:
         """Return copies of everything, on the main rank."""
-        if not self._accelerator.is_main_process:
+        if not self._is_main:
             return None
         return capture_module(self._module, self._optimizer, hold)
 
     def restore(self, state: TrainableState) -> None:
         """Take weights and moments."""
         restore_module(self._module, self._optimizer, state)
+
+
+def _in_ddp(module: nn.Module) -> DistributedDataParallel:
+    """Wrap a network so that no backward pass shares gradients unless it is told to.
+
+    Forward and backward passes of a step may lie apart. Buffers are not broadcast in forward
+    passes: codebooks are kept equal by their own collectives.
+    """
+    device = next(module.parameters()).device
+    device_ids = [device] if device.type == "cuda" else None
+    ddp = DistributedDataParallel(module, device_ids=device_ids, broadcast_buffers=False)
+    ddp.require_backward_grad_sync = False
+    return ddp
+
+
+@contextmanager
+def _sharing(ddp: DistributedDataParallel) -> Iterator[None]:
+    """Let the backward pass inside average all gradients so far over the ranks.
+
+    DDP itself decides in the forward pass; its reducer may be told later.
+    """
+    ddp.require_backward_grad_sync = True
+    ddp.reducer.prepare_for_backward([])
+    try:
+        yield
+    finally:
+        ddp.require_backward_grad_sync = False

@@ -104,7 +104,6 @@ def test_the_launchers_stage_is_taken_and_nothing_else_was_asked(launched: Any, 
         ("--zero3_init_flag", "true", "false"),
         ("--zero3_save_16bit_model", "true", "false"),
         ("--deepspeed_moe_layer_cls_names", "Expert", "none"),
-        ("--mixed_precision", "bf16", "no"),
     ],
 )
 def test_flags_without_effect_are_named(launched: Any, flag: str, value: str, off: str) -> None:

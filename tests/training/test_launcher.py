@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from accelerate.commands import launch
+from accelerate.utils.launch import prepare_multi_gpu_env
+
+from gsv2.training.distributed import Distributed
+from gsv2.training.launcher import (
+    LauncherError,
+    check_launcher,
+    hidden_deepspeed,
+    ignored_flags,
+)
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What Accelerate's own launcher makes of flags: the environment that ranks would get."""
+    environments: list[dict[str, str]] = []
+
+    def start(*flags: str, kind: str = "--multi_gpu") -> dict[str, str]:
+        size = ("--num_machines", "1", "--num_processes", "2", "--main_process_port", "29500")
+        words = [kind, *size, "--mixed_precision", "no", "--dynamo_backend", "no"]
+        launch.launch_command(
+            launch.launch_command_parser().parse_args([*words, *flags, "train.py"])
+        )
+        return environments[-1]
+
+    def keep(options: Any) -> None:
+        environments.append(prepare_multi_gpu_env(options))
+
+    monkeypatch.setattr(launch, "multi_gpu_launcher", keep)
+    return start
+
+
+def test_a_plain_launch_asks_for_nothing_else(launched: Any) -> None:
+    environ = launched()
+    check_launcher(environ)
+    assert ignored_flags(environ) == []
+    check_launcher({})
+    assert ignored_flags({}) == []
+
+
+def test_flags_that_other_settings_decide_are_named_with_them(launched: Any) -> None:
+    environ = launched("--mixed_precision", "bf16", "--dynamo_backend", "inductor")
+    check_launcher(environ)
+    assert ignored_flags(environ) == [
+        "--mixed_precision (precision decides)",
+        "--dynamo_backend (trainer.compile decides)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("ACCELERATE_USE_FSDP", r"^--use_fsdp .*engines\.NAME\.zero_stage=3 shards"),
+        ("ACCELERATE_USE_MEGATRON_LM", r"^--use_megatron_lm .*engines\.NAME chooses"),
+        ("ACCELERATE_USE_PARALLELISM_CONFIG", r"^--use_parallelism_config .*engines\.NAME"),
+    ],
+)
+def test_what_would_train_otherwise_is_refused_before_a_group_is_opened(
+    monkeypatch: pytest.MonkeyPatch, key: str, message: str
+) -> None:
+    monkeypatch.setenv(key, "true")
+    with pytest.raises(LauncherError, match=message):
+        Distributed()
+    monkeypatch.setenv(key, "false")
+    check_launcher()
+
+
+def test_the_launchers_fsdp_is_refused(launched: Any) -> None:
+    with pytest.raises(LauncherError, match=r"ACCELERATE_USE_FSDP=true"):
+        check_launcher(launched(kind="--use_fsdp"))
+
+
+def test_deepspeed_is_hidden_inside_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    with hidden_deepspeed():
+        assert "ACCELERATE_USE_DEEPSPEED" not in os.environ
+    assert os.environ["ACCELERATE_USE_DEEPSPEED"] == "true"
