@@ -41,9 +41,10 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wandb must not report to its makers from a test, nor find anybody's key or server."""
     monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
     monkeypatch.setenv("NETRC", "/nowhere")
-    monkeypatch.setenv("WANDB_API_KEY", 40 * "a")
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("WANDB_INIT_TIMEOUT", "1")
+    # By settings: wandb reads its environment once in a process.
+    nowhere = {"api_key": 40 * "a", "base_url": "http://127.0.0.1:9", "init_timeout": 1.0}
+    for name, value in nowhere.items():
+        monkeypatch.setitem(weights_and_biases._WANTED, name, value)
 
 
 def test_a_run_that_begins_in_an_outage_goes_on_offline_under_its_id(
