@@ -12,22 +12,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-import psutil
 import torch
 
 from gsv2.data.batch import Batch
 from gsv2.data.largest import largest_batches
 from gsv2.data.schema import DataConfig
 from gsv2.training.distributed import Distributed
-from gsv2.training.engines.plain import PlainEngine
+from gsv2.training.engines.engine import Engine
 from gsv2.training.faults.guard import Refusal, UpdateGuard
+from gsv2.training.memory_peak import begin_peak, read_peak
 from gsv2.training.random import RandomState
-from gsv2.training.stage import Stage, Update
+from gsv2.training.stage import Stage, Trainable, Update
 from gsv2.training.step import StepRunner
 
 _GIB = 2**30
-_MOMENT_BYTES = 8
-"""Of AdamW, for each parameter."""
 
 logger = logging.getLogger(__name__)
 
@@ -81,31 +79,23 @@ def _try(
     batches: Sequence[Batch],
     observe: Callable[[Update], None] | None,
 ) -> float:
-    """Return the peak of memory of one step, in bytes."""
+    """Return the peak of memory of one step, in bytes.
+
+    The moments that the first step will take are held meanwhile. On a CPU such memory costs
+    nothing as long as it is not written to, and does not count: it is added.
+    """
     device = distributed.device
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    to_come = torch.empty(_moments_to_come(stage), dtype=torch.uint8, device=device)
+    begin_peak(device)
+    moments = sum(_engine(trainable).moments_to_come() for trainable in stage.trainables.values())
+    to_come = torch.empty(moments, dtype=torch.uint8, device=device)
     StepRunner(stage, distributed, seed, RefuseAll(), observe).run(batches, 1)
     del to_come
-    if device.type == "cuda":
-        return float(torch.cuda.max_memory_allocated(device))
-    return float(psutil.Process().memory_info().rss)
+    return read_peak(device) + (moments if device.type == "cpu" else 0)
 
 
-def _moments_to_come(stage: Stage) -> int:
-    """Return the bytes of moments that the first step will take; what DeepSpeed takes is its own.
-
-    They are held during the dry run: on a CPU such memory costs nothing, as long as it is not
-    written to.
-    """
-    return sum(
-        _MOMENT_BYTES * parameter.numel()
-        for trainable in stage.trainables.values()
-        if isinstance(trainable.engine, PlainEngine) and not trainable.optimizer.state
-        for parameter in trainable.module.parameters()
-        if parameter.requires_grad
-    )
+def _engine(trainable: Trainable) -> Engine:
+    assert trainable.engine is not None, "engines come first"
+    return trainable.engine
 
 
 def _advice(data: DataConfig, size: str, device: torch.device) -> str:

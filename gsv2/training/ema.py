@@ -1,8 +1,8 @@
 """Exponential moving average of the weights of one trainable.
 
 The average of many steps is better than the last (arXiv 2407.13218). Validation and `gsv2 export`
-use it where a run has one. It is whole, in fp32 and equal on every rank; under ZeRO-3 too, where
-each update gathers the parameters.
+use it where a run has one. It is in fp32, and of what a rank holds of the weights: an average of
+pieces is a piece of the average, so that under ZeRO-3 nothing is gathered but for a checkpoint.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class WeightAverage:
     """The average of the parameters that train; buffers are those of the network itself."""
 
     def __init__(self, module: nn.Module, engine: Engine, decay: float) -> None:
-        """Start from the weights as they are. Collective.
+        """Start from the weights as they are.
 
         Args:
             module: the bare network.
@@ -36,45 +36,45 @@ class WeightAverage:
         """
         self.decay = decay
         self._engine = engine
-        self._parameters = {n: p for n, p in module.named_parameters() if p.requires_grad}
+        self._names = [name for name, p in module.named_parameters() if p.requires_grad]
         self._average: dict[str, Tensor] = {}
         self.restart()
 
     def restart(self) -> None:
-        """Forget the past: the average is the weights as they are. Collective."""
-        with self._engine.gathered():
-            self._average = {
-                name: parameter.detach().float().clone()
-                for name, parameter in self._parameters.items()
-            }
+        """Forget the past: the average is the weights as they are."""
+        held = self._engine.held()
+        self._average = {name: held[name].detach().float().clone() for name in self._names}
 
     @torch.no_grad()
     def update(self, num_updates: int) -> None:
-        """Move the average towards the weights. Collective.
+        """Move the average towards the weights.
 
         Args:
             num_updates: optimizer steps that the network has taken, this one included.
         """
         decay = min(self.decay, num_updates / (WARMUP + num_updates))
-        with self._engine.gathered():
-            weights = [parameter.detach().float() for parameter in self._parameters.values()]
-            torch._foreach_lerp_(list(self._average.values()), weights, 1 - decay)
+        held = self._engine.held()
+        weights = [held[name].detach().float() for name in self._names]
+        torch._foreach_lerp_(list(self._average.values()), weights, 1 - decay)
 
     def lent(self) -> AbstractContextManager[None]:
-        """Put the average into the network inside, for passes without gradients. Collective."""
+        """Put the average into the network inside, for passes without gradients."""
         return self._engine.lent(self._average)
 
-    def merge(self, weights: Mapping[str, Tensor], hold: Hold) -> dict[str, Tensor]:
-        """Return the network's tensors with the averages in place of what is averaged.
+    def merge(self, weights: Mapping[str, Tensor] | None, hold: Hold) -> dict[str, Tensor]:
+        """Return the network's tensors with the averages in place of what is averaged. Collective.
 
         Args:
-            weights: all tensors of the network by name, on the host.
+            weights: all tensors of the network by name, on the host; None on ranks that copy
+                nothing, and get nothing.
             hold: copies one tensor to the host: `hold("ema/NAME", tensor)`.
         """
-        return {
-            name: hold(f"ema/{name}", self._average[name]) if name in self._average else tensor
-            for name, tensor in weights.items()
-        }
+        merged = dict(weights or {})
+        for name, part in self._average.items():
+            whole = self._engine.whole(name, part)
+            if weights is not None:
+                merged[name] = hold(f"ema/{name}", whole)
+        return merged
 
     def restore(self, weights: Mapping[str, Tensor]) -> None:
         """Take the averages that `merge` returned.
@@ -83,4 +83,4 @@ class WeightAverage:
             KeyError: `weights` is of another network.
         """
         for name, average in self._average.items():
-            average.copy_(weights[name])
+            average.copy_(self._engine.cut(name, weights[name]))

@@ -103,10 +103,14 @@ class PrecisionProbes:
                     self._handles.append(layer.register_forward_hook(hook))
 
     def see(self, update: Update) -> None:
-        """Look at the losses of an update."""
+        """Look at the loss of an update, and at its terms: their sum hides what one computed in."""
         seen = self._seen.get(LOSSES)
         if seen is not None:
-            seen.layers[f"the loss of {update.trainable}"] = update.loss.dtype
+            wanted = self._stage.precision.dtype(LOSSES)
+            terms = {f"the loss of {update.trainable}": update.loss, **update.metrics}
+            for name, value in terms.items():
+                if value.is_floating_point() and seen.layers.get(name, wanted) == wanted:
+                    seen.layers[name] = value.dtype
 
     def check(self) -> None:
         """Compare what was seen with the policy.

@@ -43,7 +43,7 @@ class RunConfig:
     run: RunSection
     data: DataConfig
     precision: dict[str, str] = field(default_factory=dict)
-    """Module name -> `fp32`, `bf16`; unnamed modules compute in fp32."""
+    """Module name -> `fp32`, `bf16`, `fp16`; unnamed modules compute in fp32."""
     engines: dict[str, EngineConfig] = field(default_factory=dict)
     """Trainable name -> what runs it on the ranks; unnamed = `auto`."""
     trainer: TrainerConfig

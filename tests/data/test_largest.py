@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import pytest
 
 from gsv2.data.batch import Batch
+from gsv2.data.index import CorpusIndex
 from gsv2.data.largest import largest_batches
-from gsv2.data.schema import HOP_LENGTH, DataConfig
+from gsv2.data.plan import Plan
+from gsv2.data.schema import HOP_LENGTH, DataConfig, SourceConfig
 
 
 def make(**values: Any) -> tuple[DataConfig, dict[str, Batch]]:
@@ -75,3 +80,64 @@ def test_members_that_a_stage_does_not_read_are_none() -> None:
     for batch in largest_batches(config, ("codes",), num_codebooks=3).values():
         assert batch.wave is None
         assert batch.codes.shape[1] == 3
+
+
+NUM_PLANNED = 600
+"""Micro-batches, of several epochs."""
+
+
+@pytest.mark.parametrize("max_frames", [1600, 4000])
+def test_no_micro_batch_of_a_plan_has_more_clips_or_frames(
+    bare_index: Callable[..., CorpusIndex], max_frames: int
+) -> None:
+    config, batches = make(max_frames=max_frames)
+    most = greatest(sizes_of_frames(batch) for batch in batches.values())
+    index = bare_index([300, 200, 400])
+    frames = index.numbers("num_samples") // HOP_LENGTH
+    for rows in planned(index, config, "audio"):
+        clips = frames[rows]
+        sizes = {"clips": len(rows), "longest": clips.max(), "padded": len(rows) * clips.max()}
+        assert all(sizes[name] <= most[name] for name in sizes), (sizes, most)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"max_tokens": 3000},
+        {"max_tokens": 3000, "steps_per_frame": 2},
+        {"max_tokens": 4096, "row_tokens": 1024, "batching": "pack"},
+    ],
+)
+def test_no_micro_batch_of_a_plan_has_more_clips_or_codes(
+    bare_index: Callable[..., CorpusIndex], values: Mapping[str, Any]
+) -> None:
+    """Codes that count, that is: their padding, which embeddings alone see, may be more."""
+    config, batches = make(**values)
+    most = greatest(
+        {"clips": batch.num_clips, "codes": int(batch.code_lengths.sum())}
+        for batch in batches.values()
+    )
+    index = bare_index([300, 200, 400])
+    codes = index.numbers("num_code_frames")
+    for rows in planned(index, config, "codes"):
+        sizes = {"clips": len(rows), "codes": codes[rows].sum()}
+        assert all(sizes[name] <= most[name] for name in sizes), (sizes, most)
+
+
+def sizes_of_frames(batch: Batch) -> dict[str, int]:
+    longest = int(batch.wave_lengths.max()) // HOP_LENGTH
+    return {"clips": batch.num_clips, "longest": longest, "padded": batch.num_clips * longest}
+
+
+def greatest(sizes: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Return each size of the batch that has most of it."""
+    found = list(sizes)
+    return {name: max(of[name] for of in found) for name in found[0]}
+
+
+def planned(index: CorpusIndex, config: DataConfig, member: str) -> Iterator[list[int]]:
+    """Yield the clips of the first micro-batches."""
+    source = SourceConfig(path="x")
+    plan = Plan(index, replace(config, sources=[source], window_mb=8.0), 0, (member,))
+    for item in islice(plan.iterate(), NUM_PLANNED):
+        yield [row for sequence in item.sequences for row in sequence]

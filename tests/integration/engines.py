@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,69 +16,30 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from gsv2.data.batch import Batch
 from gsv2.training.distributed import Distributed, leave
-from gsv2.training.engines.choose import attach_engines, make_engine
+from gsv2.training.engines.choose import make_engine
 from gsv2.training.engines.engine import EngineConfig, EngineError
 from gsv2.training.engines.trainable_state import TrainableState
-from gsv2.training.faults.guard import Refusal, UpdateGuard
 from gsv2.training.optim import seek_schedule
 from gsv2.training.stage import Trainable
-from gsv2.training.step import StepRunner
-from tests.integration.joint_stage import SEED, CarelessStage, JointStage, nan_batch
+from tests.integration.engine_training import (
+    EARLY_STEPS,
+    KINDS,
+    LATE_STEPS,
+    CountedRuns,
+    make,
+)
+from tests.integration.joint_stage import CarelessStage, JointStage
 from tests.training.toy import toy_batch
 
-KINDS: Mapping[str, Mapping[str, EngineConfig]] = {
-    "plain": dict.fromkeys(("gpt", "discriminator", "generator"), EngineConfig(kind="ddp")),
-    **{
-        f"zero{stage}": dict.fromkeys(
-            ("gpt", "discriminator", "generator"), EngineConfig(kind="deepspeed", zero_stage=stage)
-        )
-        for stage in range(4)
-    },
-    "mixed": {
-        "gpt": EngineConfig(kind="deepspeed", zero_stage=2),
-        "discriminator": EngineConfig(kind="ddp"),
-        "generator": EngineConfig(kind="ddp"),
-    },
-}
-"""Name -> `engines` section."""
 OTHER_WORLD = {1: 2, 2: 1}
 """Ranks of a run -> ranks of the one whose states it goes on from too."""
 SOURCES = {1: ("plain", "zero2"), 2: ("zero0", "zero1", "zero2", "zero3", "mixed")}
 """Number of ranks -> kinds whose states the other number goes on from, under each of its kinds."""
 WAIT_SEC = 100.0
 """For a state of the other run."""
-NOT_FINITE = tuple(nan_batch(k) if k == 9 else toy_batch(k) for k in range(6, 10))
-"""Of two ranks, one meets a value that is not finite."""
-REFUSED = tuple(toy_batch(k) for k in range(4))
-TAKEN = tuple(
-    tuple(toy_batch(k) for k in span) for span in (range(6), range(10, 14), range(14, 20))
-)
-"""On two ranks an accumulation of 3, of 2 and of 3 micro-batches, uneven all of them."""
-EARLY_STEPS = (TAKEN[0], NOT_FINITE, REFUSED, TAKEN[1])
-LATE_STEPS = (TAKEN[2],)
-
-
-class PickyGuard(UpdateGuard):
-    """Refuses finite updates too."""
-
-    is_refusing = False
-
-    def judge(self, name: str, norm: float, loss: float) -> Refusal | None:
-        refusal = super().judge(name, norm, loss)
-        return Refusal("told to", is_spike=True) if self.is_refusing else refusal
-
-
-def run_steps(
-    runner: StepRunner, guard: PickyGuard, ranks: Distributed, steps: Sequence[Sequence[Batch]]
-) -> None:
-    """Take this rank's share of the steps."""
-    for batches in steps:
-        guard.is_refusing = batches is REFUSED
-        result = runner.run(batches[ranks.rank :: ranks.world], 1)
-        assert result.skipped == (3 if batches is NOT_FINITE else 0)
-        assert result.spikes == (3 if batches is REFUSED else 0)
+RECOMPUTED = ("plain", "zero2", "zero3")
+"""Kinds that also train with activation checkpointing."""
 
 
 def save_states(stage: JointStage, file: Path) -> None:
@@ -112,11 +73,20 @@ def load_states(stage: JointStage, file: Path) -> None:
 
 def train(kind: str, ranks: Distributed, out: Path) -> None:
     """Train from the start."""
-    stage, runner, guard = make(kind, ranks, out)
-    run_steps(runner, guard, ranks, EARLY_STEPS)
-    save_states(stage, out / f"{kind}.early")
-    run_steps(runner, guard, ranks, LATE_STEPS)
-    save_states(stage, out / f"{kind}.late")
+    training = make(kind, ranks, out)
+    training.run(EARLY_STEPS)
+    save_states(training.stage, out / f"{kind}.early")
+    training.run(LATE_STEPS)
+    save_states(training.stage, out / f"{kind}.late")
+
+
+def train_recomputed(kind: str, ranks: Distributed, out: Path) -> None:
+    """Train from the start; the GPT runs its blocks again in the backward pass."""
+    training = make(kind, ranks, out, recomputed=("gpt",))
+    counted = CountedRuns(training.stage.trainables["gpt"].module)
+    training.run(EARLY_STEPS)
+    assert counted.in_backward, f"{kind}: no block ran again"
+    save_states(training.stage, out / f"{kind}.recomputed")
 
 
 def await_states(folder: Path, kinds: Sequence[str]) -> list[Path]:
@@ -132,31 +102,22 @@ def await_states(folder: Path, kinds: Sequence[str]) -> list[Path]:
 
 def go_on(kind: str, sources: Sequence[Path], ranks: Distributed, out: Path) -> None:
     """Train on from each of the states that engines have captured, with scaled losses."""
-    stage, runner, guard = make(kind, ranks, out)
+    training = make(kind, ranks, out)
     for source in sources:
-        load_states(stage, source)
-        for trainable in stage.trainables.values():
+        load_states(training.stage, source)
+        for trainable in training.stage.trainables.values():
             seek_schedule(trainable.scheduler, 2)
             trainable.engine.loss_scale = 1024.0
         name = f"{kind}.from-{source.parent.name}-{source.stem}"
-        save_states(stage, out / f"{name}.early")
-        run_steps(runner, guard, ranks, LATE_STEPS)
-        save_states(stage, out / f"{name}.late")
-
-
-def make(
-    kind: str, ranks: Distributed, out: Path, stage_class: type[JointStage] = JointStage
-) -> tuple[JointStage, StepRunner, PickyGuard]:
-    stage = stage_class(out / f"{kind}-{ranks.rank}")
-    attach_engines(stage.trainables, KINDS[kind], ranks)
-    guard = PickyGuard()
-    return stage, StepRunner(stage, ranks, SEED, guard), guard
+        save_states(training.stage, out / f"{name}.early")
+        training.run(LATE_STEPS)
+        save_states(training.stage, out / f"{name}.late")
 
 
 def check_careless_stages_fail(kind: str, ranks: Distributed, out: Path) -> None:
-    _, runner, _ = make(kind, ranks, out, CarelessStage)
+    training = make(kind, ranks, out, CarelessStage)
     with pytest.raises(EngineError, match="sends gradients through discriminator's engine"):
-        runner.run([toy_batch(ranks.rank)], 1)
+        training.runner.run([toy_batch(ranks.rank)], 1)
 
 
 class Probe(nn.Module):
@@ -207,6 +168,8 @@ def main(out: Path) -> None:
     own, other = (out / str(world) for world in (ranks.world, OTHER_WORLD[ranks.world]))
     for kind in KINDS:
         train(kind, ranks, own)
+    for kind in RECOMPUTED:
+        train_recomputed(kind, ranks, own)
     ranks.barrier()
     others = await_states(other, SOURCES[OTHER_WORLD[ranks.world]])
     for kind in KINDS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,19 +17,26 @@ from gsv2.training.checkpoints.host_copies import copy_to_host
 from gsv2.training.distributed import Distributed
 from gsv2.training.dry_run import dry_run
 from gsv2.training.engines.choose import attach_engines
+from gsv2.training.loss_scale import LossScale
 from gsv2.training.precision import PrecisionPolicy
 from gsv2.training.probes import PrecisionProbes
 from gsv2.training.rehearsal import attach_averages, attach_loss_scales
 from gsv2.training.stage import Update
 from gsv2.training.step import StepRunner
 from gsv2.training.validation import averaged
-from tests.integration.engines import KINDS
+from tests.integration.engine_training import KINDS
 from tests.integration.joint_stage import SEED, JointStage, gpt_inputs, gpt_loss
 from tests.training.toy import NUM_SAMPLES, ToyStage, toy_batch, toy_config
 
 ENGINES = ("plain", "zero0", "zero2", "zero3")
 HALF_ENGINES = ("plain", "zero2", "zero3")
 HALVES = ("bf16", "fp16")
+HUGE_ENGINES = ("plain", "zero1", "zero2", "zero3")
+FIT_SCALE = 2.0**10
+"""At which no gradient overflows in fp16."""
+HUGE_SCALE = 2.0**20
+"""At which gradients overflow in fp16."""
+HUGE_STEPS = 12
 
 
 class AnyStage(JointStage):
@@ -63,8 +71,8 @@ def capture(stage: AnyStage) -> dict[str, Tensor]:
     tensors = {}
     for name, trainable in stage.trainables.items():
         state = trainable.engine.capture()
+        averages = trainable.average.merge(state and state.weights, copy_to_host)
         if state is not None:
-            averages = trainable.average.merge(state.weights, copy_to_host)
             tensors |= {f"{name}|weights|{key}": value for key, value in state.weights.items()}
             tensors |= {f"{name}|optimizer|{key}": value for key, value in state.optimizer.items()}
             tensors |= {f"{name}|average|{k}": v.clone() for k, v in averages.items()}
@@ -110,11 +118,13 @@ def check_averages(kind: str, ranks: Distributed, out: Path) -> None:
 def check_half(kind: str, half: str, ranks: Distributed, out: Path) -> None:
     """Check that the GPT computes in half precision, and its loss does not, under any engine."""
     stage = make(kind, half, ranks, out)
-    attach_loss_scales(stage, {})
+    attach_loss_scales(stage, {name: LossScale(value=FIT_SCALE) for name in stage.trainables})
     probes = PrecisionProbes(stage)
     probes.attach()
     runner = StepRunner(stage, ranks, SEED, observe=probes.see)
     take_steps(runner, ranks, 1, 2)
+    for name, trainable in stage.trainables.items():
+        assert trainable.scheduler.last_epoch == 2, f"{kind}: an update of {name} was left out"
     probes.check()
     rows = {row.module: row for row in probes.table()}
     assert rows["gpt"].is_probed
@@ -125,6 +135,21 @@ def check_half(kind: str, half: str, ranks: Distributed, out: Path) -> None:
         save_file(tensors, out / f"{kind}.{half}")
 
 
+def check_huge_scale(kind: str, ranks: Distributed, out: Path) -> None:
+    """Check that a scale that is too large falls until updates are taken."""
+    stage = make(kind, "fp16", ranks, out)
+    scale = LossScale(value=HUGE_SCALE)
+    attach_loss_scales(stage, {"gpt": scale})
+    take_steps(StepRunner(stage, ranks, SEED), ranks, 1, HUGE_STEPS)
+    halvings = math.log2(HUGE_SCALE / scale.value)
+    assert halvings >= 2, f"{kind}: nothing overflowed"
+    assert stage.trainables["gpt"].scheduler.last_epoch == HUGE_STEPS - halvings >= 3, halvings
+    assert stage.trainables["generator"].loss_scale.taken == HUGE_STEPS
+    tensors = capture(stage)
+    if ranks.is_main:
+        save_file(tensors, out / f"{kind}.huge")
+
+
 def check(out: Path, ranks: Distributed) -> None:
     """Check what each engine must leave alone, and save the rest in `out`. Collective."""
     out.mkdir(exist_ok=True)
@@ -132,3 +157,5 @@ def check(out: Path, ranks: Distributed) -> None:
         check_averages(kind, ranks, out)
     for kind, half in itertools.product(HALF_ENGINES, HALVES):
         check_half(kind, half, ranks, out)
+    for kind in HUGE_ENGINES:
+        check_huge_scale(kind, ranks, out)

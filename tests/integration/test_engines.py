@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tests.integration.engines import KINDS, OTHER_WORLD, SOURCES, TAKEN
+from tests.integration.engine_training import KINDS, TAKEN
+from tests.integration.engines import OTHER_WORLD, RECOMPUTED, SOURCES
 from tests.integration.joint_stage import JointStage, train_in_plain_torch
 from tests.integration.launch import finish_together, start_deepspeed_ranks, start_one
 
@@ -46,7 +47,10 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tensor]:
 def test_an_engine_trains_as_plain_torch_does(
     trained: Path, reference: dict[str, Tensor], world: int, kind: str
 ) -> None:
-    """Uneven micro-batches, clipping, graphs kept, updates left out for a NaN and by a guard."""
+    """Uneven micro-batches, clipping, graphs kept, updates left out for a NaN and by a guard.
+
+    What is not finite is a loss, or one element of a gradient on one rank under finite losses.
+    """
     states = load_file(trained / f"{world}" / f"{kind}.late")
     assert reference.keys() <= states.keys()
     for name, value in reference.items():
@@ -62,6 +66,16 @@ def test_an_engine_goes_on_from_a_captured_state_as_if_unbroken(
     for time in ("early", "late"):
         unbroken = load_file(folder / f"{kind}.{time}")
         _assert_close(load_file(folder / f"{kind}.from-{world}-{kind}.{time}"), unbroken, 0.0)
+
+
+@pytest.mark.parametrize("kind", RECOMPUTED)
+@pytest.mark.parametrize("world", OTHER_WORLD)
+def test_activations_that_are_computed_again_give_the_same_training(
+    trained: Path, world: int, kind: str
+) -> None:
+    """Bit for bit, dropout included."""
+    kept = load_file(trained / f"{world}" / f"{kind}.early")
+    _assert_close(load_file(trained / f"{world}" / f"{kind}.recomputed"), kept, 0.0)
 
 
 @pytest.mark.parametrize(("world", "kind"), RUNS)

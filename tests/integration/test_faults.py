@@ -106,6 +106,24 @@ def test_an_error_of_one_rank_ends_both_with_its_name(
     assert names == [f"step_00000003-rank{rank}" for rank in (0, 1)]
 
 
+def test_an_error_of_one_rank_over_averages_under_zero_3_ends_both_at_once(
+    tmp_path: Path, nursery: Nursery
+) -> None:
+    """Weights that are taken back from shards must not wait for a rank that is elsewhere."""
+    zero_3 = {"kind": "deepspeed", "zero_stage": 3}
+    spec: dict[str, Any] = {
+        "engines": {"generator": zero_3, "discriminator": zero_3},
+        "optim": {"generator": {"ema_decay": 0.9}},
+    }
+    fault = {"where": "validation", "step": 3, "what": "error", "rank": 1}
+    children = nursery.start(tmp_path, world=2, fault=fault, **spec)
+    assert codes_of(children) == [1, 1]
+    names = sorted(path.name for path in (tmp_path / "run" / "failure").iterdir())
+    assert names == [f"step_00000003-rank{rank}" for rank in (0, 1)]
+    record = json.loads((tmp_path / "run" / "failure" / names[1] / "failure.json").read_text())
+    assert record["error"] == "KeyError"
+
+
 def test_spikes_are_left_out_by_all_ranks_and_over_a_resume_alike(
     tmp_path: Path, nursery: Nursery
 ) -> None:

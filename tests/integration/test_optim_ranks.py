@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
 
-from tests.integration.optim_ranks import ENGINES, HALF_ENGINES, HALVES
+from tests.integration.optim_ranks import ENGINES, HALF_ENGINES, HALVES, HUGE_ENGINES
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +26,15 @@ def test_averages_and_what_they_predict_are_those_of_ddp(trained: Path, kind: st
     assert any("|average|" in name for name in expected)
 
 
-@pytest.mark.parametrize("half", HALVES)
-@pytest.mark.parametrize("kind", HALF_ENGINES[1:])
+@pytest.mark.parametrize(
+    ("kind", "half"),
+    [
+        *itertools.product(HALF_ENGINES[1:], HALVES),
+        *((kind, "huge") for kind in HUGE_ENGINES[1:]),
+    ],
+)
 def test_networks_in_half_precision_train_as_under_ddp(trained: Path, kind: str, half: str) -> None:
-    """With scaled losses in fp16."""
+    """With scaled losses in fp16; also with a scale that first makes them overflow."""
     states, expected = (load_file(trained / f"{name}.{half}") for name in (kind, "plain"))
     for name, value in expected.items():
         if "|optimizer|" not in name:

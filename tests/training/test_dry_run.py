@@ -10,7 +10,9 @@ import torch
 
 from gsv2.data.batch import Batch
 from gsv2.training.distributed import Distributed
-from gsv2.training.dry_run import MemoryBudgetError
+from gsv2.training.dry_run import MemoryBudgetError, dry_run
+from gsv2.training.engines.choose import attach_engines
+from gsv2.training.engines.plain import PlainEngine
 from gsv2.training.stage import Update
 from gsv2.training.telemetry.clock import TIMING_KEYS
 from gsv2.training.telemetry.records import read_records
@@ -56,6 +58,31 @@ def test_training_with_and_without_a_dry_run_is_equal_to_the_last_bit(
         ends[name] = {n: t.module.state_dict() for n, t in stage.trainables.items()}
     torch.testing.assert_close(ends["b"], ends["a"], rtol=0, atol=0)
     assert rows(tmp_path / "a") == rows(tmp_path / "b")
+
+
+class StreamingStage(DryToyStage):
+    """Needs a lot of memory in the middle of a step."""
+
+    def updates(self, batch: Batch, step: int) -> Iterator[Update]:
+        torch.ones(2**28, dtype=torch.uint8)
+        yield from super().updates(batch, step)
+
+
+def test_the_peak_is_that_of_the_step_and_of_the_moments_to_come(
+    tmp_path: Path, distributed: Distributed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a step has given back at its end counts too."""
+    peaks = []
+    for stage_class, to_come in ((DryToyStage, 0), (StreamingStage, 0), (DryToyStage, 2**29)):
+        with monkeypatch.context() as patch:
+            if to_come:
+                patch.setattr(PlainEngine, "moments_to_come", lambda engine: 2**28)
+            config = toy_config(tmp_path)
+            stage = stage_class(config, distributed.device)
+            attach_engines(stage.trainables, {}, distributed)
+            peaks.append(max(dry_run(config.data, stage, distributed, 0).values()))
+    assert peaks[1] - peaks[0] == pytest.approx(0.25, abs=0.05)
+    assert peaks[2] - peaks[0] == pytest.approx(0.5, abs=0.05)
 
 
 def test_out_of_memory_is_one_line_that_names_the_budget(

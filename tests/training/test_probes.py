@@ -108,6 +108,16 @@ def test_a_loss_in_half_precision_stops_the_run() -> None:
         probes.check()
 
 
+def test_a_term_in_half_precision_stops_the_run_by_its_name_though_the_sum_is_in_fp32() -> None:
+    """Also if later steps have it in fp32."""
+    probes = probed(ProbedStage(Net(), {"gpt": "bf16"}))
+    terms = {"gpt/kl": torch.ones((), dtype=torch.bfloat16), "gpt/frames": torch.tensor(3)}
+    for metrics in (terms, {name: value.float() for name, value in terms.items()}):
+        probes.see(Update("gpt", torch.ones(()), metrics))
+    with pytest.raises(PrecisionError, match=r"losses is fp32, but gpt/kl computed in bf16"):
+        probes.check()
+
+
 def test_nothing_is_left_of_the_probes() -> None:
     stage = ProbedStage(Net(), {})
     probes = probed(stage)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import torch
 
 from gsv2.training.random import derive_seed, seed_torch
@@ -27,6 +28,18 @@ def test_the_noise_is_that_of_torch_s_own_seeding() -> None:
     noise = torch.rand(3)
     torch.manual_seed(derive_seed(3, 4))
     assert torch.equal(noise, torch.rand(3))
+
+
+def test_gpus_get_the_same_seed_and_only_where_there_are_some(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seeds: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeds.append)
+    for is_there in (False, True):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=is_there: there)
+        seed_torch(3, 4)
+    assert seeds == [derive_seed(3, 4)]
+    assert torch.default_generator.initial_seed() == derive_seed(3, 4)
 
 
 def test_seeding_leaves_nothing_behind_where_there_is_no_gpu() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 import yaml
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
 
 from gsv2.config import load_config
 from gsv2.data.batch import BadClip, Batch
@@ -55,11 +56,12 @@ class ToyRunConfig(RunConfig):
 
 
 class Net(nn.Module):
+    """Its last layer is weight-normed, as those of the real GAN are."""
+
     def __init__(self, width: int, num_out: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Linear(NUM_SAMPLES, width), nn.Dropout(0.1), nn.Tanh(), nn.Linear(width, num_out)
-        )
+        last = weight_norm(nn.Linear(width, num_out))
+        self.layers = nn.Sequential(nn.Linear(NUM_SAMPLES, width), nn.Dropout(0.1), nn.Tanh(), last)
         self.register_buffer("offset", torch.zeros(NUM_SAMPLES))
 
     def forward(self, x: Tensor) -> Tensor:

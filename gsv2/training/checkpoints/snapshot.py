@@ -70,11 +70,12 @@ def capture_snapshot(
         assert trainable.engine is not None, "the Trainer has set the engines"
         hold = partial(_hold, copies, name)
         captured = trainable.engine.capture(hold)
-        if captured is not None and trainable.average is not None:
-            average = trainable.average.merge(captured.weights, hold)
-            captured = replace(captured, average=average)
+        average: Mapping[str, Tensor] = {}
+        if trainable.average is not None:
+            weights = None if captured is None else captured.weights
+            average = trainable.average.merge(weights, hold)
         if captured is not None:
-            states[name] = captured
+            states[name] = replace(captured, average=average)
     copies.finish()
     if len(states) < len(trainables):
         return None

@@ -11,8 +11,7 @@ import logging
 import os
 import warnings
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
-from functools import partial
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -23,9 +22,16 @@ from torch.optim import Optimizer
 
 from gsv2.training.checkpoints.host_copies import Hold, copy_to_host
 from gsv2.training.engines.deepspeed_config import deepspeed_json
-from gsv2.training.engines.deepspeed_state import capture_state, restore_state
-from gsv2.training.engines.engine import EngineConfig
-from gsv2.training.engines.lending import lent, lent_to_shards
+from gsv2.training.engines.deepspeed_state import (
+    capture_state,
+    cut_piece,
+    flats,
+    join_pieces,
+    restore_state,
+)
+from gsv2.training.engines.engine import MAX_ZERO_STAGE, EngineConfig
+from gsv2.training.engines.lending import lent, lent_to_pieces, piece_of
+from gsv2.training.engines.module_state import moments_to_come, trained
 from gsv2.training.engines.own_updates import OwnUpdates
 from gsv2.training.engines.trainable_state import TrainableState
 
@@ -56,6 +62,7 @@ class DeepSpeedEngine:
         deepspeed = _import_deepspeed()
         self._updates = OwnUpdates(name)
         self._module = module
+        self._named = dict(module.named_parameters())
         self._device = device
         self._stage = config.zero_stage
         self.loss_scale = 1.0
@@ -97,7 +104,7 @@ class DeepSpeedEngine:
             if self.loss_scale != 1.0:
                 torch._foreach_mul_(gradients, 1.0 / self.loss_scale)
             return get_total_norm(gradients)
-        if self._stage == 3:
+        if self._stage == MAX_ZERO_STAGE:
             from deepspeed.runtime.utils import combine_grad_norm_groups
 
             norm = combine_grad_norm_groups(self._optimizer._get_norm_groups())
@@ -131,20 +138,30 @@ class DeepSpeedEngine:
         """Put the network into training or evaluation mode."""
         self._module.train(mode)
 
-    def gathered(self) -> AbstractContextManager[None]:
-        """Make ZeRO-3's parameters whole inside."""
-        if self._stage < 3:
-            return nullcontext()
-        from deepspeed.runtime.zero import GatheredParameters
+    def held(self) -> Mapping[str, Tensor]:
+        """Return the parameters, or ZeRO-3's pieces of them."""
+        if self._stage < MAX_ZERO_STAGE:
+            return self._named
+        return {name: piece_of(parameter) for name, parameter in self._named.items()}
 
-        return GatheredParameters(list(self._module.parameters()))
+    def cut(self, name: str, whole: Tensor) -> Tensor:
+        """Return it whole, or ZeRO-3's piece of it."""
+        return whole if self._stage < MAX_ZERO_STAGE else cut_piece(self._named[name], whole)
 
-    def lent(self, weights: Mapping[str, Tensor]) -> AbstractContextManager[None]:
-        """Put other weights into the parameters, or into ZeRO-3's shards of them, inside."""
-        if self._stage < 3:
-            return lent(self._module, weights)
-        gather = _import_deepspeed().zero.GatheredParameters
-        return lent_to_shards(self._module, weights, partial(gather, modifier_rank=0))
+    def whole(self, name: str, part: Tensor) -> Tensor:
+        """Return it, or what ZeRO-3's pieces of all ranks make."""
+        return part if self._stage < MAX_ZERO_STAGE else join_pieces(self._named[name], part)
+
+    def lent(self, parts: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+        """Point the parameters, or ZeRO-3's pieces of them, to other weights inside."""
+        lend = lent if self._stage < MAX_ZERO_STAGE else lent_to_pieces
+        return lend(self._named, parts)
+
+    def moments_to_come(self) -> int:
+        """Return what AdamW will take for this rank's part of the parameters that train."""
+        if self._stage == 0:
+            return moments_to_come(self._optimizer, trained(self._optimizer))
+        return moments_to_come(self._optimizer.optimizer, flats(self._optimizer, self._stage))
 
     def capture(self, hold: Hold = copy_to_host) -> TrainableState | None:
         """Return copies of everything, on the main rank."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from gsv2.training.checkpoints.host_copies import Hold
 from gsv2.training.engines.engine import MAX_ZERO_STAGE
+from gsv2.training.engines.lending import piece_of
 from gsv2.training.engines.module_state import (
     COUNT,
     capture_module,
@@ -121,7 +122,7 @@ def _load_moments(
         optimizer.optimizer.state.clear()
         return
     base, like = optimizer.optimizer, next(iter(by_name.values()))
-    for flat in _flats(optimizer, stage):
+    for flat in flats(optimizer, stage):
         state = base.state[flat]
         for key, value in like.items():
             if key == COUNT:
@@ -156,14 +157,26 @@ def _set_moment(parameter: nn.Parameter, key: str, value: Tensor, stage: int) ->
 
 def _set_piece(parameter: nn.Parameter, key: str | None, value: Tensor) -> None:
     """Set this rank's piece of a moment, or without a key of the fp32 weights, under ZeRO-3."""
-    size, rank = parameter.ds_tensor.numel(), dist.get_rank()  # type: ignore[attr-defined]
+    piece = cut_piece(parameter, value)  # DeepSpeed's setter of full tensors fails at the end
+    parameter._z3_optimizer.set_local_hp_param(piece, parameter, key)  # type: ignore[attr-defined]
+
+
+def cut_piece(parameter: nn.Parameter, value: Tensor) -> Tensor:
+    """Return of full values this rank's piece under ZeRO-3; the last ones end in padding."""
+    size, rank = piece_of(parameter).numel(), dist.get_rank()
     piece = value.flatten()[rank * size : (rank + 1) * size]
-    # The last pieces may reach beyond the end: DeepSpeed's setter of full tensors fails there.
-    padded = nn.functional.pad(piece, (0, size - len(piece))).to(parameter.device)
-    parameter._z3_optimizer.set_local_hp_param(padded, parameter, key)  # type: ignore[attr-defined]
+    return nn.functional.pad(piece, (0, size - len(piece))).to(parameter.device)
 
 
-def _flats(optimizer: Any, stage: int) -> Iterable[Tensor]:
+def join_pieces(parameter: nn.Parameter, piece: Tensor) -> Tensor:
+    """Return the full values whose pieces the ranks hold under ZeRO-3. Collective."""
+    full = piece.new_empty(dist.get_world_size() * piece.numel())
+    dist.all_gather_into_tensor(full, piece)
+    shape: torch.Size = parameter.ds_shape  # type: ignore[attr-defined]
+    return full[: shape.numel()].view(shape)
+
+
+def flats(optimizer: Any, stage: int) -> Iterable[Tensor]:
     """Return this rank's flat fp32 vectors, which the moments are of."""
     if stage == MAX_ZERO_STAGE:
         return optimizer.fp32_partitioned_groups_flat

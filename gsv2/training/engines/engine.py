@@ -45,7 +45,8 @@ class Engine(Protocol):
     """A network, its optimizer and its gradients, over all ranks.
 
     Within a step: any number of forward passes and `backward`, the last with `is_last`; then
-    `grad_norm`; then either `step` or `skip`. Every method is collective.
+    `grad_norm`; then either `step` or `skip`. These are collective, as are `whole`, `capture` and
+    `restore`.
     """
 
     loss_scale: float
@@ -70,15 +71,27 @@ class Engine(Protocol):
     def train(self, mode: bool) -> None:
         """Put the network into training or evaluation mode."""
 
-    def gathered(self) -> AbstractContextManager[None]:
-        """Make the parameters whole and readable on every rank inside (ZeRO-3 shards them)."""
+    def held(self) -> Mapping[str, Tensor]:
+        """Return what this rank holds of each parameter, by name.
 
-    def lent(self, weights: Mapping[str, Tensor]) -> AbstractContextManager[None]:
-        """Put other weights, whole and equal on every rank, into the network inside.
-
-        For passes without gradients. `weights` is name of a parameter -> values; parameters
-        without an entry stay as they are.
+        That is all of it, or under ZeRO-3 a flat piece, whose end may be padding.
         """
+
+    def cut(self, name: str, whole: Tensor) -> Tensor:
+        """Return of values of a whole parameter what is this rank's, in the form of `held`."""
+
+    def whole(self, name: str, part: Tensor) -> Tensor:
+        """Return the values of a whole parameter, of which each rank gives its part."""
+
+    def lent(self, parts: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+        """Put other weights, in the form of `held`, into the network inside.
+
+        For passes without gradients; parameters without an entry stay as they are. Nothing is sent:
+        a rank may leave by an error of its own.
+        """
+
+    def moments_to_come(self) -> int:
+        """Return how many bytes of moments the first step will take on this rank; 0 after it."""
 
     def capture(self, hold: Hold = copy_to_host) -> TrainableState | None:
         """Return copies of everything, on the main rank; None on the others.

@@ -2,77 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
-import torch
 from torch import Tensor, nn
 
 from gsv2.training.engines.engine import EngineError
 
 
 @contextmanager
-def lent(module: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
+def lent(held: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Iterator[None]:
     """Point the parameters of a network to other tensors inside, for passes without gradients.
 
     Nothing is copied: optimizer and engine keep the memory that they know.
 
     Args:
-        module: whose parameters are whole.
-        weights: name of a parameter -> values for it; those without stay as they are.
+        held: name of a parameter -> what this rank holds of it.
+        weights: name of a parameter -> values for that; those without stay as they are.
 
     Raises:
         EngineError: values of another shape; nothing was lent.
     """
-    parameters = {n: p for n, p in module.named_parameters() if n in weights}
-    _check_shapes(parameters, weights)
-    kept = {name: parameter.data for name, parameter in parameters.items()}
+    _check_shapes(held, weights)
+    kept = {name: held[name].data for name in weights}
     try:
-        for name, parameter in parameters.items():
-            parameter.data = weights[name].to(parameter.dtype)
+        for name, value in weights.items():
+            held[name].data = value.to(held[name].dtype)
         yield
     finally:
-        for name, parameter in parameters.items():
-            parameter.data = kept[name]
+        for name, value in kept.items():
+            held[name].data = value
 
 
 @contextmanager
-def lent_to_shards(
-    module: nn.Module,
-    weights: Mapping[str, Tensor],
-    writable: Callable[[list[nn.Parameter]], AbstractContextManager[None]],
+def lent_to_pieces(
+    parameters: Mapping[str, nn.Parameter], weights: Mapping[str, Tensor]
 ) -> Iterator[None]:
-    """Do the same with parameters that are sharded over ranks. Collective.
+    """Do the same with parameters that ZeRO-3 has cut, of which each pass makes whole ones.
 
     Args:
-        module: whose parameters are whole inside `writable` only.
-        weights: whole, the same on every rank.
-        writable: makes parameters whole, and keeps what is written there.
-
-    Raises:
-        EngineError: values of another shape, which `copy_` might spread; nothing was lent.
+        parameters: by name.
+        weights: name of a parameter -> values for this rank's piece.
     """
-    parameters = {n: p for n, p in module.named_parameters() if n in weights}
-
-    def write(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        with torch.no_grad(), writable(list(parameters.values())):
-            _check_shapes(parameters, values)
-            kept = {name: parameter.data.clone() for name, parameter in parameters.items()}
-            for name, parameter in parameters.items():
-                parameter.data.copy_(values[name])
-        return kept
-
-    kept = write(weights)
+    lenders = [parameters[name] for name in weights]
+    _drop_whole(lenders)
     try:
-        yield
+        with lent({name: piece_of(p) for name, p in parameters.items()}, weights):
+            yield
     finally:
-        write(kept)
+        _drop_whole(lenders)
 
 
-def _check_shapes(parameters: Mapping[str, nn.Parameter], weights: Mapping[str, Tensor]) -> None:
-    for name, parameter in parameters.items():
-        if weights[name].shape != parameter.shape:
+def piece_of(parameter: nn.Parameter) -> Tensor:
+    """Return what this rank holds of a parameter that ZeRO-3 has cut."""
+    return parameter.ds_tensor  # type: ignore[attr-defined]
+
+
+def _drop_whole(parameters: Iterable[nn.Parameter]) -> None:
+    """Let the next pass make parameters whole again, also small ones, which stay so.
+
+    A pass that has failed may hold some for ever; it was the last one.
+    """
+    for parameter in parameters:
+        is_whole = parameter.ds_status.name == "AVAILABLE"  # type: ignore[attr-defined]
+        if is_whole and not parameter.ds_active_sub_modules:  # type: ignore[attr-defined]
+            parameter.partition()  # type: ignore[attr-defined]
+
+
+def _check_shapes(held: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+    for name, value in weights.items():
+        if value.shape != held[name].shape:
             raise EngineError(
-                f"what is lent to {name} must have the shape {list(parameter.shape)}, "
-                f"but has {list(weights[name].shape)}"
+                f"what is lent to {name} must have the shape {list(held[name].shape)}, "
+                f"but has {list(value.shape)}"
             )

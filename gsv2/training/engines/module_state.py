@@ -5,7 +5,7 @@ What a single process and DDP capture and restore; DeepSpeed brings its shards t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import chain
 
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from gsv2.training.engines.trainable_state import TrainableState
 
 COUNT = "step"
 """Key of the one tensor that is no moment: Adam's count of steps."""
+_NUM_MOMENTS = 2
 
 
 def capture_module(module: nn.Module, optimizer: Optimizer, hold: Hold) -> TrainableState:
@@ -38,8 +39,7 @@ def restore_module(module: nn.Module, optimizer: Optimizer, state: TrainableStat
         EngineError: the state is of another network; nothing of it was taken.
     """
     names = {id(p): name for name, p in module.named_parameters()}
-    parameters = chain.from_iterable(group["params"] for group in optimizer.param_groups)
-    numbers = {names[id(parameter)]: number for number, parameter in enumerate(parameters)}
+    numbers = {names[id(p)]: number for number, p in enumerate(trained(optimizer))}
     check_fits(state, module, numbers.keys())
     module.load_state_dict(dict(state.weights))
     by_number: dict[int, dict[str, Tensor]] = {}
@@ -50,6 +50,23 @@ def restore_module(module: nn.Module, optimizer: Optimizer, state: TrainableStat
     # load_state_dict keeps tensors of the right device and dtype: those of `state` may be shared.
     copies = {n: {k: v.clone() for k, v in values.items()} for n, values in by_number.items()}
     optimizer.load_state_dict({"state": copies, "param_groups": groups})
+
+
+def trained(optimizer: Optimizer) -> list[Tensor]:
+    """Return what an optimizer steps, in its order."""
+    return list(chain.from_iterable(group["params"] for group in optimizer.param_groups))
+
+
+def moments_to_come(optimizer: Optimizer, stepped: Iterable[Tensor]) -> int:
+    """Return the bytes of moments that AdamW takes in its first step; 0 once it has them.
+
+    Args:
+        optimizer: torch's.
+        stepped: the tensors that it will step.
+    """
+    if any(optimizer.state.values()):
+        return 0
+    return sum(_NUM_MOMENTS * t.numel() * t.element_size() for t in stepped)
 
 
 def check_fits(state: TrainableState, module: nn.Module, trained: Collection[str]) -> None:

@@ -14,7 +14,12 @@ from torch.optim import Optimizer
 
 from gsv2.training.checkpoints.host_copies import Hold, copy_to_host
 from gsv2.training.engines.lending import lent
-from gsv2.training.engines.module_state import capture_module, restore_module
+from gsv2.training.engines.module_state import (
+    capture_module,
+    moments_to_come,
+    restore_module,
+    trained,
+)
 from gsv2.training.engines.own_updates import OwnUpdates
 from gsv2.training.engines.trainable_state import TrainableState
 
@@ -36,7 +41,8 @@ class PlainEngine:
         """
         self._updates = OwnUpdates(name)
         self._module = module
-        self._parameters = list(module.parameters())
+        self._named = dict(module.named_parameters())
+        self._parameters = list(self._named.values())
         self._optimizer = optimizer
         self._is_main = rank == 0
         self._ddp = _in_ddp(module) if world > 1 else None
@@ -79,13 +85,25 @@ class PlainEngine:
         """Put the network into training or evaluation mode."""
         self._network.train(mode)
 
-    def gathered(self) -> AbstractContextManager[None]:
-        """Return a context that does nothing."""
-        return nullcontext()
+    def held(self) -> Mapping[str, Tensor]:
+        """Return the parameters."""
+        return self._named
 
-    def lent(self, weights: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+    def cut(self, name: str, whole: Tensor) -> Tensor:
+        """Return it whole."""
+        return whole
+
+    def whole(self, name: str, part: Tensor) -> Tensor:
+        """Return it, since it is."""
+        return part
+
+    def lent(self, parts: Mapping[str, Tensor]) -> AbstractContextManager[None]:
         """Point the parameters to other weights inside."""
-        return lent(self._module, weights)
+        return lent(self._named, parts)
+
+    def moments_to_come(self) -> int:
+        """Return what AdamW will take for all parameters that train."""
+        return moments_to_come(self._optimizer, trained(self._optimizer))
 
     def capture(self, hold: Hold = copy_to_host) -> TrainableState | None:
         """Return copies of everything, on the main rank."""

@@ -81,9 +81,12 @@ def test_it_computes_with_lent_weights_and_trains_its_own(stage: int) -> None:
     engine, _ = make_deepspeed(stage)
     train_engine(engine, range(2))
     before = trained_tensors(engine)
-    with torch.no_grad(), engine.lent(weights_of(other)):
+    parts = {name: engine.cut(name, whole) for name, whole in weights_of(other).items()}
+    for name, whole in weights_of(other).items():
+        assert_same(engine.whole(name, parts[name]), whole)
+    with torch.no_grad(), engine.lent(parts):
         assert_same(engine(X), other(X))
-    with pytest.raises(KeyboardInterrupt), engine.lent(weights_of(other)):
+    with pytest.raises(KeyboardInterrupt), engine.lent(parts):
         raise KeyboardInterrupt
     assert_same(trained_tensors(engine), before)
     train_engine(engine, range(2, 4))
@@ -108,17 +111,32 @@ def test_the_callers_autocast_decides_and_no_parameter_is_cast(stage: int) -> No
 
 
 @every_stage
-def test_parameters_are_whole_inside_gathered_and_zero_3_alone_cuts_them_outside(
-    stage: int,
-) -> None:
+def test_zero_3_alone_holds_pieces_and_together_they_are_the_whole(stage: int) -> None:
     expected, _ = make_net(0)
     engine, module = make_deepspeed(stage)
-    with engine.gathered():
-        assert_same(weights_of(module), weights_of(expected))
-    assert all((p.numel() == 0) == (stage == 3) for p in module.parameters())
+    held = engine.held()
+    assert all((held[name] is p) == (stage < 3) for name, p in module.named_parameters())
+    assert_same(
+        {name: engine.whole(name, part) for name, part in held.items()}, weights_of(expected)
+    )
     for mode in (False, True):
         engine.train(mode)
         assert {m.training for m in module.modules()} == {mode}
+
+
+@every_stage
+def test_the_moments_of_the_first_step_are_foretold(stage: int) -> None:
+    engine, _ = make_deepspeed(stage)
+    foretold = engine.moments_to_come()
+    engine.backward(loss_of(engine(X)), is_last=True)
+    engine.grad_norm()
+    engine.skip()
+    assert engine.moments_to_come() == foretold
+    train_engine(engine, range(1))
+    base = engine._optimizer.optimizer if stage else engine._optimizer
+    moments = [state[key] for state in base.state.values() for key in ("exp_avg", "exp_avg_sq")]
+    assert foretold == sum(moment.nbytes for moment in moments) > 0
+    assert engine.moments_to_come() == 0
 
 
 def test_the_bare_network_cannot_be_updated() -> None:

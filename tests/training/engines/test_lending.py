@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from enum import Enum
 from functools import partial
 
 import pytest
@@ -10,31 +11,58 @@ import torch
 from torch import Tensor, nn
 
 from gsv2.training.engines.engine import EngineError
-from gsv2.training.engines.lending import lent, lent_to_shards
+from gsv2.training.engines.lending import lent, lent_to_pieces
 from gsv2.training.stage import Trainable
 
 X = torch.ones(2, 3)
 Lend = Callable[[nn.Module, Mapping[str, Tensor]], AbstractContextManager[None]]
 
 
-class Shards:
-    """Parameters that are whole inside a context only: outside they are empty, as ZeRO-3's are."""
+class Status(Enum):
+    """Of ZeRO-3, by its own names."""
+
+    AVAILABLE = 1
+    NOT_AVAILABLE = 2
+
+
+class Pieces:
+    """Parameters that are whole inside a context only: the piece of ZeRO-3's only rank."""
 
     def __init__(self, module: nn.Module) -> None:
-        self._whole = {id(p): p.data.clone() for p in module.parameters()}
+        self._module = module
         for parameter in module.parameters():
-            parameter.data = torch.empty(0)
+            parameter.ds_tensor = parameter.data.flatten().clone()
+            parameter.ds_shape = parameter.shape
+            parameter.ds_active_sub_modules = set()
+            parameter.partition = partial(self._cut, parameter)
+            parameter.partition()
 
-    @contextmanager
-    def gathered(self, parameters: list[nn.Parameter]) -> Iterator[None]:
-        for parameter in parameters:
-            parameter.data = self._whole[id(parameter)].clone()
-        try:
-            yield
-        finally:
-            for parameter in parameters:
-                self._whole[id(parameter)] = parameter.data
-                parameter.data = torch.empty(0)
+    def lend(
+        self, module: nn.Module, weights: Mapping[str, Tensor]
+    ) -> AbstractContextManager[None]:
+        pieces = {name: value.flatten() for name, value in weights.items()}
+        return lent_to_pieces(dict(module.named_parameters()), pieces)
+
+    def read(self) -> dict[str, Tensor]:
+        """Return what a pass would compute with; the first parameter is small, and stays whole."""
+        for parameter in self._module.parameters():
+            if parameter.ds_status is Status.NOT_AVAILABLE:
+                parameter.data = parameter.ds_tensor.clone().view(parameter.ds_shape)
+                parameter.ds_status = Status.AVAILABLE
+        values = whole(self._module)
+        for parameter in list(self._module.parameters())[1:]:
+            parameter.partition()
+        return values
+
+    @staticmethod
+    def _cut(parameter: nn.Parameter) -> None:
+        assert not parameter.ds_active_sub_modules, "DeepSpeed refuses"
+        parameter.data = torch.empty(0)
+        parameter.ds_status = Status.NOT_AVAILABLE
+
+
+def lend_whole(module: nn.Module, weights: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+    return lent(dict(module.named_parameters()), weights)
 
 
 def whole(module: nn.Module) -> dict[str, Tensor]:
@@ -56,14 +84,9 @@ def others() -> dict[str, Tensor]:
 def lending(request: pytest.FixtureRequest, module: nn.Module) -> tuple[Lend, Callable]:
     """How to lend, and how to read the parameters: of a whole network, and of a sharded one."""
     if request.param == "whole":
-        return lent, lambda: whole(module)
-    shards = Shards(module)
-
-    def read() -> dict[str, Tensor]:
-        with shards.gathered(list(module.parameters())):
-            return whole(module)
-
-    return partial(lent_to_shards, writable=shards.gathered), read
+        return lend_whole, lambda: whole(module)
+    pieces = Pieces(module)
+    return pieces.lend, pieces.read
 
 
 def test_inside_are_the_lent_weights_and_after_it_the_own_ones(
@@ -92,19 +115,15 @@ def test_the_own_weights_are_back_whatever_ends_the_loan(
 
 @pytest.mark.parametrize("shape", [(), (2,), (1, 1)])
 def test_values_of_another_shape_are_refused_by_name_and_nothing_is_lent(
-    lending: tuple[Lend, Callable],
-    module: nn.Module,
-    others: dict[str, Tensor],
-    shape: tuple[int, ...],
+    module: nn.Module, others: dict[str, Tensor], shape: tuple[int, ...]
 ) -> None:
-    """Some of them could be spread over the parameter; the entry before them does fit."""
-    lend, read = lending
-    before = read()
+    """The entry before them does fit."""
+    before = whole(module)
     message = rf"lent to 2\.bias must have the shape \[1\], but has {re.escape(str(list(shape)))}$"
     with pytest.raises(EngineError, match=message):
-        with lend(module, {**others, "2.bias": torch.zeros(shape)}):
+        with lend_whole(module, {**others, "2.bias": torch.zeros(shape)}):
             pytest.fail("it was lent")
-    assert_equal(read(), before)
+    assert_equal(whole(module), before)
 
 
 def test_a_loan_within_a_loan_gives_back_to_the_outer_one(
@@ -163,14 +182,14 @@ def test_a_whole_network_is_lent_memory_and_not_copies(
 ) -> None:
     """An optimizer goes on with the memory that it knows."""
     memory = [p.data_ptr() for p in module.parameters()]
-    with lent(module, others):
+    with lend_whole(module, others):
         assert module[0].weight.data_ptr() == others["0.weight"].data_ptr()
     assert [p.data_ptr() for p in module.parameters()] == memory
 
 
 def test_weights_in_another_dtype_are_lent_in_that_of_the_parameter(module: nn.Module) -> None:
     wide = {"0.weight": torch.full((4, 3), 2.0, dtype=torch.float64)}
-    with lent(module, wide):
+    with lend_whole(module, wide):
         assert module(X).dtype == torch.float32
         assert (module[0].weight == 2.0).all()
 
@@ -186,7 +205,7 @@ def test_training_goes_on_as_if_nothing_had_been_lent(module: nn.Module) -> None
         for _ in range(3):
             loss = network(X).square().sum()
             if is_lent:
-                with torch.no_grad(), lent(network, strange):
+                with torch.no_grad(), lend_whole(network, strange):
                     network(X)
             loss.backward()
             optimizer.step()
@@ -195,20 +214,19 @@ def test_training_goes_on_as_if_nothing_had_been_lent(module: nn.Module) -> None
     assert_equal(*ends)
 
 
-def test_only_the_shards_that_are_lent_are_made_whole(
+def test_a_pass_that_fails_over_lent_pieces_is_not_hidden_by_what_it_left_open(
     module: nn.Module, others: dict[str, Tensor]
 ) -> None:
-    asked: list[list[nn.Parameter]] = []
+    """DeepSpeed drops no parameter that a layer still uses."""
+    pieces = Pieces(module)
 
-    @contextmanager
-    def writable(parameters: list[nn.Parameter]) -> Iterator[None]:
-        asked.append(parameters)
-        yield
+    def fail() -> None:
+        pieces.read()
+        module[0].weight.ds_active_sub_modules.add(0)
+        raise RuntimeError("out of memory")
 
-    with lent_to_shards(module, others, writable):
-        assert len(asked) == 1
-    lent_ones = [id(module[0].weight), id(module[2].bias)]
-    assert [[id(p) for p in parameters] for parameters in asked] == [lent_ones] * 2
+    with pytest.raises(RuntimeError, match="out of memory"), pieces.lend(module, others):
+        fail()
 
 
 def assert_equal(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> None:

@@ -62,6 +62,18 @@ def test_a_state_goes_from_one_engine_to_another(distributed: Distributed) -> No
     assert state is not None
     other.restore(state)
     assert torch.equal(module.weight, state.weights["weight"])
-    with other.gathered():
-        other.train(False)
+    other.train(False)
     assert not module.training
+
+
+def test_it_holds_whole_parameters_and_foretells_their_moments(distributed: Distributed) -> None:
+    module = nn.Linear(2, 3)
+    engine = distributed.plain_engine("line", module, torch.optim.AdamW(module.parameters()))
+    whole = torch.ones(3, 2)
+    assert engine.held()["weight"] is module.weight
+    assert engine.cut("weight", whole) is engine.whole("weight", whole) is whole
+    assert engine.moments_to_come() == 2 * 4 * (6 + 3)
+    engine.backward(engine(X).sum(), is_last=True)
+    engine.grad_norm()
+    engine.step(1.0)
+    assert engine.moments_to_come() == 0
