@@ -30,7 +30,10 @@ class CheckpointConfig:
     number of the new order: clips may repeat, or wait for the next epoch."""
     target: str | None = None
     """URL of a folder (`s3://bucket/runs`, whatever fsspec writes) that gets a copy of every
-    checkpoint under `NAME/checkpoints`; None = the run folder alone."""
+    checkpoint under `NAME/checkpoints`; None = the run folder alone. Nothing waits for it but the
+    end of the run: a target that is slow gets the newest first, and never those that are gone here
+    before their turn comes. A run that is told to leave gives it seconds; the next launch sends the
+    checkpoint that it goes on from."""
     keep_going_on_failure: bool = True
     """Whether a run goes on when a checkpoint could not be written (disk full, target out of
     reach): older ones stay, log and metrics say so, the next one is tried when it is due. Without
