@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 import sys
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -21,6 +20,7 @@ from accelerate.utils import parse_flag_from_env
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from gsv2.training.boxes import pack, packed_length, unpack
 from gsv2.training.engines.plain import PlainEngine
 from gsv2.training.faults.watchdog import still_limit_sec
 from gsv2.training.launcher import check_launcher, hidden_deepspeed
@@ -30,7 +30,6 @@ T = TypeVar("T")
 _ONEDNN_CACHE = "32768"
 """Compiled convolutions to keep, at a few kB each."""
 
-_LENGTH_BYTES = 8
 _BOX_BYTES = 4096
 """What fits into one message of `gather` and `broadcast`; more takes a second one. torch's own
 functions for objects always take two, which a row of figures would pay for many times."""
@@ -130,11 +129,11 @@ class Distributed:
         """Return one small host object of each rank, in rank order, on every rank."""
         if self.world == 1:
             return [value]
-        boxes = self._gather_boxes(_pack(value, _BOX_BYTES))
-        longest = max(map(_packed_length, boxes))
+        boxes = self._gather_boxes(pack(value, _BOX_BYTES))
+        longest = max(map(packed_length, boxes))
         if longest > _BOX_BYTES:
-            boxes = self._gather_boxes(_pack(value, longest))
-        return [_unpack(box) for box in boxes]
+            boxes = self._gather_boxes(pack(value, longest))
+        return [unpack(box) for box in boxes]
 
     def _gather_boxes(self, box: Tensor) -> list[Tensor]:
         boxes = [torch.empty_like(box) for _ in range(self.world)]
@@ -146,12 +145,12 @@ class Distributed:
         if self.world == 1:
             return value
         is_source = self.rank == source
-        box = _pack(value if is_source else None, _BOX_BYTES)
+        box = pack(value if is_source else None, _BOX_BYTES)
         dist.broadcast(box, src=source, group=self._host_group)
-        if (length := _packed_length(box)) > _BOX_BYTES:
-            box = _pack(value if is_source else None, length)
+        if (length := packed_length(box)) > _BOX_BYTES:
+            box = pack(value if is_source else None, length)
             dist.broadcast(box, src=source, group=self._host_group)
-        return value if is_source else _unpack(box)
+        return value if is_source else unpack(box)
 
     def on_main(self, action: Callable[[], T]) -> T:
         """Run `action` on the main rank alone and return its result on all of them.
@@ -223,21 +222,6 @@ def _group_of_ranks(on_cpu: bool, timeout_sec: float) -> InitProcessGroupKwargs:
         return InitProcessGroupKwargs(backend="gloo", timeout=timedelta(seconds=timeout_sec))
     patience = timedelta(seconds=still_limit_sec(timeout_sec) + _LAST_WORDS_SEC)
     return InitProcessGroupKwargs(backend="nccl", timeout=patience)
-
-
-def _pack(value: object, room: int) -> Tensor:
-    """Return the length of a pickled object and its first `room` bytes, [8 + room] uint8."""
-    data = pickle.dumps(value)
-    packed = len(data).to_bytes(_LENGTH_BYTES) + data[:room].ljust(room, b"\0")
-    return torch.frombuffer(bytearray(packed), dtype=torch.uint8)
-
-
-def _packed_length(box: Tensor) -> int:
-    return int.from_bytes(box[:_LENGTH_BYTES].numpy().tobytes())
-
-
-def _unpack(box: Tensor) -> Any:
-    return pickle.loads(box[_LENGTH_BYTES : _LENGTH_BYTES + _packed_length(box)].numpy().tobytes())
 
 
 def leave(code: int) -> NoReturn:
