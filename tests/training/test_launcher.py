@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import ast
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
+from accelerate import Accelerator
 from accelerate.commands import launch
-from accelerate.utils.launch import prepare_multi_gpu_env
+from accelerate.utils.launch import prepare_multi_gpu_env, prepare_simple_launcher_cmd_env
 
+import gsv2
 from gsv2.training.distributed import Distributed
 from gsv2.training.launcher import (
     LauncherError,
@@ -14,6 +18,8 @@ from gsv2.training.launcher import (
     hidden_deepspeed,
     ignored_flags,
 )
+
+PACKAGE = Path(gsv2.__file__).parent
 
 
 @pytest.fixture
@@ -32,7 +38,13 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> Any:
     def keep(options: Any) -> None:
         environments.append(prepare_multi_gpu_env(options))
 
+    def keep_one(options: Any) -> None:
+        environments.append(prepare_simple_launcher_cmd_env(options)[1])
+
     monkeypatch.setattr(launch, "multi_gpu_launcher", keep)
+    monkeypatch.setattr(launch, "simple_launcher", keep_one)
+    for key in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(key, raising=False)
     return start
 
 
@@ -81,3 +93,33 @@ def test_deepspeed_is_hidden_inside_only(monkeypatch: pytest.MonkeyPatch) -> Non
     with hidden_deepspeed():
         assert "ACCELERATE_USE_DEEPSPEED" not in os.environ
     assert os.environ["ACCELERATE_USE_DEEPSPEED"] == "true"
+
+
+def test_two_cpu_processes_of_accelerate_are_one(launched: Any) -> None:
+    """Its launcher starts the script once, without ranks: hence --multi_gpu in ours (FACTS.md)."""
+    environ = launched(kind="--cpu")
+    assert environ["ACCELERATE_USE_CPU"] == "True"
+    assert not environ.keys() & {"RANK", "WORLD_SIZE", "LOCAL_RANK"}
+
+
+def test_accelerate_is_asked_for_the_process_group_alone() -> None:
+    """It would shard a loader once more, step a schedule once per rank, wrap as it is launched."""
+    users = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        names = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+        if _imports_accelerate(tree):
+            users[path.relative_to(PACKAGE).as_posix()] = names
+    assert users.keys() == {"training/distributed.py"}
+    asked = {name for name in users["training/distributed.py"] if hasattr(Accelerator, name)}
+    assert not {name for name in asked if name.startswith("prepare")}
+    assert {"device", "process_index", "num_processes"} <= asked
+
+
+def _imports_accelerate(tree: ast.AST) -> bool:
+    for node in ast.walk(tree):
+        modules = [node.module] if isinstance(node, ast.ImportFrom) else []
+        modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if any((module or "").partition(".")[0] == "accelerate" for module in modules):
+            return True
+    return False

@@ -74,6 +74,7 @@ class DeepSpeedEngine:
                 config=deepspeed_json(config, max_grad_norm=max_grad_norm),
                 dist_init_required=False,
             )
+        _let_groups_wait(device)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the network under the autocast that the caller opened."""
@@ -180,6 +181,19 @@ def _import_deepspeed() -> Any:
     __compatible_ops__["deepspeed_shm_comm"] = False
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
     return deepspeed
+
+
+def _let_groups_wait(device: torch.device) -> None:
+    """Give the groups that DeepSpeed opens for itself the patience of that of all ranks.
+
+    torch gives new ones its own, of 10 minutes over NCCL, and aborts the process after it.
+    """
+    world = dist.group.WORLD
+    assert world is not None, "the group is open"
+    timeout = world._get_backend(device).options._timeout
+    for group in dist.distributed_c10d._world.pg_map:
+        if dist.get_backend(group) == dist.get_backend(world):
+            dist.distributed_c10d._set_pg_timeout(timeout, group)
 
 
 def _open_group_of_one(on_gpu: bool) -> None:

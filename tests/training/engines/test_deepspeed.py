@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+from datetime import timedelta
 
 import pytest
 import torch
@@ -175,6 +176,26 @@ def test_a_process_without_a_launcher_is_a_group_of_one_which_is_opened_once(
     _open_group_of_one(on_gpu=False)
     assert dist.group.WORLD is group
     assert os.environ["LOCAL_RANK"] == "0"
+
+
+def test_groups_that_deepspeed_opens_wait_as_long_as_that_of_all_ranks(
+    alone: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new group has torch's own timeout, which is 10 minutes over NCCL."""
+    _open_group_of_one(on_gpu=False)
+    own = timedelta(seconds=77)
+    kept = _timeout(dist.group.WORLD)
+    dist.distributed_c10d._set_pg_timeout(own, dist.group.WORLD)
+    opened = dist.new_group([0])
+    assert _timeout(opened) != own
+    make_deepspeed(1)
+    assert _timeout(opened) == _timeout(dist.group.WORLD) == own
+    dist.distributed_c10d._set_pg_timeout(kept, dist.group.WORLD)
+    dist.destroy_process_group(opened)
+
+
+def _timeout(group: dist.ProcessGroup) -> timedelta:
+    return group._get_backend(torch.device("cpu")).options._timeout
 
 
 def test_a_rank_that_a_launcher_gave_is_kept(alone: None, monkeypatch: pytest.MonkeyPatch) -> None:
