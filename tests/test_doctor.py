@@ -37,6 +37,7 @@ def test_a_config_that_can_run_passes_every_check(config):
         ("precision.quantizer=bf16", "model", "half precision flips codes"),
         ("model.codes.groups=3", "config", "groups must divide dim"),
         ("trainer.max_step=3", "config", "max_step"),
+        ("checkpoint.target=file:///proc/x", "checkpoint target", "checkpoint.target cannot be"),
     ],
 )
 def test_what_would_stop_a_run_is_found_before_it(config, override, name, reason):
