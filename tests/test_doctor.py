@@ -49,6 +49,7 @@ def test_a_config_that_can_run_passes_every_check(config):
             "sections",
             "optim.quantizer.warmup_steps + decay_steps must be at most",
         ),
+        ("checkpoint.target=file:///proc/x", "checkpoint target", "checkpoint.target cannot be"),
     ],
 )
 def test_what_would_stop_a_run_is_found_before_it(config, override, name, reason):

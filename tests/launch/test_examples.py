@@ -74,7 +74,9 @@ def test_the_examples_are_found() -> None:
     assert {("README.md", "configs/gpt/debug.yaml", 2), ("base.yaml", base, 8)} <= found
 
 
-@pytest.mark.parametrize(("stage", "most"), [("gpt", 64), ("quantizer", 64), ("vits2", 32)])
+@pytest.mark.parametrize(
+    ("stage", "most"), [("gpt", 64), ("quantizer", 64), ("vits2", 16), ("joint", 16)]
+)
 def test_base_configs_fit_whole_machines_and_say_how_many(stage: str, most: int) -> None:
     path = ROOT / "configs" / stage / "base.yaml"
     config = load_config(path, [], SCHEMAS)

@@ -147,12 +147,22 @@ def test_a_last_checkpoint_that_the_target_did_not_take_is_brought_by_the_next_l
     assert Target(f"{url}/run").steps() == [2, 4, 7]
 
 
-def test_a_target_that_cannot_be_written_stops_a_run_before_its_first_step(
-    tmp_path: Path, distributed: Distributed, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def no_step(k: int) -> Batch:
-        raise AssertionError(f"micro-batch {k} was read")
+def no_step(k: int) -> Batch:
+    raise AssertionError(f"micro-batch {k} was read")
 
+
+def test_a_run_folder_that_not_every_rank_can_use_stops_a_run_before_its_first_step(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    (tmp_path / "file").touch()
+    config = toy_config(tmp_path, run={"dir": f"{tmp_path}/file"})
+    with pytest.raises(OSError, match=r"^run\.dir: .*/file/run cannot be written"):
+        fit_toy(config, distributed, make_batch=no_step)
+
+
+def test_a_target_that_cannot_be_written_stops_a_run_before_its_first_step(
+    tmp_path: Path, distributed: Distributed
+) -> None:
     (tmp_path / "file").touch()
     config = toy_config(tmp_path, checkpoint={"target": f"file://{tmp_path}/file"})
     with pytest.raises(OSError, match=r"^checkpoint\.target cannot be written: file://.*/file/run"):
