@@ -4,10 +4,10 @@
 
 Planning: from nothing in memory (config, index and plan are opened anew), as many micro-batches in
 the order of a run as read 1 million clips; process time of one thread. As configs/gpt/base.yaml
-packs rows, as configs/vits2/base.yaml buckets frames, and as the GPT buckets tokens; 64 lanes each.
+packs rows, as configs/vits2/base.yaml buckets frames, and as the GPT buckets tokens; 128 lanes.
 
 Cold seek: a process of its own opens everything and plans the next micro-batch of every one of the
-64 lanes, in the middle and at the end of the epoch, without the marks of a checkpoint; equal to
+128 lanes, in the middle and at the end of the epoch, without the marks of a checkpoint; equal to
 those of an unbroken run. Wall time; how far its memory rose above what its imports need. No audio
 is touched: the corpus is an index. The page cache is warm.
 """

@@ -18,6 +18,8 @@ from benchmarks.planning import DEPTHS, SETTINGS, plan_clips, report_seek, seek,
 
 ROOT = Path(__file__).parents[2]
 NUM_CLIPS = 1500
+LANES = 128
+"""Of the base configs."""
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +31,11 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     ("name", "unit", "num_rows"),
-    [("bucket by frames", "frames", 0), ("bucket by tokens", "tokens", 0), ("pack", "tokens", 4)],
+    [("bucket by frames", "frames", 0), ("bucket by tokens", "tokens", 0), ("pack", "tokens", 2)],
 )
 def test_a_kind_is_what_it_is_called_and_has_the_lanes_of_its_config(corpus, name, unit, num_rows):
     plan = SETTINGS[name].of(corpus).open()
-    assert (plan.table.budget.unit, plan.num_rows, plan.config.lanes) == (unit, num_rows, 64)
+    assert (plan.table.budget.unit, plan.num_rows, plan.config.lanes) == (unit, num_rows, LANES)
     assert plan.num_clips == NUM_CLIPS
 
 
@@ -51,7 +53,7 @@ def test_a_cold_seek_of_every_lane_is_told_apart_from_another(corpus, monkeypatc
     assert 0 < places["middle"].micro_batch < places["end"].micro_batch
     for name in DEPTHS:
         found = seek(settings, places[name].micro_batch).found
-        assert len(found) == 64
+        assert len(found) == LANES
         assert found == places[name].expected
     other = places["end"]._replace(micro_batch=places["end"].micro_batch + 1)
     row = Row(11, "planning", Options(quick=True, out=tmp_path))
