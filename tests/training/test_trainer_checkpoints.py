@@ -7,6 +7,8 @@ import itertools
 import os
 import re
 import signal
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -83,14 +85,23 @@ def test_a_run_goes_on_while_the_disk_is_full(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    is_full = threading.Event()
+
     def write(snapshot: Snapshot, folder: Path) -> dict[str, str]:
         if snapshot.record["run"]["step"] == 4:
+            is_full.set()
             raise OSError(errno.ENOSPC, "No space left on device")
         return write_snapshot(snapshot, folder)
 
+    def make_batch(k: int) -> Batch:
+        if k == 4 * 5:  # of step 6, read in step 5: what a thread does is known by then
+            assert is_full.wait(20)
+            time.sleep(0.1)
+        return torn_batch(k)
+
     monkeypatch.setattr(saver, "write_snapshot", write)
     config = toy_config(tmp_path, checkpoint={"every_steps": 2, "keep_last": 9})
-    fit_toy(config, distributed, make_batch=torn_batch)
+    fit_toy(config, distributed, make_batch=make_batch)
     assert "CHECKPOINT FAILED, the earlier ones stay: the checkpoint of step 4" in caplog.text
     folders = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
     assert folders == ["step_00000002", "step_00000006"]
