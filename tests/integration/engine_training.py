@@ -56,7 +56,7 @@ class PickyGuard(UpdateGuard):
 
     is_refusing = False
 
-    def judge(self, name: str, norm: float, loss: float) -> Refusal | None:
+    def judge(self, name: str, norm: float, loss: float = 0.0) -> Refusal | None:
         refusal = super().judge(name, norm, loss)
         return Refusal("told to", is_spike=True) if self.is_refusing else refusal
 
