@@ -26,7 +26,7 @@ from gsv2.training.stage import Update
 from tests.training.toy import ToyRunConfig, ToyStage, fit_toy, torn_batch, toy_config
 
 PER_STEP = 4
-SPIKE = 1e4
+SPIKE = 1e3
 SECTIONS = ("trainer", "checkpoint", "model", "optim", "engines")
 CHECKPOINTS = os.sep + "checkpoints" + os.sep
 
