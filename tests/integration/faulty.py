@@ -33,7 +33,7 @@ from tests.training.toy import ToyRunConfig, ToyStage, fit_toy, torn_batch, toy_
 T = TypeVar("T")
 
 PER_STEP = 4
-SPIKE = 1e4
+SPIKE = 1e3
 SECTIONS = ("trainer", "checkpoint", "model", "optim", "engines", "tracking")
 CHECKPOINTS = os.sep + "checkpoints" + os.sep
 
