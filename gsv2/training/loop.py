@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from gsv2.data.batch import Batch
 from gsv2.data.window import LaneMark
-from gsv2.training.accounting.consumption import Consumption, sequence_shares
+from gsv2.training.accounting.accounts import Accounts
+from gsv2.training.accounting.consumption import sequence_shares
 from gsv2.training.accounting.ledger import ledger_to_plain, pop_finished
-from gsv2.training.accounting.quarantine import Quarantine
 from gsv2.training.checkpoints.saver import Saver
 from gsv2.training.distributed import Distributed
 from gsv2.training.faults.failure import FlightRecorder
@@ -25,13 +24,7 @@ from gsv2.training.step import StepResult, StepRunner
 from gsv2.training.telemetry.clock import RunClock
 from gsv2.training.telemetry.folder import RunFolder
 from gsv2.training.telemetry.gallery import Gallery
-from gsv2.training.telemetry.metrics import merge_shares
-from gsv2.training.telemetry.throughput import (
-    Throughput,
-    hours_by_language,
-    measure,
-    work_figures,
-)
+from gsv2.training.telemetry.throughput import hours_by_language
 from gsv2.training.telemetry.tracking import Tracker
 from gsv2.training.validation import averaged, set_training, validate
 
@@ -76,12 +69,10 @@ class TrainingLoop:
         self._precision = precision
         observe = precision.see if precision else None
         self._runner = StepRunner(stage, distributed, config.seed, guard, observe)
-        self._quarantine = Quarantine(folder.quarantine, config.data.max_bad_fraction, distributed)
-        self._consumption = Consumption(distributed)
-        self._throughput = Throughput(stage, distributed, config.tracking.peak_tflops)
         samples = folder.path / "samples"
         self._gallery = Gallery(stage, distributed, config.tracking, samples, config.seed)
         self._clock = RunClock(state.time_sec)
+        self._accounts = Accounts(config, distributed, stage, folder, self._clock)
         self._saved_step = state.step
 
     def run(self, train: TrainingStream, validation: FiniteStream | None) -> None:
@@ -119,13 +110,14 @@ class TrainingLoop:
             is_logged = state.step == 1 or self._is_due(trainer.log_every_steps)
             is_validated = validation and self._is_due(trainer.validate_every_steps)
             is_saved = self._is_due(self._config.checkpoint.every_steps)
-            if is_logged or is_validated or is_saved or result.skipped or result.spikes:
-                self._settle()
+            is_row = bool(is_logged or is_validated)
+            if is_row or is_saved or result.skipped or result.spikes:
+                figures = self._accounts.settle(state, result.means if is_row else None)
                 check_left_out(state, self._config.trainer)
             row: dict[str, Any] | None = None
-            if is_logged or is_validated:
+            if is_row:
                 self._saver.check()
-                state.row = self._figures(result)
+                state.row = {**figures, **self._standing(result)}
                 row = self._end_row(validation if is_validated else None)
             for tracker in self._trackers:
                 tracker.advance(state.step)
@@ -140,11 +132,7 @@ class TrainingLoop:
         self._recorder.note(step)
         batches, totals = ahead.take()
         self._recorder.note(step, batches)
-        self._quarantine.count(batches)
-        workloads = [measure(self._stage, batch) for batch in batches]
-        self._consumption.count(batches, workloads)
-        self._throughput.count(batches, workloads)
-
+        self._accounts.count(batches)
         is_last = step == self._config.trainer.max_steps
         result = self._runner.run(batches, step, totals, None if is_last else ahead.begin)
         if self._precision is not None:
@@ -157,11 +145,6 @@ class TrainingLoop:
         note_left_out(self._state, result.skipped, result.spikes, self._config.trainer)
         self._clock.count_step()
         return result
-
-    def _settle(self) -> None:
-        """Bring together what the ranks have read. Collective."""
-        self._quarantine.settle(self._state)
-        self._consumption.settle(self._state)
 
     def _end_row(self, validation: FiniteStream | None) -> dict[str, Any]:
         """Write the row of this step, with a validation if there is one. Collective."""
@@ -176,16 +159,13 @@ class TrainingLoop:
                     seed=self._config.seed,
                     unison=self._unison,
                 )
-        self._distributed.on_main(partial(self._log, row))
+        for tracker in self._trackers:
+            tracker.log(state.step, row)
         if validation is not None:
             with self._clock.pausing(), averaged(self._stage):
                 self._gallery.show(state.step, self._trackers)
         state.row = None
         return row
-
-    def _log(self, row: Mapping[str, Any]) -> None:
-        for tracker in self._trackers:
-            tracker.log(self._state.step, row)
 
     def _leave(self) -> None:
         """Save what is done since the last checkpoint, and leave. Collective.
@@ -195,7 +175,7 @@ class TrainingLoop:
         """
         step = self._state.step
         if step > self._saved_step:
-            self._settle()
+            self._accounts.settle(self._state)
             self._save()
         self._saver.leave()
         resume = self._config.checkpoint.resume
@@ -208,18 +188,13 @@ class TrainingLoop:
         is_last = step == self._config.trainer.max_steps
         return is_last or (every_steps > 0 and step % every_steps == 0)
 
-    def _figures(self, result: StepResult) -> dict[str, Any]:
-        """Return the row of this step and begin the next. Collective; waits for the device."""
+    def _standing(self, result: StepResult) -> dict[str, Any]:
+        """Return the row's figures that all ranks know, and begin the next row."""
         state = self._state
         finished = pop_finished(state.ledger, state.marks)
         sequences, state.sequences = state.sequences, {}
-        mine = (self._throughput.share(), result.means.share(), self._clock.lap_read_sec)
-        work, means, reading = zip(*self._distributed.gather(mine), strict=True)
         return {
-            **work_figures(work, self._clock.lap_sec),
-            **self._clock.lap(max(reading)),
             **self._saver.figures(),
-            **merge_shares(means),
             **{name: float(value) for name, value in result.figures.items()},
             **sequence_shares(sequences),
             **hours_by_language(state.audio_seen),

@@ -62,3 +62,8 @@ def run_ranks(world: int, action: Callable[[Distributed], T]) -> list[T | Except
 
     with ThreadPoolExecutor(world) as threads:
         return list(threads.map(run, ranks))
+
+
+def bring_together(part: Any, state: Any, distributed: Distributed) -> None:
+    """Merge what all ranks have counted in a part of the accounting into a state."""
+    part.merge(distributed.gather(part.share()), state)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from gsv2.data.batch import Batch
 from gsv2.data.window import LaneMark
 from gsv2.training.accounting.ledger import Ledger, add_tallies, tally_batch
-from gsv2.training.distributed import Distributed
 from gsv2.training.state import TrainState
 from gsv2.training.telemetry.throughput import Workload
 
@@ -16,39 +16,52 @@ LONGEST_COUNTED = 5
 """Sequences of so many clips and more share a figure."""
 
 
-class Consumption:
-    """This rank's share since the last `settle`; only micro-batches that were used count."""
+@dataclass(kw_only=True)
+class ConsumptionShare:
+    """What one rank has read."""
 
-    def __init__(self, distributed: Distributed) -> None:
-        self._distributed = distributed
-        self._marks: dict[int, LaneMark] = {}
-        self._ledger: Ledger = {}
-        self._sequences: Counter[int] = Counter()
-        self._audio: Counter[str] = Counter()
+    marks: dict[int, LaneMark] = field(default_factory=dict)
+    """Lane -> its latest."""
+    ledger: Ledger = field(default_factory=dict)
+    sequences: Counter[int] = field(default_factory=Counter)
+    """Number of clips -> number of sequences."""
+    audio: Counter[str] = field(default_factory=Counter)
+    """Language -> samples."""
+
+
+class Consumption:
+    """What this rank reads until `share` hands it over; of micro-batches that were used."""
+
+    def __init__(self) -> None:
+        self._share = ConsumptionShare()
 
     def count(self, batches: Sequence[Batch], workloads: Sequence[Workload] = ()) -> None:
         """Take note of this rank's micro-batches, and of what they hold."""
-        _add_marks(self._marks, (batch.mark for batch in batches))
+        mine = self._share
+        _add_marks(mine.marks, (batch.mark for batch in batches))
         for batch in batches:
-            add_tallies(self._ledger, tally_batch(batch))
+            add_tallies(mine.ledger, tally_batch(batch))
             if batch.weight:
-                self._sequences.update(Counter(batch.sequence.tolist()).values())
+                mine.sequences.update(Counter(batch.sequence.tolist()).values())
         for batch, workload in zip(batches, workloads, strict=bool(workloads)):
             for language, samples in zip(batch.languages, workload.samples, strict=False):
-                self._audio[language] += samples
+                mine.audio[language] += samples
 
-    def settle(self, state: TrainState) -> None:
-        """Add all ranks' shares to `state`. Collective."""
-        mine = (self._marks, self._ledger, self._sequences, self._audio)
-        for marks, ledger, sequences, audio in self._distributed.gather(mine):
-            _add_marks(state.marks, marks.values())
-            add_tallies(state.ledger, ledger)
-            for num_clips, count in sequences.items():
+    def share(self) -> ConsumptionShare:
+        """Return what this rank has read since the last time."""
+        share, self._share = self._share, ConsumptionShare()
+        return share
+
+    @staticmethod
+    def merge(shares: Iterable[ConsumptionShare], state: TrainState) -> None:
+        """Add all ranks' shares to `state`."""
+        for share in shares:
+            _add_marks(state.marks, share.marks.values())
+            add_tallies(state.ledger, share.ledger)
+            for num_clips, count in share.sequences.items():
                 state.sequences[num_clips] = state.sequences.get(num_clips, 0) + count
-            for language, samples in audio.items():
+            for language, samples in share.audio.items():
                 state.audio_seen[language] = state.audio_seen.get(language, 0) + samples
-        self._marks, self._ledger = {}, {}
-        self._sequences, self._audio = Counter(), Counter()
 
 
 def sequence_shares(sequences: Mapping[int, int]) -> dict[str, float]:

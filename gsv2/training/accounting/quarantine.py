@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import NamedTuple
 
 from gsv2.data.batch import BadClip, Batch
 from gsv2.training.distributed import Distributed
@@ -20,8 +21,16 @@ class TooManyBadClipsError(ValueError):
     """More clips were unreadable than the run allows."""
 
 
+class QuarantineShare(NamedTuple):
+    """What one rank has read."""
+
+    num_good: int
+    bad: tuple[tuple[int, BadClip], ...]
+    """Micro-batch, clip."""
+
+
 class Quarantine:
-    """Counts of the clips read, brought together whenever `settle` is called."""
+    """Counts of the clips read by this rank, until `share` hands them over."""
 
     def __init__(self, path: Path, max_bad_fraction: float, distributed: Distributed) -> None:
         self._path = path
@@ -37,24 +46,28 @@ class Quarantine:
             self._num_good += batch.num_clips if batch.weight else 0
             self._bad += [(batch.micro_batch, clip) for clip in batch.bad]
 
-    def settle(self, state: TrainState) -> None:
-        """Add all ranks' counts to `state` and write the bad clips down. Collective.
+    def share(self) -> QuarantineShare:
+        """Return what this rank has counted since the last time."""
+        share = QuarantineShare(self._num_good, tuple(self._bad))
+        self._num_good, self._bad = 0, []
+        return share
+
+    def merge(self, shares: Iterable[QuarantineShare], state: TrainState) -> None:
+        """Add all ranks' shares to `state` and write the bad clips down. Collective.
 
         Raises:
             TooManyBadClipsError: the share of bad clips is above `data.max_bad_fraction`.
         """
-        num_good, num_bad = self._distributed.sum([self._num_good, len(self._bad)])
-        state.samples_seen += int(num_good)
-        state.bad_clips += int(num_bad)
         clips: list[tuple[int, BadClip]] = []
-        if num_bad:
-            clips = [pair for of_rank in self._distributed.gather(self._bad) for pair in of_rank]
-            clips.sort(key=lambda pair: pair[0])  # as one rank would
+        for num_good, bad in shares:
+            state.samples_seen += num_good
+            state.bad_clips += len(bad)
+            clips += bad
+        clips.sort(key=lambda pair: pair[0])  # as one rank would
         if self._distributed.is_main:
             self._file.append([{"step": state.step, **asdict(clip)} for _, clip in clips])
-        if num_bad:
+        if clips:
             self._judge(state)
-        self._num_good, self._bad = 0, []
 
     def _judge(self, state: TrainState) -> None:
         read = state.samples_seen + state.bad_clips

@@ -15,7 +15,7 @@ from gsv2.training.accounting.ledger import ledger_to_plain, pop_finished
 from gsv2.training.distributed import Distributed
 from gsv2.training.state import TrainState
 from gsv2.training.telemetry.throughput import Workload
-from tests.training.crowd import run_ranks
+from tests.training.crowd import bring_together, run_ranks
 from tests.training.toy import NUM_LANES, torn_batch, toy_batch, toy_mark
 
 PER_STEP = 12
@@ -31,13 +31,13 @@ def toys(distributed: Distributed, start: int, marks: Mapping[int, LaneMark]) ->
 
 def consume(distributed: Distributed, state: TrainState, steps: int, stream: Stream) -> Any:
     """Do to a state what a run of some steps does; return its rows."""
-    consumption, rows = Consumption(distributed), []
+    consumption, rows = Consumption(), []
     batches = stream(distributed, state.next_micro_batch, dict(state.marks))
     for _ in range(steps):
         count = PER_STEP // distributed.world
         consumption.count(list(itertools.islice(batches, count)))
         state.next_micro_batch += PER_STEP
-        consumption.settle(state)
+        bring_together(consumption, state, distributed)
         rows.append((ledger_to_plain(pop_finished(state.ledger, state.marks)), state.sequences))
         state.sequences = {}
     return rows, state.to_plain()
@@ -69,19 +69,19 @@ def test_a_run_that_goes_on_with_other_ranks_writes_the_same_ledger(
 
 
 def test_what_was_not_settled_is_not_in_the_state() -> None:
-    consumption, state = Consumption(Distributed()), TrainState()
+    consumption, state = Consumption(), TrainState()
     consumption.count([toy_batch(0)])
     assert state == TrainState()
-    consumption.settle(state)
+    bring_together(consumption, state, Distributed())
     settled = state.to_plain()
-    consumption.settle(state)
+    bring_together(consumption, state, Distributed())
     assert state.to_plain() == settled
 
 
 def test_sequences_are_told_apart_by_their_number_of_clips() -> None:
-    consumption, state = Consumption(Distributed()), TrainState()
+    consumption, state = Consumption(), TrainState()
     consumption.count([toy_batch(3), toy_batch(0), torn_batch(5)])  # 2 + 1 + 1 clips; 1; nothing
-    consumption.settle(state)
+    bring_together(consumption, state, Distributed())
     assert state.sequences == {1: 3, 2: 1}
     assert sequence_shares(state.sequences) == {
         "data/sequence_share/1": 0.75,
@@ -95,7 +95,7 @@ def test_sequences_are_told_apart_by_their_number_of_clips() -> None:
 
 def _speak(distributed: Distributed, state: TrainState, steps: int, saves: set[int]) -> dict:
     """Go on with a run whose clips speak two languages; return what it has heard."""
-    consumption = Consumption(distributed)
+    consumption = Consumption()
     for step in range(steps):
         first = state.next_micro_batch + distributed.rank
         numbers = range(first, state.next_micro_batch + PER_STEP, distributed.world)
@@ -107,8 +107,8 @@ def _speak(distributed: Distributed, state: TrainState, steps: int, saves: set[i
         consumption.count(batches, workloads)
         state.next_micro_batch += PER_STEP
         if step in saves:
-            consumption.settle(state)
-    consumption.settle(state)
+            bring_together(consumption, state, distributed)
+    bring_together(consumption, state, distributed)
     return state.audio_seen
 
 

@@ -19,7 +19,7 @@ from gsv2.training.accounting.consumption import Consumption
 from gsv2.training.accounting.ledger import ledger_to_plain, pop_finished
 from gsv2.training.distributed import Distributed
 from gsv2.training.state import TrainState
-from tests.training.crowd import run_ranks
+from tests.training.crowd import bring_together, run_ranks
 
 LANES = 4
 PER_STEP = 12
@@ -56,7 +56,7 @@ def plan(request: pytest.FixtureRequest, corpora: tuple[str, str]) -> Plan:
 
 def consume(plan: Plan, distributed: Distributed, state: TrainState, steps: int) -> list[Any]:
     """Go on with a run for some steps; return the ledgers of its rows, one row every three."""
-    consumption, rows = Consumption(distributed), []
+    consumption, rows = Consumption(), []
     loader = make_loader(
         plan,
         rank=distributed.rank,
@@ -70,9 +70,9 @@ def consume(plan: Plan, distributed: Distributed, state: TrainState, steps: int)
         state.step += 1
         state.next_micro_batch += PER_STEP
         if state.step % 3 == 0:
-            consumption.settle(state)
+            bring_together(consumption, state, distributed)
             rows += ledger_to_plain(pop_finished(state.ledger, state.marks))
-    consumption.settle(state)  # as before a checkpoint
+    bring_together(consumption, state, distributed)  # as before a checkpoint
     return rows
 
 
@@ -112,13 +112,13 @@ def test_a_run_that_goes_on_with_other_ranks_writes_the_same_ledger(
 
 
 def test_a_clip_that_is_read_twice_instead_of_another_is_found(plan: Plan) -> None:
-    consumption, state = Consumption(Distributed()), TrainState()
+    consumption, state = Consumption(), TrainState()
     batches = list(itertools.islice(make_loader(plan), PER_STEP * STEPS))
     victim = next(k for k, batch in enumerate(batches) if batch.num_clips > 1)
     _, second, *others = batches[victim].keys
     batches[victim] = replace(batches[victim], keys=(second, second, *others))
     consumption.count(batches)
-    consumption.settle(state)
+    bring_together(consumption, state, Distributed())
     rows = ledger_to_plain(pop_finished(state.ledger, state.marks))
     differing = [text for check in check_ledger(plan, rows) for text in check.differences]
     assert len(differing) == 1

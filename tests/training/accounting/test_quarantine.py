@@ -8,7 +8,7 @@ from gsv2.training.accounting.quarantine import Quarantine, TooManyBadClipsError
 from gsv2.training.distributed import Distributed
 from gsv2.training.state import TrainState
 from gsv2.training.telemetry.records import read_records
-from tests.training.crowd import run_ranks
+from tests.training.crowd import bring_together, run_ranks
 from tests.training.telemetry.full_disk import no_room_beyond
 from tests.training.toy import torn_batch, toy_batch
 
@@ -17,8 +17,8 @@ def test_bad_clips_are_counted_and_written_once(tmp_path: Path, distributed: Dis
     quarantine = Quarantine(tmp_path / "q.jsonl", 0.05, distributed)
     state = TrainState(step=7)
     quarantine.count([toy_batch(0, num_clips=10, bad=2)])
-    quarantine.settle(state)
-    quarantine.settle(state)
+    bring_together(quarantine, state, distributed)
+    bring_together(quarantine, state, distributed)
     assert (state.samples_seen, state.bad_clips) == (10, 2)
     assert read_records(tmp_path / "q.jsonl") == [
         {
@@ -39,7 +39,7 @@ def test_a_stand_in_of_weight_zero_is_not_counted_as_read(
     quarantine = Quarantine(tmp_path / "q.jsonl", 0.05, distributed)
     state = TrainState()
     quarantine.count([torn_batch(5)])
-    quarantine.settle(state)
+    bring_together(quarantine, state, distributed)
     assert (state.samples_seen, state.bad_clips) == (0, 1)
 
 
@@ -49,17 +49,17 @@ def test_the_limit_is_a_share_of_at_least_a_hundred_clips(
     quarantine = Quarantine(tmp_path / "q.jsonl", 0.02, distributed)
     state = TrainState()
     quarantine.count([toy_batch(0, num_clips=3, bad=2)])
-    quarantine.settle(state)  # 2 of 5, but not of 100
+    bring_together(quarantine, state, distributed)  # 2 of 5, but not of 100
     quarantine.count([toy_batch(1, num_clips=100, bad=1)])
     with pytest.raises(TooManyBadClipsError, match=r"3 of 106 .*bad-0-0 in a.tar: torn, bad-0-1"):
-        quarantine.settle(state)
+        bring_together(quarantine, state, distributed)
 
 
 def test_the_error_names_ten_clips(tmp_path: Path, distributed: Distributed) -> None:
     quarantine = Quarantine(tmp_path / "q.jsonl", 0.0, distributed)
     quarantine.count([toy_batch(0, num_clips=3, bad=12)])
     with pytest.raises(TooManyBadClipsError) as error:
-        quarantine.settle(TrainState())
+        bring_together(quarantine, TrainState(), distributed)
     assert str(error.value).count("torn") == 10
     assert [f"bad-0-{i} in a.tar: torn" in str(error.value) for i in range(12)] == [
         True, True, True, True, True, True, True, True, True, True, False, False
@@ -76,7 +76,7 @@ def test_any_number_of_ranks_writes_and_counts_the_same(
         state = TrainState()
         for start in (0, 3):  # two steps of three micro-batches
             quarantine.count(batches[start : start + 3][ranks.rank :: ranks.world])
-        quarantine.settle(state)
+        bring_together(quarantine, state, ranks)
         return state.samples_seen, state.bad_clips
 
     assert settle(distributed) == (240, 6)
@@ -92,7 +92,7 @@ def test_a_full_disk_stops_no_rank_and_the_clips_are_named_all_the_same(tmp_path
         state = TrainState()
         for k in (ranks.rank, 2 + ranks.rank):
             quarantine.count([toy_batch(k, num_clips=50, bad=k * ranks.rank)])
-            quarantine.settle(state)
+            bring_together(quarantine, state, ranks)
 
     with no_room_beyond(0):
         errors = run_ranks(2, settle)
@@ -109,9 +109,9 @@ def test_clips_that_had_no_room_are_written_when_there_is_some(
     state = TrainState()
     with no_room_beyond(0):
         quarantine.count([toy_batch(0, bad=1)])
-        quarantine.settle(state)
+        bring_together(quarantine, state, distributed)
     quarantine.count([toy_batch(1)])
-    quarantine.settle(state)
+    bring_together(quarantine, state, distributed)
     assert [clip["key"] for clip in read_records(tmp_path / "q.jsonl")] == ["bad-0-0"]
 
 
@@ -119,7 +119,7 @@ def test_every_rank_stops_with_the_same_error(tmp_path: Path) -> None:
     def settle(ranks: Distributed) -> None:
         quarantine = Quarantine(tmp_path / "q.jsonl", 0.01, ranks)
         quarantine.count([toy_batch(ranks.rank, num_clips=50, bad=2 * ranks.rank)])
-        quarantine.settle(TrainState())
+        bring_together(quarantine, TrainState(), ranks)
 
     errors = run_ranks(2, settle)
     assert [type(error) for error in errors] == [TooManyBadClipsError] * 2
