@@ -8,9 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from safetensors.torch import load_file
-from torch import Tensor
 
 from gsv2.training import background
 from gsv2.training.checkpoints import saver as saver_module
@@ -18,7 +15,6 @@ from gsv2.training.checkpoints import tensor_file
 from gsv2.training.checkpoints.checkpoint import list_steps, verify_checkpoint
 from gsv2.training.checkpoints.config import CheckpointConfig
 from gsv2.training.checkpoints.fingerprint import RunIdentity
-from gsv2.training.checkpoints.host_copies import HostCopies
 from gsv2.training.checkpoints.saver import CheckpointWriteError, Saver
 from gsv2.training.checkpoints.target import Target
 from gsv2.training.distributed import Distributed
@@ -221,30 +217,6 @@ def test_an_error_of_our_own_is_no_full_disk(
     save(saver, stage, 1)
     with pytest.raises(TypeError, match="a bug"):
         saver.finish()
-
-
-def test_copies_of_a_gpu_are_complete_before_the_write_begins(
-    run: Path, stage: ToyStage, make_saver: MakeSaver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As CUDA does it: what `hold` returns is filled some time later, at `finish` at the latest."""
-
-    class LateCopies(HostCopies):
-        def hold(self, name: str, tensor: Tensor) -> Tensor:
-            copy = torch.full_like(tensor, 7)
-            self.late = [*getattr(self, "late", []), (copy, tensor)]
-            return copy
-
-        def finish(self) -> None:
-            for copy, tensor in self.late:
-                copy.copy_(tensor.detach())
-
-    monkeypatch.setattr(saver_module, "HostCopies", LateCopies)
-    saver = make_saver()
-    save(saver, stage, 1)
-    saver.finish()
-    for name, trainable in stage.trainables.items():
-        saved = load_file(run / "checkpoints" / "step_00000001" / f"{name}.safetensors")
-        torch.testing.assert_close(saved, dict(trainable.module.state_dict()), rtol=0, atol=0)
 
 
 def test_a_run_that_breaks_off_leaves_a_disk_that_hangs_behind(

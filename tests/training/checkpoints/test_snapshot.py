@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from gsv2.models.component import load_component
 from gsv2.training.checkpoints.fingerprint import RunIdentity
@@ -126,3 +127,25 @@ def test_the_checksums_are_those_of_the_files(folder: Path, trained: ToyStage) -
         path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()
     }
     assert {Path(name).suffix for name in sums} == {".safetensors", ".json"}
+
+
+def test_copies_of_a_gpu_are_complete_when_the_snapshot_is_made(trained: ToyStage) -> None:
+    """As CUDA does it: what `hold` returns is filled some time later, at `finish` at the latest."""
+
+    class LateCopies(HostCopies):
+        def hold(self, name: str, tensor: Tensor) -> Tensor:
+            copy = torch.full_like(tensor, 7)
+            self.late = [*getattr(self, "late", []), (copy, tensor)]
+            return copy
+
+        def finish(self) -> None:
+            for copy, tensor in self.late:
+                copy.copy_(tensor.detach())
+
+    snapshot = capture_snapshot(
+        trained.trainables, TrainState(), IDENTITY, world=1, copies=LateCopies()
+    )
+    assert snapshot is not None
+    for name, trainable in trained.trainables.items():
+        weights = dict(snapshot.states[name].weights)
+        torch.testing.assert_close(weights, trainable.module.state_dict(), rtol=0, atol=0)
