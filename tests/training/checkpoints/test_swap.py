@@ -32,9 +32,14 @@ def test_a_folder_takes_its_place_and_that_of_the_one_before(final: Path) -> Non
 def test_an_error_leaves_everything_as_it_was(final: Path, before: dict[str, str]) -> None:
     for text in before.values():
         write(final, text)
-    with pytest.raises(OSError, match="full"), put_in_place(final) as folder:
-        (folder / "file").write_text("half")
-        raise OSError("full")
+
+    def fill_the_disk() -> None:
+        with put_in_place(final) as folder:
+            (folder / "file").write_text("half")
+            raise OSError("full")
+
+    with pytest.raises(OSError, match="full"):
+        fill_the_disk()
     assert content(final.parent) == before
 
 
