@@ -24,7 +24,7 @@ import numpy as np
 import psutil
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import nn
 
 from benchmarks.harness import Row, ratios, read_options
 from gsv2.training.checkpoints.checkpoint import verify_checkpoint
@@ -60,7 +60,7 @@ def measure(row: Row, trainable: Trainable, folder: Path) -> None:
     distributed = Distributed()
     trainables = {"net": trainable}
     attach_engines(trainables, {}, distributed)
-    num_bytes = sum(t.numel() * t.element_size() for t in tensors_of(trainable))
+    num_bytes = sum(sizes_of(trainable))
     ctypes.CDLL(None).malloc_trim(0)  # what the optimizer step has let go of would be used
     rss = psutil.Process().memory_info().rss
     config = CheckpointConfig(keep_last=1)
@@ -81,7 +81,7 @@ def measure(row: Row, trainable: Trainable, folder: Path) -> None:
     row.figure("host memory of the first checkpoint / state", grown / num_bytes)
     times = row.alternate(
         {
-            "memcpy": make_memcpy([t.numel() * t.element_size() for t in tensors_of(trainable)]),
+            "memcpy": make_memcpy(sizes_of(trainable)),
             "memcpy of one buffer": make_memcpy([num_bytes]),
             "gsv2": save,
             "torch.save": lambda: torch.save(
@@ -128,10 +128,11 @@ def make_trainable(num_layers: int, dim: int) -> Trainable:
     )
 
 
-def tensors_of(trainable: Trainable) -> list[Tensor]:
-    """Return weights and moments."""
+def sizes_of(trainable: Trainable) -> list[int]:
+    """Return the bytes of each of the weights and moments."""
     moments = [v for s in trainable.optimizer.state.values() for v in s.values()]
-    return [*trainable.module.state_dict().values(), *moments]
+    tensors = [*trainable.module.state_dict().values(), *moments]
+    return [tensor.numel() * tensor.element_size() for tensor in tensors]
 
 
 def make_memcpy(sizes: Sequence[int]) -> Callable[[], object]:
