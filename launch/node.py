@@ -143,8 +143,9 @@ class Ranks:
             if code not in (None, 0, EXIT_REQUEUE) and self._failed_first is None:
                 self._failed_first = code
         if self._deadline is not None and time.monotonic() > self._deadline:
+            number = signal.SIGKILL if self._is_terminated else signal.SIGTERM
             for process in self._processes:
-                process.kill() if self._is_terminated else process.terminate()
+                process.send_signal(number)
             self._deadline = time.monotonic() + _KILL_SEC
             self._is_terminated = True
 

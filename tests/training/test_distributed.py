@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -62,7 +63,7 @@ def test_torch_leaves_a_rank_on_a_gpu_to_the_watchdog_which_says_where_it_stands
     monkeypatch.setenv("DS_ACCELERATOR", "cpu")
     monkeypatch.setattr(distributed_module, "Accelerator", open_group)
     for is_there in (False, True):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: is_there)  # noqa: B023
+        monkeypatch.setattr(torch.cuda, "is_available", partial(bool, is_there))
         with pytest.raises(RuntimeError, match="seen enough"):
             Distributed(timeout_sec)
     gloo, nccl = opened

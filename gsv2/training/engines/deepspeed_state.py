@@ -155,10 +155,10 @@ def _set_moment(parameter: nn.Parameter, key: str, value: Tensor, stage: int) ->
         safe_set_full_optimizer_state(parameter, value, key)
 
 
-def _set_piece(parameter: nn.Parameter, key: str | None, value: Tensor) -> None:
+def _set_piece(parameter: Any, key: str | None, value: Tensor) -> None:
     """Set this rank's piece of a moment, or without a key of the fp32 weights, under ZeRO-3."""
     piece = cut_piece(parameter, value)  # DeepSpeed's setter of full tensors fails at the end
-    parameter._z3_optimizer.set_local_hp_param(piece, parameter, key)  # type: ignore[attr-defined]
+    parameter._z3_optimizer.set_local_hp_param(piece, parameter, key)
 
 
 def cut_piece(parameter: nn.Parameter, value: Tensor) -> Tensor:
@@ -168,11 +168,11 @@ def cut_piece(parameter: nn.Parameter, value: Tensor) -> Tensor:
     return nn.functional.pad(piece, (0, size - len(piece))).to(parameter.device)
 
 
-def join_pieces(parameter: nn.Parameter, piece: Tensor) -> Tensor:
+def join_pieces(parameter: Any, piece: Tensor) -> Tensor:
     """Return the full values whose pieces the ranks hold under ZeRO-3. Collective."""
     full = piece.new_empty(dist.get_world_size() * piece.numel())
     dist.all_gather_into_tensor(full, piece)
-    shape: torch.Size = parameter.ds_shape  # type: ignore[attr-defined]
+    shape: torch.Size = parameter.ds_shape
     return full[: shape.numel()].view(shape)
 
 

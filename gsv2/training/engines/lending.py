@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -53,20 +54,20 @@ def lent_to_pieces(
         _drop_whole(lenders)
 
 
-def piece_of(parameter: nn.Parameter) -> Tensor:
-    """Return what this rank holds of a parameter that ZeRO-3 has cut."""
-    return parameter.ds_tensor  # type: ignore[attr-defined]
+def piece_of(parameter: Any) -> Tensor:
+    """Return what this rank holds of a parameter that ZeRO-3 has cut, and marked."""
+    return parameter.ds_tensor
 
 
-def _drop_whole(parameters: Iterable[nn.Parameter]) -> None:
+def _drop_whole(parameters: Iterable[Any]) -> None:
     """Let the next pass make parameters whole again, also small ones, which stay so.
 
     A pass that has failed may hold some for ever; it was the last one.
     """
     for parameter in parameters:
-        is_whole = parameter.ds_status.name == "AVAILABLE"  # type: ignore[attr-defined]
-        if is_whole and not parameter.ds_active_sub_modules:  # type: ignore[attr-defined]
-            parameter.partition()  # type: ignore[attr-defined]
+        is_whole = parameter.ds_status.name == "AVAILABLE"
+        if is_whole and not parameter.ds_active_sub_modules:
+            parameter.partition()
 
 
 def _check_shapes(held: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
