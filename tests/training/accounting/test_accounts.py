@@ -50,7 +50,7 @@ def means_of(value: float) -> WeightedMeans:
 def test_one_message_takes_what_all_ranks_have_read_and_the_figures_of_their_row(
     tmp_path: Path,
 ) -> None:
-    def run(distributed: Distributed) -> tuple[TrainState, dict[str, float], int]:
+    def run(distributed: Distributed) -> tuple[TrainState, dict[str, float], int, float]:
         ranks, clock, state = CountedMessages(distributed), RunClock(0.0), TrainState(step=1)
         accounts = make_accounts(tmp_path, ranks, clock)
         rank = distributed.rank
@@ -60,19 +60,19 @@ def test_one_message_takes_what_all_ranks_have_read_and_the_figures_of_their_row
         accounts.count([toy_batch(rank, num_clips=2 + rank, bad=rank)])
         clock.count_step()
         figures = accounts.settle(state, means_of(1.0 + rank))
-        return state, figures, ranks.num_gathers
+        return state, figures, ranks.num_gathers, clock.elapsed_sec
 
     first, other = run_ranks(2, run)
     assert isinstance(first, tuple)
     assert isinstance(other, tuple)
-    state, figures, num_gathers = first
+    state, figures, num_gathers, elapsed_sec = first
     assert num_gathers == 1
     assert (other[0], other[2]) == (state, 1)
     assert other[1]["loss"] == figures["loss"]
     assert (state.samples_seen, state.bad_clips) == (5, 1)
     assert set(state.marks) == {0, 1}
     assert figures["loss"] == 1.5
-    assert figures["data/wait_share"] > 0.3
+    assert figures["data/wait_share"] * elapsed_sec >= 0.05  # what the other rank has read
     assert figures["train/steps_per_sec"] > 0
 
 
@@ -84,11 +84,12 @@ def test_what_is_settled_without_a_row_ends_no_lap(
     for k in range(2):
         accounts.count([toy_batch(k, num_clips=3)])
         clock.count_step()
+        time.sleep(0.1)
         assert k or accounts.settle(state) == {}
     assert state.samples_seen == 3
     figures = accounts.settle(state, means_of(2.0))
     assert state.samples_seen == 6
-    assert figures["train/steps_per_sec"] * clock.elapsed_sec == pytest.approx(2.0, rel=0.2)
+    assert figures["train/steps_per_sec"] * clock.elapsed_sec == pytest.approx(2.0, rel=0.3)
 
 
 def test_too_many_bad_clips_end_all_ranks_alike(tmp_path: Path) -> None:

@@ -24,10 +24,10 @@ def test_a_lap_reports_its_own_steps_and_reading_only() -> None:
 
 def test_the_share_of_waiting_is_that_of_the_slowest_rank() -> None:
     clock = RunClock(elapsed_sec=0.0)
-    time.sleep(0.02)
+    time.sleep(0.1)
     assert clock.lap_read_sec == 0.0
     span = clock.lap_sec
-    assert clock.lap(span / 2)["data/wait_share"] == pytest.approx(0.5, rel=0.1)
+    assert clock.lap(span / 2)["data/wait_share"] == pytest.approx(0.5, rel=0.3)
 
 
 def test_a_pause_is_in_the_time_of_the_run_but_not_in_the_lap() -> None:
