@@ -15,6 +15,9 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).parents[2]
+ANNOUNCEMENTS = ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning")
+WARNINGS = ("-W", "error", *(part for kind in ANNOUNCEMENTS for part in ("-W", f"default::{kind}")))
+"""Warnings are errors, as in the suite itself, but for a library's announcement of a change."""
 LAUNCHER_KEYS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -26,7 +29,7 @@ def environment() -> dict[str, str]:
 
 def start_one(module: str, *arguments: str) -> subprocess.Popen[str]:
     """Start `python -m module`."""
-    return _start([sys.executable, "-W", "error", "-m", module, *arguments], environment())
+    return _start([sys.executable, *WARNINGS, "-m", module, *arguments], environment())
 
 
 def start_two_ranks(module: str, *arguments: str, **variables: str) -> subprocess.Popen[str]:

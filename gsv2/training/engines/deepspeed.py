@@ -190,10 +190,12 @@ def _let_groups_wait(device: torch.device) -> None:
     """
     world = dist.group.WORLD
     assert world is not None, "the group is open"
+    # torch 2.14 made the function public and announced the end of the private one.
+    set_timeout = getattr(dist, "set_timeout", None) or dist.distributed_c10d._set_pg_timeout
     timeout = world._get_backend(device).options._timeout
     for group in dist.distributed_c10d._world.pg_map:
         if dist.get_backend(group) == dist.get_backend(world):
-            dist.distributed_c10d._set_pg_timeout(timeout, group)
+            set_timeout(timeout, group)
 
 
 def _open_group_of_one(on_gpu: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from inspect import signature
 from typing import Any
 
 import torch
@@ -116,6 +117,14 @@ class PlainEngine:
         restore_module(self._module, self._optimizer, state)
 
 
+_BUFFER_SYNC = (
+    "forward_sync_buffers"
+    if "forward_sync_buffers" in signature(DistributedDataParallel.__init__).parameters
+    else "broadcast_buffers"
+)
+"""Name of DDP's switch for sending buffers in every forward pass: torch 2.14 renamed it."""
+
+
 def _in_ddp(module: nn.Module) -> DistributedDataParallel:
     """Wrap a network so that no backward pass shares gradients unless it is told to.
 
@@ -124,7 +133,7 @@ def _in_ddp(module: nn.Module) -> DistributedDataParallel:
     """
     device = next(module.parameters()).device
     device_ids = [device] if device.type == "cuda" else None
-    ddp = DistributedDataParallel(module, device_ids=device_ids, broadcast_buffers=False)
+    ddp = DistributedDataParallel(module, device_ids=device_ids, **{_BUFFER_SYNC: False})
     ddp.require_backward_grad_sync = False
     return ddp
 

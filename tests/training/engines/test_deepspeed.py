@@ -185,13 +185,18 @@ def test_groups_that_deepspeed_opens_wait_as_long_as_that_of_all_ranks(
     _open_group_of_one(on_gpu=False)
     own = timedelta(seconds=77)
     kept = _timeout(dist.group.WORLD)
-    dist.distributed_c10d._set_pg_timeout(own, dist.group.WORLD)
+    _set_timeout(own)
     opened = dist.new_group([0])
     assert _timeout(opened) != own
     make_deepspeed(1)
     assert _timeout(opened) == _timeout(dist.group.WORLD) == own
-    dist.distributed_c10d._set_pg_timeout(kept, dist.group.WORLD)
+    _set_timeout(kept)
     dist.destroy_process_group(opened)
+
+
+def _set_timeout(timeout: timedelta) -> None:
+    set_timeout = getattr(dist, "set_timeout", None) or dist.distributed_c10d._set_pg_timeout
+    set_timeout(timeout, dist.group.WORLD)
 
 
 def _timeout(group: dist.ProcessGroup) -> timedelta:
