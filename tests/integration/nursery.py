@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from tests.integration.launch import ROOT, environment, free_port
+from tests.integration.launch import ROOT, WARNINGS, environment, free_port
 
 STILL_RUNNING = 1000
 
@@ -48,7 +48,7 @@ class Nursery:
     """Starts runs; a context manager that leaves none behind."""
 
     def __enter__(self) -> Self:
-        command = [sys.executable, "-W", "error", "-m", __name__]
+        command = [sys.executable, *WARNINGS, "-m", __name__]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
             command, cwd=ROOT, env=environment(), text=True, stdin=pipe, stdout=pipe

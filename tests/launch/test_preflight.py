@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.integration.launch import ROOT, environment
+from tests.integration.launch import ROOT, WARNINGS, environment
 from tests.integration.real_stages import MODELS
 
 
@@ -34,7 +34,7 @@ def table(tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Any) -> tuple[i
     }
     config = folder / "run.yaml"
     config.write_text(yaml.safe_dump(values))
-    node = ["launch/node.py", "--ranks", "2", "--", "-W", "error"]
+    node = ["launch/node.py", "--ranks", "2", "--", *WARNINGS]
     command = [sys.executable, *node, "launch/preflight.py", str(config)]
     done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
     return done.returncode, done.stdout.splitlines()
