@@ -8,12 +8,12 @@ linear below 1 kHz, logarithmic above, of equal area.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torchaudio.functional import melscale_fbanks
 
 _POWER_FLOOR = 1e-9
 """Added to the power before the root, whose gradient at 0 is infinite."""
@@ -147,29 +147,13 @@ def mel_filters(config: MelConfig) -> Tensor:
     Returns:
         [num_mels, n_fft / 2 + 1] float32.
     """
-    low, high = _hz_to_mel(config.f_min), _hz_to_mel(config.upper_edge_hz)
-    mels = torch.linspace(low, high, config.num_mels + 2, dtype=torch.float64)
-    edges_hz = _mel_to_hz(mels)
-    bins_hz = torch.linspace(0, config.sample_rate / 2, config.num_bins, dtype=torch.float64)
-    lower, centre, upper = (edges_hz[i : i + config.num_mels, None] for i in range(3))
-    rising = (bins_hz - lower) / (centre - lower)
-    falling = (upper - bins_hz) / (upper - centre)
-    triangles = torch.minimum(rising, falling).clamp(min=0)
-    return (triangles * 2 / (upper - lower)).float()
-
-
-_BREAK_HZ = 1000.0
-_HZ_PER_MEL = 200.0 / 3
-_BREAK_MEL = _BREAK_HZ / _HZ_PER_MEL
-_LOG_STEP = math.log(6.4) / 27
-
-
-def _hz_to_mel(hz: float) -> float:
-    if hz < _BREAK_HZ:
-        return hz / _HZ_PER_MEL
-    return _BREAK_MEL + math.log(hz / _BREAK_HZ) / _LOG_STEP
-
-
-def _mel_to_hz(mels: Tensor) -> Tensor:
-    logarithmic = _BREAK_HZ * torch.exp(_LOG_STEP * (mels - _BREAK_MEL))
-    return torch.where(mels < _BREAK_MEL, mels * _HZ_PER_MEL, logarithmic)
+    filters = melscale_fbanks(
+        config.num_bins,
+        config.f_min,
+        config.upper_edge_hz,
+        config.num_mels,
+        config.sample_rate,
+        norm="slaney",
+        mel_scale="slaney",
+    )  # [n_fft / 2 + 1, num_mels]
+    return filters.T.contiguous()
