@@ -1,4 +1,5 @@
-# Every target bootstraps .venv itself: with uv where it is installed, else with pip.
+# Every target bootstraps .venv itself: with uv where it is installed, else with pip; both take the
+# versions of constraints.txt, which `make upgrade` alone rewrites.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +8,11 @@ BENCH_STAMP := $(VENV)/.installed-bench
 # DeepSpeed is a source package; its compiled ops are not needed to install it.
 export DS_BUILD_OPS := 0
 
-.PHONY: help setup quickstart test test-slow lint format bench clean
+# UPGRADE_VENV is a second environment, so that a failed upgrade changes nothing.
+UPGRADE_VENV := .venv-upgrade
+UPGRADE_LOCK := $(UPGRADE_VENV)/constraints.txt
+
+.PHONY: help setup quickstart test test-slow lint format bench upgrade clean
 
 help:
 	@echo "make setup       make .venv and install gsv2 with its demo and dev extras"
@@ -15,18 +20,20 @@ help:
 	@echo "make test        the default test suite (minutes); make test-slow the rest"
 	@echo "make lint        ruff, import-linter, mypy; make format rewrites the files"
 	@echo "make bench       every speed claim, measured here -> runs/bench/table.md"
+	@echo "make upgrade     resolve all versions anew, run lint, tests and quickstart on them, and"
+	@echo "                 only then rewrite constraints.txt"
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml setup.py constraints.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(v < (3, 11) and f"gsv2 needs Python 3.11 or newer, but {sys.executable} is {v[0]}.{v[1]}; run: make PYTHON=python3.11 ...")'
 	@if command -v uv >/dev/null 2>&1; then \
 		uv venv --quiet --allow-existing --python "$(PYTHON)" $(VENV) && \
-		uv pip install --quiet --python $(BIN)/python -e '.[demo,dev]'; \
+		uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[demo,dev]'; \
 	else \
 		echo "installing into $(VENV): about 5 GB, two minutes on a good line" && \
 		$(PYTHON) -m venv $(VENV) && \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo,dev]'; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'; \
 	fi
 	@touch $@
 
@@ -51,14 +58,29 @@ format: $(STAMP)
 
 $(BENCH_STAMP): $(STAMP)
 	@if command -v uv >/dev/null 2>&1; then \
-		uv pip install --quiet --python $(BIN)/python -e '.[bench]'; \
+		uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[bench]'; \
 	else \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'; \
 	fi
 	@touch $@
 
 bench: $(BENCH_STAMP)
 	$(BIN)/python -m benchmarks
 
+# Nothing but the last line touches the lock. The environment of the upgrade is made anew, from the
+# candidate alone; linters, suite and quickstart run in it through this same file.
+upgrade: $(STAMP)
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	rm -rf $(UPGRADE_VENV) runs/upgrade
+	$(BIN)/uv venv --quiet --seed --python $(BIN)/python $(UPGRADE_VENV)
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-header \
+		--no-annotate --upgrade pyproject.toml --output-file $(UPGRADE_LOCK)
+	$(BIN)/uv pip install --quiet --python $(UPGRADE_VENV)/bin/python -c $(UPGRADE_LOCK) -e '.[demo,dev]'
+	touch $(UPGRADE_VENV)/.installed
+	$(MAKE) VENV=$(UPGRADE_VENV) lint
+	$(MAKE) VENV=$(UPGRADE_VENV) test
+	$(UPGRADE_VENV)/bin/gsv2 quickstart --out runs/upgrade
+	cp $(UPGRADE_LOCK) constraints.txt
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache gsv2.egg-info
+	rm -rf $(VENV) $(UPGRADE_VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache gsv2.egg-info

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from itertools import islice
 from pathlib import Path
@@ -15,7 +16,12 @@ from rich.logging import RichHandler
 from rich.table import Table
 from rich.text import Text
 
-Config = Annotated[Path, typer.Argument(help="YAML file of the run, e.g. configs/gpt/debug.yaml")]
+from gsv2.caches import set_cache_folders
+from gsv2.commands import configs, corpus
+
+Config = Annotated[
+    Path, typer.Argument(help="YAML file of the run, or a shipped config, e.g. gpt/debug")
+]
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="overrides, e.g. trainer.max_steps=100 optim.gpt.lr=1e-3")
 ]
@@ -37,6 +43,10 @@ class OneLineErrors(typer.core.TyperGroup):
         """Run the command; ValueError and OSError are the user's, all else is ours."""
         try:
             return super().invoke(ctx)
+        except typer.Exit as stop:  # of a script of data_tools/, which tells its own errors
+            if ctx.obj and stop.__cause__ is not None:
+                raise stop.__cause__ from None
+            raise
         except (ValueError, OSError) as error:
             if ctx.obj:
                 raise
@@ -52,10 +62,13 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Train GPT-SoVITS2 and speak with it. `--debug` shows tracebacks.",
 )
+app.add_typer(corpus.app, name="corpus", help="Build, index, check and encode corpora.")
+app.add_typer(configs.app, name="configs", help="List or copy the configs that come with gsv2.")
 
 
 @app.callback()
 def _setup() -> None:
+    set_cache_folders(os.environ)
     from gsv2.training.telemetry.progress import console
 
     handler = RichHandler(console=console(), show_path=False, markup=False)

@@ -16,6 +16,8 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gsv2.shipped import find_config
+
 
 class ConfigError(ValueError):
     """A configuration that cannot be used; the message names the key and the value."""
@@ -25,7 +27,7 @@ def load_config(path: str | Path, overrides: Sequence[str], schemas: Mapping[str
     """Load the configuration of one run.
 
     Args:
-        path: YAML file whose `stage` key selects the schema.
+        path: YAML file whose `stage` key selects the schema, or a shipped config: `gpt/debug`.
         overrides: `section.key=value` strings; the last one wins.
         schemas: stage name -> frozen dataclass of the whole file.
 
@@ -35,7 +37,7 @@ def load_config(path: str | Path, overrides: Sequence[str], schemas: Mapping[str
     Raises:
         ConfigError: missing file, bad YAML, unknown stage or key, wrong type or value.
     """
-    file = _read_yaml(Path(path))
+    file = _read_yaml(_find(Path(path)))
     dotlist = _read_overrides(overrides)
     stage = OmegaConf.select(dotlist, "stage") or OmegaConf.select(file, "stage")
     if not isinstance(stage, str) or stage not in schemas:
@@ -127,10 +129,17 @@ def _shown(value: Any) -> str:
     return "empty" if value is None else repr(value)
 
 
+def _find(path: Path) -> Path:
+    try:
+        found = find_config(path)
+    except ValueError as error:
+        raise ConfigError(f"config file {error}") from error
+    if not found.is_file():
+        raise ConfigError(f"config file {path} is no file")
+    return found
+
+
 def _read_yaml(path: Path) -> DictConfig:
-    if not path.is_file():
-        is_there = "is no file" if path.exists() else "does not exist"
-        raise ConfigError(f"config file {path} {is_there}")
     try:
         loaded = OmegaConf.load(path)
     except yaml.YAMLError as error:

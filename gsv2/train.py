@@ -19,6 +19,7 @@ from typing import Any
 
 from rich.logging import RichHandler
 
+from gsv2.caches import set_cache_folders
 from gsv2.config import load_config
 from gsv2.data.index import CorpusIndex
 from gsv2.data.plan import Plan, validation_plan
@@ -184,10 +185,11 @@ def _run(arguments: Sequence[str] | None = None) -> int:
         description="Train one stage on the ranks of the launcher.",
         epilog="example: accelerate launch -m gsv2.train configs/gpt/base.yaml trainer.max_steps=9",
     )
-    parser.add_argument("config", type=Path, help="YAML file of the run")
+    parser.add_argument("config", type=Path, help="YAML file of the run, or a shipped config")
     parser.add_argument("overrides", nargs="*", help="section.key=value")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args(arguments)
+    set_cache_folders(os.environ)
     _log_to_terminal(is_main=os.environ.get("RANK", "0") == "0")
     try:
         main(options.config, options.overrides)

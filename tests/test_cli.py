@@ -10,7 +10,11 @@ from typer.testing import CliRunner
 
 from gsv2.cli import app
 
-COMMANDS = ["quickstart", "train", "plan", "runs", "doctor", "export", "synthesize"]
+COMMANDS = [
+    "quickstart", "train", "plan", "runs", "doctor", "export", "synthesize",
+    "configs list", "configs copy", "corpus describe", "corpus build", "corpus index",
+    "corpus verify", "corpus extract-codes", "corpus demo",
+]  # fmt: skip
 
 
 def run(*arguments: object):
@@ -23,7 +27,7 @@ def speak(bundle, out, *, text="hello", ref, more=()):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself_with_an_example(command):
-    result = run(command, "--help")
+    result = run(*command.split(), "--help")
     assert result.exit_code == 0
     assert f"gsv2 {command}" in " ".join(result.output.split())
 
@@ -74,6 +78,40 @@ def test_bad_input_is_one_line_that_names_it(
     assert lines[0].startswith("gsv2: error: ")
     assert message in lines[0]
     assert not (tmp_path / "out.wav").exists()
+
+
+def test_a_shipped_config_goes_by_its_name_in_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("gpt/debug", "configs/gpt/debug.yaml"):
+        result = run("plan", name)
+        assert result.exit_code == 1
+        assert "corpus runs/quickstart/corpus/train: no such folder" in result.stderr
+
+
+def test_configs_are_listed_and_copied_but_replace_nothing(tmp_path):
+    names = run("configs", "list").stdout.split()
+    assert {"gpt/base", "gpt/debug", "joint/debug"} <= set(names)
+    assert run("configs", "copy", "gpt/debug", "--out", tmp_path).exit_code == 0
+    assert "stage: gpt" in (tmp_path / "gpt" / "debug.yaml").read_text()
+    result = run("configs", "copy", "--out", tmp_path)
+    assert result.exit_code == 1
+    assert "gpt/debug.yaml exists already" in result.stderr
+    assert not (tmp_path / "gpt" / "base.yaml").exists()
+    assert run("configs", "copy", "--launch", "--out", tmp_path / "launch").exit_code == 0
+    assert (tmp_path / "launch" / "k8s" / "runtime.yaml").is_file()
+
+
+def test_the_data_tools_are_commands(tiny_corpus, tmp_path):
+    result = run("corpus", "verify", "--corpus", tiny_corpus.path)
+    assert result.exit_code == 0, result.output
+    assert "all well" in result.stdout
+    result = run("corpus", "describe", tiny_corpus.path)
+    assert "audio, 12 clips" in result.stdout
+    result = run("corpus", "verify", "--corpus", tmp_path)
+    assert result.exit_code == 2
+    assert isinstance(
+        run("corpus", "verify", "--corpus", tmp_path, "--debug").exception, ValueError
+    )
 
 
 def test_debug_shows_the_traceback(tmp_path):

@@ -19,6 +19,7 @@ from gsv2.quickstart.demo_corpus import make_demo_corpus
 from gsv2.quickstart.report import write_report
 from gsv2.quickstart.report_data import ReportData, StepTime
 from gsv2.quickstart.summary import collect
+from gsv2.shipped import shipped_folder
 from gsv2.stages import SCHEMAS
 from gsv2.stages.extract import extract_codes
 from gsv2.train import main as train
@@ -26,7 +27,7 @@ from gsv2.training.telemetry.progress import counting_bar
 
 log = logging.getLogger(__name__)
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+CONFIGS = shipped_folder("configs")
 CORPUS_MINUTES = 45.0
 STAGES = ("quantizer", "gpt", "vits2")
 
@@ -84,8 +85,6 @@ def run_quickstart(out: Path, *, seed: int = 0, scale: float = 1.0) -> Path:
     """
     if not 0 < scale <= 1:
         raise ValueError(f"scale must lie in (0, 1], but is {scale}")
-    if not CONFIGS.is_dir():
-        raise ValueError(f"the quickstart needs the checkout's configs, but {CONFIGS} is no folder")
     out.mkdir(parents=True, exist_ok=True)
     journal = Journal.open(out, seed, scale)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

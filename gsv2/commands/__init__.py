@@ -1,0 +1,1 @@
+"""Groups of commands below `gsv2`: one module a group."""

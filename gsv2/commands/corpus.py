@@ -1,0 +1,75 @@
+"""`gsv2 corpus`: the scripts of data_tools/ as commands, for those who have no checkout."""
+
+from __future__ import annotations
+
+import importlib.util
+from types import ModuleType
+from typing import Annotated, Any
+
+import typer
+
+from gsv2.shipped import shipped_folder
+
+_SCRIPTS = {
+    "build": "build_shards",
+    "index": "index_shards",
+    "verify": "verify_shards",
+    "extract-codes": "extract_codes",
+    "demo": "make_demo_corpus",
+}
+"""Command -> script, whose options it has."""
+
+
+class ScriptCommands(typer.core.TyperGroup):
+    """Load a script when its command is called: some load torch."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of all commands."""
+        return [*_SCRIPTS, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a command, or None if there is no such command."""
+        if cmd_name not in _SCRIPTS:
+            return super().get_command(ctx, cmd_name)
+        script = _SCRIPTS[cmd_name]
+        main = _load(script).main
+        theirs, ours = f"python data_tools/{script}.py", f"gsv2 corpus {cmd_name}"
+        command = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+        command.command(cmd_name, help=main.__doc__.replace(theirs, ours))(main)
+        return typer.main.get_command(command)
+
+
+app = typer.Typer(cls=ScriptCommands, no_args_is_help=True, rich_markup_mode="markdown")
+
+
+@app.command("describe")
+def describe(
+    corpus: Annotated[str, typer.Argument(help="folder or URL of a corpus, of audio or of codes")],
+) -> None:
+    """Print what a corpus holds, by language, from its corpus.json alone.
+
+    Example: `gsv2 corpus describe runs/quickstart/corpus/train`
+    """
+    from gsv2.data.manifest import read_manifest
+
+    manifest = read_manifest(corpus)
+    codes = f", quantizer {manifest.quantizer}" if manifest.quantizer else ""
+    typer.echo(
+        f"{corpus}: {manifest.kind}, {manifest.num_clips} clips, {manifest.hours:.3f} h, "
+        f"{manifest.num_speakers} speakers, {len(manifest.shards)} shards{codes}"
+    )
+    for language, totals in manifest.languages.items():
+        typer.echo(f"  {language}: {totals['clips']} clips, {totals['hours']:.3f} h")
+    for reason, count in manifest.rejected.items():
+        typer.echo(f"  left out {count}: {reason}")
+
+
+def _load(script: str) -> ModuleType:
+    """Import a script by its path: data_tools/ is no package, in a checkout."""
+    path = shipped_folder("data_tools") / f"{script}.py"
+    spec = importlib.util.spec_from_file_location(script, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path} cannot be loaded")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
