@@ -6,7 +6,6 @@ loudness through pyloudnorm (ITU-R BS.1770-4).
 
 from __future__ import annotations
 
-import io
 import os
 from pathlib import Path
 from typing import BinaryIO
@@ -15,10 +14,17 @@ import numpy as np
 import soundfile
 import soxr
 
+from gsv2.audio.container import whole_files
+from gsv2.audio.decoding import decode_file
+from gsv2.audio.errors import WaveError as WaveError
+
 TARGET_LUFS = -23.0
 """Integrated loudness of corpus audio (EBU R 128)."""
 PEAK_LIMIT = 0.99
 """Largest absolute sample after levelling; the gain gives way, nothing is clipped."""
+
+MAX_WAVE_SEC = 6 * 3600.0
+"""Longest audio that is decoded."""
 
 _GATE_SEC = 0.4  # block of BS.1770; a shorter clip is repeated until it fills one
 _SILENT_LUFS = -70.0  # absolute gate of BS.1770
@@ -27,50 +33,58 @@ _PCM_FORMATS = ("FLAC", "WAV", "WAVEX", "RF64", "AIFF")
 WaveSource = str | os.PathLike[str] | bytes | memoryview | BinaryIO
 
 
-class WaveError(ValueError):
-    """Audio that cannot be used; the message names the thing and the reason."""
-
-
-def load_wave(source: WaveSource, sample_rate: int, out: np.ndarray | None = None) -> np.ndarray:
-    """Read audio as one channel at `sample_rate`.
+def load_wave(
+    source: WaveSource,
+    sample_rate: int,
+    out: np.ndarray | None = None,
+    max_sec: float = MAX_WAVE_SEC,
+) -> np.ndarray:
+    """Read audio to its end as one channel at `sample_rate`.
 
     Args:
-        source: path, bytes of a file, or open binary file.
+        source: path, bytes of a file, or open binary file. Its content decides what it is.
         sample_rate: wanted rate in Hz; soxr resamples when the file has another.
         out: [M] float32 memory to decode into, used if the file has one channel, this rate and
             at most M samples.
+        max_sec: longer audio is refused.
 
     Returns:
         [N] float32, channels averaged; the front of `out` if that was used.
 
     Raises:
-        WaveError: missing, unreadable, cut off, empty, or with NaN or infinite samples.
+        WaveError: missing, unreadable, cut off, empty, longer than `max_sec`, with NaN or infinite
+            samples, or with channels that cancel each other.
+        OSError: the file is there, but the machine cannot read it.
     """
     name = _name(source)
-    if isinstance(source, str | os.PathLike) and not Path(source).is_file():
-        raise WaveError(f"{name} does not exist")
-    opened = io.BytesIO(source) if isinstance(source, bytes | memoryview) else source
+    content = _read(source, name)
     try:
-        with soundfile.SoundFile(opened) as file:
-            rate = int(file.samplerate)
-            as_wanted = file.channels == 1 and rate == sample_rate
-            if out is not None and as_wanted and file.frames <= len(out):
-                wave = out[: file.frames]
-                wave = wave[: file.buffer_read_into(wave, "float32")]  # no seek, as read() does
-            else:
-                wave = file.read(dtype="float32")  # [N] or [N, channels]
-            cut = file.format == "FLAC" and len(wave) < file.frames
-            is_integer = file.subtype.startswith("PCM_")  # FLAC too: it cannot hold NaN
-    except (soundfile.SoundFileError, OSError, TypeError) as error:
-        reason = " ".join(str(getattr(error, "error_string", error)).split())
-        raise WaveError(f"{name} cannot be read as audio: {reason}") from error
-    if cut:
-        raise WaveError(f"{name} ends before its header says")
-    if wave.size == 0:
-        raise WaveError(f"{name} holds no samples")
-    if not is_integer and not np.isfinite(wave).all():
-        raise WaveError(f"{name} holds NaN or infinite samples")
-    return resample(wave if wave.ndim == 1 else wave.mean(axis=1), rate, sample_rate)
+        waves, left_sec = [], max_sec
+        for file in whole_files(content):
+            wave, rate = decode_file(file, sample_rate, left_sec, out if not waves else None)
+            left_sec -= len(wave) / rate
+            waves.append(resample(wave, rate, sample_rate))
+        joined = waves[0] if len(waves) == 1 else np.concatenate(waves)
+        if joined.size == 0:
+            raise WaveError("holds no samples")
+    except WaveError as error:
+        raise WaveError(error.reason, name) from error
+    return joined
+
+
+def _read(source: WaveSource, name: str) -> bytes:
+    """Return the bytes of a file."""
+    if isinstance(source, bytes | memoryview):
+        return bytes(source)
+    if not isinstance(source, str | os.PathLike):
+        return source.read()
+    path = Path(source)
+    if not path.is_file():
+        raise WaveError(f"{name} does not exist")
+    try:
+        return path.read_bytes()
+    except PermissionError as error:
+        raise WaveError(f"{name} may not be read") from error
 
 
 def save_wave(
@@ -125,8 +139,13 @@ def normalise_loudness(
     loudness = measure_loudness(wave, sample_rate)
     if peak == 0.0 or loudness < _SILENT_LUFS:
         return wave
-    gain = min(10.0 ** ((target_lufs - loudness) / 20.0), PEAK_LIMIT / peak)
+    gain = loudness_gain(loudness, peak, target_lufs)
     return (wave * np.float32(gain)).astype(np.float32, copy=False)
+
+
+def loudness_gain(lufs: float, peak: float, target_lufs: float = TARGET_LUFS) -> float:
+    """Return the factor that brings audio to a loudness, its peak at most to `PEAK_LIMIT`."""
+    return min(10.0 ** ((target_lufs - lufs) / 20.0), PEAK_LIMIT / peak)
 
 
 def measure_loudness(wave: np.ndarray, sample_rate: int) -> float:

@@ -11,12 +11,16 @@ from typing import NamedTuple
 import numpy as np
 import orjson
 
+from gsv2.audio.level import Level, apply_level, check_level, measure_level
 from gsv2.audio.wave import WaveError, load_wave
 from gsv2.data.schema import SAMPLE_RATE
 from gsv2.text.normalize import TextError, normalize_text
 
 MEMBERS = ("audio", "codes")
 """What a stage may ask for; what is said is always read."""
+
+LENGTH_TOLERANCE_SEC = 0.1
+"""By which audio may differ from what the index says, as headers of MP3 and Opus do."""
 
 _NPY_HEADER_BYTES = 128
 """Of an npy file that numpy >= 1.14 wrote, and so of ours."""
@@ -51,7 +55,7 @@ class Clip(NamedTuple):
     language: str
     speaker: str
     wave: np.ndarray | None = None
-    """[N] float32 at `SAMPLE_RATE`."""
+    """[N] float32 at `SAMPLE_RATE`, levelled as references of synthesis are."""
     codes: np.ndarray | None = None
     """[K, T] uint16, read-only: it may be the memory of the tar."""
 
@@ -63,6 +67,9 @@ def decode_clip(
     members: Mapping[str, bytes | memoryview],
     transcript: Transcript | None = None,
     out: np.ndarray | None = None,
+    *,
+    level: Level | None = None,
+    num_samples: int | None = None,
 ) -> Clip:
     """Decode the members that were read.
 
@@ -73,6 +80,8 @@ def decode_clip(
         members: any of `MEMBERS`, and `json` unless there is a transcript.
         transcript: what is said, where the index holds it.
         out: see `load_wave`.
+        level: of the audio, where the index holds it; else it is measured.
+        num_samples: of the audio as the index says; audio of another length is refused.
 
     Raises:
         ClipError: a member is not what it should be.
@@ -82,7 +91,7 @@ def decode_clip(
         text = normalize_text(text)
     except TextError as error:
         raise ClipError("text has nothing to speak", "json") from error
-    wave = _decode_audio(members["audio"], out) if "audio" in members else None
+    wave = _decode_audio(members["audio"], out, level, num_samples) if "audio" in members else None
     codes = decode_codes(members["codes"]) if "codes" in members else None
     return Clip(row, key, shard, text, language, speaker, wave, codes)
 
@@ -158,8 +167,24 @@ def decode_json(content: bytes | memoryview) -> Transcript:
     return said
 
 
-def _decode_audio(content: bytes | memoryview, out: np.ndarray | None) -> np.ndarray:
+def _decode_audio(
+    content: bytes | memoryview,
+    out: np.ndarray | None,
+    level: Level | None,
+    num_samples: int | None,
+) -> np.ndarray:
     try:
-        return load_wave(content, SAMPLE_RATE, out)
+        if num_samples is None:
+            wave = load_wave(content, SAMPLE_RATE, out)
+        else:
+            said_sec = num_samples / SAMPLE_RATE
+            wave = load_wave(content, SAMPLE_RATE, out, said_sec + LENGTH_TOLERANCE_SEC)
+            if len(wave) / SAMPLE_RATE < said_sec - LENGTH_TOLERANCE_SEC:
+                raise WaveError(f"lasts {len(wave) / SAMPLE_RATE:.2f} s, not {said_sec:.2f} s")
+        if level is None:
+            level = measure_level(wave, SAMPLE_RATE)
+        else:
+            check_level(level)
     except WaveError as error:
-        raise ClipError(str(error), "audio") from error
+        raise ClipError(f"audio {error.reason}", "audio") from error
+    return apply_level(wave, level)

@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 from zlib_ng import zlib_ng
 
+from gsv2.audio.level import Level
 from gsv2.data.decode import ClipError, Transcript
 from gsv2.data.index import CorpusIndex
 from gsv2.data.shard import Shard
-from gsv2.data.tars import SIZE_LIMITS
+from gsv2.data.tars import LEVEL_FIELDS, SIZE_LIMITS
 from gsv2.data.window import Window
 
 _MAX_CLIPS = 1 << 20
@@ -54,6 +55,7 @@ class ShardMembers:
         keys: of the clips.
         said: text, language and speaker of the clips, as far as the index holds them, or None.
         num_samples: [clips] int64 at `SAMPLE_RATE`.
+        levels: [clips, 2] float64 loudness and peak; NaN where the index does not hold them.
     """
 
     def __init__(
@@ -64,12 +66,14 @@ class ShardMembers:
         keys: list[str],
         said: tuple[pa.Array, pa.Array, pa.Array] | None,
         num_samples: np.ndarray,
+        levels: np.ndarray,
     ) -> None:
         self.name = shard.name
         self.start, self.stop = shard.start, shard.stop
         self.tars = tars
         self.keys = keys
         self.num_samples = num_samples
+        self._levels = levels
         self._parts = tuple(tars), tuple(tars.values())
         self._numbers = numbers
         self._said = said
@@ -93,6 +97,16 @@ class ShardMembers:
         if self._suspect:
             _check_places(places)
         return places
+
+    def length(self, row: int) -> int | None:
+        """Return the samples of a clip; None = the index does not hold them."""
+        length = int(self.num_samples[row - self.start])
+        return length if length > 0 else None
+
+    def level(self, row: int) -> Level | None:
+        """Return how loud a clip is; None = the index does not hold it."""
+        lufs, peak = self._levels[row - self.start].tolist()
+        return None if lufs != lufs or peak != peak else Level(lufs, peak)
 
     def transcript(self, row: int) -> Transcript | None:
         """Return what is said in a clip if the index holds it; None = it is in the JSON."""
@@ -166,7 +180,8 @@ class MemberIndex:
         prefixes = ["codes_json" if beside and m == "json" else m for m in self._members]
         names = [f"{m}_{part}" for m in prefixes for part in ("offset", "length", "crc32")]
         said = [] if beside else ["text", "language", "speaker"]
-        columns = self._index.read(shard, ["key", "num_samples", *names, *said])
+        levels = [field.name for field in LEVEL_FIELDS]
+        columns = self._index.read(shard, ["key", "num_samples", *levels, *names, *said])
         numbers = np.stack([_filled(columns[name]) for name in names], axis=1)
         in_index = said and columns["text"].null_count < shard.num_clips
         return ShardMembers(
@@ -176,6 +191,7 @@ class MemberIndex:
             columns["key"].to_pylist(),
             (columns["text"], columns["language"], columns["speaker"]) if in_index else None,
             _filled(columns["num_samples"]),
+            np.stack([_or_nan(columns[name]) for name in levels], axis=1),
         )
 
 
@@ -183,6 +199,11 @@ def _filled(array: pa.Array) -> np.ndarray:
     """Return int64 with -1 for null."""
     filled = array.fill_null(-1) if array.null_count else array
     return filled.to_numpy(zero_copy_only=False).astype(np.int64)
+
+
+def _or_nan(array: pa.Array) -> np.ndarray:
+    """Return float64 with NaN for null."""
+    return array.fill_null(float("nan")).to_numpy(zero_copy_only=False).astype(np.float64)
 
 
 def _check_places(places: Sequence[tuple[str, str, int, int, int]]) -> None:

@@ -178,7 +178,16 @@ def read_clip(
     key = shard.keys[row - shard.start]
     try:
         members = reader.read(row, window)
-        return decode_clip(row, key, shard.name, members, shard.transcript(row), out)
+        return decode_clip(
+            row,
+            key,
+            shard.name,
+            members,
+            shard.transcript(row),
+            out,
+            level=shard.level(row),
+            num_samples=shard.length(row),
+        )
     except ClipError as error:
         return BadClip(key=key, shard=shard.tars[error.member], reason=str(error))
 

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 
 from gsv2.data.manifest import CorpusError
 from gsv2.data.remote.storage import Storage
-from gsv2.data.tars import CODES_SCHEMA, FOREIGN_SCHEMA, OPTIONAL_FIELD
+from gsv2.data.tars import CODES_SCHEMA, FOREIGN_SCHEMA, LEVEL_FIELDS, OPTIONAL_FIELD
 
+_OPTIONAL = {field.name: field for field in (OPTIONAL_FIELD, *LEVEL_FIELDS)}
 _CODES_COLUMNS = frozenset(CODES_SCHEMA.names) - {"key"}
 
 
@@ -95,14 +96,13 @@ def read_shard(storage: Storage, shard: Shard, names: Sequence[str]) -> dict[str
 
 
 def _read_columns(storage: Storage, location: str, names: Sequence[str]) -> dict[str, pa.Array]:
-    """Read columns of an index file; the optional one is null where the file lacks it."""
-    optional = OPTIONAL_FIELD.name
+    """Read columns of an index file; optional ones are null where the file lacks them."""
     try:
         is_local = storage.is_local(location)
         source = location if is_local else pa.BufferReader(storage.read(location))
         with pq.ParquetFile(source, memory_map=is_local) as file:
             there = set(file.schema_arrow.names)
-            if missing := set(names) - there - {optional}:
+            if missing := set(names) - there - set(_OPTIONAL):
                 lacking = ", ".join(sorted(missing))
                 raise CorpusError(f"index {location} lacks the columns {lacking}")
             table = file.read([name for name in names if name in there], use_threads=False)
@@ -112,8 +112,12 @@ def _read_columns(storage: Storage, location: str, names: Sequence[str]) -> dict
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         reason = " ".join(str(error).split())
         raise CorpusError(f"index {location} cannot be read: {reason}") from error
-    nulls = pa.nulls(num_rows, OPTIONAL_FIELD.type)
-    return {n: table[n].combine_chunks() if n in there else nulls for n in names}
+    return {
+        name: table[name].combine_chunks()
+        if name in there
+        else pa.nulls(num_rows, _OPTIONAL[name].type)
+        for name in names
+    }
 
 
 def _match(keys: pa.Array, sidecar_keys: pa.Array, shard: Shard) -> pa.Array:

@@ -61,10 +61,15 @@ CLIP_SCHEMA = pa.schema(
     metadata=_METADATA,
 )
 """Columns of the index of a tar of clips. Offsets are of the content, not of the tar header."""
+LEVEL_FIELDS = [pa.field("level_lufs", pa.float32()), pa.field("peak", pa.float32())]
+"""Columns with the loudness and the largest absolute sample of the audio, both before it is
+levelled by a run. Indexes that were made without decoding hold null, older ones lack them."""
+AUDIO_SCHEMA = pa.schema([*CLIP_SCHEMA, *LEVEL_FIELDS], metadata=_METADATA)
+"""Columns of the index of a tar of clips that `build_shards` writes."""
 OPTIONAL_FIELD = pa.field("text", pa.string())
 """A column that only indexes of tars made by others have (`scan.py`): the transcript, where the
 reader takes text, language and speaker from the index; null = from the JSON."""
-FOREIGN_SCHEMA = CLIP_SCHEMA.append(OPTIONAL_FIELD)
+FOREIGN_SCHEMA = pa.schema([*CLIP_SCHEMA, OPTIONAL_FIELD, *LEVEL_FIELDS], metadata=_METADATA)
 """Columns of the index of a tar that others made; a clip may lack `json`."""
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from gsv2.audio.wave import load_wave, measure_loudness, normalise_loudness
+from gsv2.audio.level import apply_level, measure_level
+from gsv2.audio.wave import WaveError, load_wave
 from gsv2.data.schema import SAMPLE_RATE
 from gsv2.text.normalize import normalize_text
 
@@ -50,12 +51,16 @@ def load_reference(path: Path, text: str | None = None, weight: float = 1.0) -> 
             f"reference {path} must be {MIN_REFERENCE_SEC} to {MAX_REFERENCE_SEC} s long, "
             f"but is {seconds:.2f} s"
         )
-    if measure_loudness(wave, SAMPLE_RATE) < SILENCE_LUFS:
-        raise VoiceError(f"reference {path} is silent")
+    try:
+        level = measure_level(wave, SAMPLE_RATE)
+    except WaveError as error:
+        raise VoiceError(f"reference {path} {error.reason}") from error
+    if level.lufs < SILENCE_LUFS:
+        raise VoiceError(f"reference {path} is silent: {level.lufs:.1f} LUFS")
     if not weight >= 0:
         raise VoiceError(f"the weight of {path} must be at least 0, but is {weight}")
     return Reference(
-        wave=normalise_loudness(wave, SAMPLE_RATE),
+        wave=apply_level(wave, level),
         text=None if text is None else normalize_text(text),
         weight=weight,
     )

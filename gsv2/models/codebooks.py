@@ -106,8 +106,13 @@ class Codebooks(nn.Module):
             frames_per_step: code frames of an optimizer step, the scale of the averages.
 
         Raises:
-            ValueError: N < V.
+            ValueError: N < V, or latents that are not finite.
         """
+        if num_bad := int((~latents.isfinite().all(dim=1)).sum()):
+            raise ValueError(
+                f"k-means needs finite code frames, but {num_bad} of {len(latents)} hold NaN or "
+                "infinite values: audio or weights that are not finite"
+            )
         if len(latents) < self.codes.codebook_size:
             raise ValueError(
                 f"k-means needs at least codebook_size ({self.codes.codebook_size}) code "

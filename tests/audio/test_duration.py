@@ -23,14 +23,13 @@ FORMATS = [
 def test_the_header_says_how_long_decoding_would_be(file_format, subtype, rate):
     content = audio_bytes(1.3, rate, file_format, subtype)
     assert measure_duration(content) == pytest.approx(1.3, abs=1e-6)
-    assert measure_duration(content, decode=True) == measure_duration(content)
     samples = len(load_wave(content, 32_000))
     assert abs(samples - round(measure_duration(content) * 32_000)) <= 1
 
 
 def test_a_flac_file_that_was_cut_is_an_error():
     content = audio_bytes(4.0, 16_000, "FLAC")
-    with pytest.raises(WaveError, match="audio ends before its header says"):
+    with pytest.raises(WaveError, match=r"cut: header says 4\.00 s"):
         measure_duration(content[: len(content) // 2])
 
 
@@ -40,25 +39,15 @@ def test_an_mp3_header_that_says_too_much_is_not_believed():
     half = content[: len(content) // 2]
     with soundfile.SoundFile(io.BytesIO(half)) as file:
         assert file.frames == 4 * 44_100
-    assert measure_duration(half) == pytest.approx(2.0, abs=0.15)
-    assert measure_duration(half) * 32_000 == pytest.approx(len(load_wave(half, 32_000)), abs=1)
+    with pytest.raises(WaveError, match="cut: "):
+        measure_duration(half)
 
 
 def test_what_is_no_audio_is_an_error():
     buffer = io.BytesIO()
     soundfile.write(buffer, np.zeros(0), 16_000, format="WAV")
-    with pytest.raises(WaveError, match="audio is empty"):
+    with pytest.raises(WaveError, match="holds no samples"):
         measure_duration(buffer.getvalue())
     for content in (b"", b"RIFF", b"\0" * 4000):
-        with pytest.raises(WaveError, match="audio cannot be read"):
+        with pytest.raises(WaveError, match="cannot be read as audio"):
             measure_duration(content)
-
-
-def test_nan_is_found_by_decoding():
-    buffer = io.BytesIO()
-    wave = np.zeros(1000, dtype=np.float32)
-    wave[500] = np.nan
-    soundfile.write(buffer, wave, 16_000, format="WAV", subtype="FLOAT")
-    assert measure_duration(buffer.getvalue()) == 1000 / 16_000
-    with pytest.raises(WaveError, match="NaN"):
-        measure_duration(buffer.getvalue(), decode=True)

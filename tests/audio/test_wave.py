@@ -92,7 +92,7 @@ def test_audio_that_cannot_be_used_is_one_clear_line(tmp_path, content, message)
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.5, 0.9, 0.999])
 def test_a_flac_that_was_cut_off_is_never_a_shorter_clip(share):
     content = flac()
-    with pytest.raises(WaveError, match=r"cannot be read as audio|ends before"):
+    with pytest.raises(WaveError, match=r"cannot be read as audio|cut: "):
         load_wave(content[: int(share * len(content))], RATE)
 
 

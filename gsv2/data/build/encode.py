@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gsv2.audio.wave import TARGET_LUFS, normalise_loudness, save_wave
+from gsv2.audio.level import Level, apply_level, level_gain, measure_level
+from gsv2.audio.wave import TARGET_LUFS, WaveError, save_wave
 from gsv2.data.schema import SAMPLE_RATE
 from gsv2.data.tars import SIZE_LIMITS
 from gsv2.text.normalize import TextError, normalize_text
@@ -87,6 +88,8 @@ class EncodedClip(NamedTuple):
     json: bytes
     num_samples: int
     text_bytes: int
+    level: Level
+    """Of `audio`."""
 
 
 def is_language(tag: str) -> bool:
@@ -119,9 +122,10 @@ def encode_clip(clip: ClipRecord, config: ShardConfig) -> EncodedClip | Rejected
         text = normalize_text(clip.text)
     except TextError:
         return Rejected(key=clip.key, reason="no speech in the text")
-    buffer = io.BytesIO()
-    level = normalise_loudness(wave.astype(np.float32, copy=False), SAMPLE_RATE, config.target_lufs)
-    save_wave(buffer, level, SAMPLE_RATE)
+    try:
+        audio, level = _encode_audio(wave, config.target_lufs)
+    except WaveError as error:
+        return Rejected(key=clip.key, reason=f"audio {error.reason}")
     fields = {
         "text": text,
         "language": clip.language,
@@ -131,6 +135,20 @@ def encode_clip(clip: ClipRecord, config: ShardConfig) -> EncodedClip | Rejected
         "licence": clip.licence,
     }
     described = json.dumps(fields, ensure_ascii=False).encode()
-    if buffer.tell() > SIZE_LIMITS["audio"] or len(described) > SIZE_LIMITS["json"]:
+    if len(audio) > SIZE_LIMITS["audio"] or len(described) > SIZE_LIMITS["json"]:
         return Rejected(key=clip.key, reason="member above the size limit")
-    return EncodedClip(clip.key, buffer.getvalue(), described, wave.size, len(text.encode()))
+    return EncodedClip(clip.key, audio, described, wave.size, len(text.encode()), level)
+
+
+def _encode_audio(wave: np.ndarray, target_lufs: float) -> tuple[bytes, Level]:
+    """Return levelled FLAC and the level that it has.
+
+    Raises:
+        WaveError: its level is none of speech.
+    """
+    levelled = wave.astype(np.float32)  # a copy
+    level = measure_level(levelled, SAMPLE_RATE)
+    buffer = io.BytesIO()
+    save_wave(buffer, apply_level(levelled, level, target_lufs), SAMPLE_RATE)
+    gain = level_gain(level, target_lufs)
+    return buffer.getvalue(), level.amplified(gain)

@@ -25,7 +25,7 @@ from gsv2.data.index import CorpusIndex
 from gsv2.data.manifest import CorpusError, Manifest, ShardEntry, read_manifest, write_manifest
 from gsv2.data.reader import MappedReader
 from gsv2.data.schema import SAMPLE_RATE, SourceConfig
-from gsv2.data.tars import CLIP_SCHEMA, CODES_SCHEMA, ShardWriter
+from gsv2.data.tars import AUDIO_SCHEMA, CODES_SCHEMA, ShardWriter
 
 _MIB = 1 << 20
 
@@ -94,6 +94,8 @@ def _head(record: ClipRecord, clip: EncodedClip) -> bytes:
         "num_samples": clip.num_samples,
         "duration_sec": clip.num_samples / SAMPLE_RATE,
         "text_bytes": clip.text_bytes,
+        "level_lufs": clip.level.lufs,
+        "peak": clip.level.peak,
     }
     return json.dumps([row, clip.json.decode()]).encode()
 
@@ -114,7 +116,7 @@ def _write_language(
     while following is not None:
         name = f"{language}/{config.name}-{number:06d}"
         seconds, block_number = 0.0, 0
-        with ShardWriter(root, name, CLIP_SCHEMA) as shard:
+        with ShardWriter(root, name, AUDIO_SCHEMA) as shard:
             while following is not None and shard.num_bytes < config.shard_mb * _MIB:
                 for head, audio in following:
                     row, described = json.loads(head)

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from gsv2.audio.duration import measure_duration
-from gsv2.audio.wave import WaveError
+from gsv2.audio.level import measure_level
+from gsv2.audio.wave import WaveError, load_wave
 from gsv2.data.build.encode import is_language
 from gsv2.data.decode import ClipError, decode_codes, decode_json
 from gsv2.data.foreign.format import ForeignFormat
@@ -93,13 +94,11 @@ def index_clip(clip: ForeignClip, shard: str, form: ForeignFormat) -> IndexedCli
     audio = _first(clip, form.audio_suffixes, "no audio")
     fields = _json_fields(clip)
     text, language, speaker = _described(clip, shard, form, fields)
-    duration_sec = _duration(_content(audio, "audio"), form.decode)
     row: dict[str, Any] = {
         "key": f"{shard}/{clip.key}" if form.prefix_keys else clip.key,
         "speaker": speaker,
         "language": language,
-        "duration_sec": duration_sec,
-        "num_samples": round(duration_sec * SAMPLE_RATE),
+        **_heard(_content(audio, "audio"), form.decode),
         "text_bytes": len(text.encode()),
         "text": None if _says(clip, text, language, speaker) else text,
         **_place(audio, "audio"),
@@ -208,11 +207,22 @@ def _says(clip: ForeignClip, text: str, language: str, speaker: str) -> bool:
         return False
 
 
-def _duration(content: bytes, decode: bool) -> float:
+def _heard(content: bytes, decode: bool) -> dict[str, float | int]:
+    """Return the columns that the audio gives: its length, and its level if it is decoded."""
     try:
-        return measure_duration(content, decode=decode)
+        if not decode:
+            duration_sec = measure_duration(content)
+            return {"duration_sec": duration_sec, "num_samples": round(duration_sec * SAMPLE_RATE)}
+        wave = load_wave(content, SAMPLE_RATE)
+        level = measure_level(wave, SAMPLE_RATE)
     except WaveError as error:
-        raise ClipError(str(error), "audio") from error
+        raise ClipError(f"audio {error.reason}", "audio") from error
+    return {
+        "duration_sec": len(wave) / SAMPLE_RATE,
+        "num_samples": len(wave),
+        "level_lufs": level.lufs,
+        "peak": level.peak,
+    }
 
 
 def _group(pattern: str, key: str) -> str:

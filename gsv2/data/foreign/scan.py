@@ -27,7 +27,7 @@ from gsv2.data.tars import FOREIGN_SCHEMA
 SCAN_METADATA = b"gsv2_scan"
 """Name of what a scan leaves in the metadata of the index file."""
 
-_VERSION = 1  # a change here makes all tars scanned again
+_VERSION = 2  # a change here makes all tars scanned again
 
 
 @dataclass(frozen=True, kw_only=True)

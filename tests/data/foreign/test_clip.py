@@ -120,7 +120,7 @@ def test_the_first_audio_suffix_is_taken_and_unknown_ones_do_not_matter():
     clip = clip_of(mp3=b"bad", jpg=b"?", wav=WAV, pkl=b"cos\nsystem", txt=b"hi")
     assert index_clip(clip, "a", ENGLISH).row["audio_length"] == len(WAV)
     form = ForeignFormat(language="en", audio_suffixes=("mp3",))
-    assert reason(form, mp3=b"bad", wav=WAV, txt=b"hi") == "audio cannot be read"
+    assert reason(form, mp3=b"bad", wav=WAV, txt=b"hi").startswith("audio cannot be read")
 
 
 def test_every_unusable_clip_has_its_reason():
@@ -141,7 +141,7 @@ def test_every_unusable_clip_has_its_reason():
     assert reason(wav=WAV, json=b"{", txt=b"hi") == "json cannot be read"
     assert reason(wav=WAV, json=b"[" * 100_000) == "json cannot be read"
     assert reason(ForeignFormat(), wav=WAV, txt=b"hi") == "language is not a tag like en or zh-Hant"
-    assert reason(wav=b"RIFF", txt=b"hi") == "audio cannot be read"
+    assert reason(wav=b"RIFF", txt=b"hi").startswith("audio cannot be read")
     for key in ("../../x", "/x", "a/../x", "..\\x"):
         assert reason(key=key, wav=WAV, txt=b"hi") == "member name leads out of the folder"
     for key in ("a\nb", "a\udcff"):

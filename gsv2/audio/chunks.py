@@ -1,0 +1,74 @@
+"""Files in chunks (WAV, RF64, AIFF, W64, CAF, AU): whether all samples are there.
+
+libsndfile takes such a file for a shorter one when it was cut.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from gsv2.audio.errors import WaveError
+
+_UNKNOWN_FROM = 0x7FFF_0000
+"""A 32-bit size from here on, or 0, was never known: the file went through a pipe."""
+
+
+class _Layout(NamedTuple):
+    """Where chunks of a format begin, and how they are headed."""
+
+    start: int
+    name_bytes: int
+    size_bytes: int
+    order: Literal["little", "big"]
+    data: bytes
+    """Name of the chunk of samples."""
+    align: int
+    own_head: bool = False
+    """Whether the size counts the head of the chunk."""
+
+
+_W64_DATA = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
+_LAYOUTS = {
+    b"RIFF": _Layout(12, 4, 4, "little", b"data", 2),
+    b"RF64": _Layout(12, 4, 4, "little", b"data", 2),
+    b"BW64": _Layout(12, 4, 4, "little", b"data", 2),
+    b"RIFX": _Layout(12, 4, 4, "big", b"data", 2),
+    b"FORM": _Layout(12, 4, 4, "big", b"SSND", 2),
+    b"caff": _Layout(8, 4, 8, "big", b"data", 1),
+    b"riff": _Layout(40, 16, 8, "little", _W64_DATA, 8, own_head=True),
+}
+
+
+def check_chunks(content: bytes) -> None:
+    """Check that the samples that a file promises are in it; other formats pass.
+
+    Raises:
+        WaveError: it is cut; says how many bytes of samples are there.
+    """
+    if content[:4] == b".snd":
+        start, said = (int.from_bytes(content[at : at + 4], "big") for at in (4, 8))
+        _check(said, len(content) - start, is_known=0 < said < _UNKNOWN_FROM)
+        return
+    if (layout := _LAYOUTS.get(content[:4])) is None:
+        return
+    head_bytes = layout.name_bytes + layout.size_bytes
+    at, long_size = layout.start, 0
+    while at + head_bytes <= len(content):
+        name = content[at : at + layout.name_bytes]
+        size = int.from_bytes(content[at + layout.name_bytes : at + head_bytes], layout.order)
+        at += head_bytes
+        size -= head_bytes if layout.own_head else 0
+        if name == b"ds64":
+            long_size = int.from_bytes(content[at + 8 : at + 16], "little")
+        if name == layout.data:
+            limit = _UNKNOWN_FROM if layout.size_bytes == 4 else 1 << 62
+            if size >= limit and 0 < long_size < 1 << 62:
+                size, limit = long_size, 1 << 62
+            _check(size, len(content) - at, is_known=0 < size < limit)
+            return
+        at += -(-max(size, 0) // layout.align) * layout.align
+
+
+def _check(said: int, there: int, *, is_known: bool) -> None:
+    if is_known and said > there:
+        raise WaveError(f"cut: header says {said} bytes of samples, {max(there, 0)} are there")

@@ -1,0 +1,26 @@
+"""What is wrong with audio."""
+
+from __future__ import annotations
+
+
+class WaveError(ValueError):
+    """Audio that cannot be used; the message names the thing and the reason.
+
+    Args:
+        reason: with values, as `cut: header says 4.00 s, 1.27 s decoded`.
+        place: the file that it is about; "" where the caller names it.
+    """
+
+    def __init__(self, reason: str, place: str = "") -> None:
+        super().__init__(f"{place}: {reason}" if place else reason)
+        self.reason = reason
+        self.place = place
+
+    def __reduce__(self) -> tuple[type[WaveError], tuple[str, str]]:
+        """Let processes hand it on."""
+        return WaveError, (self.reason, self.place)
+
+
+def cut_error(promised_sec: float, found_sec: float, found: str = "decoded") -> WaveError:
+    """Return the error of a file that ends before its header says."""
+    return WaveError(f"cut: header says {promised_sec:.2f} s, {found_sec:.2f} s {found}")
