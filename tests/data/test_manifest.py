@@ -47,8 +47,17 @@ def test_an_unfinished_corpus_says_so(tmp_path):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("name", "../a"), ("name", "/a"), ("name", 3), ("num_clips", -1), ("num_bytes", None)]
-    + [("seconds", float("nan")), ("seconds", "1"), ("sha256", 5), ("num_clips", True)],
+    [
+        ("name", "../a"),
+        ("name", "/a"),
+        ("name", 3),
+        ("num_clips", -1),
+        ("num_bytes", None),
+        ("seconds", float("nan")),
+        ("seconds", "1"),
+        ("sha256", 5),
+        ("num_clips", True),
+    ],
 )
 def test_a_strange_shard_is_named_with_its_key(tmp_path, key, value):
     write_manifest(Manifest(shards=(ENTRY,)), tmp_path)
