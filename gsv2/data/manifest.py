@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -114,9 +115,37 @@ def read_manifest(corpus: str | Path, storage: Storage | None = None) -> Manifes
                 f"but has {version!r} and {rate!r}"
             )
         known = {name: values[name] for name in Manifest.__dataclass_fields__}
-        known["shards"] = tuple(ShardEntry(**shard) for shard in values["shards"])
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        known["shards"] = tuple(
+            _read_entry(shard, f"{path}: shards[{number}]")
+            for number, shard in enumerate(values["shards"])
+        )
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CorpusError(f"{path} is not valid JSON: {error}") from error
     except (KeyError, TypeError) as error:
         raise CorpusError(f"{path} is no corpus description: {error}") from error
     return Manifest(**known)
+
+
+def _read_entry(values: object, place: str) -> ShardEntry:
+    """Return a shard of corpus.json.
+
+    Raises:
+        CorpusError: a value is of the wrong type or out of range; names its place.
+    """
+    if not isinstance(values, dict):
+        raise CorpusError(f"{place} must be an object, but is {values!r}")
+    entry = ShardEntry(**values)
+    parts = entry.name.replace("\\", "/").split("/") if isinstance(entry.name, str) else [""]
+    if "" in parts or ".." in parts:
+        raise CorpusError(f"{place}.name must be a path below the corpus, but is {entry.name!r}")
+    for key in ("num_clips", "num_bytes"):
+        number = getattr(entry, key)
+        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < 1 << 62:
+            raise CorpusError(f"{place}.{key} must be a whole number from 0, but is {number!r}")
+    seconds = entry.seconds
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not 0 <= seconds < math.inf:
+        raise CorpusError(f"{place}.seconds must be a number from 0, but is {seconds!r}")
+    if not isinstance(entry.sha256, str):
+        raise CorpusError(f"{place}.sha256 must be a text, but is {entry.sha256!r}")
+    return entry

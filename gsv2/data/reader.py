@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
+import resource
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -21,7 +23,26 @@ from gsv2.data.window import Window
 
 _MIB = 1 << 20
 _MAX_OPEN_TARS = 256
-"""Tars that stay mapped; the windows of all lanes should fit, and a process has 1024 files."""
+"""Most tars that stay mapped; the windows of all lanes should fit."""
+
+
+def max_open_tars(file_limit: int) -> int:
+    """Return how many tars stay mapped under a limit of open files (-1 = none).
+
+    A map holds a file; a quarter of the limit leaves room for connections, libraries and logs.
+    """
+    if file_limit < 0:
+        return _MAX_OPEN_TARS
+    return max(1, min(_MAX_OPEN_TARS, file_limit // 4))
+
+
+def _machine_fault(error: OSError, tar: str, num_open: int) -> str:
+    """Return what the machine says of a tar, with its limit where it has one."""
+    reason = f"{tar} cannot be read: {error.strerror}, a fault of the machine, not of the corpus"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        reason += f"; {num_open} tars are open, the limit is {limit} files (ulimit -n); raise it"
+    return reason
 
 
 class ClipReader(Protocol):
@@ -68,6 +89,7 @@ class MappedReader:
         self._index = index
         self._cache = cache
         self._maps: dict[str, memoryview] = {}
+        self._max_open = max_open_tars(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 
     def read(self, row: int, window: Window | None = None) -> dict[str, memoryview | bytes]:
         """See `ClipReader.read`."""
@@ -94,11 +116,15 @@ class MappedReader:
             raise ClipError("tar differs from its checksum", member) from error
         except (FileNotFoundError, ValueError) as error:  # ValueError: an empty file has no map
             raise ClipError("tar cannot be opened", member) from error
-        except OSError as error:
+        except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
             if not self._index.storage.is_local(tar):
                 raise
             raise ClipError("tar cannot be opened", member) from error
-        if len(self._maps) >= _MAX_OPEN_TARS:
+        except OSError as error:  # of the machine, not of the data: the clips may be good
+            if not self._index.storage.is_local(tar):
+                raise
+            raise OSError(error.errno, _machine_fault(error, tar, len(self._maps))) from error
+        if len(self._maps) >= self._max_open:
             del self._maps[next(iter(self._maps))]  # closed when the last view of it is gone
         self._maps[tar] = mapped
         return mapped
@@ -172,7 +198,7 @@ def read_clip(
         The clip, or its key, shard and the reason why it cannot be read.
 
     Raises:
-        OSError: a remote tar stayed out of reach.
+        OSError: a remote tar stayed out of reach, or the machine cannot read a local one.
     """
     shard = reader.places.shard(row)
     key = shard.keys[row - shard.start]

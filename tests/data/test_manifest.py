@@ -43,3 +43,26 @@ def test_a_strange_manifest_is_one_clear_line(tmp_path, content, message):
 def test_an_unfinished_corpus_says_so(tmp_path):
     with pytest.raises(CorpusError, match="never finished"):
         read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("name", "../a"),
+        ("name", "/a"),
+        ("name", 3),
+        ("num_clips", -1),
+        ("num_bytes", None),
+        ("seconds", float("nan")),
+        ("seconds", "1"),
+        ("sha256", 5),
+        ("num_clips", True),
+    ],
+)
+def test_a_strange_shard_is_named_with_its_key(tmp_path, key, value):
+    write_manifest(Manifest(shards=(ENTRY,)), tmp_path)
+    values = json.loads((tmp_path / "corpus.json").read_text())
+    values["shards"][0][key] = value
+    (tmp_path / "corpus.json").write_text(json.dumps(values))
+    with pytest.raises(CorpusError, match=rf"shards\[0\]\.{key} must be"):
+        read_manifest(tmp_path)

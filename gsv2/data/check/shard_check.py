@@ -178,7 +178,13 @@ class _TarCheck:
         key, last = self._key(member), self._last
         if member.name in names and key not in self._rejected:
             self._findings.add("member twice in the tar", member.name)
-        elif key and key != last and key in self._ended and key not in self._rejected:
+        elif (
+            self._scan is None
+            and key
+            and key != last
+            and key in self._ended
+            and key not in self._rejected
+        ):
             self._findings.add("key in two places of the tar", key)
         names.add(member.name)
         self._ended.add(last)

@@ -1,8 +1,9 @@
 """A clip of a WebDataset that others made: what its members say, as a row of the index.
 
 Members are grouped as webdataset does (`webdataset.tariterators.base_plus_ext`, `group_by_keys`):
-the key is the path up to the first dot of its last part, the suffix is the rest in lower case, and
-members of one clip follow each other.
+the key is the path up to the first dot of its last part, the suffix is the rest in lower case.
+Members of one clip follow each other, or are put together afterwards (`apart`). Files of macOS,
+such as AppleDouble's `._x.flac`, belong to no clip.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ PICKLE_SUFFIXES = frozenset({"pkl", "pickle", "pyd", "pt", "pth"})
 """Suffixes of members that could run code; they are never opened."""
 
 _NAME = re.compile(r"((?:.*/|)[^.]+)[.]([^/]*)", re.DOTALL)
+_NAMED_SUFFIXES = 8
 _META = re.compile(r"__[^/]*__($|/)")
 
 
@@ -55,7 +57,8 @@ class IndexedClip(NamedTuple):
 def split_name(name: str) -> tuple[str, str] | None:
     """Return key and suffix of a member; None for one that belongs to no clip."""
     match = _NAME.fullmatch(name)
-    if match is None or _META.match(name):
+    hidden = name.rpartition("/")[2].startswith(("._", ".DS_Store"))
+    if match is None or hidden or _META.match(name):
         return None
     return match[1], match[2].lower()
 
@@ -126,7 +129,10 @@ def _first(clip: ForeignClip, suffixes: Iterable[str], absent: str) -> TarMember
         if suffix in clip.members:
             return clip.members[suffix]
     pickled = any(suffix.rpartition(".")[2] in PICKLE_SUFFIXES for suffix in clip.members)
-    raise ClipError(f"{absent}, but a pickle, which is never read" if pickled else absent, "audio")
+    if pickled:
+        raise ClipError(f"{absent}, but a pickle, which is never read", "audio")
+    found = ", ".join(f".{suffix}" for suffix in sorted(clip.members)[:_NAMED_SUFFIXES])
+    raise ClipError(f"{absent}; its members end with {found}", "audio")
 
 
 def _content(member: TarMember, kind: str) -> bytes:

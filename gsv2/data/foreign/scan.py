@@ -12,13 +12,14 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gsv2.data.decode import ClipError
-from gsv2.data.foreign.clip import IndexedClip, group_clips, index_clip
+from gsv2.data.foreign.apart import ApartMembers
+from gsv2.data.foreign.clip import ForeignClip, IndexedClip, group_clips, index_clip
 from gsv2.data.foreign.format import ForeignFormat
 from gsv2.data.foreign.tarwalk import TarDamageError, TarMember, TarWalk
 from gsv2.data.manifest import ShardEntry
@@ -80,13 +81,12 @@ def scan_tar(tar: Path, name: str, index: Path, form: ForeignFormat) -> None:
     with tar.open("rb") as file:
         walk = TarWalk(file)
         members = _Readable(walk)
-        clips = _usable_clips(members, name, form, rejected)
+        clips = _usable_clips(members, file, name, form, rejected)
         for row in _number_blocks(clips, form.block_clips):
             for column, values in columns.items():
                 values.append(row.get(column))
-        sha256 = walk.finish()
     scan = TarScan(
-        sha256=sha256,
+        sha256=members.sha256,
         num_bytes=walk.num_bytes,
         mtime_ns=mtime_ns,
         form=format_digest(form),
@@ -126,7 +126,14 @@ class _Readable:
 
     def __init__(self, walk: TarWalk) -> None:
         self.damage = ""
+        self.sha256 = ""
+        """Of the tar, once it was walked through."""
         self._walk = walk
+
+    @property
+    def links(self) -> dict[str, str]:
+        """See `TarWalk.links`."""
+        return self._walk.links
 
     @property
     def cut(self) -> bool:
@@ -138,27 +145,44 @@ class _Readable:
             yield from self._walk
         except TarDamageError as error:
             self.damage = str(error)
+        self.sha256 = self._walk.finish()
 
 
 def _usable_clips(
     members: _Readable,
+    file: BinaryIO,
     name: str,
     form: ForeignFormat,
     rejected: list[tuple[str, str]],
-) -> Iterator[IndexedClip]:
-    """Yield the clips that can be used; the others go to `rejected`."""
-    seen: set[str] = set()
+) -> list[IndexedClip]:
+    """Return the clips that can be used; the others go to `rejected`."""
+    apart = ApartMembers(form.suffixes)
+    found: dict[str, IndexedClip | ClipError] = {}
     for clip in group_clips(members, form.suffixes):
+        if not apart.meets_again(clip):
+            found[clip.key] = _index(clip, name, form, cut=members.cut)
+        apart.note(clip)
+    apart.follow(members.links)
+    for key in sorted(apart.keys):
         try:
-            if members.cut:
-                raise ClipError("cut off by the damage of its tar", "audio")
-            if clip.key in seen:
-                raise ClipError("key in two places of its tar", "audio")
-            seen.add(clip.key)
-            yield index_clip(clip, name, form)
+            found[key] = _index(apart.read(key, file), name, form, cut=members.cut)
         except ClipError as error:
-            printable = clip.key.encode("utf-8", "backslashreplace").decode()
-            rejected.append((printable, str(error)))
+            found[key] = error
+    for key, result in found.items():
+        if isinstance(result, ClipError):
+            rejected.append((key.encode("utf-8", "backslashreplace").decode(), str(result)))
+    return [result for result in found.values() if not isinstance(result, ClipError)]
+
+
+def _index(
+    clip: ForeignClip, name: str, form: ForeignFormat, *, cut: bool
+) -> IndexedClip | ClipError:
+    if cut:
+        return ClipError("cut off by the damage of its tar", "audio")
+    try:
+        return index_clip(clip, name, form)
+    except ClipError as error:
+        return error
 
 
 def _number_blocks(clips: Iterable[IndexedClip], block_clips: int) -> Iterator[dict[str, Any]]:

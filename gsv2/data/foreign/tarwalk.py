@@ -8,6 +8,7 @@ PAX headers are followed (POSIX.1-2017, pax, "Extended Header").
 from __future__ import annotations
 
 import hashlib
+import posixpath
 import tarfile
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
@@ -50,7 +51,7 @@ class TarMember(NamedTuple):
 
 
 class TarWalk:
-    """Iterate over the files of a tar, once; folders and links are passed over.
+    """Iterate over the files of a tar, once; folders are passed over, links kept in `links`.
 
     Args:
         file: open binary file at its start; need not be seekable.
@@ -62,6 +63,8 @@ class TarWalk:
         """Bytes read so far."""
         self.ended = False
         """Whether the mark that ends the archive was met."""
+        self.links: dict[str, str] = {}
+        """Name of a link -> name of the member that it stands for."""
         self._file = file
         self._limit = limit
         self._digest = hashlib.sha256()
@@ -84,7 +87,9 @@ class TarWalk:
                 named["path"] = _text(self._small_content(header).partition(b"\0")[0])
             elif header.type in _PAX_TYPES:
                 named |= _pax_records(self._small_content(header), self.num_bytes)
-            elif header.type in (tarfile.GNUTYPE_LONGLINK, tarfile.XGLTYPE):
+            elif header.type == tarfile.GNUTYPE_LONGLINK:
+                named["linkpath"] = _text(self._small_content(header).partition(b"\0")[0])
+            elif header.type == tarfile.XGLTYPE:
                 self._small_content(header)
             else:
                 yield from self._member(header, named)
@@ -115,6 +120,11 @@ class TarWalk:
     def _member(self, header: tarfile.TarInfo, named: dict[str, str]) -> Iterator[TarMember]:
         if any(name.startswith("GNU.sparse") for name in named):
             raise TarDamageError("has a sparse member", self.num_bytes)
+        if header.issym() or header.islnk():
+            name = named.get("path", header.name)
+            target = named.get("linkpath", header.linkname)
+            folder = posixpath.dirname(name) if header.issym() else ""
+            self.links[name] = posixpath.normpath(posixpath.join(folder, target))
         if not header.isreg() and header.type in tarfile.SUPPORTED_TYPES:
             return
         offset, length = self.num_bytes, int(named.get("size", header.size))
