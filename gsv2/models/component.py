@@ -100,8 +100,13 @@ def read_description(path: Path) -> dict[str, Any]:
     return _parse_header(path, metadata)
 
 
-def load_component(path: Path, kind: str) -> Component:
+def load_component(path: Path, kind: str, original: Path | None = None) -> Component:
     """Read a component file.
+
+    Args:
+        path: of the file.
+        kind: that it must hold.
+        original: file that it is a copy of, whose name messages about its content use.
 
     Raises:
         ComponentError: the file is missing, damaged, or not a `kind`.
@@ -117,7 +122,7 @@ def load_component(path: Path, kind: str) -> Component:
     except (SafetensorError, LookupError, AttributeError, RuntimeError) as error:
         # All but the first: a type of number that the file format has and torch has not.
         raise ComponentError(f"{path} is damaged: {' '.join(str(error).split())}") from error
-    return Component(tensors=tensors, path=path, **header)
+    return Component(tensors=tensors, path=original or path, **header)
 
 
 def _parse_header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
