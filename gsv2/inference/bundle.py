@@ -10,7 +10,7 @@ import errno
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gsv2.inference.bundle_description import (
@@ -55,17 +55,7 @@ def export_bundle(runs: Sequence[Path], out: Path, *, averaged: bool | None = No
     out.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".tmp-{out.name}-", dir=out.parent))
     try:
-        for kind, path in sources.items():
-            shutil.copyfile(path, aside / f"{kind}.safetensors")
-        # What was copied is checked, and not what it was copied from: a run may go on meanwhile.
-        components = {
-            kind: load_component(aside / f"{kind}.safetensors", kind, path)
-            for kind, path in sources.items()
-        }
-        quantizer = _checked(components)
-        files = {name: _sha256(aside / name) for name in FILES}
-        write_description(aside, BundleDescription(quantizer=quantizer, files=files))
-        aside.chmod(_plain_mode(aside))
+        _fill(aside, sources)
         _put_in_place(aside, out)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -96,6 +86,20 @@ def load_bundle(path: Path) -> dict[str, Component]:
             f"but is {description.quantizer!r}"
         )
     return components
+
+
+def _fill(folder: Path, sources: Mapping[str, Path]) -> None:
+    """Write a bundle into an empty folder."""
+    components = {}
+    for kind, path in sources.items():
+        # What was copied is checked, and not what it was copied from: a run may go on meanwhile.
+        copy = folder / f"{kind}.safetensors"
+        shutil.copyfile(path, copy)
+        components[kind] = load_component(copy, kind, path)
+    quantizer = _checked(components)
+    files = {name: _sha256(folder / name) for name in FILES}
+    write_description(folder, BundleDescription(quantizer=quantizer, files=files))
+    folder.chmod(_plain_mode(folder))
 
 
 def _checked(components: dict[str, Component]) -> str:
