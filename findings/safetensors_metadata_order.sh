@@ -1,5 +1,5 @@
 #!/bin/sh
-# safetensors 0.8.0 writes the same tensors and metadata as different bytes from process to process.
+# safetensors 0.8.0 writes the same tensors and metadata as different bytes at each call.
 #
 # The entries of `metadata` come in the order of a hash map with a random seed. With one entry the
 # files are equal; with several, caches and checksums of equal content differ.
