@@ -247,13 +247,17 @@ def synthesize(
     Example: `gsv2 synthesize --bundle runs/quickstart/bundle --text "The red train is late."
     --ref voice.wav --ref-text "What the recording says." --out out.wav`
     """
-    from gsv2.audio.wave import save_wave
-    from gsv2.inference.references import load_references
-    from gsv2.inference.synthesizer import Synthesizer
+    from gsv2.inference.speech_file import write_speech
 
-    references = load_references(ref, ref_text or [], weight or [])
-    speech = Synthesizer.from_bundle(bundle).synthesize(text, references, seed=seed)
-    save_wave(out, speech.wave, speech.sample_rate)
+    speech = write_speech(
+        bundle,
+        text,
+        out,
+        references=ref,
+        transcripts=ref_text or [],
+        weights=weight or [],
+        seed=seed,
+    )
     cut = "" if speech.ended else " (cut at the length limit: no end of speech was found)"
     typer.echo(f"{out}: {len(speech.wave) / speech.sample_rate:.2f} s{cut}")
 

@@ -6,28 +6,36 @@ names the hash of every file and of the quantizer that all parts share.
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import json
 import shutil
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gsv2 import __version__
-from gsv2.models.component import Component, load_component
+from gsv2.inference.bundle_description import (
+    FILES,
+    BundleDescription,
+    BundleError,
+    read_bundle_description,
+    write_description,
+)
+from gsv2.inference.bundle_parts import PARTS, check_parts
+from gsv2.models.component import Component, ComponentError, load_component
 from gsv2.training.checkpoints.checkpoint import CheckpointMissingError, find_component
 from gsv2.training.ema import EMA_SUFFIX
 
-BUNDLE_VERSION = 1
-PARTS = {"quantizer": "quantizer", "gpt": "gpt", "vits2": "generator"}
-"""Kind of a part -> name of the trainable that holds it in a run."""
+__all__ = ["PARTS", "BundleError", "export_bundle", "load_bundle"]
 
-
-class BundleError(ValueError):
-    """A bundle that cannot be made or read."""
+_TRIES = 100
+"""Times that a bundle is put into its place while others put theirs there."""
 
 
 def export_bundle(runs: Sequence[Path], out: Path, *, averaged: bool | None = None) -> Path:
     """Gather the newest weights of `runs` into a bundle.
+
+    Several processes may export to one place: each builds a folder of its own, and the last one
+    to finish stays.
 
     Args:
         runs: run folders (or checkpoints) that hold a quantizer, a GPT and a VITS2 together.
@@ -39,57 +47,94 @@ def export_bundle(runs: Sequence[Path], out: Path, *, averaged: bool | None = No
         `out`.
 
     Raises:
-        BundleError: a part is missing or there twice, the parts were trained on different
-            quantizers, or `out` holds something else.
+        BundleError: a part is missing, there twice or damaged, the parts were trained on
+            different quantizers, or `out` holds something else.
     """
-    if out.exists() and any(out.iterdir()) and not (out / "bundle.json").is_file():
-        raise BundleError(f"{out} exists and is not a bundle; choose another folder")
+    _check_place(out)
     sources = {kind: _find_part(runs, kind, averaged) for kind in PARTS}
-    components = {kind: load_component(path, kind) for kind, path in sources.items()}
-    quantizer_hash = _shared_quantizer(components, sources)
-
     out.parent.mkdir(parents=True, exist_ok=True)
-    aside = out.with_name(f".tmp-{out.name}")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir()
-    for kind, path in sources.items():
-        shutil.copyfile(path, aside / f"{kind}.safetensors")
-    files = {f"{kind}.safetensors": _sha256(aside / f"{kind}.safetensors") for kind in PARTS}
-    description = {
-        "format_version": BUNDLE_VERSION,
-        "gsv2_version": __version__,
-        "quantizer": quantizer_hash,
-        "files": files,
-    }
-    (aside / "bundle.json").write_text(json.dumps(description, indent=2) + "\n", encoding="utf-8")
-    if out.exists():
-        shutil.rmtree(out)
-    aside.rename(out)
+    aside = Path(tempfile.mkdtemp(prefix=f".tmp-{out.name}-", dir=out.parent))
+    try:
+        _fill(aside, sources)
+        _put_in_place(aside, out)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
     return out
 
 
 def load_bundle(path: Path) -> dict[str, Component]:
-    """Read a bundle and check its hashes.
+    """Read a bundle; check its hashes, its parts and that they belong together.
 
     Returns:
         Kind of the part -> component, for every kind in `PARTS`.
 
     Raises:
-        BundleError: no bundle there, another format, or a file that is missing or damaged.
+        BundleError: no bundle there, another format, a file that is missing or damaged, or parts
+            of different quantizers; the message names the file and the key.
     """
-    description_path = path / "bundle.json"
-    if not description_path.is_file():
-        raise BundleError(f"{path} is not a bundle: it has no bundle.json (make one: gsv2 export)")
-    description = json.loads(description_path.read_text(encoding="utf-8"))
-    version = description["format_version"]
-    if version != BUNDLE_VERSION:
-        raise BundleError(f"{path}: bundle format must be {BUNDLE_VERSION}, but is {version}")
-    for name, digest in description["files"].items():
+    description = read_bundle_description(path)
+    for name, digest in description.files.items():
         if not (path / name).is_file():
             raise BundleError(f"{path}: {name} is missing")
         if _sha256(path / name) != digest:
             raise BundleError(f"{path}: {name} is damaged: its SHA-256 is not the recorded one")
-    return {kind: load_component(path / f"{kind}.safetensors", kind) for kind in PARTS}
+    components = {kind: load_component(path / f"{kind}.safetensors", kind) for kind in PARTS}
+    quantizer = _checked(components)
+    if quantizer != description.quantizer:
+        raise BundleError(
+            f"{path}: quantizer in bundle.json must be that of its parts ({quantizer}), "
+            f"but is {description.quantizer!r}"
+        )
+    return components
+
+
+def _fill(folder: Path, sources: Mapping[str, Path]) -> None:
+    """Write a bundle into an empty folder."""
+    components = {}
+    for kind, path in sources.items():
+        # What was copied is checked, and not what it was copied from: a run may go on meanwhile.
+        copy = folder / f"{kind}.safetensors"
+        shutil.copyfile(path, copy)
+        components[kind] = load_component(copy, kind, path)
+    quantizer = _checked(components)
+    files = {name: _sha256(folder / name) for name in FILES}
+    write_description(folder, BundleDescription(quantizer=quantizer, files=files))
+    folder.chmod(_plain_mode(folder))
+
+
+def _checked(components: dict[str, Component]) -> str:
+    """Return the hash of the quantizer of parts that belong together."""
+    try:
+        return check_parts(components)
+    except ComponentError as error:
+        raise BundleError(str(error)) from error
+
+
+def _check_place(out: Path) -> None:
+    """Refuse to write over anything but a bundle."""
+    if out.exists() and not out.is_dir():
+        raise BundleError(f"{out} is no folder; choose another name")
+    if out.exists() and any(out.iterdir()) and not (out / "bundle.json").is_file():
+        raise BundleError(f"{out} exists and is not a bundle; choose another folder")
+
+
+def _put_in_place(aside: Path, out: Path) -> None:
+    """Rename `aside` to `out`; what was there goes."""
+    for _ in range(_TRIES):
+        try:
+            aside.rename(out)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        else:
+            return
+        _check_place(out)
+        with tempfile.TemporaryDirectory(prefix=f".tmp-{out.name}-", dir=out.parent) as gone:
+            try:
+                out.rename(Path(gone) / out.name)
+            except FileNotFoundError:  # another process has just taken it away
+                continue
+    raise BundleError(f"{out} was replaced by others {_TRIES} times; are there so many exports?")
 
 
 def _find_part(runs: Sequence[Path], kind: str, averaged: bool | None) -> Path:
@@ -121,13 +166,13 @@ def _find_named(runs: Sequence[Path], kind: str, name: str) -> Path:
     return found[0]
 
 
-def _shared_quantizer(components: dict[str, Component], sources: dict[str, Path]) -> str:
-    """Return the hash of the quantizer that every part was trained on."""
-    hashes = {kind: part.provenance.get("quantizer", "none") for kind, part in components.items()}
-    if len(set(hashes.values())) != 1:
-        listed = "; ".join(f"{kind} ({sources[kind]}): {hashes[kind]}" for kind in hashes)
-        raise BundleError(f"all parts must be trained on the same quantizer, but are not: {listed}")
-    return hashes["quantizer"]
+def _plain_mode(folder: Path) -> int:
+    """Return the rights that a new folder has here; a temporary one is its owner's alone."""
+    probe = folder / "mode"
+    probe.mkdir()
+    mode = probe.stat().st_mode
+    probe.rmdir()
+    return mode
 
 
 def _sha256(path: Path) -> str:

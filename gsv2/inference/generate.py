@@ -109,6 +109,8 @@ class _Decoder:
             logits = self._bound(logits, frame)
         drawn = self.sampler.draw(logits, self.drawn[codebook])
         if codebook == 0:
+            # Said again, beside the logits: of NaN no draw is forbidden.
+            drawn = drawn.masked_fill(frame >= self.most, self.model.end)
             ends = (drawn == self.model.end) & (self.lengths > frame)
             self.lengths = torch.where(ends, frame, self.lengths)
             self.ended |= ends & (frame < self.most)

@@ -11,11 +11,14 @@ import numpy as np
 from gsv2.audio.level import apply_level, measure_level
 from gsv2.audio.wave import WaveError, load_wave
 from gsv2.data.schema import SAMPLE_RATE
-from gsv2.text.normalize import normalize_text
+from gsv2.text.normalize import TextError, normalize_text
 
 MIN_REFERENCE_SEC = 0.5
 """Shorter recordings hold too little of a voice."""
 MAX_REFERENCE_SEC = 30.0
+MIN_WEIGHT = 1e-6
+MAX_WEIGHT = 1e6
+"""Weights beyond these vanish beside others, or make them vanish, in float32."""
 SILENCE_LUFS = -60.0
 """A quieter recording holds no voice."""
 
@@ -41,7 +44,8 @@ def load_reference(path: Path, text: str | None = None, weight: float = 1.0) -> 
 
     Raises:
         WaveError: it cannot be read as audio.
-        VoiceError: it is too short, too long or silent, or the weight is negative.
+        VoiceError: it is too short, too long or silent, or the weight is negative, not finite or
+            too small or large to be told beside others.
         TextError: a transcript without anything speakable.
     """
     wave = load_wave(path, SAMPLE_RATE)
@@ -57,11 +61,14 @@ def load_reference(path: Path, text: str | None = None, weight: float = 1.0) -> 
         raise VoiceError(f"reference {path} {error.reason}") from error
     if level.lufs < SILENCE_LUFS:
         raise VoiceError(f"reference {path} is silent: {level.lufs:.1f} LUFS")
-    if not weight >= 0:
-        raise VoiceError(f"the weight of {path} must be at least 0, but is {weight}")
+    _check_weight(path, weight)
+    try:
+        transcript = None if text is None else normalize_text(text)
+    except TextError as error:
+        raise TextError(f"the ref-text of {path}: {error}") from error
     return Reference(
         wave=apply_level(wave, level),
-        text=None if text is None else normalize_text(text),
+        text=transcript,
         weight=weight,
     )
 
@@ -87,8 +94,20 @@ def load_references(
                 f"there must be one {name} a reference ({len(paths)}) or none, "
                 f"but there are {len(values)}"
             )
+    for path, weight in zip(paths, weights, strict=bool(weights)):
+        _check_weight(path, weight)
     if weights and not sum(weights) > 0:
         raise VoiceError(f"weights must have a positive sum, but are {list(weights)}")
     transcripts: Sequence[str | None] = texts or [None] * len(paths)
     shares = weights or [1.0] * len(paths)
     return [load_reference(*given) for given in zip(paths, transcripts, shares, strict=True)]
+
+
+def _check_weight(path: Path, weight: float) -> None:
+    """Check a weight before any recording is read."""
+    if not weight >= 0:
+        raise VoiceError(f"the weight of {path} must be at least 0, but is {weight}")
+    if weight != 0 and not MIN_WEIGHT <= weight <= MAX_WEIGHT:
+        raise VoiceError(
+            f"the weight of {path} must be 0, or {MIN_WEIGHT} to {MAX_WEIGHT}, but is {weight}"
+        )

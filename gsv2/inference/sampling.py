@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,17 @@ import torch
 from torch import Tensor
 
 from gsv2.models.patterns import NO_CODE
+
+_AT_LEAST_ZERO = (
+    "temperature",
+    "top_k",
+    "repetition_window",
+    "repetition_threshold",
+    "min_sec_per_byte",
+    "max_sec_per_byte",
+    "max_extra_sec",
+)
+"""Fields that are finite and not negative."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,10 +48,10 @@ class SamplingConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        if self.temperature < 0:
-            raise ValueError(f"temperature must be at least 0, but is {self.temperature}")
-        if self.top_k < 0:
-            raise ValueError(f"top_k must be at least 0, but is {self.top_k}")
+        for name in _AT_LEAST_ZERO:
+            value = getattr(self, name)
+            if not 0 <= value < math.inf:
+                raise ValueError(f"{name} must be at least 0, but is {value}")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p must be above 0 and at most 1, but is {self.top_p}")
 

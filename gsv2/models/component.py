@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from gsv2.models.config_values import build_config
 
 ConfigT = TypeVar("ConfigT")
 
@@ -37,17 +39,26 @@ class Component:
     provenance: Mapping[str, str]
     """What it depends on, e.g. `{"quantizer": HASH}`; empty if on nothing."""
     tensors: Mapping[str, Tensor]
+    path: Path | None = None
+    """File that it was read from."""
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.kind if self.path is None else str(self.path)
 
     def read_config(self, schema: type[ConfigT]) -> ConfigT:
         """Return `config` as the dataclass that it was written from.
 
         Raises:
-            ComponentError: the file knows a key that `schema` does not, or lacks one.
+            ComponentError: the file knows a key that `schema` does not, lacks one, or has a value
+                that is of another type, not finite or beyond any size; the message names it.
         """
         try:
-            return _build(schema, self.config)
-        except (TypeError, ValueError) as error:
-            raise ComponentError(f"config of the {self.kind} does not fit: {error}") from error
+            config: ConfigT = build_config(schema, self.config)
+        except ValueError as error:
+            raise ComponentError(f"{self.name}: {error}") from error
+        return config
 
 
 def save_component(
@@ -83,47 +94,69 @@ def read_description(path: Path) -> dict[str, Any]:
         raise ComponentError(f"{path} does not exist")
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(_HEADER, "{}"))
+            metadata = file.metadata() or {}
     except SafetensorError as error:
         raise ComponentError(f"{path} is damaged: {error}") from error
-    if not header:
-        raise ComponentError(f"{path} is no component file")
-    return header
+    return _parse_header(path, metadata)
 
 
-def load_component(path: Path, kind: str) -> Component:
+def load_component(path: Path, kind: str, original: Path | None = None) -> Component:
     """Read a component file.
+
+    Args:
+        path: of the file.
+        kind: that it must hold.
+        original: file that it is a copy of, whose name messages about its content use.
 
     Raises:
         ComponentError: the file is missing, damaged, or not a `kind`.
     """
     if not path.is_file():
         raise ComponentError(f"{kind} file {path} does not exist")
+    header = read_description(path)
+    if header["kind"] != kind:
+        raise ComponentError(f"{path} must hold a {kind}, but holds {header['kind']!r}")
     try:
         with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(_HEADER, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}
-    except SafetensorError as error:
-        raise ComponentError(f"{path} is damaged: {error}") from error
-    if header.get("kind") != kind:
-        raise ComponentError(f"{path} must hold a {kind}, but holds {header.get('kind')!r}")
-    return Component(tensors=tensors, **header)
+    except (SafetensorError, LookupError, AttributeError, RuntimeError) as error:
+        # All but the first: a type of number that the file format has and torch has not.
+        raise ComponentError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+    return Component(tensors=tensors, path=original or path, **header)
 
 
-def _build(schema: Any, values: Mapping[str, Any]) -> Any:
-    """Build a dataclass of dataclasses, tuples and plain values from plain values."""
-    unknown = values.keys() - {field.name for field in fields(schema)}
-    if unknown:
-        raise ValueError(f"{schema.__name__} has no {', '.join(sorted(unknown))}")
-    hints = get_type_hints(schema)
-    return schema(
-        **{
-            name: _build(hints[name], value) if is_dataclass(hints[name]) else _tuples(value)
-            for name, value in values.items()
-        }
-    )
+def _parse_header(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Return the description that the metadata of a component file hold."""
+    if _HEADER not in metadata:
+        raise ComponentError(f"{path} is no component file")
+    header = parse_object(metadata[_HEADER], f"{path}: {_HEADER}")
+    types = {"kind": str, "config": dict, "provenance": dict}
+    for key in sorted(types.keys() | header.keys()):
+        if key not in types:
+            raise ComponentError(f"{path}: {_HEADER} has an unknown key {key!r}")
+        if not isinstance(header.get(key), types[key]):
+            is_there = f"is {header[key]!r}" if key in header else "is missing"
+            raise ComponentError(
+                f"{path}: {_HEADER}.{key} must be of type {types[key].__name__}, but {is_there}"
+            )
+    for key, value in header["provenance"].items():
+        if not isinstance(value, str):
+            raise ComponentError(
+                f"{path}: {_HEADER}.provenance.{key} must be a text, but is {value!r}"
+            )
+    return header
 
 
-def _tuples(value: Any) -> Any:
-    """Turn JSON's lists back into tuples."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+def parse_object(text: str, where: str) -> dict[str, Any]:
+    """Return the JSON object in a text.
+
+    Raises:
+        ComponentError: there is none; the message begins with `where`.
+    """
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ComponentError(f"{where} is no valid JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ComponentError(f"{where} must be a JSON object, but is {str(value)[:60]}")
+    return value

@@ -26,6 +26,7 @@ from gsv2.models.component import Component
 from gsv2.models.heads import DepthHead, FlatHead
 from gsv2.models.interleave import Interleaved, Rows, interleave
 from gsv2.models.patterns import NO_CODE, PatternName, make_pattern
+from gsv2.models.trained_module import build_trained
 from gsv2.nn.codes import CodeConfig
 from gsv2.text.encoder import ByteEncoder
 
@@ -92,10 +93,12 @@ class SemanticGPT(nn.Module):
 
     @classmethod
     def from_component(cls, component: Component) -> SemanticGPT:
-        """Return the trained GPT of a component file, in eval mode."""
-        model = cls(component.read_config(GPTConfig))
-        model.load_state_dict(component.tensors)
-        return model.eval()
+        """Return the trained GPT of a component file, in eval mode.
+
+        Raises:
+            ComponentError: the file's config or weights are damaged.
+        """
+        return build_trained(component, GPTConfig, cls).eval()
 
     def set_codebooks(self, codebooks: Tensor) -> None:
         """Take the codebooks [K, V, dim / groups] of the quantizer, before training."""

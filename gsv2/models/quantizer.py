@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from gsv2.audio.ssl import SpeechEncoderConfig, SpeechFeatures
 from gsv2.models.codebooks import CodebookConfig, Codebooks
 from gsv2.models.component import Component
+from gsv2.models.trained_module import build_trained
 from gsv2.nn.codebook_ema import CodebookStatistics
 from gsv2.nn.codes import CodeConfig, CodeVectors
 from gsv2.nn.framerate import FrameCodecConfig, FrameDecoder, FrameEncoder
@@ -103,10 +104,12 @@ class Quantizer(nn.Module):
 
     @staticmethod
     def from_component(component: Component) -> Quantizer:
-        """Return the trained quantizer of a component file, frozen."""
-        quantizer = Quantizer(component.read_config(QuantizerConfig))
-        quantizer.load_state_dict(component.tensors)
-        return quantizer.freeze()
+        """Return the trained quantizer of a component file, frozen.
+
+        Raises:
+            ComponentError: the file's config or weights are damaged.
+        """
+        return build_trained(component, QuantizerConfig, Quantizer).freeze()
 
     def freeze(self) -> Quantizer:
         """Make the quantizer constant for good: no gradients, no updates, always eval."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from gsv2.audio.mel import MelConfig, MelSpectrogram
 from gsv2.models.component import Component
+from gsv2.models.trained_module import build_trained
 from gsv2.models.vits2.content import ContentEncoder
 from gsv2.models.vits2.generator import Generator, GeneratorConfig, ResidualBlock
 from gsv2.models.vits2.posterior import PosteriorEncoder
@@ -112,10 +113,12 @@ class VITS2(nn.Module):
 
     @classmethod
     def from_component(cls, component: Component) -> VITS2:
-        """Return the trained model of a component file, in eval mode."""
-        model = cls(component.read_config(VITS2Config))
-        model.load_state_dict(component.tensors)
-        return model.eval()
+        """Return the trained model of a component file, in eval mode.
+
+        Raises:
+            ComponentError: the file's config or weights are damaged.
+        """
+        return build_trained(component, VITS2Config, cls).eval()
 
     def forward(
         self,

@@ -1,0 +1,107 @@
+"""`bundle.json`: what a bundle's files are, by their hashes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gsv2 import __version__
+from gsv2.inference.bundle_parts import PARTS
+from gsv2.models.component import ComponentError, parse_object
+
+BUNDLE_VERSION = 1
+FILE = "bundle.json"
+_MAX_BYTES = 64 * 1024
+"""A longer description is none."""
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_TYPES = {"format_version": int, "gsv2_version": str, "quantizer": str, "files": dict}
+FILES = tuple(f"{kind}.safetensors" for kind in PARTS)
+"""Names of the files of a bundle; there are no others."""
+
+
+class BundleError(ValueError):
+    """A bundle that cannot be made or read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleDescription:
+    """The content of `bundle.json`."""
+
+    quantizer: str
+    """Hash of the quantizer that all parts share."""
+    files: Mapping[str, str]
+    """Name -> SHA-256, for every name in `FILES`."""
+
+
+def write_description(folder: Path, description: BundleDescription) -> None:
+    """Write `bundle.json` into a bundle."""
+    values = {
+        "format_version": BUNDLE_VERSION,
+        "gsv2_version": __version__,
+        "quantizer": description.quantizer,
+        "files": dict(description.files),
+    }
+    (folder / FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def read_bundle_description(folder: Path) -> BundleDescription:
+    """Read `bundle.json` and check every value of it.
+
+    Raises:
+        BundleError: no bundle there, another format, or a key that is missing, unknown or of
+            another type; the message names the file and the key.
+    """
+    path = folder / FILE
+    if not path.is_file():
+        raise BundleError(f"{folder} is not a bundle: it has no {FILE} (make one: gsv2 export)")
+    with path.open("rb") as file:
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise BundleError(f"{path} must have at most {_MAX_BYTES} bytes, but has more")
+    try:
+        values = parse_object(content.decode(), str(path))
+    except UnicodeDecodeError as error:
+        raise BundleError(f"{path} must be UTF-8 text, but is not: {error}") from error
+    except ComponentError as error:
+        raise BundleError(str(error)) from error
+    _check_types(path, values)
+    return BundleDescription(quantizer=values["quantizer"], files=_check_files(path, values))
+
+
+def _check_types(path: Path, values: Mapping[str, Any]) -> None:
+    """Check the version first, which says what the other keys are."""
+    for key in (*_TYPES, *sorted(values.keys() - _TYPES.keys())):
+        if key not in _TYPES:
+            raise BundleError(f"{path} has an unknown key {key!r}")
+        if key not in values:
+            raise BundleError(f"{path}: {key} is missing")
+        value, wanted = values[key], _TYPES[key]
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            raise BundleError(
+                f"{path}: {key} must be of type {wanted.__name__}, but is {str(value)[:60]!r}"
+            )
+        if key == "format_version" and value != BUNDLE_VERSION:
+            raise BundleError(f"{path}: bundle format must be {BUNDLE_VERSION}, but is {value}")
+
+
+def _check_files(path: Path, values: Mapping[str, Any]) -> dict[str, str]:
+    """Return the hashes of all files; a name that leads elsewhere is not among them."""
+    files: dict[str, str] = values["files"]
+    for name in sorted({*FILES, *files}):
+        if name not in FILES:
+            raise BundleError(
+                f"{path}: files may name {', '.join(FILES)} and no other, but names {name!r}"
+            )
+        if name not in files:
+            raise BundleError(f"{path}: files.{name} is missing")
+        digest = files[name]
+        if not isinstance(digest, str) or _SHA256.fullmatch(digest) is None:
+            raise BundleError(
+                f"{path}: files.{name} must be a SHA-256 of 64 hexadecimal digits, "
+                f"but is {str(digest)[:70]!r}"
+            )
+    return files

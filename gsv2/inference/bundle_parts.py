@@ -1,0 +1,94 @@
+"""The parts of a bundle: what each must be, and that they belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from gsv2.data.schema import SAMPLE_RATE
+from gsv2.models.component import Component, ComponentError
+from gsv2.models.gpt import GPTConfig, SemanticGPT
+from gsv2.models.quantizer import Quantizer
+from gsv2.models.trained_module import check_trained
+from gsv2.models.vits2.model import VITS2, VITS2Config
+from gsv2.nn.codes import CodeConfig
+
+PARTS = {"quantizer": "quantizer", "gpt": "gpt", "vits2": "generator"}
+"""Kind of a part -> name of the trainable that holds it in a run."""
+_CODEBOOKS = {"gpt": "audio_input.vectors.codebooks", "vits2": "code_vectors.codebooks"}
+"""Kind of a part -> where it keeps the codebooks of its quantizer, if it does."""
+_TOLERANCE = 1e-5
+"""Of entries of codebooks: an average of equal values may round."""
+
+
+def check_parts(parts: Mapping[str, Component]) -> str:
+    """Check the weights of all parts, and that they were trained on one quantizer.
+
+    Args:
+        parts: kind -> component, for every kind in `PARTS`.
+
+    Returns:
+        The hash of the quantizer.
+
+    Raises:
+        ComponentError: a part is damaged, or they are parts of different quantizers; the message
+            names the file.
+    """
+    shared = _shared_hash(parts)
+    gpt = check_trained(parts["gpt"], GPTConfig, SemanticGPT)
+    vits2 = check_trained(parts["vits2"], VITS2Config, VITS2)
+    quantizer = Quantizer.from_component(parts["quantizer"])
+    name = parts["quantizer"].name
+    if not quantizer.codebooks.initialised:
+        raise ComponentError(f"{name}: its codebooks were never initialised")
+    if quantizer.fingerprint() != shared:
+        raise ComponentError(
+            f"{name}: provenance.quantizer must be the hash of its codebooks "
+            f"({quantizer.fingerprint()}), but is {shared}"
+        )
+    _compare_codes(quantizer.config.codes, {"gpt": gpt.codes, "vits2": vits2.codes}, parts)
+    _compare_codebooks(quantizer, parts)
+    if vits2.mel.sample_rate != SAMPLE_RATE:
+        raise ComponentError(
+            f"{parts['vits2'].name}: config.mel.sample_rate must be {SAMPLE_RATE}, "
+            f"but is {vits2.mel.sample_rate}"
+        )
+    return shared
+
+
+def _shared_hash(parts: Mapping[str, Component]) -> str:
+    """Return the hash of the quantizer that every part says it was trained on."""
+    hashes = {kind: part.provenance.get("quantizer", "none") for kind, part in parts.items()}
+    if len(set(hashes.values())) != 1:
+        listed = "; ".join(f"{kind} ({parts[kind].name}): {hashes[kind]}" for kind in hashes)
+        raise ComponentError(
+            f"all parts must be trained on the same quantizer, but are not: {listed}"
+        )
+    return hashes["quantizer"]
+
+
+def _compare_codes(
+    wanted: CodeConfig, found: Mapping[str, CodeConfig], parts: Mapping[str, Component]
+) -> None:
+    """Compare the shape and the rate of the codes that parts read and write."""
+    for kind, codes in found.items():
+        for key in ("groups", "levels", "codebook_size", "dim", "rate_hz"):
+            there: Any = getattr(codes, key)
+            if there != getattr(wanted, key):
+                raise ComponentError(
+                    f"{parts[kind].name}: config.codes.{key} must be that of the quantizer "
+                    f"({getattr(wanted, key)}), but is {there}"
+                )
+
+
+def _compare_codebooks(quantizer: Quantizer, parts: Mapping[str, Component]) -> None:
+    """Compare the codebooks that parts keep with those of the quantizer."""
+    entries = quantizer.codebooks.entries
+    for kind, key in _CODEBOOKS.items():
+        kept = parts[kind].tensors.get(key)
+        if kept is not None and not torch.allclose(kept, entries, _TOLERANCE, _TOLERANCE):
+            raise ComponentError(
+                f"{parts[kind].name}: {key} must be the codebooks of the quantizer, but are others"
+            )

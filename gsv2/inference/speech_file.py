@@ -1,0 +1,108 @@
+"""A speech file: all that can be refused is refused before a model is loaded."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from gsv2.audio.wave import save_wave
+from gsv2.data.schema import SAMPLE_RATE
+from gsv2.inference.bundle_description import read_bundle_description
+from gsv2.inference.references import VoiceError, load_references
+from gsv2.inference.synthesizer import Speech, Synthesizer
+from gsv2.text.normalize import normalize_text
+
+_SEED_BITS = 63
+"""Seeds of torch lie within plus and minus two to this power."""
+_PROBE_SEC = 0.1
+"""Silence that shows whether a format can be written."""
+
+
+class SpeechFileError(ValueError):
+    """A request for a speech file that cannot be met; the message names what is wrong."""
+
+
+def write_speech(
+    bundle: Path,
+    text: str,
+    out: Path,
+    *,
+    references: Sequence[Path],
+    transcripts: Sequence[str] = (),
+    weights: Sequence[float] = (),
+    seed: int = 0,
+) -> Speech:
+    """Speak a text in the voice of recordings, into a file.
+
+    Args:
+        bundle: folder.
+        text: any language and script.
+        out: audio file to write; its suffix selects the format.
+        references: recordings of the voice.
+        transcripts: one for each recording, or none at all.
+        weights: one for each recording, or none at all for equal ones.
+        seed: same seed, same speech.
+
+    Returns:
+        What was written.
+
+    Raises:
+        ValueError: the bundle, the text, a recording, a weight, the seed or `out` cannot be used.
+    """
+    normalize_text(text)
+    if not -(2**_SEED_BITS) <= seed < 2**_SEED_BITS:
+        raise SpeechFileError(
+            f"seed must be -2**{_SEED_BITS} to 2**{_SEED_BITS} - 1, but is {seed}"
+        )
+    check_output(out, references)
+    read_bundle_description(bundle)
+    voices = load_references(references, transcripts, weights)
+    speech = Synthesizer.from_bundle(bundle).synthesize(text, voices, seed=seed)
+    try:
+        save_wave(out, speech.wave, speech.sample_rate)
+    except soundfile.SoundFileError as error:
+        raise SpeechFileError(f"{out} cannot be written: {error}") from error
+    return speech
+
+
+def check_output(out: Path, references: Sequence[Path] = ()) -> None:
+    """Check that a speech file can be written, without writing it.
+
+    Raises:
+        SpeechFileError: no such folder, no right to write, a format that cannot hold the speech,
+            or a recording that would be overwritten.
+        VoiceError: a recording does not exist.
+    """
+    if out.is_dir():
+        raise SpeechFileError(f"{out} must be a file to write, but is a folder")
+    if not out.parent.is_dir():
+        raise SpeechFileError(f"{out} cannot be written: {out.parent} is no folder")
+    if not os.access(out if out.exists() else out.parent, os.W_OK):
+        raise SpeechFileError(f"{out} cannot be written: no right to write there")
+    for reference in references:
+        if not reference.is_file():
+            is_there = "is no file" if reference.exists() else "does not exist"
+            raise VoiceError(f"reference {reference} {is_there}")
+        if out.exists() and out.samefile(reference):
+            raise SpeechFileError(f"{out} is a reference recording, which would be overwritten")
+    _check_format(out)
+
+
+def _check_format(out: Path) -> None:
+    """Write silence in the format of `out` into memory, and throw it away."""
+    probe = io.BytesIO()
+    silence = np.zeros(round(_PROBE_SEC * SAMPLE_RATE), dtype=np.float32)
+    kind = out.suffix.removeprefix(".").upper()
+    if kind not in soundfile.available_formats() or kind == "RAW":
+        raise SpeechFileError(
+            f"{out} must end in the suffix of an audio format, e.g. .wav or .flac"
+        )
+    try:
+        soundfile.write(probe, silence, SAMPLE_RATE, format=kind)
+    except (soundfile.SoundFileError, ValueError) as error:
+        raise SpeechFileError(f"{out}: {kind} cannot hold {SAMPLE_RATE} Hz: {error}") from error
