@@ -123,3 +123,13 @@ def test_statistics_that_are_not_finite_are_left_out() -> None:
 def test_values_out_of_range_are_refused(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=rf"codebooks\.{field} must lie .* but is {value}"):
         CodebookConfig(**{field: value})
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_k_means_refuses_frames_that_are_not_finite(value: float) -> None:
+    codebooks = Codebooks(make_codebooks().codes, CodebookConfig())
+    frames = torch.randn(500, 8)
+    frames[3, 1] = value
+    with pytest.raises(ValueError, match="1 of 500 hold NaN or infinite values"):
+        codebooks.initialise(frames, frames_per_step=40.0)
+    assert not codebooks.initialised

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from gsv2.data.check.findings import Findings
 from gsv2.data.manifest import ShardEntry
 from gsv2.data.schema import SAMPLE_RATE
-from gsv2.data.tars import CLIP_SCHEMA, CODES_SCHEMA, OPTIONAL_FIELD
+from gsv2.data.tars import CLIP_SCHEMA, CODES_SCHEMA, LEVEL_FIELDS, OPTIONAL_FIELD
 
 
 def read_index(index: Path, kind: str, findings: Findings) -> pa.Table | None:
@@ -26,8 +26,9 @@ def read_index(index: Path, kind: str, findings: Findings) -> pa.Table | None:
         if missing := set(schema.names) - set(table.column_names):
             findings.add("index lacks columns", ", ".join(sorted(missing)))
             return None
-        if OPTIONAL_FIELD.name in table.column_names:
-            schema = schema.append(OPTIONAL_FIELD)
+        for field in (OPTIONAL_FIELD, *LEVEL_FIELDS):
+            if field.name in table.column_names:
+                schema = schema.append(field)
         return table.select(schema.names).cast(schema)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         findings.add("index cannot be read", " ".join(str(error).split())[:200])
