@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -17,7 +18,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from gsv2.data.build.encode import ShardConfig
-from gsv2.data.build.recordings import FORMATS, load_recordings
+from gsv2.data.build.recordings import FORMATS, checked_recordings, load_recordings
 from gsv2.data.build.shards import write_corpus
 from gsv2.data.manifest import Manifest
 
@@ -32,6 +33,9 @@ def main(
     ],
     out: Annotated[Path, typer.Option(help="Corpus folder to write.")],
     language: Annotated[str | None, typer.Option(help="Of input that names none.")] = None,
+    ignore_field: Annotated[
+        list[str] | None, typer.Option(help="Field of a manifest that does not matter.")
+    ] = None,
     name: Annotated[str, typer.Option(help="Shards are LANGUAGE/NAME-000000.tar.")] = "clips",
     shard_mb: Annotated[float, typer.Option(help="Size of a shard in MiB.")] = 512.0,
     block_clips: Annotated[int, typer.Option(help="Clips of one speaker that lie together.")] = 16,
@@ -45,10 +49,11 @@ def main(
     """
     try:
         config = ShardConfig(name=name, shard_mb=shard_mb, block_clips=block_clips, seed=seed)
-        recordings = FORMATS[source_format.value](source, language=language)
-        clips = _with_progress(load_recordings(recordings, workers))
+        given = {"ignore": ignore_field} if ignore_field else {}
+        listing = partial(FORMATS[source_format.value], source, language=language, **given)
+        clips = _with_progress(load_recordings(checked_recordings(listing), workers))
         manifest = write_corpus(
-            clips, out, config, overwrite=overwrite, arguments={"input": str(source)}
+            clips, out, config, overwrite=overwrite, arguments={"input": source.name}
         )
     except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
@@ -70,9 +75,13 @@ def _report(manifest: Manifest, out: Path) -> None:
     for language, totals in manifest.languages.items():
         print(f"  {language}: {totals['clips']} clips, {totals['hours']:.3f} h")
     for reason, count in manifest.rejected.items():
-        print(f"  rejected {count}: {reason}")
+        print(
+            f"  {count} {reason}"
+            if reason.startswith("left alone")
+            else f"  rejected {count}: {reason}"
+        )
     if manifest.rejected:
-        print(f"  rejected clips are named in {out / 'rejected.jsonl'}")
+        print(f"  what was left out is named in {out / 'rejected.jsonl'}")
 
 
 if __name__ == "__main__":

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from hashlib import blake2b
 from pathlib import Path
 
 from gsv2.data.build.encode import ClipRecord, EncodedClip, Rejected, ShardConfig, encode_clip
+from gsv2.data.build.offered import RecordedClip, RejectedFile
+from gsv2.data.schema import SAMPLE_RATE
+from gsv2.text.language import LanguageError, canonical_language
 
 
 class Rejections:
-    """Clips that are left out: counted, and named in `rejected.jsonl`."""
+    """Clips and files that are left out: counted, and named in `rejected.jsonl`."""
 
     def __init__(self, path: Path) -> None:
         self.counts: Counter[str] = Counter()
@@ -22,7 +25,7 @@ class Rejections:
     def add(self, clip: Rejected) -> None:
         """Count and name one clip."""
         self.counts[clip.reason] += 1
-        with self._path.open("a", encoding="utf-8") as file:
+        with self._path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(json.dumps(asdict(clip), ensure_ascii=False) + "\n")
 
 
@@ -38,12 +41,34 @@ def accepted_clips(
         if isinstance(clip, Rejected):
             rejections.add(clip)
             continue
-        encoded = encode_clip(clip, config)
-        mark = blake2b(clip.key.encode(), digest_size=12).digest()
+        encoded = encode_offered(clip, config)
+        mark = blake2b(clip.key.encode(errors="surrogateescape"), digest_size=12).digest()
         if isinstance(encoded, Rejected):
             rejections.add(encoded)
         elif mark in seen:
             rejections.add(Rejected(key=clip.key, reason="key used twice"))
         else:
             seen.add(mark)
-            yield clip, encoded
+            yield encoded
+
+
+def encode_offered(
+    clip: ClipRecord, config: ShardConfig
+) -> tuple[ClipRecord, EncodedClip] | Rejected:
+    """Return a clip with its canonical language and encoded, or why it is left out, by file."""
+    file = clip.file if isinstance(clip, RecordedClip) else ""
+    try:
+        clip = replace(clip, language=canonical_language(clip.language))
+    except LanguageError as error:
+        return RejectedFile(
+            key=clip.key, reason="language is no BCP 47 tag", file=file, value=str(error)
+        )
+    encoded = encode_clip(clip, config)
+    if isinstance(encoded, Rejected):
+        return RejectedFile(**{"value": _found(clip), **asdict(encoded), "file": file})
+    return clip, encoded
+
+
+def _found(clip: ClipRecord) -> str:
+    """Return the values of a clip that most limits are about."""
+    return f"{clip.wave.shape[-1] / SAMPLE_RATE:.3f} s, text {clip.text[:60]!r}"

@@ -7,6 +7,7 @@ language is written block by block in shuffled order.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -174,7 +175,7 @@ def write_codes(
             shards=tuple(shards),
             languages=_by_language(shards),
             num_speakers=audio.num_speakers,
-            build={"corpus": str(corpus)},
+            build={"corpus": os.path.relpath(corpus.resolve(), out.resolve())},
             quantizer=quantizer,
             num_codebooks=num_codebooks.pop(),
         )
