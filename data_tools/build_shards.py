@@ -18,8 +18,10 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from gsv2.data.build.encode import ShardConfig
-from gsv2.data.build.recordings import FORMATS, checked_recordings, load_recordings
+from gsv2.data.build.journal import encoded_recordings
+from gsv2.data.build.recordings import FORMATS, checked_recordings
 from gsv2.data.build.shards import write_corpus
+from gsv2.data.build.text_rate import TextRateConfig
 from gsv2.data.manifest import Manifest
 
 ItemT = TypeVar("ItemT")
@@ -45,16 +47,21 @@ def main(
 ) -> None:
     """Write OUT, complete or not at all, and print what it holds and what was rejected.
 
+    A build that was ended goes on with the same command: what it encoded stays in `.OUT.encoded`.
+
     Example: python data_tools/build_shards.py --input recordings --format folder --out corpora/mine
     """
     try:
         config = ShardConfig(name=name, shard_mb=shard_mb, block_clips=block_clips, seed=seed)
         given = {"ignore": ignore_field} if ignore_field else {}
         listing = partial(FORMATS[source_format.value], source, language=language, **given)
-        clips = _with_progress(load_recordings(checked_recordings(listing), workers))
+        journal = out.parent / f".{out.name}.encoded"
+        encoded = encoded_recordings(checked_recordings(listing), journal, config, workers)
         manifest = write_corpus(
-            clips, out, config, overwrite=overwrite, arguments={"input": source.name}
-        )
+            _with_progress(encoded), out, config, overwrite=overwrite,
+            arguments={"input": source.resolve().name}, text_rate=TextRateConfig(),
+        )  # fmt: skip
+        journal.unlink(missing_ok=True)
     except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error

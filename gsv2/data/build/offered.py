@@ -49,3 +49,11 @@ class RejectedFile(Rejected):
     """The audio file, or FILE:LINE of a manifest."""
     value: str = ""
     """What was found in place of what is needed."""
+
+
+@dataclass(frozen=True)
+class StoredClip:
+    """A clip that an earlier, unfinished build has encoded."""
+
+    offset: int
+    """Where it lies in the journal."""

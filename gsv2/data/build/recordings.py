@@ -15,11 +15,15 @@ from gsv2.data.build.encode import ClipRecord, Rejected
 from gsv2.data.build.folder import UNDECODABLE, folder_recordings
 from gsv2.data.build.jsonl import jsonl_recordings
 from gsv2.data.build.keys import KeyRegister
-from gsv2.data.build.offered import RecordedClip, Recording, RejectedFile
+from gsv2.data.build.offered import RecordedClip, Recording, RejectedFile, StoredClip
 from gsv2.data.schema import SAMPLE_RATE
 
 FORMATS = {"folder": folder_recordings, "jsonl": jsonl_recordings}
 """Input format -> function of (path, language) that lists recordings."""
+
+Offer = Recording | RejectedFile | StoredClip
+Loaded = ClipRecord | Rejected | StoredClip
+"""What was read; what needs no reading passes through."""
 
 _AHEAD = 4  # recordings in flight for each process
 _ROUNDING_SEC = 0.05  # times in manifests are rounded
@@ -42,13 +46,13 @@ def checked_recordings(
     yield from register.settle(listing())
 
 
-def load_recording(recording: Recording | RejectedFile) -> ClipRecord | Rejected:
+def load_recording(recording: Offer) -> Loaded:
     """Read the audio and the transcript of a recording, at `SAMPLE_RATE`.
 
     Raises:
         OSError: the machine's fault, not the file's: too many open files, a disk that fails.
     """
-    if isinstance(recording, RejectedFile):
+    if not isinstance(recording, Recording):
         return recording
     try:
         text = _text(recording)
@@ -70,9 +74,7 @@ def load_recording(recording: Recording | RejectedFile) -> ClipRecord | Rejected
     )
 
 
-def load_recordings(
-    recordings: Iterable[Recording | RejectedFile], workers: int = 0
-) -> Iterator[ClipRecord | Rejected]:
+def load_recordings(recordings: Iterable[Offer], workers: int = 0) -> Iterator[Loaded]:
     """Read recordings in order, a few ahead of where they are needed.
 
     Args:
@@ -82,7 +84,7 @@ def load_recordings(
     if workers == 0:
         yield from map(load_recording, recordings)
         return
-    waiting: deque[Future[ClipRecord | Rejected]] = deque()
+    waiting: deque[Future[Loaded]] = deque()
     with ProcessPoolExecutor(workers) as pool:
         for recording in recordings:
             waiting.append(pool.submit(load_recording, recording))

@@ -17,10 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from gsv2.data.build.encode import ClipRecord, EncodedClip, Rejected, ShardConfig
-from gsv2.data.build.intake import Rejections, accepted_clips
+from gsv2.data.build.encode import ClipRecord, EncodedClip, ShardConfig
+from gsv2.data.build.intake import Offered, Rejections, accepted_clips, leave_out_unlikely
+from gsv2.data.build.offered import RecordedClip
 from gsv2.data.build.spool import ClipSpool
 from gsv2.data.build.staging import staged_corpus
+from gsv2.data.build.text_rate import TextRateConfig, TextRates
 from gsv2.data.decode import ClipError, encode_codes
 from gsv2.data.index import CorpusIndex
 from gsv2.data.manifest import CorpusError, Manifest, ShardEntry, read_manifest, write_manifest
@@ -32,12 +34,13 @@ _MIB = 1 << 20
 
 
 def write_corpus(
-    clips: Iterable[ClipRecord | Rejected],
+    clips: Iterable[Offered],
     out: Path,
     config: ShardConfig | None = None,
     *,
     overwrite: bool = False,
     arguments: Mapping[str, Any] | None = None,
+    text_rate: TextRateConfig | None = None,
 ) -> Manifest:
     """Write a corpus; `out` appears complete or not at all.
 
@@ -48,6 +51,7 @@ def write_corpus(
         config: how to cut it.
         overwrite: replace a complete corpus at `out`.
         arguments: what the clips were made with; joins `config` in the manifest's `build`.
+        text_rate: which texts cannot be what is said; None: not checked.
 
     Raises:
         CorpusError: `out` is in the way, or no clip was usable.
@@ -55,8 +59,11 @@ def write_corpus(
     config = config or ShardConfig()
     with staged_corpus(out, overwrite=overwrite) as building:
         rejections = Rejections(building / "rejected.jsonl")
+        rates = None if text_rate is None else TextRates(text_rate)
         with ClipSpool(building / ".spool") as spool:
-            num_speakers = _fill(spool, accepted_clips(clips, config, rejections))
+            num_speakers = _fill(spool, accepted_clips(clips, config, rejections, rates))
+            if rates is not None:
+                leave_out_unlikely(spool, rates, rejections)
             if not spool.languages:
                 raise CorpusError(f"{out}: no usable clip; rejected: {dict(rejections.counts)}")
             shards = list(_write_languages(spool, building, config))
@@ -88,6 +95,7 @@ def _voice(clip: ClipRecord) -> str:
 
 
 def _head(record: ClipRecord, clip: EncodedClip) -> bytes:
+    file = record.file if isinstance(record, RecordedClip) else ""
     row = {
         "key": clip.key,
         "speaker": record.speaker,
@@ -96,7 +104,7 @@ def _head(record: ClipRecord, clip: EncodedClip) -> bytes:
         "duration_sec": clip.num_samples / SAMPLE_RATE,
         "text_bytes": clip.text_bytes,
     }
-    return json.dumps([row, clip.json.decode()]).encode()
+    return json.dumps([row, clip.json.decode(), file]).encode()
 
 
 def _write_languages(spool: ClipSpool, root: Path, config: ShardConfig) -> Iterator[ShardEntry]:
@@ -118,7 +126,7 @@ def _write_language(
         with ShardWriter(root, name, CLIP_SCHEMA) as shard:
             while following is not None and shard.num_bytes < config.shard_mb * _MIB:
                 for head, audio in following:
-                    row, described = json.loads(head)
+                    row, described, _ = json.loads(head)
                     members = {"audio": audio, "json": described.encode()}
                     shard.add(members=members, block=block_number, **row)
                     seconds += row["duration_sec"]
