@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -17,8 +18,10 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from gsv2.data.build.encode import ShardConfig
-from gsv2.data.build.recordings import FORMATS, load_recordings
+from gsv2.data.build.journal import encoded_recordings
+from gsv2.data.build.recordings import FORMATS, checked_recordings
 from gsv2.data.build.shards import write_corpus
+from gsv2.data.build.text_rate import TextRateConfig
 from gsv2.data.manifest import Manifest
 
 ItemT = TypeVar("ItemT")
@@ -32,6 +35,9 @@ def main(
     ],
     out: Annotated[Path, typer.Option(help="Corpus folder to write.")],
     language: Annotated[str | None, typer.Option(help="Of input that names none.")] = None,
+    ignore_field: Annotated[
+        list[str] | None, typer.Option(help="Field of a manifest that does not matter.")
+    ] = None,
     name: Annotated[str, typer.Option(help="Shards are LANGUAGE/NAME-000000.tar.")] = "clips",
     shard_mb: Annotated[float, typer.Option(help="Size of a shard in MiB.")] = 512.0,
     block_clips: Annotated[int, typer.Option(help="Clips of one speaker that lie together.")] = 16,
@@ -41,15 +47,21 @@ def main(
 ) -> None:
     """Write OUT, complete or not at all, and print what it holds and what was rejected.
 
+    A build that was ended goes on with the same command: what it encoded stays in `.OUT.encoded`.
+
     Example: python data_tools/build_shards.py --input recordings --format folder --out corpora/mine
     """
     try:
         config = ShardConfig(name=name, shard_mb=shard_mb, block_clips=block_clips, seed=seed)
-        recordings = FORMATS[source_format.value](source, language=language)
-        clips = _with_progress(load_recordings(recordings, workers))
+        given = {"ignore": ignore_field} if ignore_field else {}
+        listing = partial(FORMATS[source_format.value], source, language=language, **given)
+        journal = out.parent / f".{out.name}.encoded"
+        encoded = encoded_recordings(checked_recordings(listing), journal, config, workers)
         manifest = write_corpus(
-            clips, out, config, overwrite=overwrite, arguments={"input": str(source)}
-        )
+            _with_progress(encoded), out, config, overwrite=overwrite,
+            arguments={"input": source.resolve().name}, text_rate=TextRateConfig(),
+        )  # fmt: skip
+        journal.unlink(missing_ok=True)
     except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
@@ -70,9 +82,13 @@ def _report(manifest: Manifest, out: Path) -> None:
     for language, totals in manifest.languages.items():
         print(f"  {language}: {totals['clips']} clips, {totals['hours']:.3f} h")
     for reason, count in manifest.rejected.items():
-        print(f"  rejected {count}: {reason}")
+        print(
+            f"  {count} {reason}"
+            if reason.startswith("left alone")
+            else f"  rejected {count}: {reason}"
+        )
     if manifest.rejected:
-        print(f"  rejected clips are named in {out / 'rejected.jsonl'}")
+        print(f"  what was left out is named in {out / 'rejected.jsonl'}")
 
 
 if __name__ == "__main__":

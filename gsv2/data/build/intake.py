@@ -5,15 +5,23 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from hashlib import blake2b
 from pathlib import Path
 
 from gsv2.data.build.encode import ClipRecord, EncodedClip, Rejected, ShardConfig, encode_clip
+from gsv2.data.build.offered import RecordedClip, RejectedFile
+from gsv2.data.build.spool import ClipSpool
+from gsv2.data.build.text_rate import TextRates, count_letters
+from gsv2.data.schema import SAMPLE_RATE
+from gsv2.text.language import LanguageError, canonical_language
+
+Offered = ClipRecord | tuple[ClipRecord, EncodedClip] | Rejected
+"""A clip to encode, one that is encoded, or one that cannot be."""
 
 
 class Rejections:
-    """Clips that are left out: counted, and named in `rejected.jsonl`."""
+    """Clips and files that are left out: counted, and named in `rejected.jsonl`."""
 
     def __init__(self, path: Path) -> None:
         self.counts: Counter[str] = Counter()
@@ -22,12 +30,15 @@ class Rejections:
     def add(self, clip: Rejected) -> None:
         """Count and name one clip."""
         self.counts[clip.reason] += 1
-        with self._path.open("a", encoding="utf-8") as file:
+        with self._path.open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(json.dumps(asdict(clip), ensure_ascii=False) + "\n")
 
 
 def accepted_clips(
-    clips: Iterable[ClipRecord | Rejected], config: ShardConfig, rejections: Rejections
+    clips: Iterable[Offered],
+    config: ShardConfig,
+    rejections: Rejections,
+    rates: TextRates | None = None,
 ) -> Iterator[tuple[ClipRecord, EncodedClip]]:
     """Yield the clips that can be written, encoded; the others go to `rejections`.
 
@@ -38,12 +49,73 @@ def accepted_clips(
         if isinstance(clip, Rejected):
             rejections.add(clip)
             continue
-        encoded = encode_clip(clip, config)
-        mark = blake2b(clip.key.encode(), digest_size=12).digest()
+        encoded = clip if isinstance(clip, tuple) else encode_offered(clip, config)
+        key = encoded.key if isinstance(encoded, Rejected) else encoded[0].key
+        mark = blake2b(key.encode(errors="surrogateescape"), digest_size=12).digest()
+        if not isinstance(encoded, Rejected) and rates is not None:
+            encoded = _plausible(*encoded, rates)
         if isinstance(encoded, Rejected):
             rejections.add(encoded)
         elif mark in seen:
-            rejections.add(Rejected(key=clip.key, reason="key used twice"))
+            rejections.add(Rejected(key=key, reason="key used twice"))
         else:
             seen.add(mark)
-            yield clip, encoded
+            if rates is not None:
+                rates.add(encoded[0].language, _rate(*encoded))
+            yield encoded
+
+
+def leave_out_unlikely(spool: ClipSpool, rates: TextRates, rejections: Rejections) -> None:
+    """Take the clips out of the spool whose texts are far from those of their language."""
+    for language in spool.languages:
+        for outlier in rates.outliers(language):
+            head, _ = spool.drop(language, outlier.clip)
+            row, _, file = json.loads(head)
+            rejections.add(
+                RejectedFile(
+                    key=row["key"],
+                    reason=outlier.reason,
+                    file=file,
+                    value=outlier.value,
+                )
+            )
+
+
+def _plausible(
+    clip: ClipRecord, encoded: EncodedClip, rates: TextRates
+) -> tuple[ClipRecord, EncodedClip] | Rejected:
+    fault = rates.fault(_rate(clip, encoded))
+    if fault is None:
+        return clip, encoded
+    return RejectedFile(key=clip.key, reason=fault[0], file=_file(clip), value=fault[1])
+
+
+def _rate(clip: ClipRecord, encoded: EncodedClip) -> float:
+    """Return letters a second."""
+    return count_letters(clip.text) * SAMPLE_RATE / encoded.num_samples
+
+
+def _file(clip: ClipRecord) -> str:
+    return clip.file if isinstance(clip, RecordedClip) else ""
+
+
+def encode_offered(
+    clip: ClipRecord, config: ShardConfig
+) -> tuple[ClipRecord, EncodedClip] | Rejected:
+    """Return a clip with its canonical language and encoded, or why it is left out, by file."""
+    file = _file(clip)
+    try:
+        clip = replace(clip, language=canonical_language(clip.language))
+    except LanguageError as error:
+        return RejectedFile(
+            key=clip.key, reason="language is no BCP 47 tag", file=file, value=str(error)
+        )
+    encoded = encode_clip(clip, config)
+    if isinstance(encoded, Rejected):
+        return RejectedFile(**{"value": _found(clip), **asdict(encoded), "file": file})
+    return clip, encoded
+
+
+def _found(clip: ClipRecord) -> str:
+    """Return the values of a clip that most limits are about."""
+    return f"{clip.wave.shape[-1] / SAMPLE_RATE:.3f} s, text {clip.text[:60]!r}"

@@ -2,141 +2,79 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+
+import numpy as np
 
 from gsv2.audio.wave import WaveError, load_wave
 from gsv2.data.build.encode import ClipRecord, Rejected
-from gsv2.data.manifest import CorpusError
+from gsv2.data.build.folder import UNDECODABLE, folder_recordings
+from gsv2.data.build.jsonl import jsonl_recordings
+from gsv2.data.build.keys import KeyRegister
+from gsv2.data.build.offered import RecordedClip, Recording, RejectedFile, StoredClip
 from gsv2.data.schema import SAMPLE_RATE
-
-AUDIO_SUFFIXES = frozenset({".flac", ".wav", ".ogg", ".opus", ".mp3"})
-
-_UNSAFE = re.compile(r"[^\w/-]+")
-_AHEAD = 4  # recordings in flight for each process
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recording:
-    """An audio file and what is known of it."""
-
-    key: str
-    audio: Path
-    text: str | None
-    """None: the transcript is missing."""
-    language: str
-    speaker: str = ""
-    source: str = ""
-    licence: str = ""
-
-
-def folder_recordings(root: Path, *, language: str | None = None) -> Iterator[Recording]:
-    """Yield the audio files below a folder, each with a text file of the same name.
-
-    The speaker is the name of the file's folder, the language the name of the folder above it.
-
-    Args:
-        root: `LANGUAGE/SPEAKER/NAME.wav`, or `SPEAKER/NAME.wav` with `language`.
-        language: of all files.
-
-    Raises:
-        CorpusError: no such folder, or a file whose place does not tell its language.
-    """
-    if not root.is_dir():
-        raise CorpusError(f"input folder {root} does not exist")
-    for audio in sorted(root.rglob("*")):
-        if audio.suffix.lower() not in AUDIO_SUFFIXES:
-            continue
-        folders = audio.relative_to(root).parts[:-1]
-        if language is None and len(folders) < 2:
-            raise CorpusError(
-                f"{audio}: a folder input must be LANGUAGE/SPEAKER/NAME.wav, or name the language "
-                "of all files with --language"
-            )
-        yield Recording(
-            key=safe_key(audio.relative_to(root).with_suffix("").as_posix()),
-            audio=audio,
-            text=_transcript(audio.with_suffix(".txt")),
-            language=language or folders[-2],
-            speaker=folders[-1] if folders else "",
-            source=root.name,
-        )
-
-
-def jsonl_recordings(manifest: Path, *, language: str | None = None) -> Iterator[Recording]:
-    """Yield the lines of a manifest: `{"audio", "text", "language", "speaker", ...}`.
-
-    `audio` is a path, absolute or relative to the manifest. `speaker`, `key`, `source`, `licence`
-    may be left out; `language` too, if it is given here.
-
-    Args:
-        manifest: JSON lines.
-        language: of lines that have none.
-
-    Raises:
-        CorpusError: no such file, or a line that lacks something; names the line.
-    """
-    if not manifest.is_file():
-        raise CorpusError(f"manifest {manifest} does not exist")
-    with manifest.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            where = f"{manifest}:{number}"
-            try:
-                fields = {"language": language, **json.loads(line)}
-                audio, tag = Path(fields["audio"]), fields["language"]
-            except (ValueError, KeyError, TypeError) as error:
-                raise CorpusError(f'{where} must be {{"audio": PATH, "text": ...}}') from error
-            if not isinstance(tag, str):
-                raise CorpusError(f"{where}: language is missing; add it or use --language")
-            yield Recording(
-                key=safe_key(str(fields.get("key", audio.with_suffix("").as_posix()))),
-                audio=manifest.parent / audio,
-                text=fields.get("text"),
-                language=tag,
-                speaker=str(fields.get("speaker") or ""),
-                source=str(fields.get("source", manifest.stem)),
-                licence=str(fields.get("licence", "")),
-            )
-
 
 FORMATS = {"folder": folder_recordings, "jsonl": jsonl_recordings}
 """Input format -> function of (path, language) that lists recordings."""
 
+Offer = Recording | RejectedFile | StoredClip
+Loaded = ClipRecord | Rejected | StoredClip
+"""What was read; what needs no reading passes through."""
 
-def safe_key(name: str) -> str:
-    """Return a name as a key that webdataset reads back: no dots, no blanks, no leading `/`."""
-    return _UNSAFE.sub("_", name).strip("/")
+_AHEAD = 4  # recordings in flight for each process
+_ROUNDING_SEC = 0.05  # times in manifests are rounded
 
 
-def load_recording(recording: Recording) -> ClipRecord | Rejected:
-    """Read the audio of a recording, at `SAMPLE_RATE`."""
-    if recording.text is None:
-        return Rejected(key=recording.key, reason="transcript missing")
+def checked_recordings(
+    listing: Callable[[], Iterable[Recording | RejectedFile]],
+) -> Iterator[Recording | RejectedFile]:
+    """Yield the recordings of a listing, once all of it was found right, with keys of their own.
+
+    Args:
+        listing: called twice, so that nothing need be held: its faults come before any audio is
+            read.
+
+    Raises:
+        CorpusError: what the listing raises.
+    """
+    register = KeyRegister()
+    register.note(listing())
+    yield from register.settle(listing())
+
+
+def load_recording(recording: Offer) -> Loaded:
+    """Read the audio and the transcript of a recording, at `SAMPLE_RATE`.
+
+    Raises:
+        OSError: the machine's fault, not the file's: too many open files, a disk that fails.
+    """
+    if not isinstance(recording, Recording):
+        return recording
     try:
-        wave = load_wave(recording.audio, SAMPLE_RATE)
-    except WaveError:
-        return Rejected(key=recording.key, reason="audio missing or unreadable")
-    return ClipRecord(
+        text = _text(recording)
+        wave = _wave(recording)
+    except _LeftOutError as error:
+        reason, value = error.args
+        return RejectedFile(
+            key=recording.key, reason=reason, file=recording.place, value=" ".join(value.split())
+        )
+    return RecordedClip(
         key=recording.key,
         wave=wave,
-        text=recording.text,
+        text=text,
         language=recording.language,
         speaker=recording.speaker,
         source=recording.source,
         licence=recording.licence,
+        file=recording.place,
     )
 
 
-def load_recordings(
-    recordings: Iterable[Recording], workers: int = 0
-) -> Iterator[ClipRecord | Rejected]:
+def load_recordings(recordings: Iterable[Offer], workers: int = 0) -> Iterator[Loaded]:
     """Read recordings in order, a few ahead of where they are needed.
 
     Args:
@@ -146,7 +84,7 @@ def load_recordings(
     if workers == 0:
         yield from map(load_recording, recordings)
         return
-    waiting: deque[Future[ClipRecord | Rejected]] = deque()
+    waiting: deque[Future[Loaded]] = deque()
     with ProcessPoolExecutor(workers) as pool:
         for recording in recordings:
             waiting.append(pool.submit(load_recording, recording))
@@ -156,8 +94,69 @@ def load_recordings(
             yield waiting.popleft().result()
 
 
-def _transcript(path: Path) -> str | None:
+class _LeftOutError(Exception):
+    """A recording that cannot be used; args: reason, value."""
+
+
+def _text(recording: Recording) -> str:
+    if recording.text is None:
+        raise _LeftOutError("no transcript", recording.missing_text)
+    if isinstance(recording.text, str):
+        return recording.text
     try:
-        return path.read_text(encoding="utf-8")
-    except (FileNotFoundError, UnicodeDecodeError):
-        return None
+        return recording.text.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise _LeftOutError("transcript is not UTF-8", f"{recording.text.name}: {error}") from error
+    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
+        raise _LeftOutError("transcript cannot be opened", str(error)) from error
+
+
+def _wave(recording: Recording) -> np.ndarray:
+    """Return [N] float32 of the recording's segment."""
+    _check_file(recording.audio)
+    is_segment = recording.start_sec is not None or recording.duration_sec is not None
+    try:
+        if is_segment:
+            return _cut(_whole(recording.audio), recording)
+        return load_wave(recording.audio, SAMPLE_RATE)
+    except (ValueError, RuntimeError, TypeError, ArithmeticError) as error:
+        if recording.audio.suffix.lower() in UNDECODABLE:
+            reason = "cannot be decoded here: convert to WAV or FLAC"
+        else:
+            reason = "audio cannot be read"
+        kind = "" if isinstance(error, WaveError) else f"{type(error).__name__}: "
+        raise _LeftOutError(reason, f"{kind}{error}") from error
+
+
+def _check_file(audio: Path) -> None:
+    try:
+        with audio.open("rb") as file:
+            is_empty = not file.read(1)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _LeftOutError("audio file does not exist", str(audio)) from error
+    except (PermissionError, IsADirectoryError) as error:
+        raise _LeftOutError("audio file cannot be opened", str(error)) from error
+    if is_empty:
+        raise _LeftOutError("audio file is empty", f"{audio}: 0 bytes")
+
+
+@lru_cache(maxsize=1)
+def _whole(audio: Path) -> np.ndarray:
+    """Return [N] float32; kept for the next segment of the same file."""
+    return load_wave(audio, SAMPLE_RATE)
+
+
+def _cut(wave: np.ndarray, recording: Recording) -> np.ndarray:
+    """Return the segment of [N]; a duration without a start that is the whole's takes it whole."""
+    total_sec = len(wave) / SAMPLE_RATE
+    start_sec = recording.start_sec or 0.0
+    duration_sec = recording.duration_sec
+    end_sec = total_sec if duration_sec is None else start_sec + duration_sec
+    if end_sec > total_sec + _ROUNDING_SEC or start_sec >= total_sec:
+        raise _LeftOutError(
+            "segment is not inside the audio",
+            f"{start_sec:g} s to {end_sec:g} s of {recording.audio}, which has {total_sec:.3f} s",
+        )
+    if recording.start_sec is None and end_sec > total_sec - _ROUNDING_SEC:
+        return wave
+    return wave[round(start_sec * SAMPLE_RATE) : round(end_sec * SAMPLE_RATE)].copy()

@@ -7,6 +7,7 @@ language is written block by block in shuffled order.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -16,10 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from gsv2.data.build.encode import ClipRecord, EncodedClip, Rejected, ShardConfig
-from gsv2.data.build.intake import Rejections, accepted_clips
+from gsv2.data.build.encode import ClipRecord, EncodedClip, ShardConfig
+from gsv2.data.build.intake import Offered, Rejections, accepted_clips, leave_out_unlikely
+from gsv2.data.build.offered import RecordedClip
 from gsv2.data.build.spool import ClipSpool
 from gsv2.data.build.staging import staged_corpus
+from gsv2.data.build.text_rate import TextRateConfig, TextRates
 from gsv2.data.decode import ClipError, encode_codes
 from gsv2.data.index import CorpusIndex
 from gsv2.data.manifest import CorpusError, Manifest, ShardEntry, read_manifest, write_manifest
@@ -31,12 +34,13 @@ _MIB = 1 << 20
 
 
 def write_corpus(
-    clips: Iterable[ClipRecord | Rejected],
+    clips: Iterable[Offered],
     out: Path,
     config: ShardConfig | None = None,
     *,
     overwrite: bool = False,
     arguments: Mapping[str, Any] | None = None,
+    text_rate: TextRateConfig | None = None,
 ) -> Manifest:
     """Write a corpus; `out` appears complete or not at all.
 
@@ -47,6 +51,7 @@ def write_corpus(
         config: how to cut it.
         overwrite: replace a complete corpus at `out`.
         arguments: what the clips were made with; joins `config` in the manifest's `build`.
+        text_rate: which texts cannot be what is said; None: not checked.
 
     Raises:
         CorpusError: `out` is in the way, or no clip was usable.
@@ -54,8 +59,11 @@ def write_corpus(
     config = config or ShardConfig()
     with staged_corpus(out, overwrite=overwrite) as building:
         rejections = Rejections(building / "rejected.jsonl")
+        rates = None if text_rate is None else TextRates(text_rate)
         with ClipSpool(building / ".spool") as spool:
-            num_speakers = _fill(spool, accepted_clips(clips, config, rejections))
+            num_speakers = _fill(spool, accepted_clips(clips, config, rejections, rates))
+            if rates is not None:
+                leave_out_unlikely(spool, rates, rejections)
             if not spool.languages:
                 raise CorpusError(f"{out}: no usable clip; rejected: {dict(rejections.counts)}")
             shards = list(_write_languages(spool, building, config))
@@ -87,6 +95,7 @@ def _voice(clip: ClipRecord) -> str:
 
 
 def _head(record: ClipRecord, clip: EncodedClip) -> bytes:
+    file = record.file if isinstance(record, RecordedClip) else ""
     row = {
         "key": clip.key,
         "speaker": record.speaker,
@@ -97,7 +106,7 @@ def _head(record: ClipRecord, clip: EncodedClip) -> bytes:
         "level_lufs": clip.level.lufs,
         "peak": clip.level.peak,
     }
-    return json.dumps([row, clip.json.decode()]).encode()
+    return json.dumps([row, clip.json.decode(), file]).encode()
 
 
 def _write_languages(spool: ClipSpool, root: Path, config: ShardConfig) -> Iterator[ShardEntry]:
@@ -119,7 +128,7 @@ def _write_language(
         with ShardWriter(root, name, AUDIO_SCHEMA) as shard:
             while following is not None and shard.num_bytes < config.shard_mb * _MIB:
                 for head, audio in following:
-                    row, described = json.loads(head)
+                    row, described, _ = json.loads(head)
                     members = {"audio": audio, "json": described.encode()}
                     shard.add(members=members, block=block_number, **row)
                     seconds += row["duration_sec"]
@@ -176,7 +185,7 @@ def write_codes(
             shards=tuple(shards),
             languages=_by_language(shards),
             num_speakers=audio.num_speakers,
-            build={"corpus": str(corpus)},
+            build={"corpus": os.path.relpath(corpus.resolve(), out.resolve())},
             quantizer=quantizer,
             num_codebooks=num_codebooks.pop(),
         )

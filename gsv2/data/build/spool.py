@@ -56,6 +56,10 @@ class ClipSpool:
             self._languages[language] = _LanguageSpool(path)
         self._languages[language].append(voice, head, body)
 
+    def drop(self, language: str, clip: int) -> tuple[bytes, bytes]:
+        """Leave out a clip, by its number in its language, and return its head and body."""
+        return self._languages[language].drop(clip)
+
     def blocks(
         self, language: str, block_clips: int, rng: np.random.Generator
     ) -> Iterator[list[tuple[bytes, bytes]]]:
@@ -70,6 +74,7 @@ class _LanguageSpool:
         self._voices = array("q")
         self._numbers: dict[str, int] = {}
         self._num_voices = 0
+        self._dropped: list[int] = []
 
     def append(self, voice: str, head: bytes, body: bytes) -> None:
         self._offsets.append(self.file.tell())
@@ -78,11 +83,16 @@ class _LanguageSpool:
         self.file.write(head)
         self.file.write(body)
 
+    def drop(self, clip: int) -> tuple[bytes, bytes]:
+        self._dropped.append(clip)
+        return self._read(clip)
+
     def blocks(
         self, block_clips: int, rng: np.random.Generator
     ) -> Iterator[list[tuple[bytes, bytes]]]:
         voices = np.frombuffer(self._voices, dtype=np.int64)
         order = np.argsort(voices, kind="stable")
+        order = order[~np.isin(order, self._dropped)]
         _, first = np.unique(voices[order], return_index=True)
         ends = np.append(first[1:], len(order))
         starts = np.concatenate(

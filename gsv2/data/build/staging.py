@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gsv2.data.lock import FolderLock
 from gsv2.data.manifest import CorpusError, is_complete
 
 
@@ -18,22 +19,33 @@ def staged_corpus(out: Path, *, overwrite: bool) -> Iterator[Path]:
     which the next one removes.
 
     Raises:
+        InUseError: another process writes to `out`; the message names it.
         CorpusError: `out` is a complete corpus and `overwrite` is False, or it is a folder of
             other things, which is never replaced.
     """
+    lock = FolderLock(
+        file=out.parent / f".{out.name}.lock",
+        folder=f"output {out}",
+        advice="wait for it, stop it, or choose another folder",
+    )
+    with lock.held():
+        _check_place(out, overwrite)
+        building = out.parent / f".{out.name}.building"
+        shutil.rmtree(building, ignore_errors=True)
+        building.mkdir(parents=True)
+        try:
+            yield building
+            _put_in_place(building, out)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+
+
+def _check_place(out: Path, overwrite: bool) -> None:
     complete = is_complete(out)
     if complete and not overwrite:
         raise CorpusError(f"corpus {out} exists already; overwrite it or choose another folder")
     if not complete and out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise CorpusError(f"{out} exists and is not a corpus; remove it or choose another folder")
-    building = out.parent / f".{out.name}.building"
-    shutil.rmtree(building, ignore_errors=True)
-    building.mkdir(parents=True)
-    try:
-        yield building
-        _put_in_place(building, out)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
 
 
 def _put_in_place(building: Path, out: Path) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import os
-import socket
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import psutil
+from gsv2.data.process import identify_process
 
 STATUS_FILE = "status.json"
 logger = logging.getLogger(__name__)
@@ -62,22 +61,6 @@ def read_status(run: Path) -> dict[str, Any]:
     if not isinstance(values, dict) or not values.keys() >= _ALWAYS:
         raise ValueError(f"{STATUS_FILE} is no status of a run")
     return values
-
-
-def identify_process() -> dict[str, Any]:
-    """Return what `is_alive` knows this process by."""
-    process = psutil.Process()
-    return {"host": socket.gethostname(), "pid": process.pid, "started": process.create_time()}
-
-
-def is_alive(status: Mapping[str, Any]) -> bool | None:
-    """Tell whether the process of a status still runs; None if it was on another machine."""
-    if status["host"] != socket.gethostname():
-        return None
-    try:
-        return abs(psutil.Process(status["pid"]).create_time() - status["started"]) < 1.0
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _write_end(run: Path, values: Mapping[str, Any]) -> None:

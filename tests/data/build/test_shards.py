@@ -194,6 +194,13 @@ def test_codes_lie_in_tars_of_the_same_name(tiny_corpus):
         assert array.shape[0] == 2
 
 
+def test_no_path_of_this_machine_is_written(tiny_corpus):
+    description = (tiny_corpus.codes / "corpus.json").read_text()
+    assert str(tiny_corpus.path) not in description
+    corpus = read_manifest(tiny_corpus.codes).build["corpus"]
+    assert (tiny_corpus.codes / corpus).resolve() == tiny_corpus.path.resolve()
+
+
 def test_codes_of_unknown_clips_or_shards_are_errors(tiny_corpus, tmp_path):
     shard = read_manifest(tiny_corpus.path).shards[0].name
     codes = np.zeros((2, 3), dtype=np.int64)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from gsv2.data.process import is_alive
 from gsv2.training.distributed import Distributed
 from gsv2.training.faults.signals import Preempted
-from gsv2.training.telemetry.status import STATUS_FILE, is_alive, read_status, recorded_status
+from gsv2.training.telemetry.status import STATUS_FILE, read_status, recorded_status
 from tests.training.toy import fit_toy, toy_config
 
 

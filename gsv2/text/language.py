@@ -1,0 +1,29 @@
+"""Language labels: BCP 47 tags (RFC 5646) in one canonical form, names of people and sets refused.
+
+`langcodes` knows the registry; `cmn` and `zh`, `arb` and `ar` are one language (CLDR's
+macrolanguages), since people write both.
+"""
+
+from __future__ import annotations
+
+import langcodes
+
+
+class LanguageError(ValueError):
+    """A label that is no language."""
+
+
+def canonical_language(label: str) -> str:
+    """Return the canonical tag of a label: EN -> en, zh_CN -> zh-CN, cmn -> zh, pt-br -> pt-BR.
+
+    Raises:
+        LanguageError: not a tag, or one with a part that the registry does not know.
+    """
+    try:
+        tag = langcodes.standardize_tag(label.strip(), macro=True)
+        is_known = langcodes.tag_is_valid(tag)
+    except langcodes.tag_parser.LanguageTagError:
+        is_known = False
+    if not is_known:
+        raise LanguageError(f"language must be a BCP 47 tag like en or zh-Hant, but is {label!r}")
+    return tag
