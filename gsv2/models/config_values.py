@@ -26,8 +26,8 @@ def build_config(schema: Any, values: Any, key: str = "config") -> Any:
         key: where the values stand, for messages.
 
     Raises:
-        ValueError: a key that `schema` does not have, one without a default that is not there, or a value that is not of the
-            field's type; the message names the key.
+        ValueError: a key that `schema` does not have, one without a default that is not there, or
+            a value that is not of the field's type; the message names the key.
     """
     if not isinstance(values, Mapping):
         raise ValueError(f"{key} must be a mapping, but is {_shown(values)}")
