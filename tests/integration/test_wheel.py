@@ -40,10 +40,8 @@ def test_a_wheel_holds_every_file_that_its_commands_need(wheel):
     code = {str(path.relative_to(ROOT)) for path in (ROOT / "gsv2").rglob("*.py")}
     assert code <= names
     assert "gsv2/quickstart/report.html.j2" in names
-    assert {name.split("/")[0] for name in names} == {
-        "gsv2",
-        f"{'-'.join(wheel.name.split('-')[:2])}.dist-info",
-    }
+    project = "-".join(wheel.name.split("-")[:2])
+    assert {name.split("/")[0] for name in names} == {"gsv2", f"{project}.dist-info"}
     assert str(ROOT).encode() not in content
     assert str(wheel.parent).encode() not in content
 
