@@ -37,10 +37,14 @@ class OneLineErrors(typer.core.TyperGroup):
         """Run the command; ValueError and OSError are the user's, all else is ours."""
         try:
             return super().invoke(ctx)
-        except (ValueError, OSError) as error:
-            if ctx.obj:
+        except (ValueError, OSError, ImportError, RuntimeError) as error:
+            from gsv2.libraries import unloadable
+
+            is_ours = isinstance(error, ImportError | RuntimeError)
+            line = unloadable() if is_ours or "load" in str(error) else None
+            if ctx.obj or (is_ours and line is None):
                 raise
-            typer.echo(f"gsv2: error: {error}", err=True)
+            typer.echo(f"gsv2: error: {line or error}", err=True)
             raise typer.Exit(1) from error
 
 
@@ -93,6 +97,9 @@ def train(config: Config, overrides: Overrides = None) -> None:
 
     Example: `gsv2 train configs/quantizer/debug.yaml trainer.max_steps=100`
     """
+    from gsv2.training.faults.signals import leave_when_told
+
+    leave_when_told()  # before imports of seconds
     from gsv2.train import main
 
     run = main(config, overrides or [])
