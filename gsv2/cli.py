@@ -47,10 +47,14 @@ class OneLineErrors(typer.core.TyperGroup):
             if ctx.obj and stop.__cause__ is not None:
                 raise stop.__cause__ from None
             raise
-        except (ValueError, OSError) as error:
-            if ctx.obj:
+        except (ValueError, OSError, ImportError, RuntimeError) as error:
+            from gsv2.libraries import unloadable
+
+            is_ours = isinstance(error, ImportError | RuntimeError)
+            line = unloadable() if is_ours or "load" in str(error) else None
+            if ctx.obj or (is_ours and line is None):
                 raise
-            typer.echo(f"gsv2: error: {error}", err=True)
+            typer.echo(f"gsv2: error: {line or error}", err=True)
             raise typer.Exit(1) from error
 
 
@@ -106,6 +110,9 @@ def train(config: Config, overrides: Overrides = None) -> None:
 
     Example: `gsv2 train configs/quantizer/debug.yaml trainer.max_steps=100`
     """
+    from gsv2.training.faults.signals import leave_when_told
+
+    leave_when_told()  # before imports of seconds
     from gsv2.train import main
 
     run = main(config, overrides or [])

@@ -16,6 +16,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gsv2.config_values import check_finite, check_signs
 from gsv2.shipped import find_config
 
 
@@ -64,16 +65,31 @@ def _merge(schema: type, layers: Sequence[DictConfig], where: str) -> Any:
         for layer in layers:
             _check_containers(schema, OmegaConf.to_container(layer), key="")
         merged = OmegaConf.merge(OmegaConf.structured(schema), *layers)
-        _check_tables(schema, merged)
-        return OmegaConf.to_object(merged)
+        values = OmegaConf.to_container(merged, resolve=True)
+        check_finite(values)
+        config = _make(schema, merged, values)
+        check_signs(asdict(config))
+        return config
     except OmegaConfBaseException as error:
         key = getattr(error, "full_key", None)
         reason = str(error).splitlines()[0]
         raise ConfigError(f"{where}: {key}: {reason}" if key else f"{where}: {reason}") from error
+    except TypeError as error:  # a mapping where a list should be
+        raise ConfigError(f"{where}: {error}") from error
     except ConfigError:
         raise
     except ValueError as error:  # from a dataclass's own __post_init__
         raise ConfigError(f"{where}: {error}") from error
+
+
+def _make(schema: type, merged: Any, values: Any) -> Any:
+    """Return the config; its own checks name more than ours, unless they divide by zero."""
+    try:
+        _check_tables(schema, merged)
+        return OmegaConf.to_object(merged)
+    except ArithmeticError:
+        check_signs(values)
+        raise
 
 
 def _check_containers(wanted: Any, value: Any, key: str) -> None:

@@ -6,6 +6,11 @@ One process: `python -m gsv2.train CONFIG key=value ...` (or `gsv2 train`); seve
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before imports of seconds, in which a scheduler may change its mind
+    from gsv2.training.faults.signals import leave_when_told
+
+    leave_when_told()
+
 import argparse
 import faulthandler
 import logging
@@ -121,6 +126,9 @@ def check_sections(config: RunConfig) -> list[str]:
 
 
 def _train(config: RunConfig, distributed: Distributed, signals: StopSignals) -> Path:
+    if distributed.is_main:
+        where = distributed.device
+        logger.info("rank %d of %d on %s", distributed.rank, distributed.world, where)
     for doubt in check_sections(config) if distributed.is_main else ():
         logger.warning("%s", doubt)
     trainer = Trainer(config, distributed, signals)

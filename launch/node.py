@@ -17,10 +17,15 @@ it was passed on, because it was not ready for it yet, had nothing to save: that
 
 from __future__ import annotations
 
-import argparse
-import ctypes
 import os
 import signal
+
+if __name__ == "__main__":  # a signal that comes while the rest is imported: nothing runs yet
+    for _number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(_number, lambda number, frame: os._exit(85))
+
+import argparse
+import ctypes
 import socket
 import subprocess
 import sys

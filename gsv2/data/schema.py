@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -29,7 +30,7 @@ class SourceConfig:
 
     def __post_init__(self) -> None:
         """Check the values that no type can."""
-        if self.weight is not None and self.weight <= 0:
+        if self.weight is not None and not 0 < self.weight < math.inf:
             raise ValueError(f"weight of source {self.path} must be positive, but is {self.weight}")
 
 
@@ -52,8 +53,11 @@ class RemoteConfig:
     def __post_init__(self) -> None:
         """Check the values that no type can."""
         for name in ("retries", "backoff_sec", "timeout_sec", "cache_gb"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"data.remote.{name} must not be negative")
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(
+                    f"data.remote.{name} must be a number of at least 0, "
+                    f"but is {getattr(self, name)}"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,10 +139,11 @@ class DataConfig:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"data.{name} must be at least 1, but is {getattr(self, name)}")
+        _check_amounts(self)
         for name in ("prompt_dropout", "max_bad_fraction"):
             if not 0.0 <= getattr(self, name) <= 1.0:
                 raise ValueError(f"data.{name} must be 0 to 1, but is {getattr(self, name)}")
-        if self.language_temperature < 1.0:
+        if not 1.0 <= self.language_temperature < math.inf:
             raise ValueError(
                 f"data.language_temperature must be at least 1, but is {self.language_temperature}"
             )
@@ -155,3 +160,31 @@ class DataConfig:
             raise ValueError("data.bucket_boundaries have no meaning for data.batching=pack")
         if len({source.weight is None for source in self.sources}) > 1:
             raise ValueError("data.sources: all sources must have a weight, or none")
+
+
+def _check_amounts(config: DataConfig) -> None:
+    """Check budgets, rates and lengths, which must be numbers.
+
+    Raises:
+        ValueError: names the key.
+    """
+    positive = ("code_rate_hz", "max_seconds", "max_clip_sec", "window_mb")
+    budgets = [name for name in ("max_frames", "max_tokens") if getattr(config, name) is not None]
+    for name in (*positive, *budgets):
+        if not 0 < getattr(config, name) < math.inf:
+            raise ValueError(
+                f"data.{name} must be a number above 0, but is {getattr(config, name)}"
+            )
+    for name in ("workers", "clip_overhead_tokens"):
+        if getattr(config, name) < 0:
+            raise ValueError(f"data.{name} must be at least 0, but is {getattr(config, name)}")
+    if not 1 <= config.max_length_ratio < math.inf:
+        raise ValueError(
+            f"data.max_length_ratio must be a number of at least 1, but is "
+            f"{config.max_length_ratio}"
+        )
+    if not 0 <= config.min_clip_sec <= config.max_clip_sec:
+        raise ValueError(
+            f"data.min_clip_sec must lie in 0..data.max_clip_sec ({config.max_clip_sec}), "
+            f"but is {config.min_clip_sec}"
+        )

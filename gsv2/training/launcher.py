@@ -9,8 +9,11 @@ than was asked for, and named if it is merely without effect. DeepSpeed's settin
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import PurePath
+
+import psutil
 
 _REFUSED = {
     "ACCELERATE_USE_FSDP": (
@@ -40,18 +43,61 @@ class LauncherError(ValueError):
     """A launcher that asks for what gsv2 does not do."""
 
 
-def check_launcher(environ: Mapping[str, str] = os.environ) -> None:
+def check_launcher(
+    environ: Mapping[str, str] = os.environ, parent: Sequence[str] | None = None
+) -> None:
     """Check that a launcher asks for nothing that would train in another way.
+
+    Args:
+        environ: of this process.
+        parent: command line that started this process; None = the one that did.
 
     Raises:
         LauncherError: names the flag, and what to use instead.
     """
+    _check_started(environ, _parent_command() if parent is None else parent)
     for key, (flag, instead) in _REFUSED.items():
         if environ.get(key, "").lower() == "true":
             raise LauncherError(
                 f"{flag} of the launcher ({key}=true) is nothing that gsv2 runs under: {instead}; "
                 "remove it"
             )
+
+
+def _check_started(environ: Mapping[str, str], parent: Sequence[str]) -> None:
+    """Check that `accelerate launch`, which starts one process for `--cpu`, was asked for one.
+
+    It tells its child nothing of the number; only its own command line has it.
+    """
+    if "WORLD_SIZE" in environ or not {"launch", "accelerate-launch"} & {*map(_name, parent)}:
+        return
+    asked = _asked_ranks(parent)
+    if asked > 1:
+        raise LauncherError(
+            f"accelerate launch was asked for {asked} ranks (--num_processes), but started one; "
+            "CPU ranks need --multi_gpu with ACCELERATE_USE_CPU=true, or "
+            f"`python launch/node.py --ranks {asked} -- -m gsv2.train ...`"
+        )
+
+
+def _name(word: str) -> str:
+    return PurePath(word).name
+
+
+def _asked_ranks(command: Sequence[str]) -> int:
+    for word, following in zip(command, [*command[1:], ""], strict=True):
+        flag, equals, value = word.replace("_", "-").partition("=")
+        if flag == "--num-processes":
+            text = value if equals else following
+            return int(text) if text.isdecimal() else 1
+    return 1
+
+
+def _parent_command() -> list[str]:
+    try:
+        return psutil.Process().parent().cmdline()  # type: ignore[union-attr]
+    except (psutil.Error, AttributeError):  # the parent is gone, or hidden from us
+        return []
 
 
 def ignored_flags(environ: Mapping[str, str] = os.environ) -> list[str]:

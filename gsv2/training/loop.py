@@ -13,7 +13,13 @@ from gsv2.training.accounting.ledger import ledger_to_plain, pop_finished
 from gsv2.training.checkpoints.saver import Saver
 from gsv2.training.distributed import Distributed
 from gsv2.training.faults.failure import FlightRecorder
-from gsv2.training.faults.guard import UpdateGuard, check_left_out, note_left_out
+from gsv2.training.faults.finite import check_weights
+from gsv2.training.faults.guard import (
+    UpdateGuard,
+    check_first_steps,
+    check_left_out,
+    note_left_out,
+)
 from gsv2.training.faults.signals import Preempted, StopSignals
 from gsv2.training.faults.unison import StopAgreed, Unison
 from gsv2.training.lookahead import LookAhead
@@ -74,6 +80,8 @@ class TrainingLoop:
         self._clock = RunClock(state.time_sec)
         self._accounts = Accounts(config, distributed, stage, folder, self._clock)
         self._saved_step = state.step
+        self._taken: set[str] = set()
+        self._left_out: set[str] = set()
 
     def run(self, train: TrainingStream, validation: FiniteStream | None) -> None:
         """Go on to `trainer.max_steps`. Collective.
@@ -113,7 +121,9 @@ class TrainingLoop:
             is_row = bool(is_logged or is_validated)
             if is_row or is_saved or result.skipped or result.spikes:
                 figures = self._accounts.settle(state, result.means if is_row else None)
-                check_left_out(state, self._config.trainer)
+                check_left_out(state, trainer)
+            if result.skipped or result.spikes:
+                check_first_steps(state, self._left_out, self._taken, trainer.max_steps)
             row: dict[str, Any] | None = None
             if is_row:
                 self._saver.check()
@@ -143,6 +153,8 @@ class TrainingLoop:
         self._state.step = step
         self._state.next_micro_batch += self._config.data.micro_batches_per_step
         note_left_out(self._state, result.skipped, result.spikes, self._config.trainer)
+        self._taken |= result.taken
+        self._left_out |= result.left_out
         self._clock.count_step()
         return result
 
@@ -211,6 +223,8 @@ class TrainingLoop:
         Args:
             row: figures of this step, if there are any.
         """
+        if self._state.step == self._config.trainer.max_steps:
+            check_weights(self._stage.trainables, self._distributed)
         self._saved_step = self._state.step
         self._state.time_sec = self._clock.elapsed_sec
         self._saver.save(self._stage.trainables, self._state, row)

@@ -34,6 +34,10 @@ class StepResult:
     """Updates left out because they were not finite, or for want of data."""
     spikes: int = 0
     """Updates left out as spikes."""
+    taken: set[str] = field(default_factory=set)
+    """Trainables whose update was taken, or left out by their loss scale's own doing."""
+    left_out: set[str] = field(default_factory=set)
+    """Trainables of which an update was left out."""
 
 
 class _Slot(NamedTuple):
@@ -122,6 +126,7 @@ class StepRunner:
                 meanwhile()
             name = accumulated.trainable
             refusal = self._update(accumulated, result.figures)
+            (result.taken if refusal is None else result.left_out).add(name)
             if refusal is not None:
                 result.spikes += refusal.is_spike
                 result.skipped += not refusal.is_spike

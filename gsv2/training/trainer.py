@@ -167,7 +167,7 @@ class Trainer:
             else:
                 found = check_snapshot(path, stage.trainables, identity, config.accept)
                 state = found.state
-            if config.resume != "auto":
+            if config.resume != "auto" or path is None:
                 set_aside(run, path, state.step, target)
             if not is_own(run, config.resume, target):
                 state.wandb_id = None

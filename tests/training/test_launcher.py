@@ -123,3 +123,11 @@ def _imports_accelerate(tree: ast.AST) -> bool:
         if any((module or "").partition(".")[0] == "accelerate" for module in modules):
             return True
     return False
+
+
+def test_ranks_that_accelerate_was_asked_for_and_did_not_start_are_an_error() -> None:
+    command = ["python", "/bin/accelerate", "launch", "--cpu", "--num_processes", "2", "-m", "x"]
+    with pytest.raises(LauncherError, match="asked for 2 ranks"):
+        check_launcher({}, command)
+    check_launcher({"WORLD_SIZE": "2"}, command)
+    check_launcher({}, [*command[:4], "--num-processes=1"])

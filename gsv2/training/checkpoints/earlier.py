@@ -48,7 +48,7 @@ def set_aside(run: Path, found: Path | None, step: int, target: Target | None = 
         )
     is_own = found is not None and found.parent.resolve() == (run / CHECKPOINTS).resolve()
     here = [other for other in list_steps(run) if other > step or not is_own]
-    if not here:
+    if not here and not (found is None and _has_rows(run)):
         return
     aside = _make_folder(run / EARLIER)
     for name in _RECORDS:
@@ -57,11 +57,24 @@ def set_aside(run: Path, found: Path | None, step: int, target: Target | None = 
     for other in here:
         folder = checkpoint_folder(run, other)
         folder.rename(aside / CHECKPOINTS / folder.name)
+    if not here:
+        logger.warning(
+            "%s has rows of metrics.jsonl but no checkpoint: it begins again at step 0; its "
+            "records are now in %s",
+            run, aside,
+        )  # fmt: skip
+        return
     logger.warning(
         "this run begins again at step %d: its checkpoints up to step %d are now in %s; remove "
         "that folder if you do not need them",
         step, here[-1], aside,
     )  # fmt: skip
+
+
+def _has_rows(run: Path) -> bool:
+    """Tell whether the run has got anywhere, whose checkpoints may be gone."""
+    metrics = run / "metrics.jsonl"
+    return metrics.is_file() and metrics.stat().st_size > 0
 
 
 def _make_folder(parent: Path) -> Path:

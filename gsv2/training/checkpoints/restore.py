@@ -25,6 +25,7 @@ from gsv2.training.checkpoints.checkpoint import (
 )
 from gsv2.training.checkpoints.fingerprint import RunIdentity, fingerprint_differences
 from gsv2.training.checkpoints.snapshot import FORMAT_VERSION
+from gsv2.training.checkpoints.state_file import check_record
 from gsv2.training.distributed import Distributed
 from gsv2.training.ema import EMA_SUFFIX
 from gsv2.training.engines.trainable_state import TrainableState
@@ -83,6 +84,10 @@ def check_snapshot(
         CheckpointDamagedError: its files are not what they should be.
     """
     record = read_record(folder)
+    try:
+        check_record(record)
+    except ValueError as error:
+        raise CheckpointDamagedError(f"{folder / STATE}: {error}") from error
     _check_equal(folder, "trainables", sorted(record["schedules"]), sorted(trainables))
     for name, trainable in trainables.items():
         _check_network(folder, name, trainable, accept)

@@ -17,6 +17,8 @@ from gsv2.training.state import TrainState
 if TYPE_CHECKING:  # trainer.py needs the loop, which needs this module
     from gsv2.training.trainer import TrainerConfig
 
+FIRST_STEPS = 10
+"""A run that takes no update of a trainable in so many steps from its start will take none."""
 WINDOW_UPDATES = 128
 """Updates of a trainable that the median is over."""
 
@@ -122,4 +124,31 @@ def check_left_out(state: TrainState, config: TrainerConfig) -> None:
             f"step {state.step}: {spikes} updates were left out {window} for a loss or gradient "
             f"norm above trainer.spike_factor={config.spike_factor} times its median, more than "
             f"trainer.max_spikes={config.max_spikes}; {advice}"
+        )
+
+
+def check_first_steps(
+    state: TrainState, left_out: set[str], taken: set[str], max_steps: int
+) -> None:
+    """Check that a run which begins takes updates at all.
+
+    Args:
+        state: after a step that left something out.
+        left_out: trainables of which this launch left out an update.
+        taken: trainables of which this launch took an update.
+        max_steps: of the run.
+
+    Raises:
+        TrainingError: of a trainable, every update from the first step on was left out.
+    """
+    is_always = state.skipped + state.spikes >= state.step
+    if state.step < min(FIRST_STEPS, max_steps) or not is_always:
+        return
+    never = sorted(left_out - taken)
+    if never or not taken:
+        of = f" of {', '.join(never)}" if never else ""
+        raise TrainingError(
+            f"step {state.step}: every update{of} since the first step was left out (a loss or "
+            "gradient that is not finite, or no clip that can be read); nothing was learnt: look "
+            "at the data, metrics.jsonl and quarantine.jsonl"
         )

@@ -41,6 +41,16 @@ class _Cut(BaseException):
     """Leaves `StopSignals.unless_told`."""
 
 
+def leave_when_told() -> None:
+    """Leave with `EXIT_REQUEUE` at a signal that comes while programs are still being imported."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, _leave)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    os._exit(EXIT_REQUEUE)
+
+
 class StopSignals:
     """Whether this process was told to leave; handles signals as a context manager.
 

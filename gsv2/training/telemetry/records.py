@@ -81,7 +81,7 @@ def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:
         record = json.loads(line)
     except ValueError as error:
         raise ValueError(f"{path}: line {number} is no JSON: {error}") from error
-    if not isinstance(record, dict) or "step" not in record:
+    if not isinstance(record, dict) or not isinstance(record.get("step"), int):
         raise ValueError(f"{path}: line {number} is no record of a step")
     return record
 

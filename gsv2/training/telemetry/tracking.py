@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class TrackingConfig:
                 raise ValueError(
                     f"tracking.{name} must be at least {least}, but is {getattr(self, name)}"
                 )
-        if self.peak_tflops is not None and self.peak_tflops <= 0:
+        if self.peak_tflops is not None and not 0 < self.peak_tflops < math.inf:
             raise ValueError(f"tracking.peak_tflops must be positive, but is {self.peak_tflops}")
 
 
