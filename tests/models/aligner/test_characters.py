@@ -93,7 +93,9 @@ def test_reading_is_the_best_of_all_characters_by_exhaustive_search() -> None:
             logits[k, ENDED if byte == 0xFF else byte] += 12.0
         logits[0, BLANK] = -20.0
         known = column_log_probs(logits, positions)[1:-1]
-        assert int(most_likely_characters(logits)) == points[int(known.argmax())] == wanted
+        best = positions[int(known.argmax())].tolist()  # NFC leaves some of the points out
+        assert bytes(b for b in best if b != ENDED).decode() == chr(wanted)
+        assert int(most_likely_characters(logits)) == wanted
     assert int(most_likely_characters(blank_frame())) == NO_CHARACTER
 
 
