@@ -33,7 +33,7 @@ class Component:
     """The content of a component file."""
 
     kind: str
-    """`quantizer`, `gpt`, `vits2` or `discriminator`."""
+    """`quantizer`, `aligner`, `gpt`, `vits2` or `discriminator`."""
     config: Mapping[str, Any]
     """Plain values of the model's config dataclass."""
     provenance: Mapping[str, str]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gsv2.stages.aligner import AlignerRunConfig, AlignerStage
 from gsv2.stages.gpt import GPTRunConfig, GPTStage
 from gsv2.stages.joint import JointRunConfig, JointStage
 from gsv2.stages.quantizer import QuantizerRunConfig, QuantizerStage
@@ -10,6 +11,7 @@ from gsv2.stages.vits2_config import VITS2RunConfig
 
 STAGES: dict[str, tuple[type, Any]] = {
     "quantizer": (QuantizerRunConfig, QuantizerStage),
+    "aligner": (AlignerRunConfig, AlignerStage),
     "gpt": (GPTRunConfig, GPTStage),
     "vits2": (VITS2RunConfig, VITS2Stage),
     "joint": (JointRunConfig, JointStage),

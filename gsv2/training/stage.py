@@ -23,7 +23,7 @@ class Trainable:
     """One network with its optimizer and schedule."""
 
     kind: str
-    """Kind of the component file: `quantizer`, `gpt`, `vits2`, `discriminator`."""
+    """Kind of the component file: `quantizer`, `aligner`, `gpt`, `vits2`, `discriminator`."""
     module: nn.Module
     """The bare network. Stages call the trainable itself, never this."""
     config: Mapping[str, Any]

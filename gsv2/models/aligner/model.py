@@ -1,0 +1,159 @@
+"""The aligner: from frozen codes to characters, by connectionist temporal classification.
+
+CTC: Graves et al. 2006; gated convolutions: arXiv 1612.08083. It never sees the text, so its
+Viterbi path says which character is spoken at a frame and its reading judges codes that others
+made. Where a text has more characters than the codes have frames, each frame counts as two.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from gsv2.models.aligner.characters import (
+    NUM_CLASSES,
+    NUM_POSITIONS,
+    most_likely_characters,
+)
+from gsv2.models.audio_input import VectorInput
+from gsv2.models.component import Component
+from gsv2.nn.codes import CodeConfig
+from gsv2.nn.masks import length_mask
+from gsv2.nn.recompute import mark_recomputed, run_block
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignerConfig:
+    """Size of the network; a frame sees `num_blocks * (kernel_size // 2)` frames to each side."""
+
+    codes: CodeConfig = field(default_factory=CodeConfig)
+    """Of the quantizer; the stage fills it in."""
+    dim: int = 160
+    """Channels of the convolutions."""
+    num_blocks: int = 4
+    """Gated convolutions."""
+    kernel_size: int = 5
+    """Of the convolutions, in code frames; odd."""
+    dropout: float = 0.1
+    """Share of each block's output that training drops."""
+
+    def __post_init__(self) -> None:
+        """Check the values that no type can."""
+        if self.kernel_size < 1 or self.kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd, but is {self.kernel_size}")
+        for name in ("dim", "num_blocks"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, but is {getattr(self, name)}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be 0 to 1, but is {self.dropout}")
+
+
+class AlignerOutput(NamedTuple):
+    """What is heard at each frame, or half of one."""
+
+    logits: Tensor
+    """[B, T', 4, 257], see `gsv2.models.aligner.characters`; T' is T, or 2T if any clip is
+    doubled."""
+    lengths: Tensor
+    """[B] int64: frames of each clip, or halves of them where it is doubled."""
+
+
+class GatedConvolution(nn.Module):
+    """A residual block: layer norm, convolution, gated linear unit."""
+
+    def __init__(self, dim: int, kernel_size: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.convolution = nn.Conv1d(dim, 2 * dim, kernel_size, padding=kernel_size // 2)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Return [B, T, D] for hidden [B, T, D] and mask [B, T]; padding is never seen."""
+        masked = (self.norm(hidden) * mask.unsqueeze(-1)).transpose(1, 2)  # [B, D, T]
+        gated = F.glu(self.convolution(masked), dim=1).transpose(1, 2)
+        return hidden + self.dropout(gated)
+
+
+class Aligner(nn.Module):
+    """Codes [B, K, T] -> characters at each frame."""
+
+    def __init__(self, config: AlignerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.audio_input = VectorInput(config.dim, config.codes)
+        self.blocks = nn.ModuleList(
+            GatedConvolution(config.dim, config.kernel_size, config.dropout)
+            for _ in range(config.num_blocks)
+        )
+        self.norm = nn.LayerNorm(config.dim)
+        self.halves = nn.Linear(config.dim, 2 * config.dim)
+        self.head = nn.Linear(config.dim, NUM_POSITIONS * NUM_CLASSES)
+
+    @staticmethod
+    def from_component(component: Component) -> Aligner:
+        """Return the trained aligner of a component file, in evaluation mode."""
+        aligner = Aligner(component.read_config(AlignerConfig))
+        aligner.load_state_dict(component.tensors)
+        return aligner.eval()
+
+    def set_codebooks(self, codebooks: Tensor) -> None:
+        """Take the codebooks [K, V, dim / groups] of the quantizer."""
+        self.audio_input.set_codebooks(codebooks)
+
+    def recompute_activations(self) -> None:
+        """Keep no activations of the blocks: run them again in the backward pass."""
+        mark_recomputed(self.blocks)
+
+    def forward(self, codes: Tensor, lengths: Tensor, is_doubled: Tensor) -> AlignerOutput:
+        """Say which characters are heard.
+
+        Args:
+            codes: [B, K, T] int64; what lies behind a clip's end is never seen.
+            lengths: [B] int64, in code frames.
+            is_doubled: [B] bool: clips whose frames count as two each.
+        """
+        B, _, T = codes.shape
+        mask = length_mask(lengths, T)
+        hidden = self.audio_input(codes.masked_fill(~mask.unsqueeze(1), -1))
+        for block in self.blocks:
+            hidden = run_block(block, hidden, mask)
+        halves = hidden.unsqueeze(2) + self.halves(self.norm(hidden)).view(B, T, 2, -1)
+        wholes = halves.mean(dim=2)  # [B, T, D]; both rates train all parameters
+        if bool(is_doubled.any()):
+            wholes = F.pad(wholes, (0, 0, 0, T))
+            wholes = torch.where(is_doubled[:, None, None], halves.flatten(1, 2), wholes)
+        logits = self.head(wholes).unflatten(-1, (NUM_POSITIONS, NUM_CLASSES))
+        return AlignerOutput(logits, lengths * (1 + is_doubled.long()))
+
+    @torch.no_grad()
+    def read(self, codes: Tensor, lengths: Tensor, is_doubled: Tensor | None = None) -> list[str]:
+        """Return the likeliest text of each clip's codes, frame by frame (greedy CTC).
+
+        Args:
+            codes: [B, K, T] int64.
+            lengths: [B] int64, in code frames.
+            is_doubled: [B] bool, see `forward`; None for no clip.
+        """
+        if is_doubled is None:
+            is_doubled = torch.zeros_like(lengths, dtype=torch.bool)
+        return read_logits(self(codes, lengths, is_doubled))
+
+
+def read_logits(output: AlignerOutput) -> list[str]:
+    """Return the text of the likeliest character of each frame; equal neighbours are one."""
+    points = most_likely_characters(output.logits)
+    texts = []
+    for clip, length in zip(points, output.lengths.tolist(), strict=True):
+        spoken = torch.unique_consecutive(clip[:length]).tolist()
+        texts.append("".join(_character(point) for point in spoken if point >= 0))
+    return texts
+
+
+def _character(point: int) -> str:
+    """Return the character of a code point that four bytes can write; U+FFFD if there is none."""
+    is_character = point <= 0x10FFFF and not 0xD800 <= point < 0xE000
+    return chr(point) if is_character else "\ufffd"

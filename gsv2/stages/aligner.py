@@ -1,0 +1,190 @@
+"""Training of the aligner on text and frozen codes; audio is never touched."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gsv2.config import config_to_dict
+from gsv2.data.batch import Batch
+from gsv2.data.schema import SAMPLE_RATE
+from gsv2.losses.ctc import ctc_losses
+from gsv2.models.aligner.characters import LocalVocabulary, column_log_probs, local_vocabulary
+from gsv2.models.aligner.flops import aligner_flops_per_frame
+from gsv2.models.aligner.model import Aligner, AlignerConfig, AlignerOutput, read_logits
+from gsv2.models.aligner.reading_errors import count_errors
+from gsv2.models.component import load_component
+from gsv2.models.quantizer import Quantizer
+from gsv2.training.checkpoints.checkpoint import find_component
+from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
+from gsv2.training.precision import PrecisionPolicy
+from gsv2.training.run import RunConfig
+from gsv2.training.stage import Trainable, Update
+from gsv2.training.telemetry.throughput import Workload
+
+logger = logging.getLogger(__name__)
+
+ALIGNER = "aligner"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignerModelSection:
+    """The `model` section."""
+
+    quantizer: str
+    """Run folder, checkpoint, bundle or file of the quantizer that made the codes."""
+    aligner: AlignerConfig = field(default_factory=AlignerConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignerRunConfig(RunConfig):
+    """A run of the aligner stage."""
+
+    model: AlignerModelSection
+    optim: dict[str, OptimConfig] = field(default_factory=lambda: {ALIGNER: OptimConfig()})
+
+
+class _Heard(NamedTuple):
+    """A batch and what the network says about it."""
+
+    output: AlignerOutput
+    vocabulary: LocalVocabulary
+    """On the device."""
+    is_alignable: Tensor
+    """[C] bool."""
+
+
+class AlignerStage:
+    """One trainable, `aligner`; its targets are the characters of the texts.
+
+    Characters of clips that cannot be aligned, which need more than two to a frame, are targets
+    without loss: `aligner/unalignable` is their share, and each such clip is named once.
+
+    Raises:
+        ValueError: the sections `model` and `optim` do not fit together.
+    """
+
+    members: tuple[str, ...] = ("codes",)
+
+    def __init__(self, config: AlignerRunConfig, device: torch.device) -> None:
+        self.precision = PrecisionPolicy(config.precision, (ALIGNER, "losses"))
+        source = Path(config.model.quantizer)
+        component = load_component(find_component(source, "quantizer"), "quantizer")
+        quantizer = Quantizer.from_component(component)
+        self.quantizer_hash = quantizer.fingerprint()
+        if set(config.optim) != {ALIGNER}:
+            raise ValueError(
+                f"optim must have the entry {ALIGNER!r} only, but has {[*config.optim]}"
+            )
+        aligner = replace(config.model.aligner, codes=quantizer.config.codes)
+        self.model = Aligner(aligner)
+        self.model.set_codebooks(quantizer.code_vectors().codebooks)
+        self.model.to(device)
+        self.num_codebooks = aligner.codes.num_codebooks
+        self._flops_per_frame = aligner_flops_per_frame(aligner)
+        self._named: set[str] = set()
+        optim = config.optim[ALIGNER]
+        optimizer = make_optimizer(self.model, optim)
+        self.trainables = {
+            ALIGNER: Trainable(
+                kind="aligner",
+                module=self.model,
+                config=config_to_dict(aligner),
+                optimizer=optimizer,
+                scheduler=make_scheduler(optimizer, optim, config.trainer.max_steps),
+                max_grad_norm=optim.max_grad_norm,
+                ema_decay=optim.ema_decay,
+                provenance={"quantizer": self.quantizer_hash},
+            )
+        }
+
+    def initialise(self, batches: Iterable[Batch]) -> None:
+        """Do nothing: no parameter depends on data."""
+
+    def num_targets(self, batch: Batch) -> Mapping[str, int]:
+        """Return the characters."""
+        return {ALIGNER: int(local_vocabulary(batch.texts).lengths.sum())}
+
+    def workload(self, batch: Batch) -> Workload:
+        """Return the code frames; each counts as all of its audio."""
+        assert batch.code_lengths is not None
+        samples = batch.code_lengths * (SAMPLE_RATE / self.model.config.codes.rate_hz)
+        return Workload(samples.long().tolist(), int(batch.code_lengths.sum()))
+
+    def flops(self, batch: Batch) -> Mapping[str, float]:
+        """Return what the frames cost the aligner."""
+        assert batch.code_lengths is not None
+        is_doubled = local_vocabulary(batch.texts).required > batch.code_lengths
+        frames = float(batch.code_lengths[~is_doubled].sum())
+        doubled = float(batch.code_lengths[is_doubled].sum())
+        whole, halved = self._flops_per_frame
+        return {ALIGNER: whole * frames + halved * doubled}
+
+    def updates(self, batch: Batch, step: int) -> Iterator[Update]:
+        """Yield the one update."""
+        heard = self._hear(self.trainables[ALIGNER], batch)
+        loss = self._loss(heard)
+        yield Update(ALIGNER, loss, self._metrics(heard, loss))
+
+    @torch.no_grad()
+    def validate(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Return the same metrics as `updates`, and the errors of greedy reading."""
+        heard = self._hear(self.model, batch)
+        metrics = self._metrics(heard, self._loss(heard))
+        num_errors = count_errors(batch.texts, read_logits(heard.output)) if batch.num_clips else 0
+        share = num_errors / max(1, int(heard.vocabulary.lengths.sum()))
+        metrics[f"{ALIGNER}/char_errors"] = torch.tensor(share, device=batch.sequence.device)
+        return metrics
+
+    def _hear(self, network: Trainable | Aligner, batch: Batch) -> _Heard:
+        """Run the network; on a batch without clips, over one frame that cannot be aligned."""
+        device = batch.sequence.device
+        codes, lengths = batch.codes, batch.code_lengths
+        if not batch.num_clips or codes is None or lengths is None:
+            codes = torch.zeros(1, self.num_codebooks, 1, dtype=torch.int64, device=device)
+            lengths = torch.ones(1, dtype=torch.int64, device=device)
+        vocabulary = local_vocabulary(batch.texts or ("",))
+        vocabulary = LocalVocabulary(*(tensor.to(device) for tensor in vocabulary))
+        is_alignable = (vocabulary.required <= 2 * lengths) & (vocabulary.lengths > 0)
+        self._name_unalignable(batch, is_alignable, vocabulary, lengths)
+        with self.precision.autocast(ALIGNER, device):
+            output = network(codes, lengths, vocabulary.required > lengths)
+        return _Heard(output, vocabulary, is_alignable)
+
+    def _loss(self, heard: _Heard) -> Tensor:
+        """Return the nats of all characters over their number."""
+        vocabulary = heard.vocabulary
+        losses = ctc_losses(
+            column_log_probs(heard.output.logits, vocabulary.positions),
+            heard.output.lengths,
+            vocabulary.targets,
+            vocabulary.lengths,
+            heard.is_alignable,
+        )
+        nothing = heard.output.logits.sum() * 0.0  # every parameter has a gradient
+        return losses.sum() / vocabulary.lengths.sum().clamp(min=1) + nothing
+
+    def _metrics(self, heard: _Heard, loss: Tensor) -> dict[str, Tensor]:
+        lengths = heard.vocabulary.lengths
+        lost = (lengths * ~heard.is_alignable).sum() / lengths.sum().clamp(min=1)
+        return {f"{ALIGNER}/loss": loss.detach(), f"{ALIGNER}/unalignable": lost}
+
+    def _name_unalignable(
+        self, batch: Batch, is_alignable: Tensor, vocabulary: LocalVocabulary, lengths: Tensor
+    ) -> None:
+        """Warn of each clip that cannot be aligned, once."""
+        if bool(is_alignable.all()):
+            return
+        for i, key in enumerate(batch.keys):
+            if not bool(is_alignable[i]) and key not in self._named:
+                self._named.add(key)
+                logger.warning(
+                    "clip %s needs at most 2 characters to a code frame, but has %d for %d: its "
+                    "alignment is not learnt", key, int(vocabulary.lengths[i]), int(lengths[i]),
+                )  # fmt: skip
