@@ -147,13 +147,14 @@ def mel_filters(config: MelConfig) -> Tensor:
     Returns:
         [num_mels, n_fft / 2 + 1] float32.
     """
-    filters = melscale_fbanks(
-        config.num_bins,
-        config.f_min,
-        config.upper_edge_hz,
-        config.num_mels,
-        config.sample_rate,
-        norm="slaney",
-        mel_scale="slaney",
-    )  # [n_fft / 2 + 1, num_mels]
-    return filters.T.contiguous()
+    with torch.device("cpu"):  # torchaudio looks at the values, which a meta device has not
+        filters = melscale_fbanks(
+            config.num_bins,
+            config.f_min,
+            config.upper_edge_hz,
+            config.num_mels,
+            config.sample_rate,
+            norm="slaney",
+            mel_scale="slaney",
+        )  # [n_fft / 2 + 1, num_mels]
+    return filters.T.contiguous().to(torch.get_default_device())
