@@ -45,7 +45,7 @@ class Component:
             ComponentError: the file knows a key that `schema` does not, or lacks one.
         """
         try:
-            return _build(schema, self.config)
+            return build_config(schema, self.config)
         except (TypeError, ValueError) as error:
             raise ComponentError(f"config of the {self.kind} does not fit: {error}") from error
 
@@ -110,15 +110,22 @@ def load_component(path: Path, kind: str) -> Component:
     return Component(tensors=tensors, **header)
 
 
-def _build(schema: Any, values: Mapping[str, Any]) -> Any:
-    """Build a dataclass of dataclasses, tuples and plain values from plain values."""
+def build_config(schema: Any, values: Mapping[str, Any]) -> Any:
+    """Return a dataclass of dataclasses, tuples and plain values from plain values.
+
+    Fields without a value, which a file of before they existed lacks, have their defaults.
+
+    Raises:
+        TypeError: a field without a default has no value.
+        ValueError: there is no such field, or a check of the dataclass fails.
+    """
     unknown = values.keys() - {field.name for field in fields(schema)}
     if unknown:
         raise ValueError(f"{schema.__name__} has no {', '.join(sorted(unknown))}")
     hints = get_type_hints(schema)
     return schema(
         **{
-            name: _build(hints[name], value) if is_dataclass(hints[name]) else _tuples(value)
+            name: build_config(hints[name], value) if is_dataclass(hints[name]) else _tuples(value)
             for name, value in values.items()
         }
     )

@@ -22,9 +22,9 @@ from gsv2.losses.kl import kl_divergence
 from gsv2.losses.reconstruction import mel_distance
 from gsv2.losses.stft import stft_loss
 from gsv2.models.component import load_component
-from gsv2.models.discriminators import MultiDiscriminator
+from gsv2.models.discriminators import DiscriminatorConfig, MultiDiscriminator
 from gsv2.models.quantizer import Quantizer
-from gsv2.models.vits2.model import VITS2, Decoded
+from gsv2.models.vits2.model import VITS2, Decoded, VITS2Config
 from gsv2.models.vits2.references import next_references, random_references
 from gsv2.models.vits2.segments import cut_segments, random_starts
 from gsv2.nn.masks import length_mask
@@ -64,16 +64,13 @@ class VITS2Stage:
         self._step = self.full_step
         networks = config.model.discriminator.network()
         discriminator = MultiDiscriminator(networks).to(device)
+        provenance = component.provenance
         self.trainables = {
             GENERATOR: self._trainable(
-                "vits2", GENERATOR, self._network, asdict(self.model_config), component.provenance
+                "vits2", GENERATOR, self._network, self.model_config, provenance
             ),
             DISCRIMINATOR: self._trainable(
-                "discriminator",
-                DISCRIMINATOR,
-                discriminator,
-                asdict(networks),
-                component.provenance,
+                "discriminator", DISCRIMINATOR, discriminator, networks, provenance
             ),
         }
 
@@ -88,7 +85,7 @@ class VITS2Stage:
         kind: str,
         name: str,
         module: torch.nn.Module,
-        config: Mapping[str, object],
+        config: VITS2Config | DiscriminatorConfig,
         provenance: Mapping[str, str],
     ) -> Trainable:
         optim = self.config.optim[name]
@@ -96,7 +93,8 @@ class VITS2Stage:
         return Trainable(
             kind=kind,
             module=module,
-            config=config,
+            config=asdict(config),
+            config_type=type(config),
             optimizer=optimizer,
             scheduler=make_scheduler(optimizer, optim, self.config.trainer.max_steps),
             max_grad_norm=optim.max_grad_norm,
