@@ -147,7 +147,7 @@ def mel_filters(config: MelConfig) -> Tensor:
     Returns:
         [num_mels, n_fft / 2 + 1] float32.
     """
-    with torch.device("cpu"):  # they are looked at, which a network without memory cannot bear
+    with torch.device("cpu"):  # torchaudio looks at the values, which a meta device has not
         filters = melscale_fbanks(
             config.num_bins,
             config.f_min,
@@ -157,4 +157,4 @@ def mel_filters(config: MelConfig) -> Tensor:
             norm="slaney",
             mel_scale="slaney",
         )  # [n_fft / 2 + 1, num_mels]
-    return filters.T.contiguous()
+    return filters.T.contiguous().to(torch.get_default_device())

@@ -2,17 +2,20 @@
 
 As in VITS there is one scale, the raw one. A period discriminator sees every p-th sample: we fold
 the period into the batch and convolve in one dimension, which equals HiFi-GAN's (k, 1)
-convolutions in two.
+convolutions in two. Those of spectra, `gsv2.models.resolution_discriminator`, join on request.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
+
+from gsv2.audio.multi_resolution import ResolutionsConfig
+from gsv2.models.judgement import Judgement
+from gsv2.models.resolution_discriminator import ResolutionDiscriminator
 
 _SLOPE = 0.1
 """Of the leaky rectifiers."""
@@ -36,23 +39,23 @@ class DiscriminatorConfig:
     """Of the strided layers."""
     scale_group_width: int = 4
     """Input channels of one group of the strided layers."""
+    resolutions: ResolutionsConfig = field(default_factory=ResolutionsConfig)
+    """Of the spectrograms that are judged, each by a discriminator of its own; none by default."""
+    resolution_channels: int = 32
+    """Of every layer of those."""
 
     def __post_init__(self) -> None:
         """Check the groups."""
+        if self.resolution_channels < 1:
+            raise ValueError(
+                "discriminator: resolution_channels must be at least 1, "
+                f"but is {self.resolution_channels}"
+            )
         if any(c % self.scale_group_width for c in self.scale_channels[:-1]):
             raise ValueError(
                 "discriminator: scale_group_width must divide scale_channels "
                 f"{list(self.scale_channels)}, but is {self.scale_group_width}"
             )
-
-
-class Judgement(NamedTuple):
-    """What a discriminator says of a batch of waves."""
-
-    logits: Tensor
-    """[B * period, 1, T]: 1 for recordings, 0 for generated waves."""
-    features: list[Tensor]
-    """[B * period, C, T] of each layer, the logits included."""
 
 
 class ConvStack(nn.Module):
@@ -144,13 +147,17 @@ class ScaleDiscriminator(nn.Module):
 
 
 class MultiDiscriminator(nn.Module):
-    """One scale and every period."""
+    """One scale, every period and every resolution."""
 
     def __init__(self, config: DiscriminatorConfig) -> None:
         super().__init__()
         self.config = config
         self.discriminators = nn.ModuleList([ScaleDiscriminator(config)])
         self.discriminators.extend(PeriodDiscriminator(p, config) for p in config.periods)
+        self.discriminators.extend(
+            ResolutionDiscriminator(spectrogram, config.resolution_channels)
+            for spectrogram in config.resolutions.split()
+        )
 
     def forward(self, wave: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
         """Judge waves.
@@ -160,7 +167,7 @@ class MultiDiscriminator(nn.Module):
 
         Returns:
             Logits of each discriminator, and the features of each layer of each discriminator;
-            the first dimension is B times the period, those of one wave adjacent.
+            the first dimension is B times the period, if it has one, those of one wave adjacent.
         """
         judgements = [discriminator(wave) for discriminator in self.discriminators]
         return [j.logits for j in judgements], [j.features for j in judgements]

@@ -80,6 +80,11 @@ class JointStage:
         self.num_codebooks = self.gpt.num_codebooks
         self.trainables: dict[str, Trainable] = {**self.gpt.trainables, **self.vits2.trainables}
 
+    @property
+    def full_step(self) -> int:
+        """The first step with every update."""
+        return self.vits2.full_step
+
     def initialise(self, batches: Iterable[Batch]) -> None:
         """Do nothing: no part depends on data."""
 

@@ -2,7 +2,7 @@
 
 One pass of the generator serves both updates of a step: the discriminators learn from its wave,
 detached, then the generator learns from the discriminators so updated (VITS, arXiv 2106.06103,
-section 2.4).
+section 2.4). Before `discriminator.start_step` the generator learns from spectra alone.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ import torch
 from torch import Tensor
 
 from gsv2.audio.mel import MelSpectrogram
+from gsv2.audio.multi_resolution import MultiResolutionSpectrogram
 from gsv2.data.batch import Batch
 from gsv2.losses.adversarial import discriminator_loss, feature_matching_loss, generator_loss
 from gsv2.losses.kl import kl_divergence
 from gsv2.losses.reconstruction import mel_distance
+from gsv2.losses.stft import stft_loss
 from gsv2.models.component import load_component
-from gsv2.models.discriminators import MultiDiscriminator
+from gsv2.models.discriminators import DiscriminatorConfig, MultiDiscriminator
 from gsv2.models.quantizer import Quantizer
-from gsv2.models.vits2.model import VITS2, Decoded
+from gsv2.models.vits2.model import VITS2, Decoded, VITS2Config
 from gsv2.models.vits2.references import next_references, random_references
 from gsv2.models.vits2.segments import cut_segments, random_starts
 from gsv2.nn.masks import length_mask
@@ -38,7 +40,7 @@ from gsv2.training.telemetry.throughput import Workload, wave_samples
 
 
 class VITS2Stage:
-    """Yields the discriminators' update, then the generator's."""
+    """Yields the discriminators' update, where one is due, then the generator's."""
 
     members: tuple[str, ...] = ("audio", "codes")
 
@@ -57,27 +59,33 @@ class VITS2Stage:
         self._network = VITS2(self.model_config).to(device)
         self._network.code_vectors.set_codebooks(vectors.codebooks)
         self._loss_mel = MelSpectrogram(config.model.mel_loss).to(device)
+        self._loss_stft = MultiResolutionSpectrogram(config.model.stft_loss).to(device)
         self._flops: VITS2Flops | None = None
-        discriminator = MultiDiscriminator(config.model.discriminator).to(device)
+        self._step = self.full_step
+        networks = config.model.discriminator.network()
+        discriminator = MultiDiscriminator(networks).to(device)
+        provenance = component.provenance
         self.trainables = {
             GENERATOR: self._trainable(
-                "vits2", GENERATOR, self._network, asdict(self.model_config), component.provenance
+                "vits2", GENERATOR, self._network, self.model_config, provenance
             ),
             DISCRIMINATOR: self._trainable(
-                "discriminator",
-                DISCRIMINATOR,
-                discriminator,
-                asdict(config.model.discriminator),
-                component.provenance,
+                "discriminator", DISCRIMINATOR, discriminator, networks, provenance
             ),
         }
+
+    @property
+    def full_step(self) -> int:
+        """The first step with every update; 1 if the discriminators join in no step of the run."""
+        start = max(1, self.config.model.discriminator.start_step)
+        return start if start <= self.config.trainer.max_steps else 1
 
     def _trainable(
         self,
         kind: str,
         name: str,
         module: torch.nn.Module,
-        config: Mapping[str, object],
+        config: VITS2Config | DiscriminatorConfig,
         provenance: Mapping[str, str],
     ) -> Trainable:
         optim = self.config.optim[name]
@@ -85,7 +93,8 @@ class VITS2Stage:
         return Trainable(
             kind=kind,
             module=module,
-            config=config,
+            config=asdict(config),
+            config_type=type(config),
             optimizer=optimizer,
             scheduler=make_scheduler(optimizer, optim, self.config.trainer.max_steps),
             max_grad_norm=optim.max_grad_norm,
@@ -106,16 +115,28 @@ class VITS2Stage:
         return Workload(wave_samples(batch))
 
     def flops(self, batch: Batch) -> Mapping[str, float]:
-        """Return what the clips cost the networks, each clip with its own length."""
+        """Return what the clips cost the networks in the step that was asked for last.
+
+        Each clip counts with its own length.
+        """
         model, section = self.model_config, self.config.model
         if self._flops is None:
-            self._flops = VITS2Flops(model, section.discriminator, section.segment_frames)
+            judges = section.discriminator.network()
+            self._flops = VITS2Flops(model, judges, section.segment_frames)
         frames = [samples // model.mel.hop_length for samples in wave_samples(batch)]
-        judged = batch.num_clips * self._flops.discriminator
-        return {GENERATOR: self._flops.generator(frames), DISCRIMINATOR: judged}
+        judged = section.discriminator.judges_at(self._step) * self._flops.judgement
+        trained = section.discriminator.trains_at(self._step) * self._flops.discriminator_update
+        return {
+            GENERATOR: self._flops.generator(frames),
+            DISCRIMINATOR: batch.num_clips * (judged + trained),
+        }
 
     def updates(self, batch: Batch, step: int) -> Iterator[Update]:
-        """Yield the discriminators' update, then the generator's; without a clip, zero losses."""
+        """Yield the discriminators' update, then the generator's; without a clip, zero losses.
+
+        Which of them are due depends on the step alone: all ranks yield the same.
+        """
+        self._step = step
         inputs, share = self._inputs(batch)
         size = self.config.model.segment_frames
         starts = random_starts(inputs.lengths, size)
@@ -132,7 +153,8 @@ class VITS2Stage:
             )
         hop = self.model_config.mel.hop_length
         real = cut_segments(inputs.wave, starts * hop, size * hop)
-        yield _scaled(self._discriminator_update(real, decoded.wave.detach()), share)
+        if self.config.model.discriminator.trains_at(step):
+            yield _scaled(self._discriminator_update(real, decoded.wave.detach()), share)
         yield _scaled(self._generator_update(real, decoded, step), share)
 
     def _inputs(self, batch: Batch) -> tuple[VITS2Inputs, float]:
@@ -148,30 +170,40 @@ class VITS2Stage:
         return Update(DISCRIMINATOR, discriminator_loss(of_real, of_fake), {})
 
     def _generator_update(self, real: Tensor, decoded: Decoded, step: int) -> Update:
+        weights = self.config.model.loss_weights
+        terms: dict[str, Tensor] = {}
+        if self.config.model.discriminator.judges_at(step):
+            terms |= self._judge(real, decoded.wave)
+        terms["mel"] = mel_distance(self._loss_mel(decoded.wave), self._loss_mel(real))
+        if weights.stft:
+            terms["stft"] = stft_loss(self._loss_stft(decoded.wave), self._loss_stft(real))
+        terms["kl"] = kl_divergence(
+            decoded.z_p, decoded.logs_q, decoded.m_p, decoded.logs_p, decoded.mask
+        )
+        factors = {
+            "adversarial": 1.0,
+            "feature_matching": weights.feature_matching,
+            "mel": weights.mel,
+            "stft": weights.stft,
+            "kl": weights.kl_at(step, self.config.trainer.max_steps),
+        }
+        weighted = [factors[name] * term for name, term in terms.items()]
+        metrics = {f"{GENERATOR}/{name}": term.detach() for name, term in terms.items()}
+        return Update(GENERATOR, sum(weighted[1:], start=weighted[0]), metrics)
+
+    def _judge(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+        """Return the losses that the discriminators give the generator."""
         with (
             self.trainables[DISCRIMINATOR].frozen() as judge,
             self.precision.autocast(DISCRIMINATOR, self.device),
         ):
             with torch.no_grad():
                 _, real_features = judge(real)
-            fake_logits, fake_features = judge(decoded.wave)
-        terms = {
+            fake_logits, fake_features = judge(fake)
+        return {
             "adversarial": generator_loss(fake_logits),
             "feature_matching": feature_matching_loss(real_features, fake_features),
-            "mel": mel_distance(self._loss_mel(decoded.wave), self._loss_mel(real)),
-            "kl": kl_divergence(
-                decoded.z_p, decoded.logs_q, decoded.m_p, decoded.logs_p, decoded.mask
-            ),
         }
-        weights = self.config.model.loss_weights
-        loss = (
-            terms["adversarial"]
-            + weights.feature_matching * terms["feature_matching"]
-            + weights.mel * terms["mel"]
-            + weights.kl_at(step) * terms["kl"]
-        )
-        metrics = {f"{GENERATOR}/{name}": term.detach() for name, term in terms.items()}
-        return Update(GENERATOR, loss, metrics)
 
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return mel distances of whole clips: through codes, and through the posterior."""

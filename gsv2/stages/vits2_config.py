@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from gsv2.audio.mel import MelConfig
+from gsv2.audio.multi_resolution import ResolutionsConfig
 from gsv2.data.schema import SAMPLE_RATE
 from gsv2.models.discriminators import DiscriminatorConfig
 from gsv2.models.vits2.model import VITS2Config
@@ -24,15 +25,19 @@ class LossWeights:
 
     feature_matching: float = 2.0
     mel: float = 45.0
+    stft: float = 0.0
+    """Of the multi-resolution STFT loss; 0 = it is not computed."""
     kl: float = 1.0
     kl_warmup_steps: int = 0
     """Steps in which the weight of kl rises to its value, geometrically from a thousandth of it.
     A short training needs them: else the prior pulls the latent to nothing before the decoder
     has learnt to heed it."""
+    kl_warmup_fraction: float = 0.0
+    """The same as a share of `trainer.max_steps`, in place of `kl_warmup_steps`."""
 
     def __post_init__(self) -> None:
         """Check the values that no type can."""
-        for name in ("feature_matching", "mel", "kl"):
+        for name in ("feature_matching", "mel", "stft", "kl"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(
                     f"model.loss_weights.{name} must be 0 or a number above 0, "
@@ -43,12 +48,66 @@ class LossWeights:
                 "model.loss_weights.kl_warmup_steps must be at least 0, "
                 f"but is {self.kl_warmup_steps}"
             )
+        if not 0 <= self.kl_warmup_fraction <= 1:
+            raise ValueError(
+                "model.loss_weights.kl_warmup_fraction must lie in 0..1, "
+                f"but is {self.kl_warmup_fraction}"
+            )
+        if self.kl_warmup_fraction and self.kl_warmup_steps:
+            raise ValueError(
+                "model.loss_weights.kl_warmup_fraction must be 0 where kl_warmup_steps "
+                f"({self.kl_warmup_steps}) is set, but is {self.kl_warmup_fraction}"
+            )
 
-    def kl_at(self, step: int) -> float:
-        """Return the weight of kl at a step, from 1."""
-        if step >= self.kl_warmup_steps:
-            return self.kl
-        return self.kl * _KL_START ** (1 - step / self.kl_warmup_steps)
+    def kl_at(self, step: int, max_steps: int = 0) -> float:
+        """Return the weight of kl at a step, from 1, of a run of `max_steps`."""
+        warmup = self.kl_warmup_steps or self.kl_warmup_fraction * max_steps
+        return self.kl if step >= warmup else self.kl * _KL_START ** (1 - step / warmup)
+
+
+def stft_resolutions() -> ResolutionsConfig:
+    """Return those of Parallel WaveGAN (arXiv 1910.11480, table 1), and a longer one."""
+    return ResolutionsConfig(
+        n_fft=(512, 1024, 2048, 4096),
+        hop_length=(50, 120, 240, 480),
+        win_length=(240, 600, 1200, 2400),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscriminatorSection(DiscriminatorConfig):
+    """The discriminators, and when they train."""
+
+    start_step: int = 0
+    """First step in which they are asked and trained: before it the generator learns from mel,
+    STFT and kl alone. 0 or 1 = from the beginning, above `trainer.max_steps` = never. Their own
+    learning rate begins its schedule in this step."""
+    every_n_steps: int = 1
+    """They are trained in every n-th step from then on; the generator is judged in each."""
+
+    def __post_init__(self) -> None:
+        """Check the values that no type can."""
+        super().__post_init__()
+        for name, least in (("start_step", 0), ("every_n_steps", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(
+                    f"model.discriminator.{name} must be at least {least}, "
+                    f"but is {getattr(self, name)}"
+                )
+
+    def network(self) -> DiscriminatorConfig:
+        """Return the part that the networks are made from."""
+        names = [field.name for field in fields(DiscriminatorConfig)]
+        return DiscriminatorConfig(**{name: getattr(self, name) for name in names})
+
+    def judges_at(self, step: int) -> bool:
+        """Tell whether the generator is judged in a step, from 1."""
+        return step >= self.start_step
+
+    def trains_at(self, step: int) -> bool:
+        """Tell whether the discriminators are trained in a step, from 1."""
+        since = step - max(1, self.start_step)
+        return since >= 0 and since % self.every_n_steps == 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +117,11 @@ class VITS2ModelSection:
     quantizer: str
     """Run folder, checkpoint, bundle or file of the quantizer that made the codes."""
     generator: VITS2Config = field(default_factory=VITS2Config)
-    discriminator: DiscriminatorConfig = field(default_factory=DiscriminatorConfig)
+    discriminator: DiscriminatorSection = field(default_factory=DiscriminatorSection)
     mel_loss: MelConfig = field(default_factory=MelConfig)
     """The spectrogram whose distance is minimised; its frames are those of `generator.mel`."""
+    stft_loss: ResolutionsConfig = field(default_factory=stft_resolutions)
+    """Resolutions of the multi-resolution STFT loss."""
     loss_weights: LossWeights = field(default_factory=LossWeights)
     segment_frames: int = 32
     """Frames of the segment that is decoded of each clip (32 = 20480 samples)."""
@@ -74,6 +135,11 @@ class VITS2ModelSection:
         if not self.segment_frames >= 1:
             raise ValueError(
                 f"model.segment_frames must be at least 1, but is {self.segment_frames}"
+            )
+        if self.loss_weights.stft and not len(self.stft_loss):
+            raise ValueError(
+                "model.stft_loss must have a resolution where loss_weights.stft is above 0, "
+                "but has none"
             )
         if not 0 <= self.self_reference_probability <= 1:
             raise ValueError(

@@ -20,7 +20,11 @@ _NUM_PROBES = 3
 
 
 class VITS2Flops:
-    """What one clip costs the generator and the discriminators in one step of both."""
+    """What one clip costs the generator, and one segment the discriminators.
+
+    Of these, `discriminator_update` is their own update and `judgement` their part in the
+    generator's.
+    """
 
     def __init__(
         self, generator: VITS2Config, discriminator: DiscriminatorConfig, segment_frames: int
@@ -33,9 +37,9 @@ class VITS2Flops:
             model = VITS2(generator)
             judges = MultiDiscriminator(discriminator)
             counts = [_count_generator(model, length, segment_frames) for length in lengths]
-            self.discriminator = _count_discriminator(
-                judges, segment_frames * generator.mel.hop_length
-            )
+            num_samples = segment_frames * generator.mel.hop_length
+            self.discriminator_update = _count_update(judges, num_samples)
+            self.judgement = _count_judgement(judges, num_samples)
         places = np.vander(np.array(lengths, dtype=np.float64), increasing=True)
         self._parabola = np.linalg.solve(places, np.array(counts, dtype=np.float64))
 
@@ -66,13 +70,19 @@ def _count_generator(model: VITS2, num_frames: int, segment_frames: int) -> int:
     return counter.get_total_flops()
 
 
-def _count_discriminator(judges: MultiDiscriminator, num_samples: int) -> int:
-    """Count one segment: its own update on both waves, then the judgement of the generator's."""
-    real, fake = torch.zeros(1, 1, num_samples), torch.zeros(1, 1, num_samples, requires_grad=True)
+def _count_update(judges: MultiDiscriminator, num_samples: int) -> int:
+    """Count one segment in the discriminators' own update: the recorded and the generated wave."""
     with flop_counter() as counter:
-        logits, _ = judges(torch.cat([real, fake.detach()]))
+        logits, _ = judges(torch.zeros(2, 1, num_samples))
         sum(part.sum() for part in logits).backward()
-        judges.requires_grad_(False)
+    return counter.get_total_flops()
+
+
+def _count_judgement(judges: MultiDiscriminator, num_samples: int) -> int:
+    """Count one segment in the generator's update; freezes the discriminators."""
+    real, fake = torch.zeros(1, 1, num_samples), torch.zeros(1, 1, num_samples, requires_grad=True)
+    judges.requires_grad_(False)
+    with flop_counter() as counter:
         with torch.no_grad():
             judges(real)
         logits, features = judges(fake)

@@ -31,6 +31,8 @@ class Trainable:
     optimizer: Optimizer
     scheduler: LRScheduler
     max_grad_norm: float
+    config_type: type | None = None
+    """Dataclass of `config`, whose defaults stand for what an older checkpoint does not name."""
     provenance: Mapping[str, str] = field(default_factory=dict)
     """What the network depends on, e.g. `{"quantizer": HASH}`."""
     plain_because: str = ""

@@ -80,6 +80,10 @@ def test_another_hop_that_all_of_them_share_is_taken(tmp_path: Path) -> None:
         ("loss_weights.mel", math.inf),
         ("loss_weights.kl", -1.0),
         ("loss_weights.kl_warmup_steps", -1),
+        ("loss_weights.kl_warmup_fraction", 1.5),
+        ("loss_weights.stft", -1.0),
+        ("discriminator.start_step", -1),
+        ("discriminator.every_n_steps", 0),
     ],
 )
 def test_a_value_that_no_run_can_mean_is_refused_by_its_key(
@@ -105,6 +109,8 @@ def test_a_model_without_a_quantizer_is_refused(tmp_path: Path) -> None:
         ({"generator": {"chanels": 8}}, r"model\.generator\.chanels: .*channels"),
         ({"generator": {"generator": {"rates": [2]}}}, r"model\.generator\.generator\.rates: "),
         ({"discriminator": {"period": [2]}}, r"model\.discriminator\.period: .*periods"),
+        ({"discriminator": {"start": 2}}, r"model\.discriminator\.start: .*start_step"),
+        ({"generator": {"generator": {"kind": "istf"}}}, r"model\.generator\.generator\.kind: "),
         ({"loss_weights": {"adversarial": 1.0}}, r"model\.loss_weights\.adversarial: "),
     ],
 )
@@ -152,9 +158,32 @@ def test_the_weight_of_kl_rises_geometrically_to_its_value() -> None:
     assert LossWeights(kl=0.0, kl_warmup_steps=9).kl_at(1) == 0.0
 
 
+def test_the_warmup_of_kl_can_be_a_share_of_the_run() -> None:
+    share, steps = LossWeights(kl_warmup_fraction=0.5), LossWeights(kl_warmup_steps=30)
+    assert [share.kl_at(s, 60) for s in (1, 29, 30, 60)] == [
+        steps.kl_at(s) for s in (1, 29, 30, 60)
+    ]
+    with pytest.raises(ValueError, match=r"must be 0 where kl_warmup_steps \(30\) is set"):
+        LossWeights(kl_warmup_fraction=0.5, kl_warmup_steps=30)
+
+
+def test_an_stft_loss_without_a_resolution_is_refused(tmp_path: Path) -> None:
+    none = {"n_fft": [], "hop_length": [], "win_length": []}
+    with pytest.raises(ConfigError, match=r"model\.stft_loss must have a resolution where"):
+        read(tmp_path, stft_loss=none, loss_weights={"stft": 1.0})
+    assert len(read(tmp_path, stft_loss=none).model.stft_loss) == 0
+
+
+def test_the_hop_of_an_inverse_stft_must_be_that_of_frames(tmp_path: Path) -> None:
+    section = {"kind": "istft", "istft": {"hop_length": 320}}
+    message = r"generator\.istft\.hop_length must be mel\.hop_length \(640\), but is 320"
+    with pytest.raises(ConfigError, match=message):
+        read(tmp_path, generator={"generator": section})
+
+
 @pytest.mark.parametrize(
     ("name", "generator_millions", "discriminator_millions"),
-    [("debug", 2.4, 0.2), ("base", 68.4, 46.7)],
+    [("debug", 2.4, 0.2), ("istft_debug", 4.4, 0.2), ("base", 68.4, 46.7)],
 )
 def test_shipped_configs_build_at_their_size(
     name: str, generator_millions: float, discriminator_millions: float

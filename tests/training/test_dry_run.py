@@ -85,6 +85,30 @@ def test_the_peak_is_that_of_the_step_and_of_the_moments_to_come(
     assert peaks[2] - peaks[0] == pytest.approx(0.5, abs=0.05)
 
 
+class PhasedToyStage(DryToyStage):
+    """Says of which steps its updates were asked for."""
+
+    full_step = 5
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.steps: list[int] = []
+
+    def updates(self, batch: Batch, step: int) -> Iterator[Update]:
+        self.steps.append(step)
+        yield from super().updates(batch, step)
+
+
+def test_the_step_on_trial_is_one_with_all_updates(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    config = toy_config(tmp_path)
+    stage = PhasedToyStage(config, distributed.device)
+    attach_engines(stage.trainables, {}, distributed)
+    dry_run(config.data, stage, distributed, 0)
+    assert set(stage.steps) == {5}
+
+
 def test_out_of_memory_is_one_line_that_names_the_budget(
     tmp_path: Path, distributed: Distributed
 ) -> None:

@@ -7,13 +7,15 @@ before every convolution, so that the samples of a clip do not depend on its bat
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
+from gsv2.models.vits2.istft_generator import ISTFTConfig
 from gsv2.nn.recompute import run_block
 
 _SLOPE = 0.1
@@ -24,6 +26,10 @@ _SLOPE = 0.1
 class GeneratorConfig:
     """Upsampling stages, each followed by residual blocks of several kernel sizes."""
 
+    kind: Literal["hifigan", "istft"] = "hifigan"
+    """`istft`: the generator of `gsv2.models.vits2.istft_generator`, whose section is `istft`; the
+    others here are HiFi-GAN's."""
+    istft: ISTFTConfig = field(default_factory=ISTFTConfig)
     channels: int = 512
     """Before the first stage."""
     stage_channels: tuple[int, ...] = (256, 128, 64, 32, 16)
@@ -38,6 +44,8 @@ class GeneratorConfig:
 
     def __post_init__(self) -> None:
         """Check what makes T frames T * hop_length samples."""
+        if self.kind not in ("hifigan", "istft"):  # component files are not checked for types
+            raise ValueError(f"generator.kind must be hifigan or istft, but is {self.kind!r}")
         pairs = list(zip(self.upsample_rates, self.upsample_kernels, strict=False))
         if len(self.upsample_rates) != len(self.upsample_kernels) or any(
             kernel < rate or (kernel - rate) % 2 for rate, kernel in pairs
@@ -55,6 +63,8 @@ class GeneratorConfig:
     @property
     def hop_length(self) -> int:
         """Samples made of one frame."""
+        if self.kind == "istft":
+            return self.istft.hop_length
         return math.prod(self.upsample_rates)
 
 

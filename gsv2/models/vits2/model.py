@@ -18,6 +18,7 @@ from gsv2.models.component import Component
 from gsv2.models.trained_module import build_trained
 from gsv2.models.vits2.content import ContentEncoder
 from gsv2.models.vits2.generator import Generator, GeneratorConfig, ResidualBlock
+from gsv2.models.vits2.istft_generator import ConvNeXtBlock, ISTFTGenerator
 from gsv2.models.vits2.posterior import PosteriorEncoder
 from gsv2.models.vits2.segments import cut_segments
 from gsv2.models.vits2.style import StyleConfig, StyleEncoder
@@ -49,8 +50,10 @@ class VITS2Config:
     def __post_init__(self) -> None:
         """Check that the rates fit together."""
         if self.generator.hop_length != self.mel.hop_length:
+            is_istft = self.generator.kind == "istft"
+            rates = "istft.hop_length" if is_istft else "upsample_rates"
             raise ValueError(
-                f"the product of generator.upsample_rates must be mel.hop_length "
+                f"{'' if is_istft else 'the product of '}generator.{rates} must be mel.hop_length "
                 f"({self.mel.hop_length}), but is {self.generator.hop_length}"
             )
         if self.frame_rate_hz % self.codes.rate_hz:
@@ -109,7 +112,7 @@ class VITS2(nn.Module):
             config.mel.num_bins, latent, config.posterior, style_dim
         )
         self.flow = Flow(latent, config.flow, style_dim)
-        self.generator = Generator(latent, config.generator, style_dim)
+        self.generator = make_generator(latent, config.generator, style_dim)
 
     @classmethod
     def from_component(cls, component: Component) -> VITS2:
@@ -157,7 +160,8 @@ class VITS2(nn.Module):
         """Keep less for the backward pass: the blocks run again in it."""
         mark_recomputed(self.content_encoder.transformer.blocks)
         mark_recomputed([self.posterior_encoder.wavenet, *self.flow.couplings])
-        mark_recomputed(m for m in self.generator.modules() if isinstance(m, ResidualBlock))
+        blocks = (ResidualBlock, ConvNeXtBlock)
+        mark_recomputed(m for m in self.generator.modules() if isinstance(m, blocks))
 
     def style(self, mel: Tensor, mask: Tensor) -> Tensor:
         """Return the style of references; `self.mel` makes their mel.
@@ -185,7 +189,7 @@ class VITS2(nn.Module):
                 default generator.
 
         Returns:
-            [B, 1, N] float32, N = T_codes * frames_per_code * hop_length; at padding, 0.
+            [B, 1, N] float32 in -1..1, N = T_codes * frames_per_code * hop_length; at padding, 0.
         """
         lengths = code_lengths * self.config.frames_per_code
         mask = length_mask(lengths, codes.shape[-1] * self.config.frames_per_code)
@@ -205,7 +209,7 @@ class VITS2(nn.Module):
             style: [B, style.dim].
 
         Returns:
-            [B, 1, T * hop_length] float32; at padding, 0.
+            [B, 1, T * hop_length] float32 in -1..1; at padding, 0.
         """
         mask = length_mask(lengths, magnitude.shape[-1])
         m_q, _ = self.posterior_encoder(magnitude, mask, style)
@@ -213,4 +217,14 @@ class VITS2(nn.Module):
 
     def _decode(self, z: Tensor, mask: Tensor, style: Tensor) -> Tensor:
         wave = self.generator(z, style, None if bool(mask.all()) else mask)
+        wave = wave.clamp(-1.0, 1.0)  # an inverse STFT is not bounded, a file is
         return wave * mask.repeat_interleave(self.config.mel.hop_length, dim=1).unsqueeze(1)
+
+
+def make_generator(
+    latent_channels: int, config: GeneratorConfig, style_dim: int
+) -> Generator | ISTFTGenerator:
+    """Return the untrained generator of a kind."""
+    if config.kind == "istft":
+        return ISTFTGenerator(latent_channels, config.istft, style_dim)
+    return Generator(latent_channels, config, style_dim)

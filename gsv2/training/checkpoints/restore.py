@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch.optim.lr_scheduler import LambdaLR
 
-from gsv2.models.component import read_description
+from gsv2.models.component import build_config, read_description
 from gsv2.training.checkpoints.checkpoint import (
     STATE,
     CheckpointDamagedError,
@@ -181,7 +181,8 @@ def _check_network(folder: Path, name: str, trainable: Trainable, accept: Sequen
     except (OSError, SafetensorError, ValueError) as error:
         raise CheckpointDamagedError(f"{file} cannot be read: {error}") from error
     _check_equal(folder, f"the kind of {name}", description["kind"], trainable.kind)
-    there, here = _flat(description["config"]), _flat(_plain(trainable.config))
+    config = _with_defaults(description["config"], trainable.config_type)
+    there, here = _flat(config), _flat(_plain(trainable.config))
     for key in sorted(there.keys() | here.keys()):
         _check_equal(folder, f"{name}.{key}", there.get(key), here.get(key))
     wanted = {key: tuple(value.shape) for key, value in trainable.module.state_dict().items()}
@@ -216,6 +217,19 @@ def _shortened(texts: Sequence[str]) -> str:
     more = len(texts) - _NAMED_DIFFERENCES
     named = "; ".join(texts[:_NAMED_DIFFERENCES])
     return f"{named}; and {more} more" if more > 0 else named
+
+
+def _with_defaults(config: Mapping[str, Any], schema: type | None) -> Mapping[str, Any]:
+    """Return a saved config with the defaults of fields that came later; as it is if it has others.
+
+    Such a config differs from that of the run, which then says in which key.
+    """
+    if schema is None:
+        return config
+    try:
+        return _plain(asdict(build_config(schema, config)))
+    except (TypeError, ValueError):
+        return config
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
