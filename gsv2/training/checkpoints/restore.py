@@ -17,7 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch.optim.lr_scheduler import LambdaLR
 
-from gsv2.models.component import build_config, read_description
+from gsv2.models.component import read_description
+from gsv2.models.config_values import build_config
 from gsv2.training.checkpoints.checkpoint import (
     STATE,
     CheckpointDamagedError,
