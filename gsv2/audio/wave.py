@@ -59,7 +59,8 @@ def load_wave(
     name = _name(source)
     content = _read(source, name)
     try:
-        waves, left_sec = [], max_sec
+        waves: list[np.ndarray] = []
+        left_sec = max_sec
         for file in whole_files(content):
             wave, rate = decode_file(file, sample_rate, left_sec, out if not waves else None)
             left_sec -= len(wave) / rate

@@ -79,9 +79,11 @@ class Distributed:
         self.rank: int = self._accelerator.process_index
         self.world: int = self._accelerator.num_processes
         self._check_world()
-        self._host_group = None
+        self._host_group: dist.ProcessGroup | None = None
         if self.world > 1 and self.device.type != "cpu":
-            self._host_group = dist.new_group(backend="gloo", timeout=timeout)
+            group = dist.new_group(backend="gloo", timeout=timeout)
+            assert isinstance(group, dist.ProcessGroup), "every rank is in it"
+            self._host_group = group
 
     @property
     def is_main(self) -> bool:

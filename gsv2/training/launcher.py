@@ -95,8 +95,9 @@ def _asked_ranks(command: Sequence[str]) -> int:
 
 def _parent_command() -> list[str]:
     try:
-        return psutil.Process().parent().cmdline()  # type: ignore[union-attr]
-    except (psutil.Error, AttributeError):  # the parent is gone, or hidden from us
+        parent = psutil.Process().parent()
+        return [] if parent is None else parent.cmdline()
+    except psutil.Error:  # hidden from us, or gone meanwhile
         return []
 
 

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from gsv2.audio.level import Level
 from gsv2.data.build.encode import ClipRecord, EncodedClip, Rejected, ShardConfig
 from gsv2.data.build.intake import encode_offered
 from gsv2.data.build.offered import RecordedClip, Recording, RejectedFile, StoredClip
@@ -97,7 +98,7 @@ def _append(file: BinaryIO, mark: bytes, encoded: Encoded) -> None:
         record, clip = encoded
         known = {name: getattr(record, name) for name in record.__dataclass_fields__}
         known.pop("wave")
-        numbers = [clip.num_samples, clip.text_bytes]
+        numbers = [clip.num_samples, clip.text_bytes, *clip.level]
         fields = {"clip": known, "json": clip.json.decode(), "numbers": numbers}
         body = clip.audio
     content = json.dumps(fields).encode() + body
@@ -113,6 +114,8 @@ def _read(file: BinaryIO) -> Encoded:
     if "rejected" in fields:
         return RejectedFile(**fields["rejected"])
     record = RecordedClip(wave=_NO_WAVE, **fields["clip"])
-    num_samples, text_bytes = fields["numbers"]
-    described = fields["json"].encode()
-    return record, EncodedClip(record.key, file.read(body), described, num_samples, text_bytes)
+    num_samples, text_bytes, lufs, peak = fields["numbers"]
+    described, level = fields["json"].encode(), Level(lufs, peak)
+    return record, EncodedClip(
+        record.key, file.read(body), described, num_samples, text_bytes, level
+    )

@@ -133,7 +133,8 @@ def _in_ddp(module: nn.Module) -> DistributedDataParallel:
     """
     device = next(module.parameters()).device
     device_ids = [device] if device.type == "cuda" else None
-    ddp = DistributedDataParallel(module, device_ids=device_ids, **{_BUFFER_SYNC: False})
+    no_sync: dict[str, Any] = {_BUFFER_SYNC: False}
+    ddp = DistributedDataParallel(module, device_ids=device_ids, **no_sync)
     ddp.require_backward_grad_sync = False
     return ddp
 
