@@ -138,7 +138,7 @@ def test_the_stage_says_which_codes_its_corpora_may_hold(tiny_corpus: Any) -> No
         (["missing.yaml"], "missing.yaml does not exist"),
         (["CONFIG", "trainer.max_stepz=1"], "max_stepz"),
         (["CONFIG", "trainer.max_steps=soon"], "trainer.max_steps"),
-        (["CONFIG", "stage=singer"], "stage must be one of gpt, joint, quantizer, vits2"),
+        (["CONFIG", "stage=singer"], "stage must be one of aligner, gpt, joint, quantizer, vits2"),
         (["CONFIG", "data.sources=[{path: nowhere}]"], "nowhere"),
         (["CONFIG", "checkpoint.resume=nowhere"], "no checkpoint at 'nowhere'"),
     ],
