@@ -12,6 +12,7 @@ from typing import Any, Literal
 from gsv2.data.code_format import CodeFormat
 from gsv2.data.remote.storage import Storage
 from gsv2.data.schema import FORMAT_VERSION, SAMPLE_RATE
+from gsv2.files import write_whole
 
 MANIFEST_NAME = "corpus.json"
 _LATER = frozenset({"codebook_size", "code_rate_hz"})
@@ -95,7 +96,7 @@ def write_manifest(manifest: Manifest, corpus: Path) -> None:
         **asdict(manifest),
     }
     text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-    (corpus / MANIFEST_NAME).write_text(text, encoding="utf-8")
+    write_whole(corpus / MANIFEST_NAME, text)
 
 
 def read_manifest(corpus: str | Path, storage: Storage | None = None) -> Manifest:
