@@ -23,6 +23,7 @@ from gsv2.data.build.offered import RecordedClip
 from gsv2.data.build.spool import ClipSpool
 from gsv2.data.build.staging import staged_corpus
 from gsv2.data.build.text_rate import TextRateConfig, TextRates
+from gsv2.data.code_format import CodeFormat
 from gsv2.data.decode import ClipError, encode_codes
 from gsv2.data.index import CorpusIndex
 from gsv2.data.manifest import CorpusError, Manifest, ShardEntry, read_manifest, write_manifest
@@ -153,6 +154,8 @@ def write_codes(
     codes: Iterable[tuple[str, str, np.ndarray]],
     quantizer: str,
     *,
+    codebook_size: int | None = None,
+    code_rate_hz: float | None = None,
     overwrite: bool = False,
 ) -> Manifest:
     """Write sidecar tars with the codes of a corpus's clips; `out` appears complete or not at all.
@@ -164,19 +167,24 @@ def write_codes(
             any order inside a shard; clips that could not be encoded are left out. Codes of one
             shard are held in memory.
         quantizer: hash of the quantizer.
+        codebook_size: of the quantizer, V; None = not known.
+        code_rate_hz: of the quantizer; None = not known.
         overwrite: replace a complete sidecar at `out`.
 
     Raises:
         CorpusError: a shard or key that the corpus does not have, shards out of order, different
             numbers of codebooks, no codes at all, or a clip whose JSON cannot be read.
+        ValueError: a code that is not below `codebook_size`.
     """
     audio = read_manifest(corpus)
     reader = _JsonReader(corpus)
+    code_format = CodeFormat(codebook_size=codebook_size)
     num_codebooks: set[int] = set()
     shards = []
     with staged_corpus(out, overwrite=overwrite) as building:
         for entry, of_shard in _by_shard(audio.shards, codes):
             num_codebooks |= {len(array) for array in of_shard.values()}
+            code_format.check_all(of_shard)
             shards.append(_write_codes_shard(reader, building, entry, of_shard))
         if len(num_codebooks) != 1:
             raise CorpusError(f"codes {out} must have one number of codebooks, not {num_codebooks}")
@@ -188,6 +196,8 @@ def write_codes(
             build={"corpus": os.path.relpath(corpus.resolve(), out.resolve())},
             quantizer=quantizer,
             num_codebooks=num_codebooks.pop(),
+            codebook_size=codebook_size,
+            code_rate_hz=code_rate_hz,
         )
         write_manifest(manifest, building)
     return manifest

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from gsv2.data.check.findings import Findings, Problem
 from gsv2.data.check.index_check import check_rows, index_totals, read_index
+from gsv2.data.code_format import CodeFormat
 from gsv2.data.decode import ClipError, decode_clip
 from gsv2.data.foreign.clip import split_name
 from gsv2.data.foreign.format import AUDIO_SUFFIXES
@@ -36,6 +37,10 @@ class ShardJob(NamedTuple):
     """Whether all audio and codes are decoded."""
     num_codebooks: int | None
     """K of the codes; None = unknown."""
+    codebook_size: int | None = None
+    """V of the codes; None = unknown."""
+    code_rate_hz: float | None = None
+    """Frames a second of the codes; None = unknown."""
 
 
 @dataclass
@@ -100,6 +105,7 @@ class _TarCheck:
         self._places = self._read_places()
         self._clip: dict[str, bytes] = {}  # members of the clip at hand, to decode
         self._row = -1
+        self._num_codebooks = job.num_codebooks  # else that of the first clip
         self._ended: set[str] = set()  # keys whose members have all been met
         self._last = ""  # key of the member before
 
@@ -224,15 +230,23 @@ class _TarCheck:
         transcript = (said, row["language"], row["speaker"]) if said is not None else None
         if transcript is None and "json" not in members:
             return  # its JSON is damaged, and counted
+        key, books = row["key"], self._num_codebooks
         try:
-            clip = decode_clip(self._row, row["key"], self._job.entry.name, members, transcript)
+            clip = decode_clip(
+                self._row,
+                key,
+                self._job.entry.name,
+                members,
+                transcript,
+                code_format=CodeFormat(books, self._job.codebook_size, self._job.code_rate_hz),
+                num_code_frames=row["num_code_frames"],
+            )
         except ClipError as error:
-            self._findings.add(f"clip cannot be decoded: {error}", row["key"])
+            example = key if error.kind == str(error) else f"{key}: {error}"
+            self._findings.add(f"clip cannot be decoded: {error.kind}", example)
             return
         if clip.wave is not None:
             if abs(len(clip.wave) - row["num_samples"]) > _LENGTH_TOLERANCE:
                 self._findings.add("audio is not as long as the index says", row["key"])
-        if clip.codes is not None:
-            books = self._job.num_codebooks or len(clip.codes)
-            if clip.codes.shape != (books, row["num_code_frames"]):
-                self._findings.add("codes are not as long as the index says", row["key"])
+        if clip.codes is not None and books is None:
+            self._num_codebooks = len(clip.codes)
