@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gsv2.data.decode import ClipError
+from gsv2.data.faults import machine_faults
 from gsv2.data.foreign.apart import ApartMembers
 from gsv2.data.foreign.clip import ForeignClip, IndexedClip, group_clips, index_clip
 from gsv2.data.foreign.format import ForeignFormat
@@ -78,7 +79,7 @@ def scan_tar(tar: Path, name: str, index: Path, form: ForeignFormat) -> None:
     columns: dict[str, list[Any]] = {column: [] for column in FOREIGN_SCHEMA.names}
     rejected: list[tuple[str, str]] = []
     mtime_ns = tar.stat().st_mtime_ns  # before: a tar changed while it is read is scanned again
-    with tar.open("rb") as file:
+    with machine_faults(tar), tar.open("rb") as file:
         walk = TarWalk(file)
         members = _Readable(walk)
         clips = _usable_clips(members, file, name, form, rejected)
