@@ -180,7 +180,9 @@ def _decode_audio(
             said_sec = num_samples / SAMPLE_RATE
             wave = load_wave(content, SAMPLE_RATE, out, said_sec + LENGTH_TOLERANCE_SEC)
             if len(wave) / SAMPLE_RATE < said_sec - LENGTH_TOLERANCE_SEC:
-                raise WaveError(f"lasts {len(wave) / SAMPLE_RATE:.2f} s, not {said_sec:.2f} s")
+                raise WaveError(
+                    f"is cut: lasts {len(wave) / SAMPLE_RATE:.2f} s, not {said_sec:.2f} s"
+                )
         if level is None:
             level = measure_level(wave, SAMPLE_RATE)
         else:

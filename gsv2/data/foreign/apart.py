@@ -66,7 +66,7 @@ class ApartMembers:
             if path in self._places:
                 self._join(*place, self._places[path])
             else:
-                self._dangling[place[0]] = f"link .{place[1]} to {path}, which is not in the tar"
+                self._dangling[place[0]] = f"link leads nowhere: .{place[1]} to {path}"
                 self._clips.setdefault(place[0], ForeignClip(key=place[0]))
             self._apart.add(place[0])
 
