@@ -73,7 +73,7 @@ class LoopStage:
     """One trainable over `Model`."""
 
     members = ("codes",)
-    num_codebooks = 0
+    codes = None
 
     def __init__(self, module: nn.Module) -> None:
         self.precision = PrecisionPolicy({}, ("net",))

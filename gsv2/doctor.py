@@ -19,14 +19,13 @@ import torch
 
 from gsv2.config import load_config
 from gsv2.data.batch import BadClip
-from gsv2.data.index import CorpusIndex
 from gsv2.data.plan import check_layout, check_step, validation_plan
 from gsv2.data.reader import make_reader, read_clip
 from gsv2.data.remote.storage import Storage
 from gsv2.data.schema import DataConfig, SourceConfig
 from gsv2.data.stream import read_batch
 from gsv2.stages import SCHEMAS, STAGES
-from gsv2.train import check_codes, check_sections
+from gsv2.train import check_sections, open_sources
 from gsv2.training.checkpoints.target import try_target
 from gsv2.training.probes import planned_precision
 from gsv2.training.rehearsal import check_names
@@ -159,10 +158,9 @@ def _corpus(
     config: DataConfig, source: SourceConfig, members: Sequence[str], stage: Stage | None
 ) -> str:
     """Open the index, and read a micro-batch as the run will; of local tars the last clip too."""
-    index = CorpusIndex.open(source, storage=Storage(config.remote, allow_pipe=config.allow_pipe))
+    storage = Storage(config.remote, allow_pipe=config.allow_pipe)
+    index = open_sources([source], storage, stage, source.path)
     index.check_tars(members)
-    if stage is not None and "codes" in members:
-        check_codes(index, stage, source.path)
     alone = replace(config, sources=[source], window_mb=_PROBE_MB)
     plan = validation_plan(index, alone, 0, members)
     with closing(make_reader(index, members, alone)) as reader:

@@ -26,6 +26,7 @@ from rich.logging import RichHandler
 
 from gsv2.caches import set_cache_folders
 from gsv2.config import load_config
+from gsv2.data.code_format import CodeFormat
 from gsv2.data.index import CorpusIndex
 from gsv2.data.plan import Plan, validation_plan
 from gsv2.data.remote.storage import Storage
@@ -44,7 +45,14 @@ from gsv2.training.stage import Stage
 from gsv2.training.telemetry.progress import console
 from gsv2.training.trainer import Trainer
 
-__all__ = ["EXIT_REQUEUE", "CodesMismatchError", "check_codes", "check_sections", "main"]
+__all__ = [
+    "EXIT_REQUEUE",
+    "CodesMismatchError",
+    "check_codes",
+    "check_sections",
+    "main",
+    "open_sources",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +87,28 @@ def main(config_path: str | Path, overrides: Sequence[str] = ()) -> Path:
             raise
         finally:
             distributed.release()
+
+
+def open_sources(
+    sources: Sequence[SourceConfig], storage: Storage, stage: Stage | None, where: str
+) -> CorpusIndex:
+    """Open corpora; their codes must be what the stage reads.
+
+    Args:
+        sources: of the run, or some of them.
+        storage: where they lie.
+        stage: None if it could not be built.
+        where: key or name of the sources, for messages.
+
+    Raises:
+        ValueError: a corpus cannot be read, or holds other codes.
+    """
+    index = CorpusIndex.open(*sources, storage=storage)
+    if stage is None or stage.codes is None:
+        return index
+    check_codes(index, stage, where)
+    codes = stage.codes
+    return index.with_codes(CodeFormat(codes.num_codebooks, codes.codebook_size, codes.rate_hz))
 
 
 def check_codes(index: CorpusIndex, stage: Stage, where: str) -> None:
@@ -173,9 +203,7 @@ def _open_index(
 ) -> CorpusIndex:
     """Open corpora and check that what the stage reads is there; the ranks share the looking."""
     storage = Storage(config.data.remote, allow_pipe=config.data.allow_pipe)
-    index = distributed.on_all(lambda: CorpusIndex.open(*sources, storage=storage))
-    if "codes" in stage.members:
-        check_codes(index, stage, where)
+    index = distributed.on_all(lambda: open_sources(sources, storage, stage, where))
     part = {"part": distributed.rank, "parts": distributed.world}
     distributed.on_all(lambda: index.check_tars(stage.members, **part))
     return index

@@ -9,9 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
+from gsv2.data.batch import BadClip
 from gsv2.data.index import CorpusIndex
 from gsv2.data.manifest import CorpusError
-from gsv2.train import CodesMismatchError, _run, check_codes, main
+from gsv2.data.reader import read_clips
+from gsv2.data.remote.storage import Storage
+from gsv2.nn.codes import CodeConfig
+from gsv2.train import CodesMismatchError, _run, check_codes, main, open_sources
 from gsv2.training.checkpoints.checkpoint import CheckpointMismatchError, find_component
 from gsv2.training.telemetry.records import read_records
 
@@ -117,13 +121,24 @@ def test_codes_of_another_quantizer_are_refused_by_both_names(tiny_corpus: Any) 
         check_codes(index, stage("abc"), "data.sources")
 
 
+def test_the_stage_says_which_codes_its_corpora_may_hold(tiny_corpus: Any) -> None:
+    """Its K, V and rate bound what is read, though corpus.json knows no V."""
+    codes = CodeConfig(codebook_size=512)
+    stage: Any = SimpleNamespace(trainables={}, codes=codes)
+    index = open_sources([tiny_corpus.source_with_codes], Storage(), stage, "data.sources")
+    assert index.code_format == (2, 512, 25.0)
+    bad = [clip for clip in read_clips(index, ["codes"]) if isinstance(clip, BadClip)]
+    assert bad
+    assert all("not 0..511" in clip.reason for clip in bad)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["missing.yaml"], "missing.yaml does not exist"),
         (["CONFIG", "trainer.max_stepz=1"], "max_stepz"),
         (["CONFIG", "trainer.max_steps=soon"], "trainer.max_steps"),
-        (["CONFIG", "stage=singer"], "stage must be one of gpt, joint, quantizer, vits2"),
+        (["CONFIG", "stage=singer"], "stage must be one of aligner, gpt, joint, quantizer, vits2"),
         (["CONFIG", "data.sources=[{path: nowhere}]"], "nowhere"),
         (["CONFIG", "checkpoint.resume=nowhere"], "no checkpoint at 'nowhere'"),
     ],

@@ -17,6 +17,7 @@ import soxr
 from gsv2.audio.container import whole_files
 from gsv2.audio.decoding import decode_file
 from gsv2.audio.errors import WaveError as WaveError
+from gsv2.files import named_errors
 
 TARGET_LUFS = -23.0
 """Integrated loudness of corpus audio (EBU R 128)."""
@@ -100,6 +101,7 @@ def save_wave(
 
     Raises:
         WaveError: `wave` is not [N], empty or not finite, or the format is unknown.
+        OSError: the disk does not take it; names the file.
     """
     name = _name(target)
     if wave.ndim != 1 or wave.size == 0:
@@ -111,7 +113,9 @@ def save_wave(
     if file_format not in soundfile.available_formats():
         raise WaveError(f"{name} must end in the suffix of an audio format, e.g. .wav or .flac")
     subtype = "PCM_16" if file_format in _PCM_FORMATS else None
-    soundfile.write(target, wave, sample_rate, subtype=subtype, format=file_format)
+    place = target if isinstance(target, str | os.PathLike) else name
+    with named_errors(place, soundfile.SoundFileError):
+        soundfile.write(target, wave, sample_rate, subtype=subtype, format=file_format)
 
 
 def resample(wave: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:

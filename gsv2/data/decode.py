@@ -13,6 +13,7 @@ import orjson
 
 from gsv2.audio.level import Level, apply_level, check_level, measure_level
 from gsv2.audio.wave import WaveError, load_wave
+from gsv2.data.code_format import CodeFormat, CodesError
 from gsv2.data.schema import SAMPLE_RATE
 from gsv2.text.normalize import TextError, normalize_text
 
@@ -22,6 +23,7 @@ MEMBERS = ("audio", "codes")
 LENGTH_TOLERANCE_SEC = 0.1
 """By which audio may differ from what the index says, as headers of MP3 and Opus do."""
 
+_ANY_CODES = CodeFormat()
 _NPY_HEADER_BYTES = 128
 """Of an npy file that numpy >= 1.14 wrote, and so of ours."""
 
@@ -30,13 +32,15 @@ class ClipError(ValueError):
     """A clip that cannot be read.
 
     Args:
-        reason: a fixed phrase, by which clips are counted.
+        reason: why, with values.
         member: that is missing or damaged.
+        kind: a fixed phrase, by which clips are counted; None = the reason is one.
     """
 
-    def __init__(self, reason: str, member: str) -> None:
+    def __init__(self, reason: str, member: str, kind: str | None = None) -> None:
         super().__init__(reason)
         self.member = member
+        self.kind = kind or reason
 
 
 Transcript = tuple[str, str, str]
@@ -70,6 +74,8 @@ def decode_clip(
     *,
     level: Level | None = None,
     num_samples: int | None = None,
+    code_format: CodeFormat = _ANY_CODES,
+    num_code_frames: int | None = None,
 ) -> Clip:
     """Decode the members that were read.
 
@@ -82,6 +88,8 @@ def decode_clip(
         out: see `load_wave`.
         level: of the audio, where the index holds it; else it is measured.
         num_samples: of the audio as the index says; audio of another length is refused.
+        code_format: that the codes must have.
+        num_code_frames: of the codes as the index says; codes of another length are refused.
 
     Raises:
         ClipError: a member is not what it should be.
@@ -93,6 +101,11 @@ def decode_clip(
         raise ClipError("text has nothing to speak", "json") from error
     wave = _decode_audio(members["audio"], out, level, num_samples) if "audio" in members else None
     codes = decode_codes(members["codes"]) if "codes" in members else None
+    if codes is not None:
+        try:
+            code_format.check(codes, num_code_frames, num_samples)
+        except CodesError as error:
+            raise ClipError(str(error), "codes", error.kind) from error
     return Clip(row, key, shard, text, language, speaker, wave, codes)
 
 
@@ -126,7 +139,9 @@ def decode_codes(content: bytes | memoryview) -> np.ndarray:
     except (ValueError, TypeError, EOFError, OSError) as error:  # TypeError: content is too short
         raise ClipError("codes are no npy file", "codes") from error
     if not isinstance(codes, np.ndarray) or codes.dtype != np.uint16 or codes.ndim != 2:
-        raise ClipError("codes are not uint16 [K, T]", "codes")
+        kind = "codes are not uint16 [K, T]"
+        found = f": found {codes.dtype} {codes.shape}" if isinstance(codes, np.ndarray) else ""
+        raise ClipError(kind + found, "codes", kind)
     if codes.size == 0:
         raise ClipError("codes are empty", "codes")
     codes.flags.writeable = False

@@ -16,7 +16,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from gsv2.data.manifest import CorpusError, Manifest, ShardEntry, read_manifest
+from gsv2.data.code_format import CodeFormat
+from gsv2.data.manifest import (
+    CorpusError,
+    Manifest,
+    ShardEntry,
+    common_code_format,
+    read_manifest,
+)
 from gsv2.data.remote.storage import Storage
 from gsv2.data.schema import SourceConfig
 from gsv2.data.shard import Shard, read_shard
@@ -32,12 +39,20 @@ _STRING_COLUMNS = frozenset(f.name for f in FOREIGN_SCHEMA if pa.types.is_string
 class CorpusIndex:
     """Clips of one or several sources, as columns."""
 
-    def __init__(self, shards: Sequence[Shard], quantizer: str | None, storage: Storage) -> None:
+    def __init__(
+        self,
+        shards: Sequence[Shard],
+        quantizer: str | None,
+        storage: Storage,
+        code_format: CodeFormat | None = None,
+    ) -> None:
         self.shards = tuple(shards)
         self.quantizer = quantizer
         """Hash of the quantizer that made the codes; None without sidecar codes."""
         self.storage = storage
         """Where the tars and their indexes are read."""
+        self.code_format = code_format or CodeFormat()
+        """That all codes must have."""
         self._columns: dict[str, np.ndarray | pa.Array] = {}
         self._keys: OrderedDict[int, pa.Array] = OrderedDict()
 
@@ -52,6 +67,7 @@ class CorpusIndex:
         storage = storage or Storage()
         shards: list[Shard] = []
         quantizers: dict[str, str] = {}
+        formats: dict[str, CodeFormat] = {}
         for number, source in enumerate(sources):
             manifest = _read_kind(source.path, "audio", storage)
             codes_of: Mapping[str, ShardEntry] = {}
@@ -59,6 +75,7 @@ class CorpusIndex:
                 codes = _read_kind(source.codes, "codes", storage)
                 _check_same_shards(source, manifest, codes)
                 quantizers[source.codes] = codes.quantizer or ""
+                formats[source.codes] = codes.code_format
                 codes_of = {entry.name: entry for entry in codes.shards}
             for entry in manifest.shards:
                 start = shards[-1].stop if shards else 0
@@ -83,7 +100,17 @@ class CorpusIndex:
                 shards.append(shard)
         if len(set(quantizers.values())) > 1:
             raise CorpusError(f"the sources hold codes of different quantizers: {quantizers}")
-        return cls(shards, next(iter(quantizers.values()), None), storage)
+        quantizer = next(iter(quantizers.values()), None)
+        return cls(shards, quantizer, storage, common_code_format(CodeFormat(), formats))
+
+    def with_codes(self, wanted: CodeFormat) -> CorpusIndex:
+        """Return the index for a reader of codes of a format.
+
+        Raises:
+            CorpusError: its codes have another.
+        """
+        made = common_code_format(wanted, {"of the sources": self.code_format})
+        return CorpusIndex(self.shards, self.quantizer, self.storage, made)
 
     @property
     def num_clips(self) -> int:

@@ -9,10 +9,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from gsv2.data.code_format import CodeFormat
 from gsv2.data.remote.storage import Storage
 from gsv2.data.schema import FORMAT_VERSION, SAMPLE_RATE
+from gsv2.files import write_whole
 
 MANIFEST_NAME = "corpus.json"
+_LATER = frozenset({"codebook_size", "code_rate_hz"})
+"""What older files lack."""
 
 
 class CorpusError(ValueError):
@@ -55,6 +59,15 @@ class Manifest:
     """For codes: hash of the quantizer that made them."""
     num_codebooks: int | None = None
     """For codes: K."""
+    codebook_size: int | None = None
+    """For codes: V, above every code; None in corpora of before it was written."""
+    code_rate_hz: float | None = None
+    """For codes: frames a second; None in corpora of before it was written."""
+
+    @property
+    def code_format(self) -> CodeFormat:
+        """What its codes have in common."""
+        return CodeFormat(self.num_codebooks, self.codebook_size, self.code_rate_hz)
 
     @property
     def num_clips(self) -> int:
@@ -83,7 +96,7 @@ def write_manifest(manifest: Manifest, corpus: Path) -> None:
         **asdict(manifest),
     }
     text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-    (corpus / MANIFEST_NAME).write_text(text, encoding="utf-8")
+    write_whole(corpus / MANIFEST_NAME, text)
 
 
 def read_manifest(corpus: str | Path, storage: Storage | None = None) -> Manifest:
@@ -114,7 +127,8 @@ def read_manifest(corpus: str | Path, storage: Storage | None = None) -> Manifes
                 f"{path} must have format version {FORMAT_VERSION} and {SAMPLE_RATE} Hz, "
                 f"but has {version!r} and {rate!r}"
             )
-        known = {name: values[name] for name in Manifest.__dataclass_fields__}
+        fields = Manifest.__dataclass_fields__
+        known = {name: values[name] for name in fields if name in values or name not in _LATER}
         known["shards"] = tuple(
             _read_entry(shard, f"{path}: shards[{number}]")
             for number, shard in enumerate(values["shards"])
@@ -123,7 +137,44 @@ def read_manifest(corpus: str | Path, storage: Storage | None = None) -> Manifes
         raise CorpusError(f"{path} is not valid JSON: {error}") from error
     except (KeyError, TypeError) as error:
         raise CorpusError(f"{path} is no corpus description: {error}") from error
+    _check_code_format(known, path)
     return Manifest(**known)
+
+
+def common_code_format(wanted: CodeFormat, formats: Mapping[str, CodeFormat]) -> CodeFormat:
+    """Return the format of the codes of all sources.
+
+    Args:
+        wanted: that the reader of the codes asks for.
+        formats: folder of codes -> their format as corpus.json says.
+
+    Raises:
+        CorpusError: codes of another format than `wanted` or than codes of another source.
+    """
+    for codes, found in formats.items():
+        if differences := found.differences(wanted):
+            raise CorpusError(f"codes {codes}: corpus.json says {', '.join(differences)}")
+        wanted = wanted.filled_from(found)
+    return wanted
+
+
+def _check_code_format(values: Mapping[str, Any], path: str) -> None:
+    """Check the numbers of codes, each of which may be null.
+
+    Raises:
+        CorpusError: names the key.
+    """
+    for key, kinds in (
+        ("num_codebooks", int),
+        ("codebook_size", int),
+        ("code_rate_hz", int | float),
+    ):
+        number = values.get(key)
+        if number is None:
+            continue
+        if isinstance(number, bool) or not isinstance(number, kinds) or not 0 < number < 1 << 62:
+            noun = "whole number" if kinds is int else "number"
+            raise CorpusError(f"{path}: {key} must be a {noun} above 0, but is {number!r}")
 
 
 def _read_entry(values: object, place: str) -> ShardEntry:

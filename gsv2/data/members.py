@@ -55,6 +55,7 @@ class ShardMembers:
         keys: of the clips.
         said: text, language and speaker of the clips, as far as the index holds them, or None.
         num_samples: [clips] int64 at `SAMPLE_RATE`.
+        num_code_frames: [clips] int64; None = codes are not read.
         levels: [clips, 2] float64 loudness and peak; NaN where the index does not hold them.
     """
 
@@ -66,6 +67,7 @@ class ShardMembers:
         keys: list[str],
         said: tuple[pa.Array, pa.Array, pa.Array] | None,
         num_samples: np.ndarray,
+        num_code_frames: np.ndarray | None,
         levels: np.ndarray,
     ) -> None:
         self.name = shard.name
@@ -74,6 +76,7 @@ class ShardMembers:
         self.keys = keys
         self.num_samples = num_samples
         self._levels = levels
+        self._num_code_frames = num_code_frames
         self._parts = tuple(tars), tuple(tars.values())
         self._numbers = numbers
         self._said = said
@@ -103,6 +106,13 @@ class ShardMembers:
         length = int(self.num_samples[row - self.start])
         return length if length > 0 else None
 
+    def code_frames(self, row: int) -> int | None:
+        """Return the code frames of a clip; None = they are not read, or it has none."""
+        if self._num_code_frames is None:
+            return None
+        count = int(self._num_code_frames[row - self.start])
+        return count if count >= 0 else None
+
     def level(self, row: int) -> Level | None:
         """Return how loud a clip is; None = the index does not hold it."""
         lufs, peak = self._levels[row - self.start].tolist()
@@ -128,6 +138,8 @@ class MemberIndex:
 
     def __init__(self, index: CorpusIndex, members: Sequence[str]) -> None:
         self._index = index
+        self.code_format = index.code_format
+        """That all codes must have."""
         self._members = ("json", *members)
         self._beside = tuple(members) == ("codes",)
         self._starts = index.shard_starts
@@ -181,7 +193,9 @@ class MemberIndex:
         names = [f"{m}_{part}" for m in prefixes for part in ("offset", "length", "crc32")]
         said = [] if beside else ["text", "language", "speaker"]
         levels = [field.name for field in LEVEL_FIELDS]
-        columns = self._index.read(shard, ["key", "num_samples", *levels, *names, *said])
+        frames = ["num_code_frames"] if "codes" in self._members else []
+        wanted = ["key", "num_samples", *frames, *levels, *names, *said]
+        columns = self._index.read(shard, wanted)
         numbers = np.stack([_filled(columns[name]) for name in names], axis=1)
         in_index = said and columns["text"].null_count < shard.num_clips
         return ShardMembers(
@@ -191,6 +205,7 @@ class MemberIndex:
             columns["key"].to_pylist(),
             (columns["text"], columns["language"], columns["speaker"]) if in_index else None,
             _filled(columns["num_samples"]),
+            _filled(columns["num_code_frames"]) if frames else None,
             np.stack([_or_nan(columns[name]) for name in levels], axis=1),
         )
 

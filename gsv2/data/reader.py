@@ -204,6 +204,8 @@ def read_clip(
             out,
             level=shard.level(row),
             num_samples=shard.length(row),
+            code_format=reader.places.code_format,
+            num_code_frames=shard.code_frames(row),
         )
     except ClipError as error:
         return BadClip(key=key, shard=shard.tars[error.member], reason=str(error))

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +15,7 @@ import webdataset
 
 from gsv2.data.manifest import ShardEntry
 from gsv2.data.schema import FORMAT_VERSION
+from gsv2.files import named_errors
 
 SUFFIXES = {"audio": "flac", "json": "json", "codes": "codes.npy", "codes_json": "json"}
 """Member -> suffix that this package writes. `codes_json` is the JSON again, beside sidecar codes,
@@ -83,7 +84,7 @@ class ShardWriter:
         self._index_path = root / f"{name}.parquet"
         path = root / f"{name}.tar"
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = _HashingFile(path.open("wb"))
+        self._file = _HashingFile(path)
         self._tar = webdataset.TarWriter(self._file, encoder=False, mtime=0)
 
     def __enter__(self) -> ShardWriter:
@@ -132,7 +133,8 @@ class ShardWriter:
         self._tar.close()
         self._file.close()
         table = pa.Table.from_pydict(self._columns, schema=self._schema)
-        pq.write_table(table, self._index_path, compression="zstd")
+        with named_errors(self._index_path, pa.ArrowException):
+            pq.write_table(table, self._index_path, compression="zstd")
         return ShardEntry(
             name=self.name,
             num_clips=table.num_rows,
@@ -146,15 +148,20 @@ class ShardWriter:
 class _HashingFile:
     """A file to write, with the SHA-256 and the number of what was written."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, path: Path) -> None:
         self.digest = hashlib.sha256()
         self.num_bytes = 0
-        self._file = file
+        self._path = path
+        self._file = path.open("wb")
 
     def write(self, content: bytes) -> int:
+        if self._file.closed:  # tarfile's stream, collected after an error, has its last buffer
+            return len(content)
         self.digest.update(content)
         self.num_bytes += len(content)
-        return self._file.write(content)
+        with named_errors(self._path):
+            return self._file.write(content)
 
     def close(self) -> None:
-        self._file.close()
+        with named_errors(self._path):
+            self._file.close()

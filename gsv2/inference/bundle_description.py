@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gsv2 import __version__
+from gsv2.files import write_whole
 from gsv2.inference.bundle_parts import PARTS
 from gsv2.models.component import ComponentError, parse_object
 
@@ -45,7 +46,7 @@ def write_description(folder: Path, description: BundleDescription) -> None:
         "quantizer": description.quantizer,
         "files": dict(description.files),
     }
-    (folder / FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    write_whole(folder / FILE, json.dumps(values, indent=2) + "\n")
 
 
 def read_bundle_description(folder: Path) -> BundleDescription:

@@ -65,8 +65,8 @@ def write_speech(
     speech = Synthesizer.from_bundle(bundle).synthesize(text, voices, seed=seed)
     try:
         save_wave(out, speech.wave, speech.sample_rate)
-    except soundfile.SoundFileError as error:
-        raise SpeechFileError(f"{out} cannot be written: {error}") from error
+    except OSError as error:
+        raise SpeechFileError(f"{out} cannot be written: {error.strerror or error}") from error
     return speech
 
 

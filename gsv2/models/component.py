@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from gsv2.files import named_errors
 from gsv2.models.config_values import build_config
 
 ConfigT = TypeVar("ConfigT")
@@ -72,7 +73,8 @@ def save_component(
     """Write the parameters and buffers of `module` with their description."""
     state = module.state_dict()
     tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-    save_file(tensors, path, metadata=describe_component(kind, config, provenance))
+    with named_errors(path, SafetensorError):
+        save_file(tensors, path, metadata=describe_component(kind, config, provenance))
 
 
 def describe_component(

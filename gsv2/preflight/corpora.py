@@ -15,7 +15,7 @@ from gsv2.data.remote.storage import Storage
 from gsv2.data.schema import DataConfig, SourceConfig
 from gsv2.data.window import Window
 from gsv2.preflight.report import Finding, attempt
-from gsv2.train import check_codes
+from gsv2.train import open_sources
 from gsv2.training.stage import Stage
 
 
@@ -60,9 +60,7 @@ def _read_ends(
 ) -> str:
     """Read and decode the first clip of the first shard, and the last one of the last."""
     storage = Storage(config.remote, allow_pipe=config.allow_pipe)
-    index = CorpusIndex.open(source, storage=storage)
-    if stage is not None and "codes" in members:
-        check_codes(index, stage, public_name(source.path))
+    index = open_sources([source], storage, stage, public_name(source.path))
     reader = RangeReader(index, members)
     rows = [0, index.num_clips - 1]
     if any(index.shards[-1].tar_of(member).startswith(PREFIX) for member in members):

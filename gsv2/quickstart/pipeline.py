@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,6 +13,7 @@ from pathlib import Path
 import torch
 
 from gsv2.config import load_config
+from gsv2.files import write_whole
 from gsv2.inference.bundle import export_bundle
 from gsv2.quickstart.demo_corpus import make_demo_corpus
 from gsv2.quickstart.report import write_report
@@ -65,10 +65,8 @@ class Journal:
         start = time.monotonic()
         step()
         self.seconds.setdefault(name, time.monotonic() - start)
-        aside = self.path.with_name(f".tmp-{self.path.name}")
         values = {key: value for key, value in asdict(self).items() if key != "path"}
-        aside.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-        os.replace(aside, self.path)
+        write_whole(self.path, json.dumps(values, indent=2) + "\n")
 
 
 def run_quickstart(out: Path, *, seed: int = 0, scale: float = 1.0) -> Path:

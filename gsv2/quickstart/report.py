@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.resources import files
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, StrictUndefined
 
 from gsv2.data.schema import SAMPLE_RATE
+from gsv2.files import write_whole
 from gsv2.quickstart.curves import Curve, Panel, panels, read_curves
 from gsv2.quickstart.figures import draw_panel, draw_spectrogram, embed_audio
 from gsv2.quickstart.report_data import (
@@ -65,9 +65,9 @@ def write_report(data: ReportData, out: Path) -> Path:
     """
     curves = {run.name: read_curves(run.folder / "metrics.jsonl") for run in data.runs}
     out.mkdir(parents=True, exist_ok=True)
-    _write(out / "report.html", render_html(data, curves))
+    write_whole(out / "report.html", render_html(data, curves))
     text = json.dumps(summarise(data, curves), indent=2, ensure_ascii=False, allow_nan=False)
-    _write(out / "report.json", text + "\n")
+    write_whole(out / "report.json", text + "\n")
     return out / "report.html"
 
 
@@ -178,9 +178,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None  # strict JSON has no NaN
     return value
-
-
-def _write(path: Path, text: str) -> None:
-    aside = path.with_name(f".tmp-{path.name}")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)

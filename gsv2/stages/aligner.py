@@ -86,7 +86,7 @@ class AlignerStage:
         self.model = Aligner(aligner)
         self.model.set_codebooks(quantizer.code_vectors().codebooks)
         self.model.to(device)
-        self.num_codebooks = aligner.codes.num_codebooks
+        self.codes = aligner.codes
         self._flops_per_frame = aligner_flops_per_frame(aligner)
         self._named: set[str] = set()
         optim = config.optim[ALIGNER]
@@ -147,7 +147,7 @@ class AlignerStage:
         device = batch.sequence.device
         codes, lengths = batch.codes, batch.code_lengths
         if not batch.num_clips or codes is None or lengths is None:
-            codes = torch.zeros(1, self.num_codebooks, 1, dtype=torch.int64, device=device)
+            codes = torch.zeros(1, self.codes.num_codebooks, 1, dtype=torch.int64, device=device)
             lengths = torch.ones(1, dtype=torch.int64, device=device)
         vocabulary = local_vocabulary(batch.texts or ("",))
         vocabulary = LocalVocabulary(*(tensor.to(device) for tensor in vocabulary))

@@ -65,7 +65,13 @@ def extract_codes(
     index = CorpusIndex.open(SourceConfig(path=str(corpus)))
     extractor = _Extractor(model, index, device, max_frames=round(max_batch_sec * FRAME_RATE_HZ))
     return write_codes(
-        corpus, out, partial(extractor.codes, progress), fingerprint, overwrite=is_complete(out)
+        corpus,
+        out,
+        partial(extractor.codes, progress),
+        fingerprint,
+        codebook_size=model.config.codes.codebook_size,
+        code_rate_hz=model.config.codes.rate_hz,
+        overwrite=is_complete(out),
     )
 
 

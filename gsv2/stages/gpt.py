@@ -77,7 +77,7 @@ class GPTStage:
         self.model.set_codebooks(quantizer.code_vectors().codebooks)
         self._flops = count_gpt_flops(self.model)
         self.model.to(device)
-        self.num_codebooks = gpt_config.codes.num_codebooks
+        self.codes = gpt_config.codes
         if set(config.optim) != {GPT}:
             raise ValueError(f"optim must have the entry {GPT!r} only, but has {[*config.optim]}")
         optim = config.optim[GPT]

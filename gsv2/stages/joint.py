@@ -77,7 +77,7 @@ class JointStage:
         quantizer = find_component(Path(config.model.quantizer), "quantizer")
         self.gpt = GPTStage(_share(config, quantizer, (GPT,)), device)
         self.vits2 = VITS2Stage(_share(config, quantizer, _GAN), device)
-        self.num_codebooks = self.gpt.num_codebooks
+        self.codes = self.gpt.codes
         self.trainables: dict[str, Trainable] = {**self.gpt.trainables, **self.vits2.trainables}
 
     @property

@@ -39,7 +39,7 @@ class QuantizerStage:
     """One trainable, `quantizer`; its targets are feature frames."""
 
     members: tuple[str, ...] = ("audio",)
-    num_codebooks = 0
+    codes = None
 
     def __init__(self, config: QuantizerRunConfig, device: torch.device) -> None:
         if set(config.optim) != {_NAME}:

@@ -55,7 +55,7 @@ class VITS2Stage:
         component = load_component(source, "quantizer")
         vectors = Quantizer.from_component(component).code_vectors()
         self.model_config = replace(config.model.generator, codes=vectors.config)
-        self.num_codebooks = vectors.config.num_codebooks
+        self.codes = vectors.config
         self._network = VITS2(self.model_config).to(device)
         self._network.code_vectors.set_codebooks(vectors.codebooks)
         self._loss_mel = MelSpectrogram(config.model.mel_loss).to(device)

@@ -66,7 +66,7 @@ def dry_run(
     Raises:
         MemoryBudgetError: out of memory; names the budget.
     """
-    num_codebooks = stage.num_codebooks if "codes" in stage.members else 0
+    num_codebooks = stage.codes.num_codebooks if stage.codes else 0
     num_local = data.micro_batches_per_step // distributed.world
     peaks = {}
     for name, batch in largest_batches(data, stage.members, num_codebooks).items():

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from gsv2.data.batch import Batch
+from gsv2.nn.codes import CodeConfig
 from gsv2.training.ema import WeightAverage
 from gsv2.training.engines.engine import Engine, EngineError
 from gsv2.training.loss_scale import LossScale
@@ -95,8 +96,8 @@ class Stage(Protocol):
 
     members: tuple[str, ...]
     """What it reads of a clip beside its text: any of `audio` and `codes`."""
-    num_codebooks: int
-    """Of the codes that it reads; 0 if it reads none."""
+    codes: CodeConfig | None
+    """Of the codes that it reads; None if it reads none."""
     precision: PrecisionPolicy
     """Which of its modules computes in which dtype."""
     trainables: dict[str, Trainable]

@@ -23,6 +23,25 @@ def test_a_manifest_reads_back_equal(tmp_path):
     assert (manifest.num_clips, manifest.hours) == (2, 0.5)
 
 
+def test_a_manifest_of_before_codes_had_a_size_reads(tmp_path):
+    write_manifest(Manifest(shards=(ENTRY,), kind="codes", num_codebooks=2), tmp_path)
+    path = tmp_path / "corpus.json"
+    values = json.loads(path.read_text())
+    del values["codebook_size"], values["code_rate_hz"]
+    path.write_text(json.dumps(values))
+    assert read_manifest(tmp_path).code_format == (2, None, None)
+
+
+@pytest.mark.parametrize("key", ["num_codebooks", "codebook_size", "code_rate_hz"])
+@pytest.mark.parametrize("value", [0, -1, True, "2", [2]])
+def test_numbers_of_codes_that_cannot_be_are_refused_by_key(tmp_path, key, value):
+    write_manifest(Manifest(shards=(ENTRY,), kind="codes"), tmp_path)
+    path = tmp_path / "corpus.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(CorpusError, match=rf"corpus\.json: {key} must be"):
+        read_manifest(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -107,5 +107,5 @@ def test_all_sources_have_a_weight_or_none_has() -> None:
 @pytest.mark.parametrize("name", ["retries", "backoff_sec", "timeout_sec", "cache_gb"])
 def test_a_remote_is_not_waited_for_in_negative_numbers(name: str) -> None:
     assert getattr(RemoteConfig(**{name: 0}), name) == 0
-    with pytest.raises(ValueError, match=rf"^data\.remote\.{name} must not be negative"):
+    with pytest.raises(ValueError, match=rf"^data\.remote\.{name} must be a number of at least 0"):
         RemoteConfig(**{name: -1})

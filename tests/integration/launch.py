@@ -16,7 +16,7 @@ import psutil
 
 ROOT = Path(__file__).parents[2]
 ANNOUNCEMENTS = ("DeprecationWarning", "PendingDeprecationWarning", "FutureWarning")
-WARNINGS = ("-W", "error", *(part for kind in ANNOUNCEMENTS for part in ("-W", f"default::{kind}")))
+WARNINGS = ("-W", "error", *(part for kind in ANNOUNCEMENTS for part in ("-W", f"once::{kind}")))
 """Warnings are errors, as in the suite itself, but for a library's announcement of a change."""
 LAUNCHER_KEYS = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 

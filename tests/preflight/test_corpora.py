@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gsv2.data.schema import DataConfig, SourceConfig
+from gsv2.nn.codes import CodeConfig
 from gsv2.preflight.corpora import check_corpora
 from gsv2.preflight.report import Finding
 
@@ -66,7 +67,7 @@ def test_a_missing_shard_is_named(source: SourceConfig, number: int) -> None:
 
 def test_codes_of_another_quantizer_are_found(source: SourceConfig) -> None:
     trainable = SimpleNamespace(provenance={"quantizer": "abc"})
-    stage: Any = SimpleNamespace(trainables={"gpt": trainable})
+    stage: Any = SimpleNamespace(trainables={"gpt": trainable}, codes=CodeConfig())
     config = DataConfig(sources=[source], max_frames=9)
     (found,) = check_corpora(config, BOTH, stage)
     assert found.status == "fail"

@@ -55,7 +55,8 @@ def test_every_clip_has_the_codes_that_it_has_alone(tiny_corpus, component, tmp_
         tiny_corpus.path, component, tmp_path / "codes", CPU, lambda *counts: seen.append(counts)
     )
     assert manifest.num_clips == 12
-    assert manifest.num_codebooks == 2
+    codes = quantizer.config.codes
+    assert manifest.code_format == (2, codes.codebook_size, codes.rate_hz)
     assert manifest.quantizer == quantizer.fingerprint()
     assert seen[-1] == (12, 12)
     codes = read_codes(tiny_corpus.path, tmp_path / "codes")

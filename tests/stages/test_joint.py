@@ -123,7 +123,7 @@ def test_what_it_counts_and_shows_is_that_of_its_parts(stage: JointStage, tmp_pa
         expected = {**gpt.validate(batch), **vits2.validate(batch)}
         torch.testing.assert_close(dict(stage.validate(batch)), expected, rtol=0, atol=0)
     batch = make_batch()
-    assert stage.num_codebooks == 2
+    assert stage.codes.num_codebooks == 2
     assert stage.flops(batch) == {**gpt.flops(batch), **vits2.flops(batch)}
     assert stage.flops(batch).keys() == set(UPDATES)
     assert stage.workload(batch).samples == (21 * 640, 12 * 640, 5 * 640)

@@ -244,5 +244,7 @@ def test_a_component_of_an_unknown_kind_of_generator_is_refused(tmp_path: Path) 
     assert checkpoint is not None
     component = load_component(checkpoint / "generator.safetensors", "vits2")
     component.config["generator"]["kind"] = "wavenext"
-    with pytest.raises(ComponentError, match="kind must be hifigan or istft, but is 'wavenext'"):
+    with pytest.raises(
+        ComponentError, match="kind must be one of hifigan, istft, but is 'wavenext'"
+    ):
         component.read_config(VITS2Config)

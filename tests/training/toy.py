@@ -70,7 +70,7 @@ class Net(nn.Module):
 
 class ToyStage:
     members = ("audio",)
-    num_codebooks = 0
+    codes = None
 
     def __init__(self, config: ToyRunConfig, device: torch.device) -> None:
         self.precision = PrecisionPolicy(config.precision, ("generator", "discriminator"))

@@ -13,6 +13,7 @@ import numpy as np
 from gsv2.data.build.finished import FinishedShards
 from gsv2.data.build.staging import staged_corpus
 from gsv2.data.build.totals import totals_by_language
+from gsv2.data.code_format import CodeFormat
 from gsv2.data.decode import ClipError, encode_codes
 from gsv2.data.index import CorpusIndex
 from gsv2.data.manifest import CorpusError, Manifest, ShardEntry, read_manifest, write_manifest
@@ -30,6 +31,8 @@ def write_codes(
     codes: Iterable[ClipCodes] | Callable[[frozenset[str]], Iterable[ClipCodes]],
     quantizer: str,
     *,
+    codebook_size: int | None = None,
+    code_rate_hz: float | None = None,
     overwrite: bool = False,
 ) -> Manifest:
     """Write sidecar tars with the codes of a corpus's clips; `out` appears complete or not at all.
@@ -42,14 +45,18 @@ def write_codes(
             shard are held in memory. Or a function that yields them without the shards that it
             is given: then an ended call keeps its whole shards, and the next one goes on.
         quantizer: hash of the quantizer.
+        codebook_size: of the quantizer, V; None = not known.
+        code_rate_hz: of the quantizer; None = not known.
         overwrite: replace a complete sidecar at `out`.
 
     Raises:
         CorpusError: a shard or key that the corpus does not have, shards out of order, different
             numbers of codebooks, no codes at all, or a clip whose JSON cannot be read.
+        ValueError: a code that is not below `codebook_size`.
     """
     audio = read_manifest(corpus)
     reader = _JsonReader(corpus)
+    code_format = CodeFormat(codebook_size=codebook_size)
     num_codebooks: set[int] = set()
     shards = []
     sources = json.dumps([quantizer, [(shard.name, shard.sha256) for shard in audio.shards]])
@@ -59,6 +66,7 @@ def write_codes(
         left = codes(done.names) if callable(codes) else codes
         for entry, of_shard in _by_shard(audio.shards, left):
             if entry.name not in done.names:
+                code_format.check_all(of_shard)
                 widths = {len(array) for array in of_shard.values()}
                 done.add(_write_codes_shard(reader, building, entry, of_shard), widths)
             shards.append(done.entry(entry.name))
@@ -74,6 +82,8 @@ def write_codes(
             build={"corpus": os.path.relpath(corpus.resolve(), out.resolve())},
             quantizer=quantizer,
             num_codebooks=num_codebooks.pop(),
+            codebook_size=codebook_size,
+            code_rate_hz=code_rate_hz,
         )
         write_manifest(manifest, building)
     return manifest

@@ -14,6 +14,7 @@ from gsv2.data.build.offered import RecordedClip, RejectedFile
 from gsv2.data.build.spool import ClipSpool
 from gsv2.data.build.text_rate import TextRates, count_letters
 from gsv2.data.schema import SAMPLE_RATE
+from gsv2.files import named_errors
 from gsv2.text.language import LanguageError, canonical_language
 
 Offered = ClipRecord | tuple[ClipRecord, EncodedClip] | Rejected
@@ -30,8 +31,9 @@ class Rejections:
     def add(self, clip: Rejected) -> None:
         """Count and name one clip."""
         self.counts[clip.reason] += 1
-        with self._path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(json.dumps(asdict(clip), ensure_ascii=False) + "\n")
+        line = json.dumps(asdict(clip), ensure_ascii=False) + "\n"
+        with named_errors(self._path), self._path.open("ab") as file:
+            file.write(line.encode("utf-8", "backslashreplace"))
 
 
 def accepted_clips(

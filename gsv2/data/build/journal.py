@@ -19,6 +19,7 @@ from gsv2.data.build.encode import ClipRecord, EncodedClip, Rejected, ShardConfi
 from gsv2.data.build.intake import encode_offered
 from gsv2.data.build.offered import RecordedClip, Recording, RejectedFile, StoredClip
 from gsv2.data.build.recordings import load_recordings
+from gsv2.files import named_errors
 
 _FRAME = struct.Struct("<12sIII")  # identity, bytes of head and body, CRC-32 of both
 _VERSION = 1
@@ -57,7 +58,8 @@ def encoded_recordings(
                 yield _read(file)
                 continue
             encoded = loaded if isinstance(loaded, Rejected) else encode_offered(loaded, config)
-            _append(file, mark, encoded)
+            with named_errors(path):
+                _append(file, mark, encoded)
             yield encoded
 
 

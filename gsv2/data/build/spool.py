@@ -14,6 +14,8 @@ from types import TracebackType
 
 import numpy as np
 
+from gsv2.files import named_errors
+
 _HEADER = struct.Struct("<II")  # bytes of the head, bytes of the body
 
 
@@ -35,7 +37,8 @@ class ClipSpool:
         trace: TracebackType | None,
     ) -> None:
         for spool in self._languages.values():
-            spool.file.close()
+            with named_errors(spool.path):
+                spool.file.close()
 
     @property
     def languages(self) -> list[str]:
@@ -69,6 +72,7 @@ class ClipSpool:
 
 class _LanguageSpool:
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.file = path.open("w+b")
         self._offsets = array("q")
         self._voices = array("q")
@@ -79,9 +83,10 @@ class _LanguageSpool:
     def append(self, voice: str, head: bytes, body: bytes) -> None:
         self._offsets.append(self.file.tell())
         self._voices.append(self._number(voice))
-        self.file.write(_HEADER.pack(len(head), len(body)))
-        self.file.write(head)
-        self.file.write(body)
+        with named_errors(self.path):
+            self.file.write(_HEADER.pack(len(head), len(body)))
+            self.file.write(head)
+            self.file.write(body)
 
     def drop(self, clip: int) -> tuple[bytes, bytes]:
         self._dropped.append(clip)

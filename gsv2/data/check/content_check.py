@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gsv2.data.check.findings import Findings
+from gsv2.data.code_format import CodeFormat
 from gsv2.data.decode import ClipError, decode_clip, decode_json
 from gsv2.data.schema import SAMPLE_RATE
 from gsv2.data.tars import OPTIONAL_FIELD
@@ -44,30 +45,40 @@ def check_decoded(
     row: Mapping[str, Any],
     shard: str,
     members: Mapping[str, bytes],
-    num_codebooks: int | None,
+    code_format: CodeFormat,
     findings: Findings,
-) -> None:
-    """Decode the members of a clip and compare their lengths with the index.
+) -> int | None:
+    """Decode the members of a clip and compare them with the index and their format.
 
     Args:
         row: of the index.
         shard: name.
         members: any of audio, codes and json.
-        num_codebooks: K of the codes; None = unknown.
+        code_format: that the codes must have.
         findings: gets what is wrong.
+
+    Returns:
+        K of the codes; None without codes that can be used.
     """
     said = row.get(OPTIONAL_FIELD.name)
     transcript = (said, row["language"], row["speaker"]) if said is not None else None
     if transcript is None and "json" not in members:
-        return  # its JSON is missing or damaged, and counted
+        return None  # its JSON is missing or damaged, and counted
+    key, num_frames = row["key"], row["num_code_frames"]
     try:
-        clip = decode_clip(0, row["key"], shard, members, transcript)
+        clip = decode_clip(
+            0,
+            key,
+            shard,
+            members,
+            transcript,
+            code_format=code_format,
+            num_code_frames=num_frames,
+        )
     except ClipError as error:
-        findings.add(f"clip cannot be decoded: {error}", row["key"])
-        return
+        example = key if error.kind == str(error) else f"{key}: {error}"
+        findings.add(f"clip cannot be decoded: {error.kind}", example)
+        return None
     if clip.wave is not None and abs(len(clip.wave) - row["num_samples"]) > _LENGTH_TOLERANCE:
-        findings.add("audio is not as long as the index says", row["key"])
-    if clip.codes is not None:
-        books = num_codebooks or len(clip.codes)
-        if clip.codes.shape != (books, row["num_code_frames"]):
-            findings.add("codes are not as long as the index says", row["key"])
+        findings.add("audio is not as long as the index says", key)
+    return None if clip.codes is None else len(clip.codes)

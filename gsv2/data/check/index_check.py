@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gsv2.data.check.findings import Findings
+from gsv2.data.code_format import far_from_audio
 from gsv2.data.manifest import ShardEntry
 from gsv2.data.schema import SAMPLE_RATE
 from gsv2.data.tars import CLIP_SCHEMA, CODES_SCHEMA, LEVEL_FIELDS, OPTIONAL_FIELD
@@ -56,8 +57,32 @@ def check_rows(table: pa.Table, entry: ShardEntry, kind: str, findings: Findings
     odd |= table["audio_offset"].is_null().to_numpy() | ~told
     for row in np.flatnonzero(odd).tolist():
         findings.add("index row lacks audio, transcript or duration", keys[row])
+    check_code_lengths(table, seconds, None, findings)
     total = float(seconds.sum())
     findings.expect("seconds differ from corpus.json", total, entry.seconds)
+
+
+def check_code_lengths(
+    table: pa.Table, seconds: np.ndarray, rate_hz: float | None, findings: Findings
+) -> None:
+    """Check that codes are as long as their audio.
+
+    Args:
+        table: with columns `key` and `num_code_frames`, which is null without codes.
+        seconds: [n] of the audio.
+        rate_hz: code frames a second; None = not known, that of most clips.
+        findings: to add to.
+    """
+    frames = table["num_code_frames"].fill_null(-1).to_numpy()
+    known = np.flatnonzero((frames >= 0) & (seconds > 0))
+    frames, seconds = frames[known], seconds[known]
+    if rate_hz is None and len(known):
+        rate_hz = float(np.median(frames / seconds))
+    far = far_from_audio(frames, seconds, rate_hz or 0.0)
+    for place in np.flatnonzero(far).tolist():
+        said = f"{frames[place]} frames in {seconds[place]:.2f} s at {rate_hz:g} Hz"
+        key = table["key"][known[place].item()].as_py()
+        findings.add("codes are not as long as their audio", f"{key}: {said}")
 
 
 def index_totals(table: pa.Table) -> tuple[dict[str, tuple[int, float]], frozenset[str]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import pyarrow as pa
 
 from gsv2.data.check.findings import Findings
 from gsv2.data.foreign.apart import link_targets
 from gsv2.data.foreign.clip import split_name
+from gsv2.data.tars import SIZE_LIMITS
 
 
 class Place(NamedTuple):
@@ -20,6 +21,11 @@ class Place(NamedTuple):
     offset: int
     length: int
     crc32: int
+
+    def read(self, file: BinaryIO) -> bytes:
+        """Return the member, or what there is of it; b"" if it is larger than any may be."""
+        file.seek(self.offset)
+        return file.read(self.length) if self.length <= SIZE_LIMITS[self.member] else b""
 
 
 class IndexedPlaces:

@@ -15,6 +15,7 @@ from gsv2.data.check.content_check import check_decoded, check_json
 from gsv2.data.check.findings import Findings, Problem
 from gsv2.data.check.index_check import check_rows, index_totals, read_index
 from gsv2.data.check.member_places import IndexedPlaces, Place, keys_of_links
+from gsv2.data.code_format import CodeFormat
 from gsv2.data.faults import machine_faults
 from gsv2.data.foreign.clip import split_name
 from gsv2.data.foreign.format import AUDIO_SUFFIXES
@@ -22,7 +23,6 @@ from gsv2.data.foreign.key_set import hash_keys
 from gsv2.data.foreign.scan import TarScan, read_scan
 from gsv2.data.foreign.tarwalk import TarDamageError, TarMember, TarWalk
 from gsv2.data.manifest import ShardEntry
-from gsv2.data.tars import SIZE_LIMITS
 
 _KNOWN = frozenset(AUDIO_SUFFIXES) | {"json", "codes.npy"}
 
@@ -37,6 +37,10 @@ class ShardJob(NamedTuple):
     """Whether all audio and codes are decoded."""
     num_codebooks: int | None
     """K of the codes; None = unknown."""
+    codebook_size: int | None = None
+    """V of the codes; None = unknown."""
+    code_rate_hz: float | None = None
+    """Frames a second of the codes; None = unknown."""
 
 
 @dataclass
@@ -95,6 +99,7 @@ class _TarCheck:
         self._apart: set[int] = set()  # rows whose members do not follow each other
         self._told: set[int] = set()  # rows whose JSON cannot be used
         self._elsewhere: list[tuple[str, str]] = []  # key and member that has another name
+        self._num_codebooks = job.num_codebooks  # else that of the first clip
         self._ended: set[str] = set()  # keys whose members have all been met
         self._last = ""  # key of the member before
 
@@ -140,7 +145,7 @@ class _TarCheck:
     def _look_behind(self, file: BinaryIO) -> None:
         """Check the members behind the damage where the index says that they are."""
         for place in self._places.left():
-            content = _read_at(file, place)
+            content = place.read(file)
             example = f"{self._keys[place.row]}: {place.member}"
             if len(content) < place.length:
                 self._findings.add("tar ends before the member", example)
@@ -223,24 +228,20 @@ class _TarCheck:
         for row in sorted(self._apart):
             members = {}
             for place in self._places.of_row(row):
-                content = _read_at(file, place)
+                content = place.read(file)
                 if len(content) == place.length and zlib.crc32(content) == place.crc32:
                     members[place.member.removeprefix("codes_")] = content
             self._check_decoded(row, members)
 
     def _check_decoded(self, row: int, members: dict[str, bytes]) -> None:
-        name, books = self._job.entry.name, self._job.num_codebooks
+        name, size = self._job.entry.name, self._job.codebook_size
+        form = CodeFormat(self._num_codebooks, size, self._job.code_rate_hz)
         if row not in self._told:
-            check_decoded(self._indexed(row), name, members, books, self._findings)
+            found = check_decoded(self._indexed(row), name, members, form, self._findings)
+            self._num_codebooks = self._num_codebooks or found
 
 
 def _key(name: str) -> str:
     """Return the key of a member; "" if it belongs to no clip."""
     place = split_name(name)
     return place[0] if place else ""
-
-
-def _read_at(file: BinaryIO, place: Place) -> bytes:
-    """Return a member, or what there is of it; b"" if it is larger than any may be."""
-    file.seek(place.offset)
-    return file.read(place.length) if place.length <= SIZE_LIMITS[place.member] else b""

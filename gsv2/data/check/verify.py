@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gsv2.data.check.findings import Findings, Problem
+from gsv2.data.check.index_check import check_code_lengths
 from gsv2.data.check.shard_check import ShardJob, ShardReport, check_shard
 from gsv2.data.foreign.ahead import map_ahead
 from gsv2.data.foreign.compressed import compressed_tars
@@ -61,7 +62,7 @@ def verify_corpus(
     """
     manifest = read_manifest(corpus)
     jobs = [
-        ShardJob(corpus, entry, manifest.kind, decode, manifest.num_codebooks)
+        ShardJob(corpus, entry, manifest.kind, decode, *manifest.code_format)
         for entry in manifest.shards
     ]
     result = Verification(str(corpus), num_shards=len(jobs))
@@ -188,21 +189,24 @@ def _check_codes(corpus: Path, manifest: Manifest, audio: Path | None, findings:
             continue
         if entries[entry.name].source_sha256 != entry.sha256:
             findings.add("codes were made from another tar", entry.name)
-        _check_keys(corpus, audio, entry.name, findings)
+        _check_keys(corpus, audio, entry.name, manifest.code_rate_hz, findings)
     for name in sorted(set(entries) - {entry.name for entry in source.shards}):
         findings.add("codes of a shard that the audio lacks", name)
 
 
-def _check_keys(corpus: Path, audio: Path, name: str, findings: Findings) -> None:
-    """The clips of a shard of codes are clips of its audio, in their order."""
+def _check_keys(
+    corpus: Path, audio: Path, name: str, rate_hz: float | None, findings: Findings
+) -> None:
+    """The clips of a shard of codes are clips of its audio, in their order, and as long."""
     try:
-        ours, theirs = (
-            pq.read_table(folder / f"{name}.parquet", columns=["key"])["key"]
-            for folder in (corpus, audio)
-        )
+        table = pq.read_table(corpus / f"{name}.parquet", columns=["key", "num_code_frames"])
+        beside = pq.read_table(audio / f"{name}.parquet", columns=["key", "duration_sec"])
     except (pa.ArrowInvalid, OSError):
         return  # a missing or damaged index is told where its shard is checked
+    ours, theirs = table["key"], beside["key"]
     places = pc.index_in(ours, value_set=theirs)
+    seconds = beside["duration_sec"].take(places).fill_null(0.0).to_numpy()
+    check_code_lengths(table, seconds, rate_hz, findings)
     for row in pc.indices_nonzero(places.is_null()).to_pylist()[:_NAMED]:
         findings.add("codes of a clip that the audio lacks", f"{name}: {ours[row]}")
     order = places.drop_null().to_pylist()

@@ -25,6 +25,7 @@ from gsv2.data.foreign.format import ForeignFormat
 from gsv2.data.foreign.tarwalk import TarDamageError, TarMember, TarWalk
 from gsv2.data.manifest import ShardEntry
 from gsv2.data.tars import FOREIGN_SCHEMA
+from gsv2.files import named_errors
 
 SCAN_METADATA = b"gsv2_scan"
 """Name of what a scan leaves in the metadata of the index file."""
@@ -206,7 +207,8 @@ def _write_index(columns: dict[str, list[Any]], scan: TarScan, index: Path) -> N
     index.parent.mkdir(parents=True, exist_ok=True)
     part = index.with_name(f".{index.name}.{os.getpid()}")
     try:
-        pq.write_table(table, part, compression="zstd")
+        with named_errors(index, pa.ArrowException):
+            pq.write_table(table, part, compression="zstd")
         part.replace(index)
     finally:
         part.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from gsv2.data.foreign.key_set import KeySet, hash_keys
 from gsv2.data.foreign.scan import TarScan, read_scan
 from gsv2.data.manifest import CorpusError, Manifest, ShardEntry
+from gsv2.files import named_errors
 
 REJECTED_NAME = "rejected.jsonl"
 """File that names every clip and tar left out."""
@@ -59,7 +60,8 @@ class Survey:
         trace: TracebackType | None,
     ) -> None:
         """Put `rejected.jsonl` in place, if anything was rejected."""
-        self._rejected.close()
+        with named_errors(self._part):
+            self._rejected.close()
         path = self._folder / REJECTED_NAME
         path.unlink(missing_ok=True)
         if self._part.stat().st_size:
@@ -134,7 +136,8 @@ class Survey:
             self._reasons["tar is damaged"] += 1
             self._damaged.append(f"tar {tar} {scan.damage}")
         for line in lines:
-            self._rejected.write(json.dumps(line, ensure_ascii=False) + "\n")
+            with named_errors(self._part):
+                self._rejected.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def leave_alone(self, path: str, reason: str) -> None:
         """Name a file of the corpus that is not read."""

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gsv2.files import named_errors
+
 ASIDE = ".tmp-"
 """How names begin that are never taken for those of a checkpoint."""
 _OLD = f"{ASIDE}old-"
@@ -68,6 +70,7 @@ def _put_back(old: Path) -> None:
 def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with named_errors(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -18,6 +18,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from gsv2.files import named_errors
+
 _CHUNK = 8 << 20
 """Bytes between two chances for the training thread."""
 _ALIGNMENT = 8
@@ -53,7 +55,7 @@ def write_hashed(path: Path, parts: Iterable[bytes | memoryview]) -> str:
     """Write parts one after the other, bring them to disk, return their SHA-256."""
     digest = hashlib.sha256()
     # Unbuffered: a loader's worker forked meanwhile must not inherit bytes that are still to go.
-    with path.open("xb", buffering=0) as stream:
+    with named_errors(path), path.open("xb", buffering=0) as stream:
         for part in parts:
             for chunk in _chunks(part):
                 digest.update(chunk)

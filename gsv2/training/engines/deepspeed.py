@@ -180,6 +180,9 @@ def _import_deepspeed() -> Any:
         from deepspeed.ops import __compatible_ops__
     __compatible_ops__["deepspeed_shm_comm"] = False
     logging.getLogger("DeepSpeed").setLevel(logging.ERROR)
+    # DeepSpeed 0.19 calls by their old names what torch 2.14 renamed, many times a step.
+    renamed = r".torch\.distributed\.(reduce_scatter_tensor|all_gather_into_tensor). is deprecated"
+    warnings.filterwarnings("ignore", message=renamed, category=FutureWarning)
     return deepspeed
 
 

@@ -31,6 +31,7 @@ from typing import Self, TypeVar
 import torch
 
 from gsv2.data.batch import Batch
+from gsv2.files import write_whole
 
 T = TypeVar("T")
 
@@ -161,7 +162,7 @@ def stacks_at_sigterm(run: Path, rank: int) -> Iterator[None]:
 
 def _write(file: Path, text: str) -> None:
     """Write, whatever is in the text: names of files need not be UTF-8."""
-    file.write_text(text, encoding="utf-8", errors="backslashreplace")
+    write_whole(file, text)
 
 
 def _make_in_failure(run: Path, name: str, make: Callable[[Path], T]) -> T:

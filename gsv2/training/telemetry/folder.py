@@ -16,6 +16,7 @@ import torch
 
 from gsv2 import __version__
 from gsv2.config import save_config
+from gsv2.files import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ class RunFolder:
 
     def _write_environment(self, record: Mapping[str, Any]) -> None:
         text = json.dumps(record, indent=2) + "\n"
-        (self.path / "environment.json").write_text(text, encoding="utf-8")
+        write_whole(self.path / "environment.json", text)
 
 
 def free_bytes(folder: Path) -> int:

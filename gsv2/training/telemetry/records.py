@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from gsv2.files import named_errors
+
 logger = logging.getLogger(__name__)
 
 
@@ -72,8 +74,9 @@ def truncate_records(path: Path, step: int) -> None:
             continue
         kept.append(line)
     aside = path.with_name(f".tmp-{path.name}")
-    aside.write_bytes(b"".join(kept))
-    os.replace(aside, path)
+    with named_errors(path):
+        aside.write_bytes(b"".join(kept))
+        os.replace(aside, path)
 
 
 def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:

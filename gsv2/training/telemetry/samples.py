@@ -13,6 +13,7 @@ import numpy as np
 
 from gsv2.audio.wave import save_wave
 from gsv2.data.schema import SAMPLE_RATE
+from gsv2.files import named_errors
 from gsv2.training.telemetry.panels import Panel, PanelFile, draw_sheet
 
 logger = logging.getLogger(__name__)
@@ -54,8 +55,10 @@ def write_samples(folder: Path, step: int, panels: Sequence[Panel], keep: int) -
 def _write_panel(folder: Path, panel: Panel) -> list[tuple[str, str]]:
     """Write one panel; return the name and the file of each part."""
     stem = _file_name(panel.name)
-    draw_sheet(panel).savefig(folder / f"{stem}.png", dpi=80)
-    written = [(f"{stem}/sheet", f"{stem}.png")]
+    sheet = folder / f"{stem}.png"
+    with named_errors(sheet):
+        draw_sheet(panel).savefig(sheet, dpi=80)
+    written = [(f"{stem}/sheet", sheet.name)]
     for title, wave in panel.waves.items():
         what = _file_name(title)
         file = f"{stem}.{what}.flac"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gsv2.data.process import identify_process
+from gsv2.files import write_whole
 
 STATUS_FILE = "status.json"
 logger = logging.getLogger(__name__)
@@ -73,7 +73,5 @@ def _write_end(run: Path, values: Mapping[str, Any]) -> None:
 
 def _write(run: Path, values: Mapping[str, Any]) -> None:
     """Replace the file as a whole."""
-    aside = run / f".tmp-{STATUS_FILE}"
     text = json.dumps({**values, "written": time.time()}, indent=2, ensure_ascii=False)
-    aside.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
-    os.replace(aside, run / STATUS_FILE)
+    write_whole(run / STATUS_FILE, text + "\n")

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
+from gsv2.files import write_whole
 from gsv2.training.telemetry.panels import PanelFile
 
 logger = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ def stored_wandb_id(folder: Path, kept: str | None = None) -> str:
     """
     file = folder / "wandb_id"
     if not file.exists():
-        file.write_text(kept or secrets.token_hex(4), encoding="utf-8")
+        write_whole(file, kept or secrets.token_hex(4))
     return file.read_text(encoding="utf-8").strip()
 
 

@@ -66,8 +66,18 @@ def test_decoding_finds_codes_of_another_shape(tmp_path):
     entry = write_shard(tmp_path, members, CODES_SCHEMA, num_code_frames=9)
     problems = found(ShardJob(tmp_path, entry, "codes", True, 2))
     assert problems == {
-        "codes are not as long as the index says": (2, ("short", "thin")),
-        "clip cannot be decoded: codes are not uint16 [K, T]": (1, ("wide",)),
+        "clip cannot be decoded: codes are not as long as the index says": (
+            1,
+            ("short: codes are not as long as the index says: 8 frames, not 9",),
+        ),
+        "clip cannot be decoded: codes of another number of codebooks": (
+            1,
+            ("thin: codes of another number of codebooks: 1, not 2",),
+        ),
+        "clip cannot be decoded: codes are not uint16 [K, T]": (
+            1,
+            ("wide: codes are not uint16 [K, T]: found int64 (2, 9)",),
+        ),
     }
 
 

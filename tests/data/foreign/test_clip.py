@@ -148,7 +148,10 @@ def test_every_unusable_clip_has_its_reason():
         wrong = "key with characters that cannot be printed"
         assert reason(key=key, wav=WAV, txt=b"hi") == wrong
     wide = codes_bytes(np.ones((2, 9), np.int64))
-    assert reason(wav=WAV, txt=b"hi", codes_npy=wide) == "codes are not uint16 [K, T]"
+    assert (
+        reason(wav=WAV, txt=b"hi", codes_npy=wide)
+        == "codes are not uint16 [K, T]: found int64 (2, 9)"
+    )
 
 
 def test_pickled_codes_are_never_unpickled():
