@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from gsv2.data.build.codes import write_codes
 from gsv2.data.build.encode import ClipRecord, ShardConfig
-from gsv2.data.build.shards import write_codes, write_corpus
+from gsv2.data.build.shards import write_corpus
 from gsv2.data.manifest import Manifest, ShardEntry, write_manifest
 from gsv2.data.schema import SAMPLE_RATE
 from gsv2.data.tars import CLIP_SCHEMA, ShardWriter

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from gsv2.data.foreign.compressed import ADVICE
 from gsv2.data.foreign.corpus import index_corpus
 from gsv2.data.foreign.format import AUDIO_SUFFIXES, ForeignFormat
 from gsv2.data.foreign.survey import REJECTED_NAME
@@ -107,6 +108,8 @@ def _report(manifest: Manifest, folder: Path) -> None:
         print(f"  {language}: {totals['clips']} clips, {totals['hours']:.3f} h")
     for reason, count in manifest.rejected.items():
         print(f"  rejected {count}: {reason}")
+    for file in manifest.build["left_alone"]:
+        print(f"  left alone: {file}: {ADVICE}")
     if manifest.rejected:
         print(f"  what was rejected is named in {folder / REJECTED_NAME}")
 

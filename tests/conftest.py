@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from gsv2.audio.wave import save_wave
-from gsv2.data.build.shards import ClipRecord, ShardConfig, write_codes, write_corpus
+from gsv2.data.build.codes import write_codes
+from gsv2.data.build.shards import ClipRecord, ShardConfig, write_corpus
 from gsv2.data.index import CorpusIndex
 from gsv2.data.reader import read_clips
 from gsv2.data.schema import HOP_LENGTH, SAMPLE_RATE, SourceConfig

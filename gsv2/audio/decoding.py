@@ -36,7 +36,9 @@ def decode_file(
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             rate, frames = int(file.samplerate), int(file.frames)
             if frames > max_sec * rate:
-                raise WaveError(f"lasts {frames / rate:.2f} s, at most {max_sec:.2f} s can be read")
+                raise WaveError(
+                    f"lasts too long: {frames / rate:.2f} s, at most {max_sec:.2f} s can be read"
+                )
             if out is not None and file.channels == 1 and rate == sample_rate:
                 wave = _decode_into(file, out) if frames <= len(out) else _decode_blocks(file)
             else:

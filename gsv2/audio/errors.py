@@ -7,7 +7,7 @@ class WaveError(ValueError):
     """Audio that cannot be used; the message names the thing and the reason.
 
     Args:
-        reason: with values, as `cut: header says 4.00 s, 1.27 s decoded`.
+        reason: with values behind a colon, as `cut: header says 4.00 s, 1.27 s decoded`.
         place: the file that it is about; "" where the caller names it.
     """
 
@@ -15,6 +15,11 @@ class WaveError(ValueError):
         super().__init__(f"{place}: {reason}" if place else reason)
         self.reason = reason
         self.place = place
+
+    @property
+    def kind(self) -> str:
+        """What is wrong, without values: a fixed phrase by which clips are counted."""
+        return self.reason.partition(":")[0]
 
     def __reduce__(self) -> tuple[type[WaveError], tuple[str, str]]:
         """Let processes hand it on."""

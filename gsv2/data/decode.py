@@ -140,7 +140,7 @@ def decode_codes(content: bytes | memoryview) -> np.ndarray:
         raise ClipError("codes are no npy file", "codes") from error
     if not isinstance(codes, np.ndarray) or codes.dtype != np.uint16 or codes.ndim != 2:
         kind = "codes are not uint16 [K, T]"
-        found = f", but {codes.dtype} {codes.shape}" if isinstance(codes, np.ndarray) else ""
+        found = f": found {codes.dtype} {codes.shape}" if isinstance(codes, np.ndarray) else ""
         raise ClipError(kind + found, "codes", kind)
     if codes.size == 0:
         raise ClipError("codes are empty", "codes")
@@ -195,7 +195,9 @@ def _decode_audio(
             said_sec = num_samples / SAMPLE_RATE
             wave = load_wave(content, SAMPLE_RATE, out, said_sec + LENGTH_TOLERANCE_SEC)
             if len(wave) / SAMPLE_RATE < said_sec - LENGTH_TOLERANCE_SEC:
-                raise WaveError(f"lasts {len(wave) / SAMPLE_RATE:.2f} s, not {said_sec:.2f} s")
+                raise WaveError(
+                    f"is cut: lasts {len(wave) / SAMPLE_RATE:.2f} s, not {said_sec:.2f} s"
+                )
         if level is None:
             level = measure_level(wave, SAMPLE_RATE)
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import mmap
 import resource
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from zlib_ng import zlib_ng
 
 from gsv2.data.batch import BadClip
 from gsv2.data.decode import Clip, ClipError, decode_clip
+from gsv2.data.faults import describe_fault
 from gsv2.data.index import CorpusIndex
 from gsv2.data.members import MemberIndex
 from gsv2.data.remote.cache import TarCache, WrongTarError
@@ -34,15 +34,6 @@ def max_open_tars(file_limit: int) -> int:
     if file_limit < 0:
         return _MAX_OPEN_TARS
     return max(1, min(_MAX_OPEN_TARS, file_limit // 4))
-
-
-def _machine_fault(error: OSError, tar: str, num_open: int) -> str:
-    """Return what the machine says of a tar, with its limit where it has one."""
-    reason = f"{tar} cannot be read: {error.strerror}, a fault of the machine, not of the corpus"
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        reason += f"; {num_open} tars are open, the limit is {limit} files (ulimit -n); raise it"
-    return reason
 
 
 class ClipReader(Protocol):
@@ -123,7 +114,7 @@ class MappedReader:
         except OSError as error:  # of the machine, not of the data: the clips may be good
             if not self._index.storage.is_local(tar):
                 raise
-            raise OSError(error.errno, _machine_fault(error, tar, len(self._maps))) from error
+            raise OSError(error.errno, describe_fault(error, tar, len(self._maps))) from error
         if len(self._maps) >= self._max_open:
             del self._maps[next(iter(self._maps))]  # closed when the last view of it is gone
         self._maps[tar] = mapped

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeGuard
 
@@ -12,7 +13,7 @@ import torch
 
 from gsv2.audio.ssl import LogMelEncoder, make_speech_encoder
 from gsv2.data.batch import BadClip
-from gsv2.data.build.shards import write_codes
+from gsv2.data.build.codes import write_codes
 from gsv2.data.decode import Clip
 from gsv2.data.index import CorpusIndex
 from gsv2.data.manifest import Manifest, is_complete, read_manifest
@@ -40,6 +41,7 @@ def extract_codes(
 ) -> Manifest:
     """Write the codes of every clip of a corpus; `out` appears complete or not at all.
 
+    A call that was ended keeps its whole shards, and the same one goes on after them.
     A sidecar that is complete, of the same quantizer and of the same tars, is left as it is.
     Clips that cannot be read are left out, with a warning each.
 
@@ -65,7 +67,7 @@ def extract_codes(
     return write_codes(
         corpus,
         out,
-        extractor.codes(progress),
+        partial(extractor.codes, progress),
         fingerprint,
         codebook_size=model.config.codes.codebook_size,
         code_rate_hz=model.config.codes.rate_hz,
@@ -87,12 +89,14 @@ class _Extractor:
         self._device = device
         self._max_frames = max_frames
 
-    def codes(self, progress: Progress | None) -> Iterator[tuple[str, str, np.ndarray]]:
-        """Yield (shard, key, [K, T] codes), shard after shard."""
+    def codes(
+        self, progress: Progress | None, done_shards: frozenset[str]
+    ) -> Iterator[tuple[str, str, np.ndarray]]:
+        """Yield (shard, key, [K, T] codes), shard after shard, without those that are done."""
         reader = MappedReader(self._index, ("audio",))
         num_frames = self._index.numbers("num_samples") // HOP_LENGTH
-        done = 0
-        for rows in self._windows():
+        done = sum(s.stop - s.start for s in self._index.shards if s.name in done_shards)
+        for rows in self._windows(done_shards):
             order = rows[np.argsort(num_frames[rows], kind="stable")]
             for batch in self._cut(order, num_frames):
                 clips = [read_clip(reader, row) for row in batch]
@@ -101,9 +105,9 @@ class _Extractor:
                 if progress:
                     progress(done, self._index.num_clips)
 
-    def _windows(self) -> Iterator[np.ndarray]:
+    def _windows(self, done_shards: frozenset[str]) -> Iterator[np.ndarray]:
         """Yield the rows of each shard, in pieces that may be sorted as a whole."""
-        for shard in self._index.shards:
+        for shard in (s for s in self._index.shards if s.name not in done_shards):
             for start in range(shard.start, shard.stop, _WINDOW_CLIPS):
                 yield np.arange(start, min(start + _WINDOW_CLIPS, shard.stop))
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gsv2.data.batch import BadClip
-from gsv2.data.build.shards import write_codes
+from gsv2.data.build.codes import write_codes
 from gsv2.data.check.verify import verify_corpus
 from gsv2.data.code_format import CodeFormat, CodesError, far_from_audio
 from gsv2.data.decode import Clip

@@ -94,6 +94,30 @@ def test_a_current_sidecar_is_left_and_an_old_one_replaced(
     assert extract_codes(tiny_corpus.path, component, out, CPU).quantizer == other.fingerprint()
 
 
+def test_an_ended_call_goes_on_after_its_whole_shards(tiny_corpus, component, tmp_path) -> None:
+    def files(folder: Path) -> dict[Path, bytes]:
+        return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+    class EndedError(Exception):
+        pass
+
+    def end(done: int, total: int) -> None:
+        if done == total:
+            raise EndedError
+
+    extract_codes(tiny_corpus.path, component, tmp_path / "a" / "codes", CPU)
+    out = tmp_path / "b" / "codes"
+    with pytest.raises(EndedError):
+        extract_codes(tiny_corpus.path, component, out, CPU, end, max_batch_sec=0.1)
+    assert not out.exists()
+    seen = []
+    extract_codes(tiny_corpus.path, component, out, CPU, lambda *counts: seen.append(counts[0]))
+    assert seen[0] > 1
+    assert seen[-1] == 12
+    assert files(out) == files(tmp_path / "a" / "codes")
+    assert [path.name for path in out.parent.iterdir()] == ["codes"]
+
+
 def test_an_unreadable_clip_is_left_out_with_a_warning(
     make_corpus, component, tmp_path, caplog
 ) -> None:

@@ -49,6 +49,8 @@ class Rejected:
     key: str
     reason: str
     """A fixed phrase, by which rejections are counted."""
+    value: str = ""
+    """What was found in place of what is needed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +127,7 @@ def encode_clip(clip: ClipRecord, config: ShardConfig) -> EncodedClip | Rejected
     try:
         audio, level = _encode_audio(wave, config.target_lufs)
     except WaveError as error:
-        return Rejected(key=clip.key, reason=f"audio {error.reason}")
+        return Rejected(key=clip.key, reason=f"audio {error.kind}", value=error.reason)
     fields = {
         "text": text,
         "language": clip.language,

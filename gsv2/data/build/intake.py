@@ -114,7 +114,9 @@ def encode_offered(
         )
     encoded = encode_clip(clip, config)
     if isinstance(encoded, Rejected):
-        return RejectedFile(**{"value": _found(clip), **asdict(encoded), "file": file})
+        return RejectedFile(
+            key=clip.key, reason=encoded.reason, file=file, value=encoded.value or _found(clip)
+        )
     return clip, encoded
 
 

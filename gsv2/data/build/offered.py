@@ -47,8 +47,6 @@ class RejectedFile(Rejected):
 
     file: str = ""
     """The audio file, or FILE:LINE of a manifest."""
-    value: str = ""
-    """What was found in place of what is needed."""
 
 
 @dataclass(frozen=True)

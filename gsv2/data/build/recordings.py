@@ -26,6 +26,7 @@ Loaded = ClipRecord | Rejected | StoredClip
 """What was read; what needs no reading passes through."""
 
 _AHEAD = 4  # recordings in flight for each process
+_UNREADABLE = "cannot be read"
 _ROUNDING_SEC = 0.05  # times in manifests are rounded
 
 
@@ -120,12 +121,20 @@ def _wave(recording: Recording) -> np.ndarray:
             return _cut(_whole(recording.audio), recording)
         return load_wave(recording.audio, SAMPLE_RATE)
     except (ValueError, RuntimeError, TypeError, ArithmeticError) as error:
-        if recording.audio.suffix.lower() in UNDECODABLE:
-            reason = "cannot be decoded here: convert to WAV or FLAC"
-        else:
-            reason = "audio cannot be read"
-        kind = "" if isinstance(error, WaveError) else f"{type(error).__name__}: "
-        raise _LeftOutError(reason, f"{kind}{error}") from error
+        raise _LeftOutError(_reason(recording.audio, error), _value(error)) from error
+
+
+def _reason(audio: Path, error: Exception) -> str:
+    """Return a fixed phrase."""
+    if audio.suffix.lower() in UNDECODABLE:
+        return "cannot be decoded here: convert to WAV or FLAC"
+    kind = error.kind if isinstance(error, WaveError) else _UNREADABLE
+    return f"audio {kind}".replace(f"audio {_UNREADABLE} as audio", f"audio {_UNREADABLE}")
+
+
+def _value(error: Exception) -> str:
+    """Return what a decoder found."""
+    return error.reason if isinstance(error, WaveError) else f"{type(error).__name__}: {error}"
 
 
 def _check_file(audio: Path) -> None:

@@ -10,13 +10,20 @@ from pathlib import Path
 from gsv2.data.lock import FolderLock
 from gsv2.data.manifest import CorpusError, is_complete
 
+RESUME_FILE = ".resume"
+
 
 @contextmanager
-def staged_corpus(out: Path, *, overwrite: bool) -> Iterator[Path]:
+def staged_corpus(out: Path, *, overwrite: bool, resume: str | None = None) -> Iterator[Path]:
     """Lend an empty folder beside `out` that becomes `out` when the block ends well.
 
     What stood at `out` stays untouched until then. A killed build leaves `.NAME.building`,
-    which the next one removes.
+    which the next one removes, unless both are of one `resume`: then it holds what was done.
+
+    Args:
+        out: the folder to be.
+        overwrite: replace a complete corpus at `out`.
+        resume: what the content is made of; kept in `RESUME_FILE` while it is not whole.
 
     Raises:
         InUseError: another process writes to `out`; the message names it.
@@ -31,13 +38,19 @@ def staged_corpus(out: Path, *, overwrite: bool) -> Iterator[Path]:
     with lock.held():
         _check_place(out, overwrite)
         building = out.parent / f".{out.name}.building"
-        shutil.rmtree(building, ignore_errors=True)
-        building.mkdir(parents=True)
+        mark = building / RESUME_FILE
+        if resume is None or not (mark.is_file() and mark.read_text(encoding="utf-8") == resume):
+            shutil.rmtree(building, ignore_errors=True)
+            building.mkdir(parents=True)
+        if resume is not None:
+            mark.write_text(resume, encoding="utf-8")
         try:
             yield building
+            mark.unlink(missing_ok=True)
             _put_in_place(building, out)
         finally:
-            shutil.rmtree(building, ignore_errors=True)
+            if not mark.is_file():
+                shutil.rmtree(building, ignore_errors=True)
 
 
 def _check_place(out: Path, overwrite: bool) -> None:

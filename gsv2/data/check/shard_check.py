@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,20 +11,19 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from gsv2.data.check.content_check import check_decoded, check_json
 from gsv2.data.check.findings import Findings, Problem
 from gsv2.data.check.index_check import check_rows, index_totals, read_index
+from gsv2.data.check.member_places import IndexedPlaces, Place, keys_of_links
 from gsv2.data.code_format import CodeFormat
-from gsv2.data.decode import ClipError, decode_clip
+from gsv2.data.faults import machine_faults
 from gsv2.data.foreign.clip import split_name
 from gsv2.data.foreign.format import AUDIO_SUFFIXES
 from gsv2.data.foreign.key_set import hash_keys
 from gsv2.data.foreign.scan import TarScan, read_scan
 from gsv2.data.foreign.tarwalk import TarDamageError, TarMember, TarWalk
 from gsv2.data.manifest import ShardEntry
-from gsv2.data.schema import SAMPLE_RATE
-from gsv2.data.tars import OPTIONAL_FIELD
 
-_LENGTH_TOLERANCE = SAMPLE_RATE // 1000  # samples by which resampling may round
 _KNOWN = frozenset(AUDIO_SUFFIXES) | {"json", "codes.npy"}
 
 
@@ -54,15 +54,6 @@ class ShardReport:
     languages: dict[str, tuple[int, float]] = field(default_factory=dict)
     """Language -> clips and seconds, by the index."""
     speakers: frozenset[str] = frozenset()
-
-
-class _Place(NamedTuple):
-    """Where the index says that a member lies."""
-
-    row: int
-    member: str
-    length: int
-    crc32: int
 
 
 def check_shard(job: ShardJob) -> ShardReport:
@@ -102,9 +93,12 @@ class _TarCheck:
         self._findings = findings
         self._keys = table["key"].to_pylist() if table is not None else []
         self._rejected = {key for key, _ in scan.rejected} if scan else set()
-        self._places = self._read_places()
+        self._places = IndexedPlaces(table, job.kind, findings, may_share=scan is not None)
         self._clip: dict[str, bytes] = {}  # members of the clip at hand, to decode
         self._row = -1
+        self._apart: set[int] = set()  # rows whose members do not follow each other
+        self._told: set[int] = set()  # rows whose JSON cannot be used
+        self._elsewhere: list[tuple[str, str]] = []  # key and member that has another name
         self._num_codebooks = job.num_codebooks  # else that of the first clip
         self._ended: set[str] = set()  # keys whose members have all been met
         self._last = ""  # key of the member before
@@ -112,38 +106,22 @@ class _TarCheck:
     def run(self, tar: Path) -> None:
         """Read the tar and add what is wrong."""
         entry, add = self._job.entry, self._findings
-        with tar.open("rb") as file:
+        with machine_faults(tar), tar.open("rb") as file:
             walk = TarWalk(file)
             damage = self._walk(walk)
             sha256 = walk.finish()
             if damage:
                 self._look_behind(file)
+            self._decode_apart(file)
+        self._check_names(walk)
         add.expect("bytes differ from corpus.json", walk.num_bytes, entry.num_bytes)
         add.expect("SHA-256 differs from corpus.json", _short(sha256), _short(entry.sha256))
         if self._scan is not None:
             kind = "index is of another version of the tar"
             add.expect(kind, _short(self._scan.sha256), _short(entry.sha256))
-        for place in self._places.values():
+        for place in self._places.left():
             missing = f"{self._keys[place.row]}: no {place.member} at its place"
             add.add("index does not fit its tar", missing)
-
-    def _read_places(self) -> dict[int, _Place]:
-        """Return offset -> what the index says of the member there."""
-        places: dict[int, _Place] = {}
-        if self._table is None:
-            return places
-        members = (
-            ("audio", "json", "codes") if self._job.kind == "audio" else ("codes", "codes_json")
-        )
-        for member in members:
-            names = [f"{member}_{part}" for part in ("offset", "length", "crc32")]
-            columns = [self._table[name].to_pylist() for name in names]
-            for row, (offset, length, crc32) in enumerate(zip(*columns, strict=True)):
-                if offset in places:
-                    self._findings.add("two members at one place", self._keys[row])
-                elif offset is not None:
-                    places[offset] = _Place(row, member, length, crc32)
-        return places
 
     def _walk(self, walk: TarWalk) -> bool:
         """Check every member; tell whether the tar is damaged."""
@@ -152,9 +130,10 @@ class _TarCheck:
         try:
             for member in walk:
                 self._check_name(member, names)
-                if (place := self._places.pop(member.offset, None)) is not None:
+                places = self._places.take(member.offset)
+                for place in places:
                     self._check_member(member, place)
-                elif self._table is not None:
+                if not places and self._table is not None:
                     self._check_extra(member, known)
         except TarDamageError as error:
             self._findings.add("tar is damaged", str(error))
@@ -165,9 +144,8 @@ class _TarCheck:
 
     def _look_behind(self, file: BinaryIO) -> None:
         """Check the members behind the damage where the index says that they are."""
-        for offset, place in sorted(self._places.items()):
-            file.seek(offset)
-            content = file.read(place.length)
+        for place in self._places.left():
+            content = place.read(file)
             example = f"{self._keys[place.row]}: {place.member}"
             if len(content) < place.length:
                 self._findings.add("tar ends before the member", example)
@@ -175,13 +153,9 @@ class _TarCheck:
                 self._findings.add("content differs from its checksum", example)
         self._places.clear()
 
-    def _key(self, member: TarMember) -> str:
-        place = split_name(member.name)
-        return place[0] if place else ""
-
     def _check_name(self, member: TarMember, names: set[str]) -> None:
         """Members of a clip follow each other, each once; what a scan rejected was told before."""
-        key, last = self._key(member), self._last
+        key, last = _key(member.name), self._last
         if member.name in names and key not in self._rejected:
             self._findings.add("member twice in the tar", member.name)
         elif (
@@ -196,21 +170,32 @@ class _TarCheck:
         self._ended.add(last)
         self._last = key
 
-    def _check_member(self, member: TarMember, place: _Place) -> None:
+    def _check_member(self, member: TarMember, place: Place) -> None:
         key = self._keys[place.row]
-        if self._key(member) not in (key, key.removeprefix(f"{self._job.entry.name}/")):
-            self._findings.add("member has another name", f"{key}: {member.name}")
+        if _key(member.name) != self._bare(key):
+            self._elsewhere.append((key, member.name))
         if member.length != place.length:
             self._findings.add("member has another length", f"{key}: {place.member}")
         elif member.content is None:
             self._findings.add("member is above the size limit", f"{key}: {place.member}")
         elif zlib.crc32(member.content) != place.crc32:
             self._findings.add("content differs from its checksum", f"{key}: {place.member}")
-        elif self._job.decode:
-            if place.row != self._row:
-                self._decode()
-            self._row = place.row
-            self._clip[place.member.removeprefix("codes_")] = member.content
+        else:
+            if place.member == "json":
+                if not check_json(self._indexed(place.row), member.content, self._findings):
+                    self._told.add(place.row)
+            if self._job.decode:
+                if place.row != self._row:
+                    self._decode()
+                self._row = place.row
+                self._clip[place.member.removeprefix("codes_")] = member.content
+
+    def _check_names(self, walk: TarWalk) -> None:
+        """A member of another clip's name must be one that a link of the clip leads to."""
+        links = keys_of_links(walk.links) if self._scan is not None else {}
+        for key, name in self._elsewhere:
+            if self._bare(key) not in links.get(posixpath.normpath(name), ()):
+                self._findings.add("member has another name", f"{key}: {name}")
 
     def _check_extra(self, member: TarMember, known: set[str]) -> None:
         """A clip in the tar must be in the index, or have been rejected when that was made."""
@@ -220,33 +205,43 @@ class _TarCheck:
         if not {place[0], f"{self._job.entry.name}/{place[0]}"} & known:
             self._findings.add("clip is not in the index", place[0])
 
+    def _bare(self, key: str) -> str:
+        """Return a key as it stands in the tar."""
+        prefix = f"{self._job.entry.name}/"
+        is_prefixed = self._scan is not None and key.startswith(prefix)
+        return key.removeprefix(prefix) if is_prefixed else key
+
+    def _indexed(self, row: int) -> dict[str, Any]:
+        assert self._table is not None
+        return {name: self._table[name][row].as_py() for name in self._table.column_names}
+
     def _decode(self) -> None:
-        """Decode the clip at hand, if it is whole."""
+        """Decode the clip at hand, if all its members are."""
         members, self._clip = self._clip, {}
-        if not members or self._table is None:
-            return
-        row: dict[str, Any] = self._table.slice(self._row, 1).to_pylist()[0]
-        said = row.get(OPTIONAL_FIELD.name)
-        transcript = (said, row["language"], row["speaker"]) if said is not None else None
-        if transcript is None and "json" not in members:
-            return  # its JSON is damaged, and counted
-        key, books = row["key"], self._num_codebooks
-        try:
-            clip = decode_clip(
-                self._row,
-                key,
-                self._job.entry.name,
-                members,
-                transcript,
-                code_format=CodeFormat(books, self._job.codebook_size, self._job.code_rate_hz),
-                num_code_frames=row["num_code_frames"],
-            )
-        except ClipError as error:
-            example = key if error.kind == str(error) else f"{key}: {error}"
-            self._findings.add(f"clip cannot be decoded: {error.kind}", example)
-            return
-        if clip.wave is not None:
-            if abs(len(clip.wave) - row["num_samples"]) > _LENGTH_TOLERANCE:
-                self._findings.add("audio is not as long as the index says", row["key"])
-        if clip.codes is not None and books is None:
-            self._num_codebooks = len(clip.codes)
+        if members and len(members) < len(self._places.of_row(self._row)):
+            self._apart.add(self._row)
+        elif members:
+            self._check_decoded(self._row, members)
+
+    def _decode_apart(self, file: BinaryIO) -> None:
+        """Decode the clips whose members lie apart or are shared."""
+        for row in sorted(self._apart):
+            members = {}
+            for place in self._places.of_row(row):
+                content = place.read(file)
+                if len(content) == place.length and zlib.crc32(content) == place.crc32:
+                    members[place.member.removeprefix("codes_")] = content
+            self._check_decoded(row, members)
+
+    def _check_decoded(self, row: int, members: dict[str, bytes]) -> None:
+        name, size = self._job.entry.name, self._job.codebook_size
+        form = CodeFormat(self._num_codebooks, size, self._job.code_rate_hz)
+        if row not in self._told:
+            found = check_decoded(self._indexed(row), name, members, form, self._findings)
+            self._num_codebooks = self._num_codebooks or found
+
+
+def _key(name: str) -> str:
+    """Return the key of a member; "" if it belongs to no clip."""
+    place = split_name(name)
+    return place[0] if place else ""

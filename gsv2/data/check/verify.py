@@ -20,6 +20,7 @@ from gsv2.data.check.findings import Findings, Problem
 from gsv2.data.check.index_check import check_code_lengths
 from gsv2.data.check.shard_check import ShardJob, ShardReport, check_shard
 from gsv2.data.foreign.ahead import map_ahead
+from gsv2.data.foreign.compressed import compressed_tars
 from gsv2.data.foreign.key_set import KeySet
 from gsv2.data.manifest import MANIFEST_NAME, CorpusError, Manifest, read_manifest
 
@@ -162,6 +163,10 @@ def _check_folder(corpus: Path, manifest: Manifest, findings: Findings) -> None:
         name = tar.relative_to(corpus).with_suffix("").as_posix()
         if name not in known and not tar.name.startswith("."):
             findings.add("tar is not in corpus.json", f"{name}.tar")
+    told = set(manifest.build.get("left_alone", []))
+    for path in compressed_tars(corpus):
+        if (name := path.relative_to(corpus).as_posix()) not in told:
+            findings.add("compressed tar is not in corpus.json", name)
 
 
 def _check_codes(corpus: Path, manifest: Manifest, audio: Path | None, findings: Findings) -> None:

@@ -12,6 +12,23 @@ from gsv2.data.foreign.tarwalk import TarMember
 from gsv2.data.tars import SIZE_LIMITS
 
 
+def link_targets(links: Mapping[str, str]) -> dict[str, str]:
+    """Return name of a link -> path that it leads to in the end, over other links too.
+
+    Args:
+        links: see `TarWalk.links`.
+    """
+    targets = {posixpath.normpath(name): target for name, target in links.items()}
+    found = {}
+    for name in links:
+        path, seen = posixpath.normpath(name), set[str]()
+        while path in targets and path not in seen:  # a circle ends too
+            seen.add(path)
+            path = targets[path]
+        found[name] = path
+    return found
+
+
 class ApartMembers:
     """The places of all members of a tar, and the clips whose members do not follow each other.
 
@@ -42,17 +59,14 @@ class ApartMembers:
 
     def follow(self, links: Mapping[str, str]) -> None:
         """Add the members that links stand for."""
-        targets = {posixpath.normpath(name): target for name, target in links.items()}
-        for name in links:
-            place, path = split_name(name), posixpath.normpath(name)
+        for name, path in link_targets(links).items():
+            place = split_name(name)
             if place is None or place[1] not in self._suffixes:
                 continue
-            for _ in range(len(targets)):  # links to links; a circle ends too
-                path = targets.get(path, path)
             if path in self._places:
                 self._join(*place, self._places[path])
             else:
-                self._dangling[place[0]] = f"link .{place[1]} to {path}, which is not in the tar"
+                self._dangling[place[0]] = f"link leads nowhere: .{place[1]} to {path}"
                 self._clips.setdefault(place[0], ForeignClip(key=place[0]))
             self._apart.add(place[0])
 

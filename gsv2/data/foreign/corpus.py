@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from gsv2.data.foreign.ahead import map_ahead
+from gsv2.data.foreign.compressed import ADVICE, compressed_tars
 from gsv2.data.foreign.format import ForeignFormat
 from gsv2.data.foreign.scan import is_current, read_scan, scan_tar
 from gsv2.data.foreign.survey import Survey
@@ -24,6 +25,8 @@ from gsv2.data.manifest import (
 
 TOOL = "index_shards"
 """Stands as `tool` in `build` of the corpus.json that is written here."""
+
+_NAMED = 8  # compressed tars in an error
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ def index_corpus(
         for done, job in enumerate(map_ahead(_scan, work, workers), start=1):
             survey.add(job.name, job.tar, job.index)
             progress(done, len(jobs))
+        for path in compressed_tars(root):
+            survey.leave_alone(path.relative_to(root).as_posix(), ADVICE)
     build = {**asdict(form), "audio_suffixes": list(form.audio_suffixes)}
     manifest = survey.manifest({"tool": TOOL, "input": str(root), **build})
     building = folder / f".{MANIFEST_NAME}.building"
@@ -87,11 +92,9 @@ def _find_jobs(root: Path, out: Path, *, overwrite: bool) -> list[_Job]:
         raise CorpusError(f"corpus {root} must be a local folder, but there is none")
     tars = [tar for tar in sorted(root.rglob("*.tar")) if not tar.name.startswith(".")]
     if not tars:
-        packed = next((p for end in ("*.tar.*", "*.tgz") for p in root.rglob(end)), None)
-        what = (
-            f"{packed} is compressed; unpack it to a plain tar" if packed else "no *.tar below it"
-        )
-        raise CorpusError(f"corpus {root}: {what}")
+        packed = [path.relative_to(root).as_posix() for path in compressed_tars(root)]
+        what = f"no *.tar below it, but {', '.join(packed[:_NAMED])}; {ADVICE}"
+        raise CorpusError(f"corpus {root}: {what if packed else 'no *.tar below it'}")
     if out != root and out.resolve().is_relative_to(root.resolve()):
         raise CorpusError(f"out {out} must not lie inside the corpus {root}")
     out.mkdir(parents=True, exist_ok=True)

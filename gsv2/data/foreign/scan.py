@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gsv2.data.decode import ClipError
+from gsv2.data.faults import machine_faults
 from gsv2.data.foreign.apart import ApartMembers
 from gsv2.data.foreign.clip import ForeignClip, IndexedClip, group_clips, index_clip
 from gsv2.data.foreign.format import ForeignFormat
@@ -79,7 +80,7 @@ def scan_tar(tar: Path, name: str, index: Path, form: ForeignFormat) -> None:
     columns: dict[str, list[Any]] = {column: [] for column in FOREIGN_SCHEMA.names}
     rejected: list[tuple[str, str]] = []
     mtime_ns = tar.stat().st_mtime_ns  # before: a tar changed while it is read is scanned again
-    with tar.open("rb") as file:
+    with machine_faults(tar), tar.open("rb") as file:
         walk = TarWalk(file)
         members = _Readable(walk)
         clips = _usable_clips(members, file, name, form, rejected)
@@ -171,7 +172,7 @@ def _usable_clips(
             found[key] = error
     for key, result in found.items():
         if isinstance(result, ClipError):
-            rejected.append((key.encode("utf-8", "backslashreplace").decode(), result.kind))
+            rejected.append((key.encode("utf-8", "backslashreplace").decode(), str(result)))
     return [result for result in found.values() if not isinstance(result, ClipError)]
 
 

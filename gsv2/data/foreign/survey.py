@@ -40,6 +40,7 @@ class Survey:
         self._entries: list[ShardEntry] = []
         self._indexes: list[Path] = []  # of the entries
         self._left_out: list[str] = []  # tars without a usable clip
+        self._left_alone: list[str] = []  # files below the corpus that are no tars to read
         self._damaged: list[str] = []
         self._reasons: Counter[str] = Counter()
         self._clips: Counter[str] = Counter()  # by language
@@ -123,13 +124,13 @@ class Survey:
                 for language, count in sorted(self._clips.items())
             },
             num_speakers=len(self._speakers),
-            build={**build, "left_out": self._left_out},
+            build={**build, "left_out": self._left_out, "left_alone": self._left_alone},
             rejected=dict(sorted(self._reasons.items())),
         )
 
     def _reject(self, name: str, tar: Path, scan: TarScan) -> None:
         lines = [{"shard": name, "key": key, "reason": reason} for key, reason in scan.rejected]
-        self._reasons.update(line["reason"] for line in lines)
+        self._reasons.update(_phrase(line["reason"]) for line in lines)
         if scan.damage:
             lines.append({"shard": name, "key": "", "reason": f"tar {scan.damage}"})
             self._reasons["tar is damaged"] += 1
@@ -137,6 +138,13 @@ class Survey:
         for line in lines:
             with named_errors(self._part):
                 self._rejected.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def leave_alone(self, path: str, reason: str) -> None:
+        """Name a file of the corpus that is not read."""
+        self._left_alone.append(path)
+        self._reasons[_phrase(reason)] += 1
+        line = {"shard": "", "key": "", "file": path, "reason": reason}
+        self._rejected.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def _check_new(self, key: str, name: str) -> None:
         """Look up whether a key whose hash was there before was there itself."""
@@ -147,3 +155,8 @@ class Survey:
                     f"key {key} is in {entry.name}.tar and in {name}.tar; if keys count inside a "
                     "tar only, use --prefix-keys"
                 )
+
+
+def _phrase(reason: str) -> str:
+    """Return a reason without its values, which stand behind a colon or semicolon."""
+    return reason.partition(":")[0].partition(";")[0]

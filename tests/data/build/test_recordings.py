@@ -1,4 +1,6 @@
+import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from gsv2.data.build.folder import folder_recordings
 from gsv2.data.build.jsonl import jsonl_recordings
 from gsv2.data.build.keys import safe_key
 from gsv2.data.build.recordings import checked_recordings, load_recordings
+from gsv2.data.build.shards import write_corpus
 from gsv2.data.manifest import CorpusError
 from gsv2.data.schema import SAMPLE_RATE
 
@@ -205,3 +208,38 @@ def test_a_recording_that_stands_twice_is_rejected_by_both_places(folder):
     assert first.key == "en/ann/one"
     assert (second.reason, second.file) == ("same recording or key twice", f"{path}:2")
     assert f"{path}:1" in second.value
+
+
+def test_every_rejection_has_file_phrase_and_value(tmp_path):
+    """What is counted holds no value; what is named does."""
+    root = tmp_path / "in" / "en" / "ann"
+    root.mkdir(parents=True)
+    whole = io.BytesIO()
+    soundfile.write(whole, TONE, SAMPLE_RATE, format="WAV")
+    files = {
+        "cut.wav": whole.getvalue()[:20_000],
+        "empty.wav": b"",
+        "garbage.wav": b"RIFF",
+        "video.m4a": b"\0\0\0\x18ftypM4A ",
+    }
+    for name, content in files.items():
+        (root / name).write_bytes(content)
+    silence, nan = np.zeros_like(TONE), TONE * np.nan
+    soundfile.write(root / "silent.wav", silence, SAMPLE_RATE)
+    soundfile.write(root / "nan.wav", nan, SAMPLE_RATE, subtype="FLOAT")
+    for path in list(root.iterdir()):
+        path.with_suffix(".txt").write_text("hi")
+    save_wave(root / "mute.wav", TONE, SAMPLE_RATE)
+    save_wave(root / "good.wav", TONE, SAMPLE_RATE)
+    (root / "good.txt").write_text("Good morning.")
+    manifest = write_corpus(load_recordings(folder_recordings(tmp_path / "in")), tmp_path / "out")
+    lines = (tmp_path / "out" / "rejected.jsonl").read_text().splitlines()
+    named = {Path(line["file"]).stem: line for line in map(json.loads, lines)}
+    assert set(named) == {"cut", "empty", "garbage", "video", "silent", "nan", "mute"}
+    assert all(line["value"] and line["reason"] for line in named.values())
+    assert named["cut"]["reason"] == "audio cut"
+    assert "header says" in named["cut"]["value"]
+    assert named["nan"]["reason"] == "audio holds NaN or infinite samples"
+    assert "LUFS" in named["silent"]["value"]
+    assert sum(manifest.rejected.values()) == 7
+    assert not any(char.isdigit() for reason in manifest.rejected for char in reason)

@@ -11,8 +11,9 @@ import soundfile
 import webdataset
 
 from gsv2.audio.wave import measure_loudness
+from gsv2.data.build.codes import write_codes
 from gsv2.data.build.encode import ClipRecord, Rejected, ShardConfig
-from gsv2.data.build.shards import write_codes, write_corpus
+from gsv2.data.build.shards import write_corpus
 from gsv2.data.index import CorpusIndex
 from gsv2.data.manifest import CorpusError, read_manifest
 from gsv2.data.schema import SAMPLE_RATE, SourceConfig

@@ -17,10 +17,11 @@ def found(job):
     return {p.kind: (p.count, p.examples) for p in check_shard(job).problems}
 
 
-def write_shard(root, clips, schema=CLIP_SCHEMA, **columns):
+def write_shard(root, clips, schema=CLIP_SCHEMA, text_bytes=(), **columns):
     with ShardWriter(root, "xx/a", schema) as shard:
-        for key, members in clips.items():
-            shard.add(key, members, **columns)
+        for number, (key, members) in enumerate(clips.items()):
+            own = {"text_bytes": text_bytes[number]} if text_bytes else {}
+            shard.add(key, members, **own, **columns)
         entry = shard.finish(seconds=0.5 * len(clips))
     return entry
 
@@ -39,11 +40,10 @@ def test_decoding_finds_what_checksums_cannot(tmp_path):
         "long": (audio_bytes(0.6, 16_000), good),
     }
     members = {key: {"audio": a, "json": json_bytes(**j)} for key, (a, j) in clips.items()}
-    entry = write_shard(
-        tmp_path, members, block=0, speaker="", language="en", duration_sec=0.5, num_samples=16_000
-    )
+    told = {"speaker": "", "language": "en", "text_bytes": (3, 3, 1, 3)}
+    entry = write_shard(tmp_path, members, block=0, duration_sec=0.5, num_samples=16_000, **told)
     job = ShardJob(tmp_path, entry, "audio", False, None)
-    assert found(job) == {}
+    assert found(job) == {"clip cannot be decoded: text has nothing to speak": (1, ("mute",))}
     problems = found(job._replace(decode=True))
     assert problems.pop("audio is not as long as the index says") == (1, ("long",))
     assert problems.pop("clip cannot be decoded: text has nothing to speak") == (1, ("mute",))
@@ -76,7 +76,7 @@ def test_decoding_finds_codes_of_another_shape(tmp_path):
         ),
         "clip cannot be decoded: codes are not uint16 [K, T]": (
             1,
-            ("wide: codes are not uint16 [K, T], but int64 (2, 9)",),
+            ("wide: codes are not uint16 [K, T]: found int64 (2, 9)",),
         ),
     }
 

@@ -150,7 +150,7 @@ def test_every_unusable_clip_has_its_reason():
     wide = codes_bytes(np.ones((2, 9), np.int64))
     assert (
         reason(wav=WAV, txt=b"hi", codes_npy=wide)
-        == "codes are not uint16 [K, T], but int64 (2, 9)"
+        == "codes are not uint16 [K, T]: found int64 (2, 9)"
     )
 
 
