@@ -15,6 +15,8 @@ from gsv2.data.schema import FORMAT_VERSION, SAMPLE_RATE
 from gsv2.files import write_whole
 
 MANIFEST_NAME = "corpus.json"
+MAX_MANIFEST_BYTES = 512 << 20
+"""Most bytes of a corpus.json that are read from a server: more than a million shards."""
 
 
 class CorpusError(ValueError):
@@ -110,7 +112,7 @@ def read_manifest(corpus: str | Path, storage: Storage | None = None) -> Manifes
     storage = storage or Storage()
     path = storage.join(str(corpus), MANIFEST_NAME)
     try:
-        content = storage.read(path)
+        content = storage.read(path, MAX_MANIFEST_BYTES)
     except FileNotFoundError as error:
         there = "it has no corpus.json: not a corpus, or never finished"
         absent = storage.is_local(str(corpus)) and not Path(corpus).is_dir()
