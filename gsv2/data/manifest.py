@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -140,6 +141,23 @@ def read_manifest(corpus: str | Path, storage: Storage | None = None) -> Manifes
     known = {name: values[name] for name in Manifest.__dataclass_fields__ if name in values}
     known["shards"] = tuple(ShardEntry(**shard) for shard in values["shards"])
     return Manifest(**known)
+
+
+def read_kind(corpus: str, kind: str, storage: Storage) -> Manifest:
+    """Read the corpus.json of a corpus that is to be read.
+
+    Raises:
+        CorpusError: what `read_manifest` raises, another kind, no shards, or one listed twice.
+    """
+    manifest = read_manifest(corpus, storage)
+    if manifest.kind != kind:
+        raise CorpusError(f"corpus {corpus} must hold {kind}, but holds {manifest.kind}")
+    names = Counter(shard.name for shard in manifest.shards)
+    if repeated := [name for name, count in names.items() if count > 1]:
+        raise CorpusError(f"corpus {corpus}: {MANIFEST_NAME} lists shard {repeated[0]} twice")
+    if not names:
+        raise CorpusError(f"corpus {corpus}: {MANIFEST_NAME} lists no shards")
+    return manifest
 
 
 def common_code_format(wanted: CodeFormat, formats: Mapping[str, CodeFormat]) -> CodeFormat:
