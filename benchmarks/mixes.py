@@ -61,7 +61,7 @@ def write_index(root: Path, seconds: np.ndarray, seed: int = 0) -> CorpusIndex:
             hours = float(seconds[start : start + _CLIPS_OF_SHARD].sum())
             entries.append(
                 ShardEntry(
-                    name=name, num_clips=table.num_rows, seconds=hours, num_bytes=0, sha256=""
+                    name=name, num_clips=table.num_rows, seconds=hours, num_bytes=1 << 40, sha256=""
                 )
             )
         write_manifest(Manifest(shards=tuple(entries)), root)

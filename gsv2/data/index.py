@@ -22,7 +22,7 @@ from gsv2.data.manifest import (
     Manifest,
     ShardEntry,
     common_code_format,
-    read_manifest,
+    read_kind,
 )
 from gsv2.data.remote.storage import Storage
 from gsv2.data.schema import SourceConfig
@@ -69,10 +69,10 @@ class CorpusIndex:
         quantizers: dict[str, str] = {}
         formats: dict[str, CodeFormat] = {}
         for number, source in enumerate(sources):
-            manifest = _read_kind(source.path, "audio", storage)
+            manifest = read_kind(source.path, "audio", storage)
             codes_of: Mapping[str, ShardEntry] = {}
             if source.codes is not None:
-                codes = _read_kind(source.codes, "codes", storage)
+                codes = read_kind(source.codes, "codes", storage)
                 _check_same_shards(source, manifest, codes)
                 quantizers[source.codes] = codes.quantizer or ""
                 formats[source.codes] = codes.code_format
@@ -222,13 +222,6 @@ class CorpusIndex:
             f"{self.num_clips} clips, {hours:.2f} h, languages {languages}, "
             f"{len(self.shards)} shards, {codes}"
         )
-
-
-def _read_kind(corpus: str, kind: str, storage: Storage) -> Manifest:
-    manifest = read_manifest(corpus, storage)
-    if manifest.kind != kind:
-        raise CorpusError(f"corpus {corpus} must hold {kind}, but holds {manifest.kind}")
-    return manifest
 
 
 def _check_same_shards(source: SourceConfig, audio: Manifest, codes: Manifest) -> None:

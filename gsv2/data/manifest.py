@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from gsv2.data.code_format import CodeFormat
+from gsv2.data.manifest_values import check_manifest_values
 from gsv2.data.remote.storage import Storage
 from gsv2.data.schema import FORMAT_VERSION, SAMPLE_RATE
 from gsv2.files import write_whole
 
 MANIFEST_NAME = "corpus.json"
-_LATER = frozenset({"codebook_size", "code_rate_hz"})
-"""What older files lack."""
+MAX_MANIFEST_BYTES = 512 << 20
+"""Most bytes of a corpus.json that are read from a server: more than a million shards."""
 
 
 class CorpusError(ValueError):
@@ -112,7 +113,7 @@ def read_manifest(corpus: str | Path, storage: Storage | None = None) -> Manifes
     storage = storage or Storage()
     path = storage.join(str(corpus), MANIFEST_NAME)
     try:
-        content = storage.read(path)
+        content = storage.read(path, MAX_MANIFEST_BYTES)
     except FileNotFoundError as error:
         there = "it has no corpus.json: not a corpus, or never finished"
         absent = storage.is_local(str(corpus)) and not Path(corpus).is_dir()
@@ -121,24 +122,42 @@ def read_manifest(corpus: str | Path, storage: Storage | None = None) -> Manifes
         raise CorpusError(f"corpus {corpus} cannot be read: {error}") from error
     try:
         values = json.loads(content)
-        version, rate = values["format_version"], values["sample_rate"]
-        if version != FORMAT_VERSION or rate != SAMPLE_RATE:
+    except (ValueError, RecursionError) as error:  # also of a number with too many digits
+        raise CorpusError(f"{path} is not valid JSON: {error}") from error
+    if isinstance(values, dict):
+        version, rate = values.get("format_version"), values.get("sample_rate")
+        if None not in (version, rate) and (version, rate) != (FORMAT_VERSION, SAMPLE_RATE):
             raise CorpusError(
                 f"{path} must have format version {FORMAT_VERSION} and {SAMPLE_RATE} Hz, "
                 f"but has {version!r} and {rate!r}"
             )
-        fields = Manifest.__dataclass_fields__
-        known = {name: values[name] for name in fields if name in values or name not in _LATER}
-        known["shards"] = tuple(
-            _read_entry(shard, f"{path}: shards[{number}]")
-            for number, shard in enumerate(values["shards"])
-        )
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise CorpusError(f"{path} is not valid JSON: {error}") from error
-    except (KeyError, TypeError) as error:
-        raise CorpusError(f"{path} is no corpus description: {error}") from error
-    _check_code_format(known, path)
+        if None in (version, rate):
+            missing = "format_version" if version is None else "sample_rate"
+            raise CorpusError(f"{path} is no corpus description: {missing} is missing")
+    try:
+        check_manifest_values(values)
+    except ValueError as error:
+        raise CorpusError(f"{path}: {error}") from error
+    known = {name: values[name] for name in Manifest.__dataclass_fields__ if name in values}
+    known["shards"] = tuple(ShardEntry(**shard) for shard in values["shards"])
     return Manifest(**known)
+
+
+def read_kind(corpus: str, kind: str, storage: Storage) -> Manifest:
+    """Read the corpus.json of a corpus that is to be read.
+
+    Raises:
+        CorpusError: what `read_manifest` raises, another kind, no shards, or one listed twice.
+    """
+    manifest = read_manifest(corpus, storage)
+    if manifest.kind != kind:
+        raise CorpusError(f"corpus {corpus} must hold {kind}, but holds {manifest.kind}")
+    names = Counter(shard.name for shard in manifest.shards)
+    if repeated := [name for name, count in names.items() if count > 1]:
+        raise CorpusError(f"corpus {corpus}: {MANIFEST_NAME} lists shard {repeated[0]} twice")
+    if not names:
+        raise CorpusError(f"corpus {corpus}: {MANIFEST_NAME} lists no shards")
+    return manifest
 
 
 def common_code_format(wanted: CodeFormat, formats: Mapping[str, CodeFormat]) -> CodeFormat:
@@ -156,47 +175,3 @@ def common_code_format(wanted: CodeFormat, formats: Mapping[str, CodeFormat]) ->
             raise CorpusError(f"codes {codes}: corpus.json says {', '.join(differences)}")
         wanted = wanted.filled_from(found)
     return wanted
-
-
-def _check_code_format(values: Mapping[str, Any], path: str) -> None:
-    """Check the numbers of codes, each of which may be null.
-
-    Raises:
-        CorpusError: names the key.
-    """
-    for key, kinds in (
-        ("num_codebooks", int),
-        ("codebook_size", int),
-        ("code_rate_hz", int | float),
-    ):
-        number = values.get(key)
-        if number is None:
-            continue
-        if isinstance(number, bool) or not isinstance(number, kinds) or not 0 < number < 1 << 62:
-            noun = "whole number" if kinds is int else "number"
-            raise CorpusError(f"{path}: {key} must be a {noun} above 0, but is {number!r}")
-
-
-def _read_entry(values: object, place: str) -> ShardEntry:
-    """Return a shard of corpus.json.
-
-    Raises:
-        CorpusError: a value is of the wrong type or out of range; names its place.
-    """
-    if not isinstance(values, dict):
-        raise CorpusError(f"{place} must be an object, but is {values!r}")
-    entry = ShardEntry(**values)
-    parts = entry.name.replace("\\", "/").split("/") if isinstance(entry.name, str) else [""]
-    if "" in parts or ".." in parts:
-        raise CorpusError(f"{place}.name must be a path below the corpus, but is {entry.name!r}")
-    for key in ("num_clips", "num_bytes"):
-        number = getattr(entry, key)
-        if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < 1 << 62:
-            raise CorpusError(f"{place}.{key} must be a whole number from 0, but is {number!r}")
-    seconds = entry.seconds
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if not is_number or not 0 <= seconds < math.inf:
-        raise CorpusError(f"{place}.seconds must be a number from 0, but is {seconds!r}")
-    if not isinstance(entry.sha256, str):
-        raise CorpusError(f"{place}.sha256 must be a text, but is {entry.sha256!r}")
-    return entry

@@ -34,6 +34,12 @@ class SourceConfig:
             raise ValueError(f"weight of source {self.path} must be positive, but is {self.weight}")
 
 
+_REMOTE_AMOUNTS = (
+    *("retries", "backoff_sec", "timeout_sec"),
+    *("min_bytes_per_sec", "rate_window_sec", "cache_gb"),
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RemoteConfig:
     """How corpora that are no local folders are read."""
@@ -44,6 +50,10 @@ class RemoteConfig:
     """Wait before the first retry; it doubles with each."""
     timeout_sec: float = 60.0
     """Silence of a server that counts as a failed read."""
+    min_bytes_per_sec: float = 1024.0
+    """Slower servers count as failed reads; 0 = any rate is right."""
+    rate_window_sec: float = 60.0
+    """Waiting for a server over which its rate is taken."""
     cache_dir: str | None = None
     """Folder that keeps whole tars, read from there by memory map; None = read in one pass, keep
     nothing. Shared by all processes of a machine."""
@@ -52,7 +62,7 @@ class RemoteConfig:
 
     def __post_init__(self) -> None:
         """Check the values that no type can."""
-        for name in ("retries", "backoff_sec", "timeout_sec", "cache_gb"):
+        for name in _REMOTE_AMOUNTS:
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(
                     f"data.remote.{name} must be a number of at least 0, "

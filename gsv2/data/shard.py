@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from gsv2.data.index_columns import column_fault, type_fault
 from gsv2.data.manifest import CorpusError
 from gsv2.data.remote.storage import Storage
-from gsv2.data.tars import CODES_SCHEMA, FOREIGN_SCHEMA, LEVEL_FIELDS, OPTIONAL_FIELD
+from gsv2.data.tars import (
+    CODES_SCHEMA,
+    FOREIGN_SCHEMA,
+    LEVEL_FIELDS,
+    OPTIONAL_FIELD,
+    SUFFIXES,
+    TAR_BLOCK_BYTES,
+)
 
 _OPTIONAL = {field.name: field for field in (OPTIONAL_FIELD, *LEVEL_FIELDS)}
+_MAX_INDEX_BYTES = 1 << 30
+"""Most bytes of an index file that are read from a server."""
+_SPARE_BYTES = 16 << 20
+"""By which an index may be larger than its tar: of the smallest, and of what was rejected."""
 _CODES_COLUMNS = frozenset(CODES_SCHEMA.names) - {"key"}
 
 
@@ -78,46 +90,71 @@ def read_shard(storage: Storage, shard: Shard, names: Sequence[str]) -> dict[str
     """
     if shard.codes_tar == shard.tar:
         own = [name for name in names if name in FOREIGN_SCHEMA.names]
-        columns = _read_columns(storage, shard.tar_index, own)
-        _check_rows(shard, columns)
+        columns = _read_own(storage, shard, own)
         absent = pa.nulls(shard.num_clips, pa.int64())
         return {name: columns.get(name, absent) for name in names}
     beside = [name for name in names if name in _CODES_COLUMNS]
     own = [name for name in names if name not in _CODES_COLUMNS]
     if beside:
         own = list(dict.fromkeys(["key", *own]))
-    columns = _read_columns(storage, shard.tar_index, own)
-    _check_rows(shard, columns)
+    columns = _read_own(storage, shard, own)
     if beside:
-        sidecar = _read_columns(storage, shard.codes_index, ["key", *beside])
+        sidecar = _read_columns(storage, shard.codes_index, ["key", *beside], shard.codes_num_bytes)
         places = _match(columns["key"], sidecar["key"], shard)
         columns |= {name: sidecar[name].take(places) for name in beside}
     return {name: columns[name] for name in names}
 
 
-def _read_columns(storage: Storage, location: str, names: Sequence[str]) -> dict[str, pa.Array]:
-    """Read columns of an index file; optional ones are null where the file lacks them."""
+def _read_own(storage: Storage, shard: Shard, names: Sequence[str]) -> dict[str, pa.Array]:
+    """Read columns of the index of the tar of clips."""
+    return _read_columns(storage, shard.tar_index, names, shard.num_bytes, shard.num_clips)
+
+
+def _read_columns(
+    storage: Storage,
+    location: str,
+    names: Sequence[str],
+    tar_bytes: int,
+    num_clips: int | None = None,
+) -> dict[str, pa.Array]:
+    """Read columns of an index file; optional ones are null where the file lacks them.
+
+    Args:
+        storage: where it lies.
+        location: of the file.
+        names: of columns.
+        tar_bytes: of the tar that it is of.
+        num_clips: rows that it must have; None = not known.
+    """
     try:
         is_local = storage.is_local(location)
-        source = location if is_local else pa.BufferReader(storage.read(location))
+        limit = min(_MAX_INDEX_BYTES, tar_bytes + _SPARE_BYTES)
+        source = location if is_local else pa.BufferReader(storage.read(location, limit))
         with pq.ParquetFile(source, memory_map=is_local) as file:
+            num_rows = file.metadata.num_rows
+            _check_rows(location, num_rows, tar_bytes, num_clips)
             there = set(file.schema_arrow.names)
             if missing := set(names) - there - set(_OPTIONAL):
                 lacking = ", ".join(sorted(missing))
                 raise CorpusError(f"index {location} lacks the columns {lacking}")
-            table = file.read([name for name in names if name in there], use_threads=False)
-            num_rows = file.metadata.num_rows
+            wanted = [name for name in names if name in there]
+            for name in wanted:
+                if fault := type_fault(name, file.schema_arrow.field(name).type):
+                    raise CorpusError(f"index {location}: {fault}")
+            table = file.read(wanted, use_threads=False)
+            table.validate(full=True)  # also that texts are UTF-8
+    except CorpusError:
+        raise
     except FileNotFoundError as error:
         raise CorpusError(f"index {location} is missing") from error
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         reason = " ".join(str(error).split())
         raise CorpusError(f"index {location} cannot be read: {reason}") from error
-    return {
-        name: table[name].combine_chunks()
-        if name in there
-        else pa.nulls(num_rows, _OPTIONAL[name].type)
-        for name in names
-    }
+    columns = {name: table[name].combine_chunks() for name in wanted}
+    if fault := column_fault(columns, dict.fromkeys(SUFFIXES, tar_bytes)):
+        raise CorpusError(f"index {location}: {fault}")
+    absent = {name: pa.nulls(num_rows, _OPTIONAL[name].type) for name in set(names) - there}
+    return columns | absent
 
 
 def _match(keys: pa.Array, sidecar_keys: pa.Array, shard: Shard) -> pa.Array:
@@ -132,10 +169,13 @@ def _match(keys: pa.Array, sidecar_keys: pa.Array, shard: Shard) -> pa.Array:
     return places
 
 
-def _check_rows(shard: Shard, columns: Mapping[str, pa.Array]) -> None:
-    for array in columns.values():
-        if len(array) != shard.num_clips:
-            raise CorpusError(
-                f"index of {shard.tar} must have {shard.num_clips} rows as corpus.json says, "
-                f"but has {len(array)}"
-            )
+def _check_rows(location: str, num_rows: int, tar_bytes: int, num_clips: int | None) -> None:
+    """Check how many rows a file claims, before memory is taken for them."""
+    if num_clips is not None and num_rows != num_clips:
+        raise CorpusError(
+            f"index {location} must have {num_clips} rows as corpus.json says, but has {num_rows}"
+        )
+    if num_rows * TAR_BLOCK_BYTES > tar_bytes:
+        raise CorpusError(
+            f"index {location} has {num_rows} rows, more than a tar of {tar_bytes} bytes can hold"
+        )

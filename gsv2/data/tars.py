@@ -23,7 +23,8 @@ so that those who read codes alone never touch the tars with audio."""
 SIZE_LIMITS = {"audio": 256 << 20, "json": 1 << 20, "codes": 64 << 20, "codes_json": 1 << 20}
 """Member -> most bytes that are written or read."""
 
-_BLOCK = 512  # tar pads every member to blocks of this many bytes
+TAR_BLOCK_BYTES = 512
+"""Tar pads every member to blocks of this many bytes, behind a header of one."""
 
 
 def _member_fields(member: str) -> list[pa.Field]:
@@ -114,7 +115,7 @@ class ShardWriter:
         row = {"key": key, **columns}
         for member, content in members.items():
             self._tar.write({"__key__": key, SUFFIXES[member]: content})
-            padded = -(-len(content) // _BLOCK) * _BLOCK
+            padded = -(-len(content) // TAR_BLOCK_BYTES) * TAR_BLOCK_BYTES
             row[f"{member}_offset"] = self._tar.tarstream.offset - padded
             row[f"{member}_length"] = len(content)
             row[f"{member}_crc32"] = zlib.crc32(content)

@@ -61,7 +61,7 @@ def bare_corpus(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Sourc
             pq.write_table(table, root / f"{name}.parquet")
             seconds = float(np.sum(table["duration_sec"].to_numpy()))
             entries.append(
-                ShardEntry(name=name, num_clips=size, seconds=seconds, num_bytes=0, sha256="")
+                ShardEntry(name=name, num_clips=size, seconds=seconds, num_bytes=1 << 40, sha256="")
             )
         write_manifest(Manifest(shards=tuple(entries)), root)
         return SourceConfig(path=str(root), weight=weight)

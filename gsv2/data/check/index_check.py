@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gsv2.data.check.findings import Findings
 from gsv2.data.code_format import far_from_audio
+from gsv2.data.index_columns import REQUIRED, type_fault
 from gsv2.data.manifest import ShardEntry
 from gsv2.data.schema import SAMPLE_RATE
 from gsv2.data.tars import CLIP_SCHEMA, CODES_SCHEMA, LEVEL_FIELDS, OPTIONAL_FIELD
@@ -24,16 +26,36 @@ def read_index(index: Path, kind: str, findings: Findings) -> pa.Table | None:
     schema = CLIP_SCHEMA if kind == "audio" else CODES_SCHEMA
     try:
         table = pq.read_table(index)
+        table.validate(full=True)  # also that texts are UTF-8
         if missing := set(schema.names) - set(table.column_names):
             findings.add("index lacks columns", ", ".join(sorted(missing)))
             return None
         for field in (OPTIONAL_FIELD, *LEVEL_FIELDS):
             if field.name in table.column_names:
                 schema = schema.append(field)
-        return table.select(schema.names).cast(schema)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        faults = [type_fault(name, table.schema.field(name).type) for name in schema.names]
+        if wrong := [fault for fault in faults if fault]:
+            findings.add("index has columns of the wrong type", "; ".join(wrong))
+            return None
+        return _filled(table.select(schema.names).cast(schema), kind, findings)
+    except (pa.ArrowException, OSError) as error:
         findings.add("index cannot be read", " ".join(str(error).split())[:200])
         return None
+
+
+def _filled(table: pa.Table, kind: str, findings: Findings) -> pa.Table:
+    """Return an index without nulls where a text must be; each null is added to `findings`."""
+    keys = table["key"]
+    for name in table.column_names:
+        needed = name in REQUIRED if kind == "audio" else name in ("key", "num_code_frames")
+        if not needed or (kind == "audio" and name == "num_code_frames"):
+            continue
+        for row in np.flatnonzero(table[name].is_null().to_numpy()).tolist():
+            findings.add("null in the index", f"{keys[row].as_py() or f'row {row}'}: {name}")
+        if pa.types.is_string(table.schema.field(name).type):
+            place = table.schema.get_field_index(name)
+            table = table.set_column(place, table.schema.field(name), table[name].fill_null(""))
+    return table
 
 
 def check_rows(table: pa.Table, entry: ShardEntry, kind: str, findings: Findings) -> None:
@@ -51,6 +73,7 @@ def check_rows(table: pa.Table, entry: ShardEntry, kind: str, findings: Findings
     samples = table["num_samples"].fill_null(-1).to_numpy()
     with np.errstate(invalid="ignore"):
         odd = ~((seconds > 0) & (np.abs(seconds * SAMPLE_RATE - samples) <= 1))
+    _check_text_bytes(table, findings)
     told = table["json_offset"].is_valid().to_numpy()
     if OPTIONAL_FIELD.name in table.column_names:
         told |= table[OPTIONAL_FIELD.name].is_valid().to_numpy()
@@ -60,6 +83,18 @@ def check_rows(table: pa.Table, entry: ShardEntry, kind: str, findings: Findings
     check_code_lengths(table, seconds, None, findings)
     total = float(seconds.sum())
     findings.expect("seconds differ from corpus.json", total, entry.seconds)
+
+
+def _check_text_bytes(table: pa.Table, findings: Findings) -> None:
+    """Compare the texts that an index holds with the length that it says."""
+    if OPTIONAL_FIELD.name not in table.column_names:
+        return
+    found = pc.binary_length(table[OPTIONAL_FIELD.name]).to_pylist()
+    said = table["text_bytes"].to_pylist()
+    for row, (length, number) in enumerate(zip(found, said, strict=True)):
+        if length is not None and length != number:
+            example = f"{table['key'][row].as_py()}: text_bytes is {number}, the text has {length}"
+            findings.add("index differs from its own text", example)
 
 
 def check_code_lengths(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import BinaryIO, NamedTuple
 
@@ -24,8 +25,10 @@ class Place(NamedTuple):
 
     def read(self, file: BinaryIO) -> bytes:
         """Return the member, or what there is of it; b"" if it is larger than any may be."""
+        if self.offset > file.seek(0, os.SEEK_END) or self.length > SIZE_LIMITS[self.member]:
+            return b""
         file.seek(self.offset)
-        return file.read(self.length) if self.length <= SIZE_LIMITS[self.member] else b""
+        return file.read(self.length)
 
 
 class IndexedPlaces:

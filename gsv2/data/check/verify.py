@@ -201,7 +201,7 @@ def _check_keys(
     try:
         table = pq.read_table(corpus / f"{name}.parquet", columns=["key", "num_code_frames"])
         beside = pq.read_table(audio / f"{name}.parquet", columns=["key", "duration_sec"])
-    except (pa.ArrowInvalid, OSError):
+    except (pa.ArrowException, OSError, KeyError):
         return  # a missing or damaged index is told where its shard is checked
     ours, theirs = table["key"], beside["key"]
     places = pc.index_in(ours, value_set=theirs)

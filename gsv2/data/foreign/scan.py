@@ -100,9 +100,12 @@ def scan_tar(tar: Path, name: str, index: Path, form: ForeignFormat) -> None:
 
 
 def read_scan(index: Path) -> TarScan | None:
-    """Return what a scan left in an index file; None if there is none, or another tool wrote it."""
+    """Return what a scan left in an index file; None if another tool wrote it, or damage."""
     try:
-        metadata = pq.read_schema(index).metadata or {}
+        schema = pq.read_schema(index)
+        if not schema.equals(FOREIGN_SCHEMA):  # metadata are not compared
+            return None
+        metadata = schema.metadata or {}
         return TarScan(**json.loads(metadata[SCAN_METADATA]))
     except (OSError, KeyError, TypeError, ValueError):  # ArrowInvalid is a ValueError
         return None

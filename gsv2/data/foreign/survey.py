@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -83,7 +84,7 @@ class Survey:
         if scan is None:
             raise CorpusError(f"index {index} is gone; was it changed while this ran?")
         self._reject(name, tar, scan)
-        table = pq.read_table(index, columns=list(_COLUMNS))
+        table = _read(index, _COLUMNS)
         if table.num_rows == 0:
             self._left_out.append(name)
             return
@@ -149,12 +150,25 @@ class Survey:
     def _check_new(self, key: str, name: str) -> None:
         """Look up whether a key whose hash was there before was there itself."""
         for entry, index in zip(self._entries, self._indexes, strict=True):
-            keys = pq.read_table(index, columns=["key"])["key"]
+            keys = _read(index, ("key",))["key"]
             if pc.any(pc.equal(keys, key)).as_py():
                 raise CorpusError(
                     f"key {key} is in {entry.name}.tar and in {name}.tar; if keys count inside a "
                     "tar only, use --prefix-keys"
                 )
+
+
+def _read(index: Path, names: Sequence[str]) -> pa.Table:
+    """Return columns of an index.
+
+    Raises:
+        CorpusError: it cannot be read; names it.
+    """
+    try:
+        return pq.read_table(index, columns=list(names))
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise CorpusError(f"index {index} cannot be read: {reason}; remove it") from error
 
 
 def _phrase(reason: str) -> str:

@@ -6,7 +6,6 @@ import os
 import re
 import threading
 from collections import OrderedDict
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -23,7 +22,8 @@ from gsv2.data.schema import RemoteConfig
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _HTTP = ("http://", "https://")
 _FILE = "file://"
-_CHUNK = 1 << 20
+MAX_FILE_BYTES = 1 << 30
+"""Most bytes of a file that is read whole from a server."""
 _RECENT_BYTES = 64 << 20
 """Small remote files that a process keeps, so that index and readers fetch each of them once."""
 
@@ -69,12 +69,16 @@ class Storage:
         """Tell whether a location is a path of this machine."""
         return not location.startswith(PREFIX) and not _URL.match(location)
 
-    def read(self, location: str) -> bytes:
+    def read(self, location: str, max_bytes: int = MAX_FILE_BYTES) -> bytes:
         """Return a small file; the last ones that came from afar are remembered.
+
+        Args:
+            location: of the file.
+            max_bytes: most that is taken from a server, which may never end.
 
         Raises:
             FileNotFoundError: there is none.
-            OSError: it cannot be read, after all retries.
+            OSError: it cannot be read, after all retries, or is longer than `max_bytes`.
             ValueError: a command that is not allowed, or a kind of URL that cannot be read.
         """
         if self.is_local(location):
@@ -83,7 +87,11 @@ class Storage:
         content = recent.get(location)
         if content is None:
             with self.open(location) as stream:
-                content = b"".join(iter(partial(stream.read_some, _CHUNK), b""))
+                content = stream.read(max_bytes + 1)
+            if len(content) > max_bytes:
+                raise OSError(
+                    f"{public_name(location)} must have at most {max_bytes} bytes, but goes on"
+                )
             recent.put(location, content)
         return content
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 
 from gsv2.data.remote.body import Body, BusyError, RefusedError
+from gsv2.data.remote.rate import RateMeter
 from gsv2.data.schema import RemoteConfig
 
 _CHUNK = 64 << 10
@@ -50,6 +52,7 @@ class RemoteStream:
         self._buffer = memoryview(b"")  # the last of them, not handed out yet
         self._seen: tuple[int | None, str | None] = (None, None)
         self._failures = 0
+        self._meter = RateMeter(config.min_bytes_per_sec, config.rate_window_sec)
         self._closed = threading.Event()
 
     def __enter__(self) -> RemoteStream:
@@ -132,7 +135,7 @@ class RemoteStream:
                 continue
             if not chunk:
                 return False
-            self._failures = 0
+            self._failures = self._meter.num_slow
             self._arrived += len(chunk)
             self._buffer = memoryview(chunk)
         return True
@@ -142,10 +145,18 @@ class RemoteStream:
             self._body = self._reopen()
         if self._closed.is_set():
             raise RefusedError(f"{self.name} was closed")
-        chunk = self._body.read(_CHUNK)
+        chunk = self._read_body(self._body, _CHUNK)
         size = self._seen[0]
         if not chunk and size is not None and self._arrived < size:
             raise OSError(f"the answer ended {size - self._arrived} bytes early")
+        return chunk
+
+    def _read_body(self, body: Body, limit: int) -> bytes:
+        """Return bytes of a body that come fast enough."""
+        start = time.monotonic()
+        chunk = body.read(limit)
+        if chunk:
+            self._meter.add(len(chunk), time.monotonic() - start)
         return chunk
 
     def _reopen(self) -> Body:
@@ -154,7 +165,7 @@ class RemoteStream:
         try:
             self._check_unchanged(body)
             missing = self._arrived - body.start
-            while missing > 0 and (chunk := body.read(min(missing, _CHUNK))):
+            while missing > 0 and (chunk := self._read_body(body, min(missing, _CHUNK))):
                 missing -= len(chunk)
         except OSError:
             body.close()

@@ -53,7 +53,7 @@ def test_rows_that_cannot_be_are_named(change):
 
 
 def test_a_text_in_the_index_replaces_the_json():
-    texts = table(json_offset=[4, None, 6, 7]).append_column(
+    texts = table(json_offset=[4, None, 6, 7], text_bytes=[9, 2, 9, 9]).append_column(
         "text", pa.array([None, "Hi", None, None], pa.string())
     )
     assert found(texts) == {}

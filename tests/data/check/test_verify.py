@@ -2,12 +2,15 @@ import json
 import shutil
 from dataclasses import asdict
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from gsv2.data.build.codes import write_codes
 from gsv2.data.check.verify import verify_corpus
 from gsv2.data.foreign.corpus import index_corpus
 from gsv2.data.foreign.format import ForeignFormat
+from gsv2.data.index import CorpusIndex
 from gsv2.data.manifest import CorpusError, read_manifest
 from tests.data.foreign.foreign import said, write_tar
 
@@ -130,3 +133,20 @@ def test_what_is_no_corpus_is_an_error(corpora, tmp_path):
         verify_corpus(tmp_path / "nowhere")
     with pytest.raises(CorpusError, match="must hold audio"):
         verify_corpus(corpora[1], audio=corpora[1])
+
+
+def test_codes_half_or_twice_as_long_as_their_audio_are_named_by_key(tiny_corpus, tmp_path):
+    source = CorpusIndex.open(tiny_corpus.source_with_codes)
+    keys, frames = source.strings("key").to_pylist(), source.numbers("num_code_frames")
+    factors = {2: 2.0, 3: 0.5}
+
+    lengths = [round(frames[row] * factors.get(row, 1.0)) for row in range(len(keys))]
+    codes = (
+        (source.shard_of(row).name, keys[row], np.zeros((2, length), int))
+        for row, length in enumerate(lengths)
+    )
+    write_codes(tiny_corpus.path, tmp_path / "codes", codes, "q", code_rate_hz=25.0)
+    problems = verify_corpus(tmp_path / "codes", audio=tiny_corpus.path).problems
+    named = [e for p in problems if p.kind == "codes are not as long as their audio"
+             for e in p.examples]  # fmt: skip
+    assert [example.partition(":")[0] for example in named] == [keys[2], keys[3]]

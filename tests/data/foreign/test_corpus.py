@@ -3,6 +3,8 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from gsv2.audio.level import apply_level, measure_level
@@ -184,3 +186,22 @@ def test_what_cannot_be_a_corpus_is_one_clear_error(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(CorpusError, match=r"is read-only; .* --out"):
         index_corpus(Path(tmp_path), ENGLISH)
+
+
+@pytest.mark.parametrize("damage", ["column", "type", "text", "pages"])
+def test_indexing_refuses_a_damaged_index_by_name(tmp_path, damage):
+    write_tar(tmp_path / "a.tar", *(said(f"k{n}") for n in range(4)))
+    index_corpus(tmp_path, ENGLISH)
+    path = tmp_path / "a.parquet"
+    table, content = pq.read_table(path), path.read_bytes()
+    if damage == "column":
+        pq.write_table(table.drop_columns(["key"]), path)
+    elif damage == "type":
+        numbers = pa.array(range(4))
+        pq.write_table(table.set_column(0, "key", numbers), path)
+    elif damage == "text":
+        path.write_bytes(b"a,b\n")
+    else:
+        path.write_bytes(content[:4] + b"\xff" * 60 + content[64:])
+    with pytest.raises(CorpusError, match=r"a\.parquet"):
+        index_corpus(tmp_path, ENGLISH)

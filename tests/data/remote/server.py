@@ -39,7 +39,10 @@ class Behaviour:
     stalls: int = 0
     stall_sec: float = 5.0
     chunk_delay_sec: float = 0.0
-    """Wait after every 16 KiB."""
+    """Wait after every chunk."""
+    chunk_bytes: int = _CHUNK
+    endless: bool = False
+    """Whether a file begins again at its end, without a size."""
     extra_length: int = 0
     """Added to the size that is announced."""
     etag: str | None = '"1"'
@@ -138,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
         state = self.state
         position = start
         while position < len(content) and not state.stopped.is_set():
-            stop = min(position + _CHUNK, len(content))
+            stop = min(position + behaviour.chunk_bytes, len(content))
             for place, counter in ((behaviour.cut_at, "cuts"), (behaviour.stall_at, "stalls")):
                 if place is None or not position <= place < stop or not state.take(counter):
                     continue
@@ -153,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             if not self._write(name, content[position:stop]):
                 return
-            position = stop
+            position = 0 if behaviour.endless and stop == len(content) else stop
             if behaviour.chunk_delay_sec:
                 time.sleep(behaviour.chunk_delay_sec)
 
