@@ -33,7 +33,7 @@ $(STAMP): pyproject.toml setup.py constraints.txt
 	else \
 		echo "installing into $(VENV): about 5 GB, two minutes on a good line" && \
 		$(PYTHON) -m venv $(VENV) && \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'; \
+		$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'; \
 	fi
 	@touch $@
 
@@ -60,7 +60,7 @@ $(BENCH_STAMP): $(STAMP)
 	@if command -v uv >/dev/null 2>&1; then \
 		uv pip install --quiet --python $(BIN)/python -c constraints.txt -e '.[bench]'; \
 	else \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'; \
+		$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[bench]'; \
 	fi
 	@touch $@
 

@@ -6,6 +6,11 @@ Example: `python data_tools/extract_codes.py --corpus runs/quickstart/corpus/tra
 
 from __future__ import annotations
 
+if __name__ == "__main__":  # before the imports that may fail
+    from gsv2.libraries import stop_unless_loadable
+
+    stop_unless_loadable("extract_codes")
+
 from pathlib import Path
 from typing import Annotated
 

@@ -51,7 +51,8 @@ class OneLineErrors(typer.core.TyperGroup):
             from gsv2.libraries import unloadable
 
             is_ours = isinstance(error, ImportError | RuntimeError)
-            line = unloadable() if is_ours or "load" in str(error) else None
+            of_loader = isinstance(error, OSError) and error.errno is None  # as of dlopen
+            line = unloadable() if is_ours or of_loader else None
             if ctx.obj or (is_ours and line is None):
                 raise
             typer.echo(f"gsv2: error: {line or error}", err=True)

@@ -159,7 +159,7 @@ def _find(path: Path) -> Path:
 def _read_yaml(path: Path) -> DictConfig:
     try:
         loaded = OmegaConf.load(path)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, OmegaConfBaseException, RecursionError) as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} must be UTF-8 text, but is not: {error}") from error
@@ -175,7 +175,7 @@ def _read_overrides(overrides: Sequence[str]) -> DictConfig:
             raise ConfigError(f"an override must read section.key=value, but is {override!r}")
     try:
         return OmegaConf.from_dotlist(list(overrides))
-    except (OmegaConfBaseException, yaml.YAMLError) as error:
+    except (OmegaConfBaseException, yaml.YAMLError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"overrides {list(overrides)}: {reason}") from error
 

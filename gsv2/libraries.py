@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from importlib import metadata
 
 NATIVE = ("torch", "torchaudio", "soundfile", "transformers")
@@ -15,10 +17,31 @@ def unloadable(packages: Sequence[str] = NATIVE) -> str | None:
     """Return one line about the first package that does not load; None if all do."""
     for package in packages:
         try:
-            importlib.import_module(package)
-        except (ImportError, OSError, RuntimeError) as error:
-            return _line(package, error)
+            loaded_version(package)
+        except ImportError as error:
+            return str(error)
     return None
+
+
+def loaded_version(package: str) -> str:
+    """Import a package, so that a broken installation shows, and return its version.
+
+    Raises:
+        ImportError: one line with the versions, the loader's reason and what to install.
+    """
+    try:
+        with redirect_stdout(sys.stderr):  # DeepSpeed logs to stdout, which may be JSON here
+            importlib.import_module(package)
+    except Exception as error:
+        raise ImportError(_line(package, error)) from error
+    return _version(package)
+
+
+def stop_unless_loadable(program: str) -> None:
+    """Leave the program with one line if a library that it needs cannot be loaded."""
+    if line := unloadable():
+        sys.stderr.write(f"{program}: error: {line}\n")
+        raise SystemExit(1)
 
 
 def _line(package: str, error: Exception) -> str:

@@ -198,7 +198,7 @@ def _parse_row(line: bytes) -> dict[str, Any]:
     """
     try:
         row = json.loads(line.decode("utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         row = None
     if not isinstance(row, dict) or not isinstance(row.get("step"), int):
         raise ValueError(f"{METRICS} has a line that is no row of a run")

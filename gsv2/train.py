@@ -11,6 +11,10 @@ if __name__ == "__main__":  # before imports of seconds, in which a scheduler ma
 
     leave_when_told()
 
+    from gsv2.libraries import stop_unless_loadable
+
+    stop_unless_loadable("gsv2.train")
+
 import argparse
 import faulthandler
 import logging

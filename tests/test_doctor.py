@@ -5,8 +5,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from gsv2.check import Check
 from gsv2.cli import app
-from gsv2.doctor import Check, examine
+from gsv2.doctor import examine
 from tests.integration.real_stages import MODELS, train_stage
 
 
@@ -70,7 +71,7 @@ def test_a_learning_rate_that_never_reaches_its_peak_is_doubted(config):
 
 def test_the_disk_is_that_of_the_run_folder(config, monkeypatch):
     asked = []
-    monkeypatch.setattr("gsv2.doctor.free_bytes", lambda folder: asked.append(folder) or 0)
+    monkeypatch.setattr("gsv2.run_checks.free_bytes", lambda folder: asked.append(folder) or 0)
     found = {c.name: c.status for c in examine(config, [])}
     assert found["disk"] == "warn"
     assert [str(folder) for folder in asked] == [f"{config.parent}/runs"]

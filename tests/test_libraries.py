@@ -1,3 +1,6 @@
+import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -5,13 +8,67 @@ import pytest
 
 from gsv2.libraries import unloadable
 
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def broken(tmp_path: Path) -> Path:
+    """A folder for PYTHONPATH with a torchaudio that the loader refuses."""
+    folder = tmp_path / "broken"
+    (folder / "torchaudio").mkdir(parents=True)
+    reason = "raise OSError('libtorchaudio.so: undefined symbol: x')"
+    (folder / "torchaudio" / "__init__.py").write_text(reason + "\n")
+    return folder
+
+
+def call(broken: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join([str(broken), str(ROOT)])
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env={**os.environ, "PYTHONPATH": path},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-m", "gsv2.train", "configs/quantizer/debug.yaml"),
+        ("-m", "gsv2", "train", "quantizer/debug"),
+        ("-m", "gsv2", "quickstart", "--out", "runs/nowhere"),
+        ("data_tools/extract_codes.py", "--help"),
+    ],
+)
+def test_a_program_that_needs_it_ends_with_the_one_line(
+    broken: Path, arguments: tuple[str, ...]
+) -> None:
+    result = call(broken, *arguments)
+    lines = [line for line in result.stderr.splitlines() if "error:" in line]
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert len(lines) == 1
+    assert "cannot be loaded beside torch 2" in lines[0]
+    assert "undefined symbol: x" in lines[0]
+
+
+def test_the_doctor_prints_its_table_all_the_same(broken: Path) -> None:
+    result = call(broken, "-m", "gsv2", "doctor", "quantizer/debug", "--json")
+    checks = {check["name"]: check for check in json.loads(result.stdout)}
+    assert result.returncode == 1
+    assert [name for name, check in checks.items() if check["status"] == "fail"] == ["torchaudio"]
+    assert "cannot be loaded beside torch 2" in checks["torchaudio"]["detail"]
+    assert {"python", "torch", "pyarrow", "memory"} <= checks.keys()
+    assert "torchaudio" in call(broken, "-m", "gsv2", "doctor").stdout
+
 
 def test_a_library_that_does_not_load_is_one_line_with_both_versions(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    broken: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "torchaudio").mkdir()
-    (tmp_path / "torchaudio" / "__init__.py").write_text("raise OSError('undefined symbol: x')\n")
-    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.syspath_prepend(str(broken))
     monkeypatch.delitem(sys.modules, "torchaudio", raising=False)
     line = unloadable(["torch", "torchaudio"])
     assert line is not None
@@ -19,6 +76,17 @@ def test_a_library_that_does_not_load_is_one_line_with_both_versions(
     assert "cannot be loaded beside torch 2" in line
     assert "undefined symbol: x" in line
     assert "pip install" in line
+
+
+@pytest.mark.parametrize("error", ["ImportError", "OSError", "RuntimeError", "AttributeError"])
+def test_whatever_an_import_raises_is_a_library_that_does_not_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: str
+) -> None:
+    (tmp_path / f"broken_{error.lower()}.py").write_text(f"raise {error}('reason')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    line = unloadable([f"broken_{error.lower()}"])
+    assert line is not None
+    assert "cannot be loaded: reason" in line
 
 
 def test_nothing_is_said_where_all_load() -> None:

@@ -91,8 +91,8 @@ class CodeFormat(NamedTuple):
 
     def filled_from(self, other: CodeFormat) -> CodeFormat:
         """Return this format, with what it does not know taken from another."""
-        pairs = zip(self, other, strict=True)
-        return CodeFormat(*(theirs if ours is None else ours for ours, theirs in pairs))
+        unknown = [name for name, ours in self._asdict().items() if ours is None]
+        return self._replace(**{name: getattr(other, name) for name in unknown})
 
 
 def far_from_audio(num_frames: np.ndarray, seconds: np.ndarray, rate_hz: float) -> np.ndarray:

@@ -61,6 +61,6 @@ def _records(metrics: Path) -> Iterator[Mapping[str, Any]]:
             try:
                 record = json.loads(line)
                 record["step"]
-            except (json.JSONDecodeError, TypeError, KeyError) as error:
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
                 raise ValueError(f"{metrics}:{number} is no JSON object with a step") from error
             yield record

@@ -51,13 +51,17 @@ class Journal:
         path = out / "quickstart.json"
         if not path.is_file():
             return cls(path, seed, scale)
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if (found["seed"], found["scale"]) != (seed, scale):
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            made, seconds = (found["seed"], found["scale"]), dict(found["seconds"])
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            raise ValueError(f"{path} is damaged ({error}); delete the folder {out}") from error
+        if made != (seed, scale):
             raise ValueError(
-                f"{out} holds a quickstart of seed {found['seed']} and scale {found['scale']}, not "
+                f"{out} holds a quickstart of seed {made[0]} and scale {made[1]}, not "
                 f"of seed {seed} and scale {scale}; choose another --out or delete the folder"
             )
-        return cls(path, seed, scale, found["seconds"])
+        return cls(path, seed, scale, seconds)
 
     def run(self, name: str, step: Callable[[], object]) -> None:
         """Run a step; time it unless an earlier call of the command has finished it."""

@@ -121,3 +121,19 @@ def test_a_training_stream_that_ends_is_an_error(tmp_path: Path, distributed: Di
     stage = ToyStage(config, distributed.device)
     with pytest.raises(TrainingError, match="endless"):
         Trainer(config, distributed).fit(stage, lambda start, _: map(toy_batch, range(start, 6)))
+
+
+@pytest.mark.parametrize("broken", ["generator", "discriminator"])
+def test_a_run_of_which_one_network_takes_no_update_ends_with_an_error_by_its_name(
+    tmp_path: Path, distributed: Distributed, broken: str
+) -> None:
+    class Broken(ToyStage):
+        def updates(self, batch: Batch, step: int) -> Iterator[Update]:
+            for update in super().updates(batch, step):
+                factor = float("nan") if update.trainable == broken else 1.0
+                yield update._replace(loss=update.loss * factor)
+
+    options = {"max_steps": 30, "max_skipped_steps": 30, "log_every_steps": 100}
+    config = toy_config(tmp_path, trainer=options)
+    with pytest.raises(TrainingError, match=rf"step 10: every update of {broken} since the first"):
+        fit_toy(config, distributed, stage_class=Broken)

@@ -13,6 +13,8 @@ import shutil
 from itertools import count
 from pathlib import Path
 
+import yaml
+
 from gsv2.training.checkpoints.checkpoint import (
     CHECKPOINTS,
     CheckpointMismatchError,
@@ -20,6 +22,7 @@ from gsv2.training.checkpoints.checkpoint import (
     list_steps,
 )
 from gsv2.training.checkpoints.target import Target
+from gsv2.training.telemetry.records import read_records
 
 EARLIER = "earlier"
 _RECORDS = ("config.yaml", "environment.json", "metrics.jsonl", "quarantine.jsonl")
@@ -48,7 +51,7 @@ def set_aside(run: Path, found: Path | None, step: int, target: Target | None = 
         )
     is_own = found is not None and found.parent.resolve() == (run / CHECKPOINTS).resolve()
     here = [other for other in list_steps(run) if other > step or not is_own]
-    if not here and not (found is None and _has_rows(run)):
+    if not here and not (found is None and _had_checkpoints(run)):
         return
     aside = _make_folder(run / EARLIER)
     for name in _RECORDS:
@@ -71,10 +74,27 @@ def set_aside(run: Path, found: Path | None, step: int, target: Target | None = 
     )  # fmt: skip
 
 
-def _has_rows(run: Path) -> bool:
-    """Tell whether the run has got anywhere, whose checkpoints may be gone."""
+def _had_checkpoints(run: Path) -> bool:
+    """Tell whether a run without checkpoints has come as far as its first, so that it is gone.
+
+    One that was killed before has nothing to keep; its rows are written again.
+    """
     metrics = run / "metrics.jsonl"
-    return metrics.is_file() and metrics.stat().st_size > 0
+    if not metrics.is_file() or not metrics.stat().st_size:
+        return False
+    try:
+        step = read_records(metrics)[-1]["step"]
+        config = yaml.safe_load((run / "config.yaml").read_bytes())
+        first = min(config["checkpoint"]["every_steps"], config["trainer"]["max_steps"])
+    except (ValueError, LookupError, TypeError, OSError, yaml.YAMLError):
+        return True  # nobody can tell: keep what is there
+    if step >= first:
+        return True
+    logger.warning(
+        "%s ended at step %d, before its first checkpoint (step %d): it begins again at step 0",
+        run, step, first,
+    )  # fmt: skip
+    return False
 
 
 def _make_folder(parent: Path) -> Path:

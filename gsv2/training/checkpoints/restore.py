@@ -116,7 +116,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     try:
         record = json.loads((folder / STATE).read_text(encoding="utf-8"))
         version = record["format_version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointDamagedError(f"{folder}: {STATE} cannot be read: {error}") from error
     _check_equal(folder, "format_version", version, FORMAT_VERSION)
     return record

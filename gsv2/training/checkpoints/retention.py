@@ -123,5 +123,5 @@ def _value(state: bytes, name: str) -> float:
     """Return a figure that a checkpoint was judged by; NaN if it was not, or is damaged."""
     try:
         return float(json.loads(state)["values"][name])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return math.nan

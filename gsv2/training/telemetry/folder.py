@@ -63,7 +63,7 @@ class RunFolder:
             last = self._read_environment()
         except FileNotFoundError:
             return []
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             logger.warning("%s/environment.json is damaged, and begun anew: %s", self.path, error)
             return []
         earlier = last.pop("earlier", [])
@@ -71,8 +71,8 @@ class RunFolder:
 
     def _read_environment(self) -> dict[str, Any]:
         record = json.loads((self.path / "environment.json").read_text(encoding="utf-8"))
-        if not isinstance(record, dict):
-            raise ValueError("it is no object")
+        if not isinstance(record, dict) or not isinstance(record.get("earlier", []), list):
+            raise ValueError("it is no object with a list of earlier ones")
         return record
 
     def _write_environment(self, record: Mapping[str, Any]) -> None:

@@ -82,7 +82,7 @@ def truncate_records(path: Path, step: int) -> None:
 def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:
     try:
         record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: line {number} is no JSON: {error}") from error
     if not isinstance(record, dict) or not isinstance(record.get("step"), int):
         raise ValueError(f"{path}: line {number} is no record of a step")

@@ -56,7 +56,7 @@ def read_status(run: Path) -> dict[str, Any]:
         return {}
     try:
         values = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         values = None
     if not isinstance(values, dict) or not values.keys() >= _ALWAYS:
         raise ValueError(f"{STATUS_FILE} is no status of a run")

@@ -157,6 +157,41 @@ def test_a_pickle_in_the_place_of_a_file_is_damage_and_is_not_run(
         load_snapshot(folder, stage, distributed)
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("run", "step"), "x", r"run\.step"),
+        (("run", "step"), None, r"run\.step"),
+        (("run", "marks"), [1], r"run\.marks"),
+        (("run", "ledger"), 3, r"run\.ledger"),
+        (("schedules",), [], "schedules"),
+        (("lanes",), "8", "lanes"),
+        (("run",), None, "run"),
+    ],
+)
+def test_a_damaged_state_is_named_by_file_and_key(
+    folder: Path, stage: ToyStage, path: tuple[str, ...], value: object, message: str
+) -> None:
+    record = json.loads((folder / "state.json").read_text())
+    table = record
+    for key in path[:-1]:
+        table = table[key]
+    table[path[-1]] = value
+    (folder / "state.json").write_text(json.dumps(record))
+    with pytest.raises(CheckpointDamagedError, match=message) as error:
+        check_snapshot(folder, stage.trainables, IDENTITY)
+    assert "state.json" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", "3", "[" * 100_000, "\ud800", "{}"])
+def test_a_state_that_is_no_record_is_damage(folder: Path, stage: ToyStage, content: str) -> None:
+    (folder / "state.json").write_text(content, encoding="utf-8", errors="surrogatepass")
+    with pytest.raises(CheckpointDamagedError, match=r"state\.json") as error:
+        check_snapshot(folder, stage.trainables, IDENTITY)
+    assert "\n" not in str(error.value)
+
+
 def test_files_that_are_gone_are_damage(folder: Path, stage: ToyStage) -> None:
     (folder / "generator.safetensors").unlink()
     with pytest.raises(CheckpointDamagedError, match=r"generator\.safetensors.* does not exist"):

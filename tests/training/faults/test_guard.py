@@ -7,10 +7,12 @@ import statistics
 import pytest
 
 from gsv2.training.faults.guard import (
+    FIRST_STEPS,
     WINDOW_UPDATES,
     Refusal,
     TrainingError,
     UpdateGuard,
+    check_first_steps,
     check_left_out,
     note_left_out,
 )
@@ -128,3 +130,31 @@ def test_what_was_left_out_long_ago_stops_no_run() -> None:
 def test_limits_that_make_no_sense_are_named(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=rf"trainer\.{field} .* is {value}"):
         TrainerConfig(max_steps=1, **{field: value})
+
+
+@pytest.mark.parametrize("max_steps", [3, 100])
+def test_a_run_that_never_takes_an_update_ends_with_an_error(max_steps: int) -> None:
+    state = TrainState()
+    limit = min(FIRST_STEPS, max_steps)
+    for step in range(1, limit):
+        state.step, state.skipped = step, step
+        check_first_steps(state, {"gpt"}, set(), max_steps)
+    state.step, state.skipped = limit, limit
+    with pytest.raises(TrainingError, match=rf"step {limit}: every update of gpt since the first"):
+        check_first_steps(state, {"gpt"}, set(), max_steps)
+
+
+def test_one_trainable_that_learns_does_not_hide_another_that_never_does() -> None:
+    state = TrainState(step=FIRST_STEPS)
+    state.skipped = FIRST_STEPS
+    with pytest.raises(TrainingError, match=r"every update of discriminator since"):
+        check_first_steps(state, {"discriminator"}, {"generator"}, 100)
+
+
+def test_a_run_that_takes_updates_again_or_begins_late_goes_on() -> None:
+    state = TrainState(step=500)
+    state.skipped = 12
+    check_first_steps(state, {"gpt"}, set(), 1000)
+    state = TrainState(step=FIRST_STEPS)
+    state.skipped = FIRST_STEPS
+    check_first_steps(state, {"gpt"}, {"gpt"}, 1000)

@@ -7,6 +7,7 @@ import sys
 import textwrap
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -15,6 +16,7 @@ from gsv2 import train
 from gsv2.cli import app
 from gsv2.train import EXIT_REQUEUE
 from gsv2.training.faults.signals import STOP_SIGNALS, Preempted, StopSignals
+from tests.integration.launch import ROOT
 
 PROLOGUE = "import os; from gsv2.training.faults.signals import StopSignals\n"
 
@@ -107,6 +109,33 @@ def test_a_forked_worker_dies_of_sigterm_and_ignores_sigusr1(number: int, code: 
             assert (found, signals.told) == ({code}, None)
     """
     assert exit_code_of(program) == 0
+
+
+@pytest.mark.parametrize("program", [["gsv2.train"], ["gsv2", "train"]])
+@pytest.mark.parametrize("number", STOP_SIGNALS)
+@pytest.mark.parametrize("delay_sec", [0.0, 0.1, 0.5, 1.5])
+def test_a_signal_while_programs_are_being_imported_leaves_with_85(
+    program: list[str], number: int, delay_sec: float, tmp_path: Path
+) -> None:
+    """From when Python runs the first lines, before it has imported anything of weight."""
+    config = tmp_path / "slow.yaml"
+    os.mkfifo(config)  # whose end does not come: what is read there waits
+    process = subprocess.Popen([sys.executable, "-m", *program, str(config)], cwd=ROOT)
+    try:
+        while not is_caught(process.pid, number):
+            assert process.poll() is None
+        time.sleep(delay_sec)
+        process.send_signal(number)
+        assert process.wait(timeout=60) == EXIT_REQUEUE
+    finally:
+        process.kill()
+
+
+def is_caught(pid: int, number: int) -> bool:
+    """Tell whether a process has a handler for a signal."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    mask = next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt"))
+    return bool(mask >> (number - 1) & 1)
 
 
 def test_gsv2_train_leaves_with_85_too(monkeypatch: pytest.MonkeyPatch) -> None:
