@@ -79,7 +79,7 @@ def check_decoded(
         example = key if error.kind == str(error) else f"{key}: {error}"
         findings.add(f"clip cannot be decoded: {error.kind}", example)
         return None
-    num_samples = None if clip.wave is None else row["num_samples"]
+    num_samples = row.get("num_samples")
     if clip.wave is not None and num_samples is not None:
         if abs(len(clip.wave) - num_samples) > _LENGTH_TOLERANCE:
             findings.add("audio is not as long as the index says", key)

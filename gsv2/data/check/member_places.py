@@ -44,14 +44,14 @@ class IndexedPlaces:
     def __init__(
         self, table: pa.Table | None, kind: str, findings: Findings, *, may_share: bool
     ) -> None:
-        self._keys = table["key"].to_pylist() if table is not None else []
+        self._keys: list[str] = [] if table is None else table["key"].to_pylist()
         self._findings = findings
         self._may_share = may_share
         self._by_offset: dict[int, list[Place]] = {}
         self._by_row: dict[int, list[Place]] = {}
-        members = ("audio", "json", "codes") if kind == "audio" else ("codes", "codes_json")
         if table is None:
             return
+        members = ("audio", "json", "codes") if kind == "audio" else ("codes", "codes_json")
         for member in members:
             names = [f"{member}_{part}" for part in ("offset", "length", "crc32")]
             columns = [table[name].to_pylist() for name in names]
@@ -80,8 +80,8 @@ class IndexedPlaces:
         if offset is None and length is None and crc32 is None:
             return  # the clip has no such member
         if offset is None or length is None or crc32 is None or min(offset, length, crc32) < 0:
-            where = f"{self._keys[row]}: {member} at {offset}, {length} bytes, CRC {crc32}"
-            self._findings.add("index row with an impossible place", where)
+            example = f"{self._keys[row]}: {member} at {offset}, {length} bytes, CRC {crc32}"
+            self._findings.add("index row with an impossible place", example)
             return
         place = Place(row, member, offset, length, crc32)
         others = self._by_offset.setdefault(offset, [])
