@@ -16,7 +16,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gsv2.config_values import check_finite, check_signs
+from gsv2.config_numbers import check_finite, check_signs, find_wrong_sign
 from gsv2.files import write_whole
 from gsv2.shipped import find_config
 
@@ -84,12 +84,13 @@ def _merge(schema: type, layers: Sequence[DictConfig], where: str) -> Any:
 
 
 def _make(schema: type, merged: Any, values: Any) -> Any:
-    """Return the config; its own checks name more than ours, unless they divide by zero."""
+    """Return the config; its own checks say more than ours, where they name the same key."""
     try:
         _check_tables(schema, merged)
         return OmegaConf.to_object(merged)
-    except ArithmeticError:
-        check_signs(values)
+    except (ArithmeticError, ValueError) as error:
+        if (wrong := find_wrong_sign(values)) and wrong.name not in str(error):
+            raise ValueError(wrong.message) from error
         raise
 
 
@@ -117,11 +118,25 @@ def _check_containers(wanted: Any, value: Any, key: str) -> None:
         types = dict.fromkeys(value, inner[1]) if inner else get_type_hints(wanted)
         for name in value.keys() & types.keys():
             _check_containers(types[name], value[name], f"{key}.{name}" if key else name)
-    elif origin is list:
+    elif origin in (list, tuple):
         if not isinstance(value, list):
             raise ValueError(f"{key} must be a list, [a, b], but is {_shown(value)}")
         for number, item in enumerate(value):
             _check_containers(inner[0], item, f"{key}[{number}]")
+    elif wanted in (int, float) and key.endswith("]"):
+        _check_number(wanted, value, key)
+
+
+def _check_number(wanted: type, value: Any, key: str) -> None:
+    """Check a number of a list: of one that is none, omegaconf's error shows neither."""
+    try:
+        is_right = not isinstance(value, float) or wanted is float
+        wanted(value)
+    except (ValueError, TypeError, OverflowError):
+        is_right = False
+    if not is_right:
+        noun = "whole number" if wanted is int else "number"
+        raise ValueError(f"{key} must be a {noun}, but is {_shown(value)}")
 
 
 def _check_tables(schema: type, merged: Any) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 _MAY_BE_INFINITE = frozenset({"max_grad_norm"})
 """`max_grad_norm=.inf` clips nothing."""
@@ -45,13 +45,28 @@ def check_signs(values: Any) -> None:
     Raises:
         ValueError: names the key.
     """
+    if wrong := find_wrong_sign(values):
+        raise ValueError(wrong.message)
+
+
+class WrongNumber(NamedTuple):
+    """A number that no setting of its name may have."""
+
+    name: str
+    """Of the setting, without its section."""
+    message: str
+
+
+def find_wrong_sign(values: Any) -> WrongNumber | None:
+    """Return the first number of a config that `check_signs` refuses; None if there is none."""
     for key, name, value in _numbers(values):
         if value < 0:
-            raise ValueError(f"{key} must not be negative, but is {value}")
+            return WrongNumber(name, f"{key} must not be negative, but is {value}")
         if value == 0 and key.startswith("model.") and name not in _ZERO_OF_MODEL:
-            raise ValueError(f"{key} must be above 0, but is {value}")
+            return WrongNumber(name, f"{key} must be above 0, but is {value}")
         if name in _AT_MOST_1 and value >= 1:
-            raise ValueError(f"{key} must lie in [0, 1), but is {value}")
+            return WrongNumber(name, f"{key} must lie in [0, 1), but is {value}")
+    return None
 
 
 def _numbers(value: Any, key: str = "", name: str = "") -> Iterator[tuple[str, str, float]]:
