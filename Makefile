@@ -8,6 +8,11 @@ BENCH_STAMP := $(VENV)/.installed-bench
 # DeepSpeed is a source package; its compiled ops are not needed to install it.
 export DS_BUILD_OPS := 0
 
+# All modules are compiled once, on all cores: neither uv nor `pip --no-compile` does it, and where
+# PYTHONDONTWRITEBYTECODE is set, every process of every run would compile torch anew (25 s each).
+# It fails for the few files of torch that are written for a newer Python.
+COMPILE := $(BIN)/python -c 'import compileall, sysconfig; compileall.compile_dir(sysconfig.get_path("purelib"), quiet=2, workers=0)'
+
 # UPGRADE_VENV is a second environment, so that a failed upgrade changes nothing.
 UPGRADE_VENV := .venv-upgrade
 UPGRADE_LOCK := $(UPGRADE_VENV)/constraints.txt
@@ -35,6 +40,7 @@ $(STAMP): pyproject.toml setup.py constraints.txt
 		$(PYTHON) -m venv $(VENV) && \
 		$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'; \
 	fi
+	@$(COMPILE)
 	@touch $@
 
 quickstart: $(STAMP)
@@ -75,7 +81,7 @@ upgrade: $(STAMP)
 	$(BIN)/uv venv --quiet --seed --python $(BIN)/python $(UPGRADE_VENV)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-header \
 		--no-annotate --upgrade pyproject.toml --output-file $(UPGRADE_LOCK)
-	$(BIN)/uv pip install --quiet --python $(UPGRADE_VENV)/bin/python -c $(UPGRADE_LOCK) -e '.[demo,dev]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(UPGRADE_VENV)/bin/python -c $(UPGRADE_LOCK) -e '.[demo,dev]'
 	touch $(UPGRADE_VENV)/.installed
 	$(MAKE) VENV=$(UPGRADE_VENV) lint
 	$(MAKE) VENV=$(UPGRADE_VENV) test
