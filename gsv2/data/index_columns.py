@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gsv2.data.schema import SAMPLE_RATE
-from gsv2.data.tars import CODES_SCHEMA, FOREIGN_SCHEMA
+from gsv2.data.tars import ALIGNED_SCHEMA, FOREIGN_SCHEMA
 
-_TYPES = {field.name: field.type for schema in (CODES_SCHEMA, FOREIGN_SCHEMA) for field in schema}
+_TYPES = {field.name: field.type for schema in (ALIGNED_SCHEMA, FOREIGN_SCHEMA) for field in schema}
 REQUIRED = frozenset(
     "key block speaker language duration_sec num_samples text_bytes num_code_frames".split()
 )

@@ -29,7 +29,7 @@ def largest_batches(
 
     Args:
         config: whose `max_frames` or `max_tokens`, and limits of clips, hold.
-        members: any of `audio` and `codes`.
+        members: any of `audio`, `codes` and `align`.
         num_codebooks: of codes.
     """
     shortest = [config.min_clip_sec]
@@ -147,4 +147,5 @@ def _make_batch(
         wave_lengths=lengths * HOP_LENGTH if has_audio else None,
         codes=codes if has_codes else None,
         code_lengths=code_lengths if has_codes else None,
+        alignments=torch.zeros_like(codes[:, 0]) if "align" in members else None,
     )

@@ -13,7 +13,8 @@ from gsv2.data.index_columns import column_fault, type_fault
 from gsv2.data.manifest import CorpusError
 from gsv2.data.remote.storage import Storage
 from gsv2.data.tars import (
-    CODES_SCHEMA,
+    ALIGN_FIELDS,
+    ALIGNED_SCHEMA,
     FOREIGN_SCHEMA,
     LEVEL_FIELDS,
     OPTIONAL_FIELD,
@@ -21,12 +22,12 @@ from gsv2.data.tars import (
     TAR_BLOCK_BYTES,
 )
 
-_OPTIONAL = {field.name: field for field in (OPTIONAL_FIELD, *LEVEL_FIELDS)}
+_OPTIONAL = {field.name: field for field in (OPTIONAL_FIELD, *LEVEL_FIELDS, *ALIGN_FIELDS)}
 _MAX_INDEX_BYTES = 1 << 30
 """Most bytes of an index file that are read from a server."""
 _SPARE_BYTES = 16 << 20
 """By which an index may be larger than its tar: of the smallest, and of what was rejected."""
-_CODES_COLUMNS = frozenset(CODES_SCHEMA.names) - {"key"}
+_CODES_COLUMNS = frozenset(ALIGNED_SCHEMA.names) - {"key"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,7 @@ class Shard:
 
     def tar_of(self, member: str) -> str:
         """Return the tar that holds a member."""
-        return self.codes_tar if member.startswith("codes") else self.tar
+        return self.codes_tar if member.startswith(("codes", "align")) else self.tar
 
 
 def read_shard(storage: Storage, shard: Shard, names: Sequence[str]) -> dict[str, pa.Array]:

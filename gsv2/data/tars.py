@@ -17,10 +17,23 @@ from gsv2.data.manifest import ShardEntry
 from gsv2.data.schema import FORMAT_VERSION
 from gsv2.files import named_errors
 
-SUFFIXES = {"audio": "flac", "json": "json", "codes": "codes.npy", "codes_json": "json"}
+SUFFIXES = {
+    "audio": "flac",
+    "json": "json",
+    "codes": "codes.npy",
+    "codes_json": "json",
+    "align": "align.npy",
+}
 """Member -> suffix that this package writes. `codes_json` is the JSON again, beside sidecar codes,
-so that those who read codes alone never touch the tars with audio."""
-SIZE_LIMITS = {"audio": 256 << 20, "json": 1 << 20, "codes": 64 << 20, "codes_json": 1 << 20}
+so that those who read codes alone never touch the tars with audio; `align`, beside codes too, says
+which character is spoken at each of their frames."""
+SIZE_LIMITS = {
+    "audio": 256 << 20,
+    "json": 1 << 20,
+    "codes": 64 << 20,
+    "codes_json": 1 << 20,
+    "align": 64 << 20,
+}
 """Member -> most bytes that are written or read."""
 
 TAR_BLOCK_BYTES = 512
@@ -46,6 +59,10 @@ CODES_SCHEMA = pa.schema(
     metadata=_METADATA,
 )
 """Columns of the index of a sidecar tar of codes."""
+ALIGN_FIELDS = _member_fields("align")
+"""More columns of it where the codes were aligned with their texts; null for the clips that could
+not be."""
+ALIGNED_SCHEMA = pa.schema([*CODES_SCHEMA, *ALIGN_FIELDS], metadata=_METADATA)
 CLIP_SCHEMA = pa.schema(
     [
         pa.field("key", pa.string()),

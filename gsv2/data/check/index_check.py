@@ -15,7 +15,7 @@ from gsv2.data.code_format import far_from_audio
 from gsv2.data.index_columns import REQUIRED, type_fault
 from gsv2.data.manifest import ShardEntry
 from gsv2.data.schema import SAMPLE_RATE
-from gsv2.data.tars import CLIP_SCHEMA, CODES_SCHEMA, LEVEL_FIELDS, OPTIONAL_FIELD
+from gsv2.data.tars import ALIGN_FIELDS, CLIP_SCHEMA, CODES_SCHEMA, LEVEL_FIELDS, OPTIONAL_FIELD
 
 
 def read_index(index: Path, kind: str, findings: Findings) -> pa.Table | None:
@@ -30,7 +30,7 @@ def read_index(index: Path, kind: str, findings: Findings) -> pa.Table | None:
         if missing := set(schema.names) - set(table.column_names):
             findings.add("index lacks columns", ", ".join(sorted(missing)))
             return None
-        for field in (OPTIONAL_FIELD, *LEVEL_FIELDS):
+        for field in (OPTIONAL_FIELD, *LEVEL_FIELDS, *ALIGN_FIELDS):
             if field.name in table.column_names:
                 schema = schema.append(field)
         faults = [type_fault(name, table.schema.field(name).type) for name in schema.names]

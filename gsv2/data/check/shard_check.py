@@ -24,7 +24,7 @@ from gsv2.data.foreign.scan import TarScan, read_scan
 from gsv2.data.foreign.tarwalk import TarDamageError, TarMember, TarWalk
 from gsv2.data.manifest import ShardEntry
 
-_KNOWN = frozenset(AUDIO_SUFFIXES) | {"json", "codes.npy"}
+_KNOWN = frozenset(AUDIO_SUFFIXES) | {"json", "codes.npy", "align.npy"}
 
 
 class ShardJob(NamedTuple):
