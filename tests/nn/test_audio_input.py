@@ -1,9 +1,8 @@
 import pytest
 import torch
 
-from gsv2.models.audio_input import VectorInput, make_audio_input
-from gsv2.models.patterns import NO_CODE
-from gsv2.nn.codes import CodeConfig
+from gsv2.nn.audio_input import VectorInput, make_audio_input
+from gsv2.nn.codes import NO_CODE, CodeConfig
 
 V = 16
 CODES = CodeConfig(groups=2, levels=2, codebook_size=V, dim=8)

@@ -3,10 +3,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gsv2.models.backbone import BackboneConfig
-from gsv2.models.heads import CodeClassifier, DepthHead, FlatHead
-from gsv2.models.patterns import NO_CODE
-from gsv2.nn.codes import CodeConfig
+from gsv2.models.gpt.backbone import BackboneConfig
+from gsv2.models.gpt.heads import CodeClassifier, DepthHead, FlatHead
+from gsv2.nn.codes import NO_CODE, CodeConfig
 
 V = 12
 TINY = BackboneConfig(dim=16, num_layers=2, num_heads=4, num_kv_heads=2, ffn_dim=24)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gsv2.models.discriminators import (
+from gsv2.models.vits2.discriminators import (
     DiscriminatorConfig,
     MultiDiscriminator,
     PeriodDiscriminator,

@@ -11,10 +11,10 @@ from gsv2.data.index import CorpusIndex
 from gsv2.data.manifest import CorpusError
 from gsv2.data.reader import read_clips
 from gsv2.data.schema import HOP_LENGTH, SourceConfig
+from gsv2.inference.extraction import extract_codes
 from gsv2.models.component import ComponentError, save_component
-from gsv2.models.quantizer import Quantizer, QuantizerConfig
+from gsv2.models.quantizer.model import Quantizer, QuantizerConfig
 from gsv2.nn.codes import CodeConfig
-from gsv2.stages.extract import extract_codes
 
 CPU = torch.device("cpu")
 
@@ -126,7 +126,7 @@ def test_an_unreadable_clip_is_left_out_with_a_warning(
     content = bytearray(tar.read_bytes())
     content[content.find(b"fLaC") + 5000] ^= 0xFF
     tar.write_bytes(content)
-    with caplog.at_level(logging.WARNING, logger="gsv2.stages.extract"):
+    with caplog.at_level(logging.WARNING, logger="gsv2.inference.extraction"):
         manifest = extract_codes(corpus, component, tmp_path / "codes", CPU)
     assert manifest.num_clips == 3
     assert len(caplog.records) == 1

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from gsv2.models.discriminators import DiscriminatorConfig, MultiDiscriminator
+from gsv2.models.vits2.discriminators import DiscriminatorConfig, MultiDiscriminator
 from gsv2.models.vits2.model import VITS2, VITS2Config
 from gsv2.nn.flops import flop_counter
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
 from gsv2.audio.mel import MelConfig, Spectrogram
-from gsv2.models.judgement import Judgement
+from gsv2.models.vits2.judgement import Judgement
 
 _SLOPE = 0.1
 """Of the leaky rectifiers."""

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from gsv2.models.audio_input import VectorInput
-from gsv2.models.backbone import BackboneConfig
-from gsv2.models.gpt import SemanticGPT
-from gsv2.models.heads import DepthHead
+from gsv2.models.gpt.backbone import BackboneConfig
+from gsv2.models.gpt.heads import DepthHead
+from gsv2.models.gpt.model import SemanticGPT
+from gsv2.nn.audio_input import VectorInput
 
 _TRAINED = 6
 """Operations per weight and row."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from gsv2.models.quantizer import Quantizer, QuantizerConfig
+from gsv2.models.quantizer.model import Quantizer, QuantizerConfig
 from gsv2.nn.flops import flop_counter
 
 _CODE_FRAMES = 8

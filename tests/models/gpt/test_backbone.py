@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gsv2.models.backbone import BackboneConfig, make_backbone, make_document_mask
+from gsv2.models.gpt.backbone import BackboneConfig, make_backbone, make_document_mask
 
 TINY = BackboneConfig(dim=16, num_layers=2, num_heads=4, num_kv_heads=2, ffn_dim=24)
 

@@ -15,19 +15,19 @@ import torch
 from torch import Tensor, nn
 from transformers import Qwen2Model
 
-from gsv2.models.audio_input import AudioInputName, make_audio_input
-from gsv2.models.backbone import (
+from gsv2.models.component import Component
+from gsv2.models.gpt.backbone import (
     BackboneConfig,
     make_backbone,
     make_document_mask,
     recompute_layers,
 )
-from gsv2.models.component import Component
-from gsv2.models.heads import DepthHead, FlatHead
-from gsv2.models.interleave import Interleaved, Rows, interleave
-from gsv2.models.patterns import NO_CODE, PatternName, make_pattern
+from gsv2.models.gpt.heads import DepthHead, FlatHead
+from gsv2.models.gpt.interleave import Interleaved, Rows, interleave
+from gsv2.models.gpt.patterns import PatternName, make_pattern
 from gsv2.models.trained_module import build_trained
-from gsv2.nn.codes import CodeConfig
+from gsv2.nn.audio_input import AudioInputName, make_audio_input
+from gsv2.nn.codes import NO_CODE, CodeConfig
 from gsv2.text.encoder import ByteEncoder
 
 _START_STD = 0.02
@@ -44,7 +44,7 @@ class GPTConfig:
     audio_input: AudioInputName = "vq"
     """Input of a step: a projection of the quantizer's own vectors, or learned embeddings."""
     pattern: PatternName = "depth"
-    """In which order codes are generated, see `gsv2.models.patterns`."""
+    """In which order codes are generated, see `gsv2.models.gpt.patterns`."""
     depth: BackboneConfig = field(
         default_factory=lambda: BackboneConfig(
             dim=512, num_layers=4, num_heads=8, num_kv_heads=8, ffn_dim=1408

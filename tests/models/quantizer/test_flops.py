@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gsv2.models.quantizer import Quantizer, QuantizerConfig
-from gsv2.models.quantizer_flops import quantizer_flops_per_frame
+from gsv2.models.quantizer.flops import quantizer_flops_per_frame
+from gsv2.models.quantizer.model import Quantizer, QuantizerConfig
 from gsv2.nn.codes import CodeConfig
 from gsv2.nn.flops import flop_counter
 

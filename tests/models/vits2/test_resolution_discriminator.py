@@ -3,8 +3,8 @@ import torch
 
 from gsv2.audio.mel import MelConfig
 from gsv2.audio.multi_resolution import ResolutionsConfig
-from gsv2.models.discriminators import DiscriminatorConfig, MultiDiscriminator
-from gsv2.models.resolution_discriminator import ResolutionDiscriminator
+from gsv2.models.vits2.discriminators import DiscriminatorConfig, MultiDiscriminator
+from gsv2.models.vits2.resolution_discriminator import ResolutionDiscriminator
 
 TINY = MelConfig(n_fft=256, hop_length=64, win_length=256)
 SET = DiscriminatorConfig(

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gsv2.models.codebooks import CodebookConfig, Codebooks
+from gsv2.models.quantizer.codebooks import CodebookConfig, Codebooks
 from gsv2.nn.codes import CodeConfig, CodeVectors
 
 SHAPES = [(2, 1), (1, 2), (2, 2), (4, 1), (1, 4), (1, 8)]

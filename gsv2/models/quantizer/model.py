@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from gsv2.audio.ssl import SpeechEncoderConfig, SpeechFeatures
-from gsv2.models.codebooks import CodebookConfig, Codebooks
 from gsv2.models.component import Component
+from gsv2.models.quantizer.codebooks import CodebookConfig, Codebooks
 from gsv2.models.trained_module import build_trained
 from gsv2.nn.codebook_ema import CodebookStatistics
 from gsv2.nn.codes import CodeConfig, CodeVectors

@@ -3,7 +3,7 @@ import random
 import pytest
 import torch
 
-from gsv2.models.interleave import Rows, interleave
+from gsv2.models.gpt.interleave import Rows, interleave
 
 
 def test_layout_equals_a_loop_over_tokens():

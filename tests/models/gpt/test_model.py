@@ -8,11 +8,11 @@ from torch.nn import functional as F
 
 from gsv2.config import config_to_dict
 from gsv2.losses.code_prediction import code_prediction_loss
-from gsv2.models.backbone import BackboneConfig
 from gsv2.models.component import load_component, save_component
-from gsv2.models.gpt import GPTConfig, GPTOutput, SemanticGPT
-from gsv2.models.patterns import NO_CODE, make_pattern
-from gsv2.nn.codes import CodeConfig
+from gsv2.models.gpt.backbone import BackboneConfig
+from gsv2.models.gpt.model import GPTConfig, GPTOutput, SemanticGPT
+from gsv2.models.gpt.patterns import make_pattern
+from gsv2.nn.codes import NO_CODE, CodeConfig
 from tests.models.recomputed import assert_recomputing_changes_nothing_but_memory
 
 NAMES = ["depth", "parallel", "delay", "flatten"]

@@ -20,7 +20,7 @@ from gsv2.data.manifest import Manifest, is_complete, read_manifest
 from gsv2.data.reader import MappedReader, read_clip
 from gsv2.data.schema import FRAME_RATE_HZ, HOP_LENGTH, SourceConfig
 from gsv2.models.component import load_component
-from gsv2.models.quantizer import Quantizer
+from gsv2.models.quantizer.model import Quantizer
 from gsv2.training.checkpoints.checkpoint import find_component
 
 logger = logging.getLogger(__name__)

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from gsv2.models.patterns import NO_CODE, make_pattern
+from gsv2.models.gpt.patterns import make_pattern
+from gsv2.nn.codes import NO_CODE
 
 NAMES = ["depth", "parallel", "delay", "flatten"]
 END = 100

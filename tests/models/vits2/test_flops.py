@@ -5,10 +5,10 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gsv2.data.batch import Batch
+from gsv2.models.vits2.flops import VITS2Flops
 from gsv2.nn.flops import flop_counter
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.stages.vits2_config import GENERATOR
-from gsv2.stages.vits2_flops import VITS2Flops
 from gsv2.stages.vits2_inputs import make_inputs
 from tests.stages.vits2_parts import make_batch, make_stage
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from gsv2.losses.code_prediction import code_prediction_loss
-from gsv2.models.gpt import SemanticGPT
-from gsv2.models.interleave import Rows
-from tests.models.test_gpt import NAMES, V, make_clips, make_gpt
+from gsv2.models.gpt.interleave import Rows
+from gsv2.models.gpt.model import SemanticGPT
+from tests.models.gpt.test_model import NAMES, V, make_clips, make_gpt
 
 L = 64
 WEIGHTS = [2.0, 1.0, 1.0]

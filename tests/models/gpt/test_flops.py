@@ -3,10 +3,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from gsv2.losses.code_prediction import code_prediction_loss
-from gsv2.models.backbone import BackboneConfig
-from gsv2.models.gpt import GPTConfig, SemanticGPT
-from gsv2.models.gpt_flops import count_gpt_flops
-from gsv2.models.interleave import NUM_STARTS
+from gsv2.models.gpt.backbone import BackboneConfig
+from gsv2.models.gpt.flops import count_gpt_flops
+from gsv2.models.gpt.interleave import NUM_STARTS
+from gsv2.models.gpt.model import GPTConfig, SemanticGPT
 from gsv2.nn.codes import CodeConfig
 
 T = 9

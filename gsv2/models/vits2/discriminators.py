@@ -2,7 +2,7 @@
 
 As in VITS there is one scale, the raw one. A period discriminator sees every p-th sample: we fold
 the period into the batch and convolve in one dimension, which equals HiFi-GAN's (k, 1)
-convolutions in two. Those of spectra, `gsv2.models.resolution_discriminator`, join on request.
+convolutions in two. Those of spectra, `resolution_discriminator.py`, join on request.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
 from gsv2.audio.multi_resolution import ResolutionsConfig
-from gsv2.models.judgement import Judgement
-from gsv2.models.resolution_discriminator import ResolutionDiscriminator
+from gsv2.models.vits2.judgement import Judgement
+from gsv2.models.vits2.resolution_discriminator import ResolutionDiscriminator
 
 _SLOPE = 0.1
 """Of the leaky rectifiers."""

@@ -7,8 +7,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from gsv2.models.patterns import NO_CODE
-from gsv2.nn.codes import CodeConfig, CodeVectors
+from gsv2.nn.codes import NO_CODE, CodeConfig, CodeVectors
 
 AudioInputName = Literal["vq", "learned"]
 

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gsv2.models.backbone import BackboneConfig, make_backbone
-from gsv2.models.patterns import NO_CODE
-from gsv2.nn.codes import CodeConfig
+from gsv2.models.gpt.backbone import BackboneConfig, make_backbone
+from gsv2.nn.codes import NO_CODE, CodeConfig
 
 Choose = Callable[[int, Tensor], Tensor]
 """(codebook, logits [B, V]) -> chosen ids [B] int64."""

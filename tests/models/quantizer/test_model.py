@@ -6,9 +6,9 @@ from torch import Tensor
 
 from gsv2.audio.ssl import SpeechEncoderConfig, SpeechFeatures
 from gsv2.config import config_to_dict
-from gsv2.models.codebooks import CodebookConfig
 from gsv2.models.component import load_component, save_component
-from gsv2.models.quantizer import Quantizer, QuantizerConfig
+from gsv2.models.quantizer.codebooks import CodebookConfig
+from gsv2.models.quantizer.model import Quantizer, QuantizerConfig
 from gsv2.nn.codes import CodeConfig
 
 SHAPES = [(2, 1), (1, 2), (2, 2), (4, 1), (1, 4), (1, 8)]

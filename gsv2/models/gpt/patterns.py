@@ -19,10 +19,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-PatternName = Literal["depth", "delay", "parallel", "flatten"]
+from gsv2.nn.codes import NO_CODE
 
-NO_CODE = -1
-"""Id where a step has no code of a codebook, and where codes are padded."""
+PatternName = Literal["depth", "delay", "parallel", "flatten"]
 
 
 @dataclass(frozen=True, kw_only=True)
