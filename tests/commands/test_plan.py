@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from gsv2 import planning
+from gsv2.commands.plan import check_run, describe_check, open_plan, summary_notes, summary_table
 from gsv2.data.summary import MixturePart, PartSummary, Summary
-from gsv2.planning import check_run, open_plan, summary_notes, summary_table
 from gsv2.training.telemetry.records import append_record
 
 
@@ -68,7 +67,7 @@ def test_a_run_is_compared_with_the_plan_of_its_config(tmp_path: Path, tiny_corp
 def test_a_check_with_nothing_to_compare_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(planning, "check_run", lambda plan, run: iter(()))
-    lines, is_equal = planning.describe_check(None, tmp_path)  # type: ignore[arg-type]
+    monkeypatch.setattr("gsv2.commands.plan.check_run", lambda plan, run: iter(()))
+    lines, is_equal = describe_check(None, tmp_path)  # type: ignore[arg-type]
     assert lines == [f"{tmp_path}: no lane has finished an epoch yet: nothing to compare"]
     assert is_equal

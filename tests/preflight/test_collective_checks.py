@@ -7,9 +7,14 @@ from typing import Any
 import pytest
 import torch
 
-from gsv2.preflight import together
+from gsv2.preflight import collective_checks
+from gsv2.preflight.collective_checks import (
+    check_clocks,
+    check_run_folder,
+    check_sums,
+    check_target,
+)
 from gsv2.preflight.report import Finding
-from gsv2.preflight.together import check_clocks, check_run_folder, check_sums, check_target
 from gsv2.training.distributed import Distributed
 from gsv2.training.run import RunConfig
 from tests.training.crowd import run_ranks
@@ -59,20 +64,20 @@ def test_clocks_that_are_apart_are_told(ahead: float, status: str) -> None:
 
 
 def test_sums_are_checked_and_timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(together, "sum_over_ranks", lambda mine: mine + 2)
+    monkeypatch.setattr(collective_checks, "sum_over_ranks", lambda mine: mine + 2)
     found = check_sums(TwoRanks(), nodes=1)  # type: ignore[arg-type]
     assert found.status == "ok"
     assert "GB/s" in found.detail
 
 
 def test_a_wrong_sum_on_one_rank_fails_on_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(together, "sum_over_ranks", lambda mine: mine + 2)
+    monkeypatch.setattr(collective_checks, "sum_over_ranks", lambda mine: mine + 2)
     other = TwoRanks(lambda mine: (7, mine[1]))
     found = check_sums(other, nodes=1)  # type: ignore[arg-type]
     assert found == (
         "all-reduce", "fail", "wrong sums on ranks [1]: network, driver or GPU is broken",
     )  # fmt: skip
-    monkeypatch.setattr(together, "sum_over_ranks", lambda mine: mine)
+    monkeypatch.setattr(collective_checks, "sum_over_ranks", lambda mine: mine)
     assert check_sums(TwoRanks(), nodes=1).status == "fail"  # type: ignore[arg-type]
 
 

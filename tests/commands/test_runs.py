@@ -12,7 +12,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from gsv2.cli import app
-from gsv2.runs import find_runs, runs_table, summarise_run
+from gsv2.commands.runs import find_runs, runs_table, summarise_run
 from gsv2.training.distributed import Distributed
 from gsv2.training.telemetry.status import recorded_status
 from tests.training.toy import fit_toy, toy_config
@@ -179,5 +179,5 @@ def test_a_table_names_every_run(tmp_path: Path) -> None:
 
 
 def test_the_command_needs_no_torch() -> None:
-    code = "import sys, gsv2.runs; assert 'torch' not in sys.modules"
+    code = "import sys, gsv2.commands.runs; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

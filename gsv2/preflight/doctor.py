@@ -29,7 +29,11 @@ def examine(config_path: Path | None, overrides: Sequence[str]) -> list[Check]:
     checks = [*_machine()]
     if unloadable() is not None:
         return checks
-    from gsv2.run_checks import check_devices, check_disk, check_run  # loads what may be broken
+    from gsv2.preflight.run_checks import (  # loads what may be broken
+        check_devices,
+        check_disk,
+        check_run,
+    )
 
     checks.append(check_devices())
     if config_path is None:

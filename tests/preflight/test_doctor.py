@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from gsv2.check import Check
 from gsv2.cli import app
-from gsv2.doctor import examine
+from gsv2.preflight.doctor import examine
 from tests.integration.real_stages import MODELS, train_stage
 
 
@@ -71,7 +71,9 @@ def test_a_learning_rate_that_never_reaches_its_peak_is_doubted(config):
 
 def test_the_disk_is_that_of_the_run_folder(config, monkeypatch):
     asked = []
-    monkeypatch.setattr("gsv2.run_checks.free_bytes", lambda folder: asked.append(folder) or 0)
+    monkeypatch.setattr(
+        "gsv2.preflight.run_checks.free_bytes", lambda folder: asked.append(folder) or 0
+    )
     found = {c.name: c.status for c in examine(config, [])}
     assert found["disk"] == "warn"
     assert [str(folder) for folder in asked] == [f"{config.parent}/runs"]
@@ -122,7 +124,7 @@ def test_the_table_says_what_was_found_as_it_was_found(monkeypatch):
     """Brackets are no markup, and the columns of a terminal that is not there break no line."""
     details = ["pip install 'gsv2[tensorboard]'", "clip a[/x] in b", "x" * 80]
     checks = [Check(f"corpus [{n}]", "fail", detail) for n, detail in enumerate(details)]
-    monkeypatch.setattr("gsv2.doctor.examine", lambda *_: checks)
+    monkeypatch.setattr("gsv2.preflight.doctor.examine", lambda *_: checks)
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
