@@ -142,7 +142,7 @@ def plan(
 
     Example: `gsv2 plan configs/gpt/debug.yaml --world 2 --steps 3`
     """
-    from gsv2 import planning
+    from gsv2.commands import plan as planning
     from gsv2.data.plan import describe_plan
 
     run, made = planning.open_plan(config, overrides or [])
@@ -180,7 +180,7 @@ def runs(
 
     Example: `gsv2 runs runs/quickstart`
     """
-    from gsv2.runs import find_runs, runs_json, runs_table, summarise_run
+    from gsv2.commands.runs import find_runs, runs_json, runs_table, summarise_run
 
     found = [summarise_run(path) for path in find_runs(folder)]
     if as_json:
@@ -199,7 +199,7 @@ def doctor(
 
     Example: `gsv2 doctor configs/gpt/debug.yaml`
     """
-    from gsv2.doctor import examine
+    from gsv2.preflight.doctor import examine
 
     checks = examine(config, overrides or [])
     if as_json:

@@ -9,8 +9,8 @@ import torch
 
 from gsv2.data.schema import SAMPLE_RATE
 from gsv2.models.component import Component, ComponentError
-from gsv2.models.gpt import GPTConfig, SemanticGPT
-from gsv2.models.quantizer import Quantizer
+from gsv2.models.gpt.model import GPTConfig, SemanticGPT
+from gsv2.models.quantizer.model import Quantizer
 from gsv2.models.trained_module import check_trained
 from gsv2.models.vits2.model import VITS2, VITS2Config
 from gsv2.nn.codes import CodeConfig

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from gsv2.inference.sampling import Sampler, SamplingConfig
-from gsv2.models.gpt import SemanticGPT
-from gsv2.models.patterns import NO_CODE
+from gsv2.models.gpt.model import SemanticGPT
+from gsv2.nn.codes import NO_CODE
 from gsv2.text.normalize import normalize_text
 
 _UNENDED = 2**40

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gsv2.models.patterns import NO_CODE
+from gsv2.nn.codes import NO_CODE
 
 _AT_LEAST_ZERO = (
     "temperature",

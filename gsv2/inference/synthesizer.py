@@ -22,8 +22,8 @@ from gsv2.inference.generate import GeneratedCodes, Prompt, Utterance, generate
 from gsv2.inference.references import Reference
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.models.component import Component
-from gsv2.models.gpt import SemanticGPT
-from gsv2.models.quantizer import Quantizer
+from gsv2.models.gpt.model import SemanticGPT
+from gsv2.models.quantizer.model import Quantizer
 from gsv2.models.vits2.model import VITS2
 from gsv2.models.vits2.style import fuse_styles
 from gsv2.text.normalize import normalize_text, split_sentences

@@ -13,6 +13,12 @@ import torch
 
 from gsv2.config import config_to_dict, load_config
 from gsv2.data.plan import check_layout, check_step
+from gsv2.preflight.collective_checks import (
+    check_clocks,
+    check_run_folder,
+    check_sums,
+    check_target,
+)
 from gsv2.preflight.corpora import check_corpora
 from gsv2.preflight.machine import (
     check_devices,
@@ -25,7 +31,6 @@ from gsv2.preflight.machine import (
     version_facts,
 )
 from gsv2.preflight.report import Finding, RankReport, attempt, merge
-from gsv2.preflight.together import check_clocks, check_run_folder, check_sums, check_target
 from gsv2.stages import SCHEMAS, STAGES
 from gsv2.train import check_sections
 from gsv2.training.distributed import Distributed

@@ -20,7 +20,7 @@ from gsv2.models.aligner.flops import aligner_flops_per_frame
 from gsv2.models.aligner.model import Aligner, AlignerConfig, AlignerOutput, read_logits
 from gsv2.models.aligner.reading_errors import count_errors
 from gsv2.models.component import load_component
-from gsv2.models.quantizer import Quantizer
+from gsv2.models.quantizer.model import Quantizer
 from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
 from gsv2.training.precision import PrecisionPolicy

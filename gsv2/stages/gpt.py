@@ -15,11 +15,11 @@ from gsv2.data.batch import Batch
 from gsv2.data.schema import SAMPLE_RATE, DataConfig
 from gsv2.losses.code_prediction import PredictionLoss, code_prediction_loss
 from gsv2.models.component import load_component
-from gsv2.models.gpt import GPTConfig, GPTOutput, SemanticGPT
-from gsv2.models.gpt_flops import count_gpt_flops
-from gsv2.models.interleave import NUM_STARTS, Rows
-from gsv2.models.patterns import make_pattern
-from gsv2.models.quantizer import Quantizer
+from gsv2.models.gpt.flops import count_gpt_flops
+from gsv2.models.gpt.interleave import NUM_STARTS, Rows
+from gsv2.models.gpt.model import GPTConfig, GPTOutput, SemanticGPT
+from gsv2.models.gpt.patterns import make_pattern
+from gsv2.models.quantizer.model import Quantizer
 from gsv2.stages.gpt_panels import code_panels
 from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
@@ -210,8 +210,8 @@ def _check_token_count(data: DataConfig, gpt: GPTConfig) -> None:
     """Check that no clip has more tokens than the plan counts for it.
 
     It counts text bytes + frames * steps_per_frame + clip_overhead_tokens; the layout
-    (`gsv2.models.interleave`) has text bytes + `NUM_STARTS` + the pattern's steps of codes. Under
-    `max_frames` it counts no tokens.
+    (`gsv2.models.gpt.interleave`) has text bytes + `NUM_STARTS` + the pattern's steps of codes.
+    Under `max_frames` it counts no tokens.
     """
     if data.max_tokens is None:
         return

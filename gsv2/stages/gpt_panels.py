@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gsv2.models.gpt import GPTOutput
+from gsv2.models.gpt.model import GPTOutput
 from gsv2.training.telemetry.panels import Panel
 
 

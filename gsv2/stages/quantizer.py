@@ -13,8 +13,8 @@ from gsv2.config import config_to_dict
 from gsv2.data.batch import Batch
 from gsv2.data.schema import HOP_LENGTH
 from gsv2.losses.codebook import count_codes, masked_mse, perplexity, unexplained_variance
-from gsv2.models.quantizer import Quantizer, QuantizerConfig, QuantizerOutput
-from gsv2.models.quantizer_flops import quantizer_flops_per_frame
+from gsv2.models.quantizer.flops import quantizer_flops_per_frame
+from gsv2.models.quantizer.model import Quantizer, QuantizerConfig, QuantizerOutput
 from gsv2.nn.codebook_ema import CodebookStatistics, dead_entries
 from gsv2.training.collectives import stack_over_ranks, sum_over_ranks
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler

@@ -22,14 +22,14 @@ from gsv2.losses.kl import kl_divergence
 from gsv2.losses.reconstruction import mel_distance
 from gsv2.losses.stft import stft_loss
 from gsv2.models.component import load_component
-from gsv2.models.discriminators import DiscriminatorConfig, MultiDiscriminator
-from gsv2.models.quantizer import Quantizer
+from gsv2.models.quantizer.model import Quantizer
+from gsv2.models.vits2.discriminators import DiscriminatorConfig, MultiDiscriminator
+from gsv2.models.vits2.flops import VITS2Flops
 from gsv2.models.vits2.model import VITS2, Decoded, VITS2Config
 from gsv2.models.vits2.references import next_references, random_references
 from gsv2.models.vits2.segments import cut_segments, random_starts
 from gsv2.nn.masks import length_mask
 from gsv2.stages.vits2_config import DISCRIMINATOR, GENERATOR, VITS2RunConfig
-from gsv2.stages.vits2_flops import VITS2Flops
 from gsv2.stages.vits2_inputs import VITS2Inputs, make_inputs, silent_batch
 from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.optim import make_optimizer, make_scheduler

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from gsv2.data.schema import SourceConfig
+from gsv2.inference.extraction import extract_codes
 from gsv2.inference.synthesizer import Synthesizer
 from gsv2.losses.codebook import entropy_nats
 from gsv2.quickstart.evaluate import (
@@ -12,7 +13,6 @@ from gsv2.quickstart.evaluate import (
     speak,
     training_entropy,
 )
-from gsv2.stages.extract import extract_codes
 
 CPU = torch.device("cpu")
 

@@ -7,9 +7,9 @@ import torch
 from gsv2.config import load_config
 from gsv2.data.batch import Batch
 from gsv2.losses.code_prediction import code_prediction_loss
-from gsv2.models.gpt import SemanticGPT
-from gsv2.models.interleave import interleave
-from gsv2.models.patterns import make_pattern
+from gsv2.models.gpt.interleave import interleave
+from gsv2.models.gpt.model import SemanticGPT
+from gsv2.models.gpt.patterns import make_pattern
 from gsv2.stages.gpt import GPTRunConfig, GPTStage
 from gsv2.training.optim import OptimConfig
 from tests.stages.gpt_parts import V, code_batch, make_config, save_quantizer

@@ -8,7 +8,7 @@ import torch
 
 from gsv2.data.batch import Batch
 from gsv2.models.component import load_component
-from gsv2.models.quantizer import Quantizer
+from gsv2.models.quantizer.model import Quantizer
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.joint import JointStage
 from gsv2.stages.vits2 import VITS2Stage

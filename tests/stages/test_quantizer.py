@@ -12,9 +12,9 @@ from gsv2.data.index import CorpusIndex
 from gsv2.data.plan import Plan
 from gsv2.data.schema import DataConfig, SourceConfig
 from gsv2.data.stream import make_loader
-from gsv2.models.codebooks import CodebookConfig
 from gsv2.models.component import load_component, save_component
-from gsv2.models.quantizer import Quantizer, QuantizerConfig
+from gsv2.models.quantizer.codebooks import CodebookConfig
+from gsv2.models.quantizer.model import Quantizer, QuantizerConfig
 from gsv2.nn.codes import CodeConfig
 from gsv2.stages.quantizer import QuantizerRunConfig, QuantizerStage
 from gsv2.training.optim import OptimConfig

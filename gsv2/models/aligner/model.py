@@ -19,8 +19,8 @@ from gsv2.models.aligner.characters import (
     NUM_POSITIONS,
     most_likely_characters,
 )
-from gsv2.models.audio_input import VectorInput
 from gsv2.models.component import Component
+from gsv2.nn.audio_input import VectorInput
 from gsv2.nn.codes import CodeConfig
 from gsv2.nn.masks import length_mask
 from gsv2.nn.recompute import mark_recomputed, run_block
