@@ -14,7 +14,7 @@ from gsv2.data.index import CorpusIndex
 from gsv2.data.plan import Plan
 from gsv2.data.remote.storage import Storage
 from gsv2.data.summary import summarise
-from gsv2.stages import SCHEMAS, STAGES
+from gsv2.stages import SCHEMAS, members_of
 from gsv2.training.accounting.audit import EpochCheck, check_ledger, read_ledgers
 from gsv2.training.run import RunConfig
 from gsv2.training.telemetry.progress import counting_bar
@@ -29,7 +29,7 @@ def open_plan(config_path: Path, overrides: Sequence[str]) -> tuple[RunConfig, P
     config: RunConfig = load_config(config_path, overrides, SCHEMAS)
     storage = Storage(config.data.remote, allow_pipe=config.data.allow_pipe)
     index = CorpusIndex.open(*config.data.sources, storage=storage)
-    return config, Plan(index, config.data, config.seed, STAGES[config.stage][1].members)
+    return config, Plan(index, config.data, config.seed, members_of(config))
 
 
 def summarise_plan(plan: Plan) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from gsv2.preflight.machine import (
     version_facts,
 )
 from gsv2.preflight.report import Finding, RankReport, attempt, merge
-from gsv2.stages import SCHEMAS, STAGES
+from gsv2.stages import SCHEMAS, STAGES, members_of
 from gsv2.train import check_sections
 from gsv2.training.distributed import Distributed
 from gsv2.training.rehearsal import check_names
@@ -107,7 +107,7 @@ def _look_around(
             yield Finding("model", "ok", ", ".join(stage.trainables))
         except (ValueError, OSError) as error:
             yield Finding("model", "fail", str(error))
-        yield from check_corpora(config.data, STAGES[config.stage][1].members, stage)
+        yield from check_corpora(config.data, members_of(config), stage)
 
 
 def _check_sections(config: RunConfig) -> Finding:

@@ -20,7 +20,7 @@ from gsv2.data.remote.storage import Storage
 from gsv2.data.schema import DataConfig, SourceConfig
 from gsv2.data.stream import read_batch
 from gsv2.libraries import loaded_version
-from gsv2.stages import SCHEMAS, STAGES
+from gsv2.stages import SCHEMAS, STAGES, members_of
 from gsv2.train import check_sections, open_sources
 from gsv2.training.checkpoints.target import try_target
 from gsv2.training.probes import planned_precision
@@ -45,7 +45,7 @@ def check_run(config_path: Path, overrides: Sequence[str]) -> Iterator[Check]:
     yield _sections(config)
     stage, unbuilt = _build(config)
     for source in [*config.data.sources, *config.data.validation]:
-        check = partial(_corpus, config.data, source, STAGES[config.stage][1].members, stage)
+        check = partial(_corpus, config.data, source, members_of(config), stage)
         yield attempt(f"corpus {source.path}", check)
     yield attempt("run folder", lambda: _writable(Path(config.run.dir)))
     yield free_room("disk", free_bytes(Path(config.run.dir)))

@@ -32,6 +32,9 @@ NOT_OF_THE_PLAN = frozenset(
 )
 """Fields of the `data` section that do not change which clips form which micro-batch."""
 
+_LATER = {"tokens_per_text_byte": 1}
+"""Fields that older checkpoints do not name: how those were planned."""
+
 Fingerprint = Mapping[str, Any]
 """Plain values for JSON: `data`, `members`, `sources`."""
 
@@ -68,7 +71,7 @@ def take_fingerprint(
 def fingerprint_differences(saved: Fingerprint, wanted: Fingerprint) -> Iterator[str]:
     """Yield a sentence for each difference between the dataset of a checkpoint and of a run."""
     saved, wanted = (json.loads(json.dumps(dict(one))) for one in (saved, wanted))
-    there, here = saved["data"], wanted["data"]
+    there, here = ({**_LATER, **one["data"]} for one in (saved, wanted))
     for key in sorted(there.keys() | here.keys()):
         if there.get(key) != here.get(key):
             yield f"data.{key} is {there.get(key)!r} there, but {here.get(key)!r} in this run"
