@@ -20,6 +20,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from gsv2.commands.terminal import print_json, print_table
 from gsv2.data.process import is_alive
 from gsv2.training.telemetry.status import read_status
 
@@ -61,6 +62,15 @@ class RunSummary:
     """`TRAINABLE/TERM` -> value of the last validation."""
     audio_hours: float = 0.0
     """Audio trained on, all languages together."""
+
+
+def show_runs(folder: Path, *, as_json: bool) -> None:
+    """Print all runs in a folder, as a table or as JSON, one object a run."""
+    found = [summarise_run(path) for path in find_runs(folder)]
+    if as_json:
+        print_json([asdict(run) for run in found])
+    else:
+        print_table(runs_table(found))
 
 
 def find_runs(folder: Path) -> Iterator[Path]:
@@ -122,11 +132,6 @@ def _summary(
         validation=_pick(validated, "validation/", ""),
         audio_hours=sum(_pick(row, "data/hours/", "").values()),
     )
-
-
-def runs_json(runs: Sequence[RunSummary]) -> str:
-    """Return an array of one object a run."""
-    return json.dumps([asdict(run) for run in runs], indent=2, ensure_ascii=False) + "\n"
 
 
 def runs_table(runs: Sequence[RunSummary]) -> Table:

@@ -1,4 +1,4 @@
-"""What this rank is: code, versions, devices, limits of the machine."""
+"""Facts and limits of the machine of a rank: code, versions, devices, memory, open files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ PACKAGES = (
 SHARED_MEMORY = Path("/dev/shm")
 LEAST_SHARED_MIB = 256
 """Of each rank with data workers: batches on their way, and NCCL's buffers."""
-LEAST_DISK_GIB = 5.0
 LEAST_FILES = 1024
 WANTED_FILES = 4096
 _INFINIBAND = Path("/sys/class/infiniband")
@@ -126,12 +125,6 @@ def check_shared_memory(local_ranks: int, workers: int, where: Path = SHARED_MEM
     detail = f"{free_mib} MiB free in {where}, but {local_ranks} ranks should have {wanted_mib}"
     mend = "docker run --shm-size, or an emptyDir of medium Memory"
     return Finding(name, "fail" if workers else "warn", f"{detail} ({mend})")
-
-
-def check_disk(free: float) -> Finding:
-    """Check the room that run folders have, in bytes."""
-    detail = f"{free / _GIB:.1f} GiB free in run.dir"
-    return Finding("disk", "ok" if free >= LEAST_DISK_GIB * _GIB else "warn", detail)
 
 
 def check_limits(nodes: int, infiniband: Path = _INFINIBAND) -> Finding:

@@ -1,4 +1,4 @@
-"""What one rank found, and what comes of all of them."""
+"""Findings of one rank, and what comes of those of all ranks; loads no library of a run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ Status = Literal["ok", "warn", "fail"]
 _SEVERITY: tuple[Status, ...] = ("ok", "warn", "fail")
 _MAX_NAMED = 4
 """Ranks that are named one by one."""
+_LEAST_ROOM_GIB = 5.0
+"""Less free disk or memory than this is worth a warning."""
+_GIB = 2**30
 
 
 class Finding(NamedTuple):
@@ -37,6 +40,12 @@ def attempt(name: str, check: Callable[[], str | Finding]) -> Finding:
     except (ValueError, OSError, ImportError, RuntimeError) as error:
         return Finding(name, "fail", " ".join(str(error).split()) or type(error).__name__)
     return found if isinstance(found, Finding) else Finding(name, "ok", found)
+
+
+def check_room(name: str, free_bytes: float, where: str) -> Finding:
+    """Return a warning if little disk or memory is free."""
+    status: Status = "ok" if free_bytes >= _LEAST_ROOM_GIB * _GIB else "warn"
+    return Finding(name, status, f"{free_bytes / _GIB:.1f} GiB free {where}".rstrip())
 
 
 def merge(reports: Sequence[RankReport], critical: Sequence[str]) -> list[Finding]:
