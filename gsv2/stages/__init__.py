@@ -1,4 +1,4 @@
-"""What is trained: one file a stage, and the literal table of them."""
+"""Stages of training, one file each, and the literal table of them."""
 
 from typing import Any
 

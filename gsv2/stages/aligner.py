@@ -40,6 +40,7 @@ class AlignerModelSection:
     quantizer: str
     """Run folder, checkpoint, bundle or file of the quantizer that made the codes."""
     aligner: AlignerConfig = field(default_factory=AlignerConfig)
+    """Sizes of the network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,15 +48,18 @@ class AlignerRunConfig(RunConfig):
     """A run of the aligner stage."""
 
     model: AlignerModelSection
+    """The aligner and the quantizer whose codes it reads."""
     optim: dict[str, OptimConfig] = field(default_factory=lambda: {ALIGNER: OptimConfig()})
+    """Optimizer and schedule of `aligner`."""
 
 
 class _Heard(NamedTuple):
     """A batch and what the network says about it."""
 
     output: AlignerOutput
+    """Logits of the characters at each frame."""
     vocabulary: LocalVocabulary
-    """On the device."""
+    """Characters of the batch's texts, on the device."""
     is_alignable: Tensor
     """[C] bool."""
 

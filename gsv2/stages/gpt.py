@@ -39,6 +39,7 @@ class GPTModelSection:
     quantizer: str
     """Run folder, checkpoint, bundle or file of the quantizer that made the codes."""
     gpt: GPTConfig = field(default_factory=GPTConfig)
+    """Sizes and kinds of the network's parts."""
     codebook_weights: tuple[float, ...] = ()
     """Weight of each codebook in the loss; empty = all alike."""
     loss_clips: Literal["all", "last"] = "all"
@@ -51,7 +52,9 @@ class GPTRunConfig(RunConfig):
     """A run of the GPT stage."""
 
     model: GPTModelSection
+    """The GPT, its loss and the quantizer whose codes it reads."""
     optim: dict[str, OptimConfig] = field(default_factory=lambda: {GPT: OptimConfig()})
+    """Optimizer and schedule of `gpt`."""
 
 
 class GPTStage:

@@ -45,10 +45,11 @@ class JointRunConfig(GPTRunConfig, VITS2RunConfig):
     """A run of both stages."""
 
     model: JointModelSection
+    """Both models, their losses and the quantizer whose codes they read."""
     optim: dict[str, OptimConfig] = field(
         default_factory=lambda: {GPT: OptimConfig()} | gan_optim()
     )
-    """Of `gpt`, `generator` and `discriminator`."""
+    """Optimizers and schedules of `gpt`, `generator` and `discriminator`."""
 
     def __post_init__(self) -> None:
         """Check that the budget of a micro-batch bounds its padded audio."""
@@ -119,7 +120,7 @@ def _share(config: JointRunConfig, quantizer: Path, names: Sequence[str]) -> Joi
     """Return what is for one of the two stages.
 
     Args:
-        config: of both.
+        config: config of the joint run.
         quantizer: one file for both: a run folder may have a newer one at the second look.
         names: trainables of that stage.
     """

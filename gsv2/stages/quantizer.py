@@ -32,7 +32,9 @@ class QuantizerRunConfig(RunConfig):
     """A run of the quantizer stage."""
 
     model: QuantizerConfig = field(default_factory=QuantizerConfig)
+    """Sizes of the network, its codebooks and its speech encoder."""
     optim: dict[str, OptimConfig] = field(default_factory=lambda: {_NAME: OptimConfig()})
+    """Optimizer and schedule of `quantizer`."""
 
 
 class QuantizerStage:

@@ -40,11 +40,11 @@ class GPTConfig:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     """The transformer over the sequence; its `dim` is the model dimension D."""
     text_encoder: Literal["bytes"] = "bytes"
-    """What reads the text."""
+    """Encoder of the text."""
     audio_input: AudioInputName = "vq"
     """Input of a step: a projection of the quantizer's own vectors, or learned embeddings."""
     pattern: PatternName = "depth"
-    """In which order codes are generated, see `gsv2.models.gpt.patterns`."""
+    """Order in which codes are generated, see `gsv2.models.gpt.patterns`."""
     depth: BackboneConfig = field(
         default_factory=lambda: BackboneConfig(
             dim=512, num_layers=4, num_heads=8, num_kv_heads=8, ffn_dim=1408
@@ -54,7 +54,7 @@ class GPTConfig:
     dropout: float = 0.0
     """Probability of dropping a value of the backbone's inputs and outputs."""
     codes: CodeConfig = field(default_factory=CodeConfig)
-    """The quantizer's codes; the stage fills it in."""
+    """Shape of the quantizer's codes; the stage fills it in."""
 
 
 class GPTOutput(NamedTuple):
@@ -67,7 +67,7 @@ class GPTOutput(NamedTuple):
 
 
 class SemanticGPT(nn.Module):
-    """See the module's docstring."""
+    """Text and prompts -> logits of codes; see the module's docstring."""
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ from gsv2.models.vits2.judgement import Judgement
 from gsv2.models.vits2.resolution_discriminator import ResolutionDiscriminator
 
 _SLOPE = 0.1
-"""Of the leaky rectifiers."""
+"""Slope of the leaky rectifiers below 0."""
 _POOLING = 4
 """Stride of the strided layers of the scale discriminator."""
 _STRIDE = 3
@@ -30,19 +30,22 @@ class DiscriminatorConfig:
     """The set of discriminators."""
 
     periods: tuple[int, ...] = (2, 3, 5, 7, 11)
+    """Periods in samples, each judged by a discriminator of its own."""
     period_channels: tuple[int, ...] = (32, 128, 512, 1024, 1024)
-    """Of the layers; all but the last have a stride of 3."""
+    """Channels of the layers of a period discriminator; all but the last have a stride of 3."""
     period_kernel: int = 5
+    """Kernel size of its layers, in periods."""
     scale_channels: tuple[int, ...] = (16, 64, 256, 1024, 1024, 1024)
-    """Of the layers; the first and the last have a stride of 1, the others of 4."""
+    """Channels of the layers of the scale discriminator; the first and the last have a stride of 1,
+    the others of 4."""
     scale_kernel: int = 41
-    """Of the strided layers."""
+    """Kernel size of its strided layers, in samples of their input."""
     scale_group_width: int = 4
-    """Input channels of one group of the strided layers."""
+    """Input channels of one group of its strided layers."""
     resolutions: ResolutionsConfig = field(default_factory=ResolutionsConfig)
-    """Of the spectrograms that are judged, each by a discriminator of its own; none by default."""
+    """Spectrograms that are judged, each by a discriminator of its own; none by default."""
     resolution_channels: int = 32
-    """Of every layer of those."""
+    """Channels of every layer of the discriminators of spectrograms."""
 
     def __post_init__(self) -> None:
         """Check the groups."""

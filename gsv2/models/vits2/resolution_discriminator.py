@@ -14,11 +14,11 @@ from gsv2.audio.mel import MelConfig, Spectrogram
 from gsv2.models.vits2.judgement import Judgement
 
 _SLOPE = 0.1
-"""Of the leaky rectifiers."""
+"""Slope of the leaky rectifiers below 0."""
 _KERNEL = (3, 9)
-"""Frames and bins of the wide layers."""
+"""Kernel size of the wide layers, in frames and bins."""
 _STRIDES = (1, 2, 2, 2)
-"""In bins, of the wide layers; a last layer sees 3 x 3."""
+"""Strides of the wide layers, in bins; a last layer sees 3 x 3."""
 
 
 class ResolutionDiscriminator(nn.Module):
@@ -28,8 +28,8 @@ class ResolutionDiscriminator(nn.Module):
         """Build it.
 
         Args:
-            config: of the spectrogram; its mel bands are not used.
-            channels: of every layer.
+            config: spectrogram that is judged; its mel bands are not used.
+            channels: number of channels of every layer.
         """
         super().__init__()
         self.spectrogram = Spectrogram(config)
