@@ -26,12 +26,15 @@ class MelConfig:
     """A log-mel spectrogram."""
 
     sample_rate: int = 32_000
-    """In Hz."""
+    """Rate of the wave, in Hz."""
     n_fft: int = 2048
+    """Length of the transform, in samples."""
     win_length: int = 2048
     """Length of the Hann window in samples; at most n_fft, in whose middle it lies."""
     hop_length: int = 640
+    """Distance from one frame to the next, in samples."""
     num_mels: int = 128
+    """Number of mel bands."""
     f_min: float = 0.0
     """Lower edge of the lowest filter, in Hz."""
     f_max: float | None = None

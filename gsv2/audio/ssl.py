@@ -32,11 +32,13 @@ class SpeechEncoder(Protocol):
     """A frozen map from wave to features; the features of a clip never depend on its batch."""
 
     name: str
+    """Name in the config."""
     dim: int
     """Features of a frame."""
     sample_rate: int
-    """Of the wave that it takes, in Hz."""
+    """Rate of the wave that it takes, in Hz."""
     frame_rate_hz: int
+    """Frames a second of its features."""
 
     def __call__(self, wave: Tensor, lengths: Tensor) -> SpeechFeatures:
         """Return the features of a padded batch.
@@ -53,9 +55,10 @@ class SpeechEncoder(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechEncoderConfig:
-    """Which speech encoder, and its choices."""
+    """A speech encoder and its choices."""
 
     name: Literal["logmel"] = "logmel"
+    """Encoder; `logmel` is embedded and has no weights."""
     num_mels: int = 80
     """Mel bands of `logmel`; as many deltas are added."""
     win_length: int = 2048

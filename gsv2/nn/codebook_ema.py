@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 class CodebookStatistics(NamedTuple):
-    """What the frames of one or more micro-batches say about K codebooks."""
+    """Use of K codebooks by the frames of one or more micro-batches."""
 
     counts: Tensor
     """[K, V] float32: frames nearest to each entry."""

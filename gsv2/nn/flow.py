@@ -22,11 +22,13 @@ class FlowConfig:
     """The couplings."""
 
     num_couplings: int = 4
+    """Number of couplings, which take turns in changing the halves of the channels."""
     wavenet: WaveNetConfig = field(default_factory=lambda: WaveNetConfig(num_layers=4))
+    """WaveNet of each coupling."""
     block: BlockConfig = field(
         default_factory=lambda: BlockConfig(num_heads=2, ffn_dim=192, dropout=0.0)
     )
-    """The transformer block before the WaveNet, over half of the latent channels."""
+    """Transformer block before the WaveNet, over half of the latent channels."""
 
 
 class MeanCoupling(nn.Module):

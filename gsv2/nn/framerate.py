@@ -25,8 +25,9 @@ class FrameCodecConfig:
     stride: int
     """Fast frames of a slow frame."""
     num_blocks: int
+    """Number of convolution blocks of each."""
     kernel_size: int
-    """Odd; of the convolutions at the slow rate."""
+    """Kernel size of the convolutions at the slow rate; odd."""
 
     def __post_init__(self) -> None:
         """Check the values that no type can."""

@@ -21,10 +21,13 @@ class BlockConfig:
     """One block; its width is the owner's."""
 
     num_heads: int = 8
+    """Number of heads of the self-attention."""
     ffn_dim: int = 2048
+    """Inner width of the feed-forward."""
     kernel_size: int = 3
-    """Of the feed-forward's first layer, in frames; odd."""
+    """Kernel size of the feed-forward's first layer, in frames; odd."""
     dropout: float = 0.1
+    """Probability of dropping a value, and an attention weight."""
 
     def __post_init__(self) -> None:
         """Check what keeps the length."""
@@ -37,9 +40,11 @@ class TransformerConfig:
     """A stack of blocks."""
 
     num_layers: int = 6
+    """Number of blocks."""
     style_layer: int = 2
     """Index of the first block that knows the style (2 = the third)."""
     block: BlockConfig = field(default_factory=BlockConfig)
+    """Sizes of each block."""
 
     def __post_init__(self) -> None:
         """Check that the style enters somewhere."""

@@ -17,8 +17,11 @@ class WaveNetConfig:
     """A stack of gated convolutions."""
 
     channels: int = 192
+    """Channels of the residual and of the skip path."""
     num_layers: int = 16
+    """Number of gated convolutions."""
     kernel_size: int = 5
+    """Kernel size of each, in frames; odd."""
     dilation_rate: int = 1
     """Layer i has dilation `dilation_rate ** i`."""
 
