@@ -14,8 +14,7 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
 from gsv2.audio.multi_resolution import ResolutionsConfig
-from gsv2.models.vits2.judgement import Judgement
-from gsv2.models.vits2.resolution_discriminator import ResolutionDiscriminator
+from gsv2.models.vits2.resolution_discriminator import DiscriminatorOutput, ResolutionDiscriminator
 
 _SLOPE = 0.1
 """Slope of the leaky rectifiers below 0."""
@@ -69,7 +68,7 @@ class ConvStack(nn.Module):
         self.layers = nn.ModuleList(weight_norm(layer) for layer in layers)
         self.output = weight_norm(nn.Conv1d(layers[-1].out_channels, 1, 3, padding=1))
 
-    def forward(self, x: Tensor) -> Judgement:
+    def forward(self, x: Tensor) -> DiscriminatorOutput:
         """Judge a batch.
 
         Args:
@@ -83,7 +82,7 @@ class ConvStack(nn.Module):
             x = functional.leaky_relu(layer(x), _SLOPE)
             features.append(x)
         logits = self.output(x)
-        return Judgement(logits, [*features, logits])
+        return DiscriminatorOutput(logits, [*features, logits])
 
 
 class PeriodDiscriminator(nn.Module):
@@ -101,7 +100,7 @@ class PeriodDiscriminator(nn.Module):
             width = channels
         self.stack = ConvStack(layers)
 
-    def forward(self, wave: Tensor) -> Judgement:
+    def forward(self, wave: Tensor) -> DiscriminatorOutput:
         """Judge waves.
 
         Args:
@@ -137,7 +136,7 @@ class ScaleDiscriminator(nn.Module):
         layers.append(nn.Conv1d(width, last, 5, padding=2))
         self.stack = ConvStack(layers)
 
-    def forward(self, wave: Tensor) -> Judgement:
+    def forward(self, wave: Tensor) -> DiscriminatorOutput:
         """Judge waves.
 
         Args:
@@ -172,5 +171,5 @@ class MultiDiscriminator(nn.Module):
             Logits of each discriminator, and the features of each layer of each discriminator;
             the first dimension is B times the period, if it has one, those of one wave adjacent.
         """
-        judgements = [discriminator(wave) for discriminator in self.discriminators]
-        return [j.logits for j in judgements], [j.features for j in judgements]
+        outputs = [discriminator(wave) for discriminator in self.discriminators]
+        return [of.logits for of in outputs], [of.features for of in outputs]
