@@ -86,7 +86,7 @@ def open_plan(config_path: Path, overrides: Sequence[str]) -> tuple[RunConfig, P
     config: RunConfig = load_config(config_path, overrides, SCHEMAS)
     storage = Storage(config.data.remote, allow_pipe=config.data.allow_pipe)
     index = CorpusIndex.open(*config.data.sources, storage=storage)
-    return config, Plan(index, config.data, config.seed, STAGES[config.stage][1].members)
+    return config, Plan(index, config.data, config.seed, STAGES[config.stage].members)
 
 
 def summarise_plan(plan: Plan) -> dict[str, Any]:

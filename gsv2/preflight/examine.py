@@ -77,7 +77,7 @@ def _look_around(
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:  # one for each machine
         stage, findings = build_stage(config)
         yield from findings
-        yield from check_corpora(config.data, STAGES[config.stage][1].members, stage)
+        yield from check_corpora(config.data, STAGES[config.stage].members, stage)
 
 
 def _config_facts(config: RunConfig | None) -> dict[str, str]:

@@ -49,7 +49,7 @@ def check_alone(config_path: Path | None, overrides: Sequence[str]) -> Iterator[
         yield attempt("tensorboard", _tensorboard)
     stage, findings = build_stage(config)
     yield from findings
-    yield from check_corpora(config.data, STAGES[config.stage][1].members, stage)
+    yield from check_corpora(config.data, STAGES[config.stage].members, stage)
     if stage is not None:
         yield from _describe_networks(stage)
 
@@ -84,7 +84,7 @@ def check_config(config: RunConfig, world: int) -> Iterator[Finding]:
 def build_stage(config: RunConfig) -> tuple[Stage | None, list[Finding]]:
     """Return the stage of a run, None if it cannot be built, and what was found."""
     try:
-        stage: Stage = STAGES[config.stage][1](config, torch.device("cpu"))
+        stage = STAGES[config.stage].build(config, torch.device("cpu"))
     except (ValueError, OSError) as error:
         return None, [Finding("model", "fail", str(error))]
     names = ", ".join(stage.trainables)

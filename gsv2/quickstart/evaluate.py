@@ -121,8 +121,7 @@ def validation_means(stage: Stage, config: RunConfig, max_batches: int) -> Mappi
 def fresh_stage(config: RunConfig) -> Any:
     """Return the stage of a run as it is before training, with the weights that it starts from."""
     seed_torch(config.seed, "build")
-    _, stage_class = STAGES[config.stage]
-    return stage_class(config, Distributed().device)
+    return STAGES[config.stage].build(config, Distributed().device)
 
 
 def load_weights(stage: Stage, run: Path) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from gsv2.data.batch import Batch
 from gsv2.stages.gpt import GPT, GPTModelSection, GPTRunConfig, GPTStage
+from gsv2.stages.sections import check_optim
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.stages.vits2_config import (
     DISCRIMINATOR,
@@ -72,8 +73,7 @@ class JointStage:
 
     def __init__(self, config: JointRunConfig, device: torch.device) -> None:
         names = (GPT, *_GAN)
-        if set(config.optim) != set(names):
-            raise ValueError(f"optim must have {' and '.join(names)}, but has {[*config.optim]}")
+        check_optim(config.optim, names)
         self.precision = PrecisionPolicy(config.precision, (*names, LOSSES))
         quantizer = find_component(Path(config.model.quantizer), "quantizer")
         self.gpt = GPTStage(_share(config, quantizer, (GPT,)), device)

@@ -10,6 +10,7 @@ from gsv2.audio.multi_resolution import ResolutionsConfig
 from gsv2.data.schema import SAMPLE_RATE
 from gsv2.models.vits2.discriminators import DiscriminatorConfig
 from gsv2.models.vits2.model import VITS2Config
+from gsv2.stages.sections import CodesModelSection
 from gsv2.training.optim import OptimConfig
 from gsv2.training.run import RunConfig
 
@@ -114,11 +115,9 @@ class DiscriminatorSection(DiscriminatorConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class VITS2ModelSection:
+class VITS2ModelSection(CodesModelSection):
     """The `model` section."""
 
-    quantizer: str
-    """Run folder, checkpoint, bundle or file of the quantizer that made the codes."""
     generator: VITS2Config = field(default_factory=VITS2Config)
     """The waveform model."""
     discriminator: DiscriminatorSection = field(default_factory=DiscriminatorSection)
@@ -136,8 +135,7 @@ class VITS2ModelSection:
 
     def __post_init__(self) -> None:
         """Check the values that no type can, and that the rates fit together."""
-        if not self.quantizer:
-            raise ValueError("model.quantizer must name a quantizer, but is empty")
+        super().__post_init__()
         if not self.segment_frames >= 1:
             raise ValueError(
                 f"model.segment_frames must be at least 1, but is {self.segment_frames}"
