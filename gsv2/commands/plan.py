@@ -131,8 +131,8 @@ def check_run(plan: Plan, run: Path) -> Iterator[EpochCheck]:
     """Compare what a run has read with the plan, epoch by epoch as far as it is finished.
 
     Args:
-        plan: of the run's config.
-        run: folder of the run.
+        plan: plan of the run's config.
+        run: run folder.
 
     Raises:
         ValueError: there is no such run.

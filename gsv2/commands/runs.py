@@ -27,7 +27,7 @@ from gsv2.training.telemetry.status import read_status
 METRICS = "metrics.jsonl"
 _CONFIG = "config.yaml"
 _TAIL_BYTES = (1 << 16, 1 << 19)
-"""What is read from the end of `metrics.jsonl`: more if there is no validation in less."""
+"""Bytes that are read from the end of `metrics.jsonl`: more if there is no validation in less."""
 _SILENT_SEC = 900.0
 """A run on another machine that wrote nothing for so long, and for `_SILENT_RECORDS`, is silent."""
 _SILENT_RECORDS = 5
@@ -41,19 +41,24 @@ class RunSummary:
     """One run, from its last figures."""
 
     path: str
+    """Run folder."""
     stage: str
+    """Name of the stage; empty if it is unknown."""
     state: str
     """`running`, `finished`, `stopped` (told to), `failed`, `killed` (gone without a word),
     `silent` (on another machine, and not heard of), or `unreadable` (damaged, or none of ours)."""
     reason: str
     """Why it stopped or failed, or what cannot be read."""
     step: int
+    """Optimizer steps that are done."""
     max_steps: int
+    """Optimizer steps of the whole run."""
     checkpoint_step: int | None
-    """Of the newest checkpoint."""
+    """Step of the newest checkpoint."""
     hours: float
     """Wall time over all launches."""
     steps_per_sec: float
+    """Optimizer steps a second, of the last record."""
     age_sec: float
     """Time since the last record."""
     losses: Mapping[str, float] = field(default_factory=dict)
@@ -196,11 +201,7 @@ def _read_tail(metrics: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _parse_record(line: bytes) -> dict[str, Any]:
-    """Return the numbers of a record.
-
-    Raises:
-        ValueError: gsv2 wrote no such line.
-    """
+    """Return the numbers of a record; raises ValueError if gsv2 wrote no such line."""
     try:
         record = json.loads(line.decode("utf-8"))
     except (ValueError, RecursionError):

@@ -55,7 +55,7 @@ def check_corpora(
     Args:
         config: the `data` section.
         members: what the stage reads of a clip.
-        stage: whose quantizer must have made the codes; None if it could not be built.
+        stage: stage whose quantizer must have made the codes; None if it could not be built.
     """
     for source in (*config.sources, *config.validation):
         name = f"corpus {public_name(source.path)}"

@@ -23,7 +23,7 @@ PACKAGES = (
 """Packages that a run computes, talks or reads with."""
 SHARED_MEMORY = Path("/dev/shm")
 LEAST_SHARED_MIB = 256
-"""Of each rank with data workers: batches on their way, and NCCL's buffers."""
+"""Shared memory of each rank with data workers: batches on their way, and NCCL's buffers."""
 LEAST_FILES = 1024
 WANTED_FILES = 4096
 _INFINIBAND = Path("/sys/class/infiniband")
@@ -91,7 +91,7 @@ def check_devices(device: torch.device, local_ranks: int, workers: int) -> Findi
     """Compare the devices of this machine with its ranks.
 
     Args:
-        device: of this rank.
+        device: device of this rank.
         local_ranks: ranks of this machine.
         workers: data workers of each.
     """

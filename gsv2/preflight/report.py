@@ -19,18 +19,23 @@ class Finding(NamedTuple):
     """One line of the table."""
 
     name: str
+    """Name of what was looked at."""
     status: Status
+    """Verdict; `fail` stops the run."""
     detail: str
+    """Values that were found, or the reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RankReport:
-    """What one rank found by itself."""
+    """Facts and findings of one rank by itself."""
 
     host: str
+    """Name of its machine."""
     facts: Mapping[str, Mapping[str, str]]
     """Group -> name -> value; each should be equal on all ranks."""
     findings: tuple[Finding, ...]
+    """Results of its checks."""
 
 
 def attempt(name: str, check: Callable[[], str | Finding]) -> Finding:
@@ -52,7 +57,7 @@ def merge(reports: Sequence[RankReport], critical: Sequence[str]) -> list[Findin
     """Return one finding for each group of facts and each name of findings.
 
     Args:
-        reports: of all ranks, in their order.
+        reports: reports of all ranks, in their order.
         critical: groups of facts that must not differ; others are warned of.
     """
     merged = []
