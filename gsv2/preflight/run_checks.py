@@ -84,7 +84,7 @@ def check_config(config: RunConfig, world: int) -> Iterator[Finding]:
 def build_stage(config: RunConfig) -> tuple[Stage | None, list[Finding]]:
     """Return the stage of a run, None if it cannot be built, and what was found."""
     try:
-        stage = STAGES[config.stage].build(config, torch.device("cpu"))
+        stage: Stage = STAGES[config.stage].build(config, torch.device("cpu"))
     except (ValueError, OSError) as error:
         return None, [Finding("model", "fail", str(error))]
     names = ", ".join(stage.trainables)
