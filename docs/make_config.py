@@ -48,7 +48,8 @@ def config_places() -> dict[type, list[str]]:
     stages: dict[type, dict[str, list[str]]] = {}
     for stage, schema in SCHEMAS.items():
         for cls, key in _walk(schema, ""):
-            stages.setdefault(cls, {}).setdefault(key, []).append(stage)
+            of_key = stages.setdefault(cls, {}).setdefault(key, [])
+            of_key += [stage] if stage not in of_key else []
     return {
         cls: [_place(key, of, len(SCHEMAS)) for key, of in places.items()]
         for cls, places in stages.items()
@@ -73,12 +74,24 @@ def field_sentences(cls: type) -> dict[str, str]:
 
 
 def _walk(cls: type, key: str) -> Iterator[tuple[type, str]]:
-    """Yield a dataclass and those of its fields, each with its key, owners first."""
+    """Yield a dataclass, its bases and those of its fields, each with its key, owners first."""
+    for base in _bases(cls):
+        yield from _walk(base, key)
     yield cls, key
     hints = get_type_hints(cls)
-    for field in fields(cls):
+    for field in _own_fields(cls):
         for inner, suffix in _dataclasses(hints[field.name]):
             yield from _walk(inner, f"{key}.{field.name}{suffix}".removeprefix("."))
+
+
+def _bases(cls: type) -> list[type]:
+    return [base for base in cls.__bases__ if is_dataclass(base)]
+
+
+def _own_fields(cls: type) -> list[Field[Any]]:
+    """Return the fields that a class adds to its bases, or changes."""
+    own = inspect.get_annotations(cls)
+    return [field for field in fields(cls) if field.name in own]
 
 
 def _dataclasses(hint: Any) -> Iterator[tuple[type, str]]:
@@ -98,10 +111,13 @@ def _place(key: str, stages: list[str], num_stages: int) -> str:
 
 def _section(cls: type, places: list[str]) -> str:
     purpose = (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " ")
-    lines = [f"## {cls.__name__}", "", f"At {', '.join(places)}. {purpose}", ""]
-    lines += ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
+    links = " and ".join(_type(base) for base in _bases(cls))
+    more = f" It has the keys of {links} too." if links else ""
+    lines = [f"## {cls.__name__}", "", f"At {', '.join(places)}. {purpose}{more}", ""]
+    if _own_fields(cls):
+        lines += ["| key | type | default | meaning |", "| --- | --- | --- | --- |"]
     hints, sentences = get_type_hints(cls), field_sentences(cls)
-    for field in fields(cls):
+    for field in _own_fields(cls):
         cells = (_type(hints[field.name]), _default(field), sentences.get(field.name, ""))
         row = " | ".join(cell.replace("|", "\\|") for cell in (f"`{field.name}`", *cells))
         lines.append(f"| {row} |")

@@ -66,8 +66,5 @@ def _commands(page: Path) -> Iterator[str]:
     for kind, block in BLOCK.findall(text):
         if kind == "bash":
             for line in CONTINUED.sub(" ", block).splitlines():
-                for command in " ".join(shlex.split(line, comments=True, posix=False)).split(
-                    " && "
-                ):
-                    if command:
-                        yield command
+                words = shlex.split(line, comments=True, posix=False)
+                yield from filter(None, " ".join(words).split(" && "))

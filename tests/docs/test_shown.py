@@ -75,9 +75,10 @@ def test_a_shown_training_works_as_written(command, workspace, monkeypatch):
 
 
 @pytest.mark.parametrize("block", shown_python(), ids=str)
-def test_a_shown_python_block_works_as_written(block, workspace, monkeypatch):
+def test_a_shown_python_block_works_as_written(block, workspace, monkeypatch, tmp_path):
     monkeypatch.chdir(workspace)
-    exec(compile(block.text, block.page, "exec"), {"__name__": "__main__"})
+    (tmp_path / "block.py").write_text(block.text)
+    runpy.run_path(str(tmp_path / "block.py"), run_name="__main__")
 
 
 def test_the_example_speaks_and_writes_a_file(workspace, monkeypatch):
