@@ -16,7 +16,7 @@ class ResolutionsConfig:
     n_fft: tuple[int, ...] = ()
     """Lengths of the transforms, in samples."""
     hop_length: tuple[int, ...] = ()
-    """Distances from one frame to the next, in samples."""
+    """Samples from one frame to the next."""
     win_length: tuple[int, ...] = ()
     """Lengths of the Hann windows, in samples."""
 
@@ -48,7 +48,7 @@ class ResolutionsConfig:
 
 
 class MultiResolutionSpectrogram(nn.Module):
-    """Wave -> one magnitude spectrogram a resolution."""
+    """Magnitude spectrograms of a wave, one a resolution."""
 
     def __init__(self, config: ResolutionsConfig) -> None:
         super().__init__()

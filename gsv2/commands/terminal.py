@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 _TABLE_WIDTH = 120
-"""Columns of a table that no terminal breaks."""
+"""Width in columns of a table where there is no terminal."""
 
 
 def print_table(table: Table) -> None:
