@@ -1,23 +1,20 @@
-"""The `gsv2` command: thin over the functions that it names."""
+"""Command line `gsv2 ...`: each command is thin over the function that it names."""
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import sys
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 from rich.text import Text
 
 from gsv2.caches import set_cache_folders
 from gsv2.commands import align, configs, corpus
+from gsv2.commands.terminal import print_json, print_table
 
 Config = Annotated[
     Path, typer.Argument(help="YAML file of the run, or a shipped config, e.g. gpt/debug")
@@ -27,12 +24,8 @@ Overrides = Annotated[
 ]
 
 
-_TABLE_WIDTH = 120
-"""Columns of a table that no terminal breaks."""
-
-
 class OneLineErrors(typer.core.TyperGroup):
-    """Turn errors of the user's world into one line; `--debug` anywhere shows the traceback."""
+    """Command group whose errors are one line; `--debug` anywhere shows the traceback."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take `--debug` out of the arguments, wherever it stands."""
@@ -40,10 +33,10 @@ class OneLineErrors(typer.core.TyperGroup):
         return super().parse_args(ctx, [arg for arg in args if arg != "--debug"])
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; ValueError and OSError are the user's, all else is ours."""
+        """Run the command; ValueError and OSError are the user's errors, all others ours."""
         try:
             return super().invoke(ctx)
-        except typer.Exit as stop:  # of a script of data_tools/, which tells its own errors
+        except typer.Exit as stop:  # scripts of data_tools/ print their own errors
             if ctx.obj and stop.__cause__ is not None:
                 raise stop.__cause__ from None
             raise
@@ -143,33 +136,11 @@ def plan(
 
     Example: `gsv2 plan configs/gpt/debug.yaml --world 2 --steps 3`
     """
-    from gsv2.commands import plan as planning
-    from gsv2.data.plan import describe_plan
+    from gsv2.commands.plan import Lines, show_plan
 
-    run, made = planning.open_plan(config, overrides or [])
-    if summary:
-        values = planning.summarise_plan(made)
-        if as_json:
-            sys.stdout.write(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
-        else:
-            _print_table(planning.summary_table(values))
-            for line in planning.summary_notes(values):
-                typer.echo(line)
-    if check is not None:
-        lines, is_equal = planning.describe_check(made, check)
-        typer.echo("\n".join(lines))
-        if not is_equal:
-            raise typer.Exit(1)
-    if summary or check is not None:
-        return
-    rows = describe_plan(made, world=world, workers=workers, start=start)
-    for row in islice(rows, steps * run.data.micro_batches_per_step):
-        sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
-
-
-def _print_table(table: Table) -> None:
-    """Print a table whose cells are what they are: names of files and runs are no markup."""
-    Console(width=None if sys.stdout.isatty() else _TABLE_WIDTH, markup=False).print(table)
+    lines = Lines(world=world, workers=workers, start=start, steps=steps)
+    if not show_plan(config, overrides or [], lines, check, summary=summary, as_json=as_json):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -181,13 +152,9 @@ def runs(
 
     Example: `gsv2 runs runs/quickstart`
     """
-    from gsv2.commands.runs import find_runs, runs_json, runs_table, summarise_run
+    from gsv2.commands.runs import show_runs
 
-    found = [summarise_run(path) for path in find_runs(folder)]
-    if as_json:
-        sys.stdout.write(runs_json(found))
-    else:
-        _print_table(runs_table(found))
+    show_runs(folder, as_json=as_json)
 
 
 @app.command()
@@ -204,14 +171,14 @@ def doctor(
 
     checks = examine(config, overrides or [])
     if as_json:
-        sys.stdout.write(json.dumps([check._asdict() for check in checks], indent=2) + "\n")
+        print_json([check._asdict() for check in checks])
     else:
         table = Table("", "what", "found")
         colours = {"ok": "green", "warn": "yellow", "fail": "red"}
         for check in checks:
             mark = Text(check.status, style=colours[check.status])
             table.add_row(mark, check.name, check.detail)
-        _print_table(table)
+        print_table(table)
     if any(check.status == "fail" for check in checks):
         raise typer.Exit(1)
 

@@ -24,6 +24,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from rich.logging import RichHandler
@@ -91,6 +92,17 @@ def main(config_path: str | Path, overrides: Sequence[str] = ()) -> Path:
             raise
         finally:
             distributed.release()
+
+
+class _CallableModule(ModuleType):
+    """This module as the function that `from gsv2 import train` promises; both have its name."""
+
+    def __call__(self, config_path: str | Path, overrides: Sequence[str] = ()) -> Path:
+        """See `main`."""
+        return main(config_path, overrides)
+
+
+sys.modules[__name__].__class__ = _CallableModule
 
 
 def open_sources(
@@ -172,9 +184,8 @@ def _train(config: RunConfig, distributed: Distributed, signals: StopSignals) ->
     for doubt in check_sections(config) if distributed.is_main else ():
         logger.warning("%s", doubt)
     trainer = Trainer(config, distributed, signals)
-    _, stage_class = STAGES[config.stage]
     seed_torch(config.seed, "build")
-    stage = stage_class(config, distributed.device)
+    stage = STAGES[config.stage].build(config, distributed.device)
     loading: dict[str, Any] = {
         "rank": distributed.rank,
         "world": distributed.world,

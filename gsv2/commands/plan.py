@@ -1,23 +1,80 @@
-"""What `gsv2 plan` shows of a run's plan: figures of an epoch, and whether a run followed it."""
+"""`gsv2 plan`: micro-batches of a run, figures of an epoch, and whether a run followed the plan."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich import box
 from rich.table import Table
 
+from gsv2.commands.terminal import print_json, print_table
 from gsv2.config import load_config
 from gsv2.data.index import CorpusIndex
-from gsv2.data.plan import Plan
+from gsv2.data.plan import Plan, describe_plan
 from gsv2.data.remote.storage import Storage
 from gsv2.data.summary import summarise
 from gsv2.stages import SCHEMAS, members_of
 from gsv2.training.accounting.audit import EpochCheck, check_ledger, read_ledgers
 from gsv2.training.run import RunConfig
 from gsv2.training.telemetry.progress import counting_bar
+
+
+class Lines(NamedTuple):
+    """Which micro-batches are printed."""
+
+    world: int
+    """Number of ranks that share them."""
+    workers: int
+    """Number of data workers of each rank."""
+    start: int
+    """First micro-batch."""
+    steps: int
+    """Number of optimizer steps."""
+
+
+def show_plan(
+    config_path: Path,
+    overrides: Sequence[str],
+    lines: Lines,
+    run: Path | None,
+    *,
+    summary: bool,
+    as_json: bool,
+) -> bool:
+    """Print figures of an epoch or how a run followed its plan; if neither is asked, the plan.
+
+    Args:
+        config_path: YAML file of the run.
+        overrides: `section.key=value` strings.
+        lines: which micro-batches are printed.
+        run: run folder whose ledger is compared with the plan; None = no run's.
+        summary: print the figures.
+        as_json: print them as JSON.
+
+    Returns:
+        False if the run did not follow its plan.
+    """
+    config, plan = open_plan(config_path, overrides)
+    is_equal = True
+    if summary:
+        values = summarise_plan(plan)
+        if as_json:
+            print_json(values)
+        else:
+            print_table(summary_table(values))
+            sys.stdout.writelines(f"{note}\n" for note in summary_notes(values))
+    if run is not None:
+        found, is_equal = describe_check(plan, run)
+        sys.stdout.writelines(f"{line}\n" for line in found)
+    if not summary and run is None:
+        rows = describe_plan(plan, world=lines.world, workers=lines.workers, start=lines.start)
+        for row in islice(rows, lines.steps * config.data.micro_batches_per_step):
+            print_json(row, indent=None)
+    return is_equal
 
 
 def open_plan(config_path: Path, overrides: Sequence[str]) -> tuple[RunConfig, Plan]:
@@ -74,8 +131,8 @@ def check_run(plan: Plan, run: Path) -> Iterator[EpochCheck]:
     """Compare what a run has read with the plan, epoch by epoch as far as it is finished.
 
     Args:
-        plan: of the run's config.
-        run: folder of the run.
+        plan: plan of the run's config.
+        run: run folder.
 
     Raises:
         ValueError: there is no such run.

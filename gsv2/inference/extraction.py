@@ -49,7 +49,7 @@ def extract_codes(
         corpus: folder of the corpus.
         quantizer: run folder, checkpoint, bundle or file of the quantizer.
         out: folder of the sidecar corpus; one that is out of date is replaced.
-        device: to compute on.
+        device: device to compute on.
         progress: called as clips are done.
         max_batch_sec: most audio of a batch, padding included.
 

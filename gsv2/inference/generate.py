@@ -1,4 +1,4 @@
-"""Text and prompts -> codes, with a key-value cache and batches that end early."""
+"""Generation of codes from text and prompts, with a key-value cache and batches that end early."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Prompt(NamedTuple):
     """A reference clip: the voice to speak in."""
 
     text: str
+    """Transcript."""
     codes: Tensor
     """[K, T] int64."""
     alignment: Tensor | None = None
@@ -32,9 +33,10 @@ class Prompt(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Utterance:
-    """What to speak, and in whose voice."""
+    """A text to speak, and the voice to speak it in."""
 
     text: str
+    """Text of any language and script."""
     prompts: tuple[Prompt, ...] = ()
     """Clips of one speaker, in the order in which the model reads them."""
 

@@ -1,4 +1,4 @@
-"""The recordings that give a voice."""
+"""References: the recordings that give a voice."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ class Reference:
     wave: np.ndarray
     """[N] float32 at 32 kHz, loudness-normalised."""
     text: str | None = None
-    """What it says; without it the recording gives its style only, and no prompt."""
+    """Transcript; without it the recording gives its style only, and no prompt."""
     weight: float = 1.0
     """Share in the fused voice, relative to the other references."""
 
 
-def load_reference(path: Path, text: str | None = None, weight: float = 1.0) -> Reference:
+def load_reference(path: str | Path, text: str | None = None, weight: float = 1.0) -> Reference:
     """Read a recording of any rate and number of channels.
 
     Raises:
@@ -74,7 +74,7 @@ def load_reference(path: Path, text: str | None = None, weight: float = 1.0) -> 
 
 
 def load_references(
-    paths: Sequence[Path], texts: Sequence[str], weights: Sequence[float]
+    paths: Sequence[str | Path], texts: Sequence[str] = (), weights: Sequence[float] = ()
 ) -> list[Reference]:
     """Read several recordings of one voice, or of voices to be fused.
 
@@ -103,7 +103,7 @@ def load_references(
     return [load_reference(*given) for given in zip(paths, transcripts, shares, strict=True)]
 
 
-def _check_weight(path: Path, weight: float) -> None:
+def _check_weight(path: str | Path, weight: float) -> None:
     """Check a weight before any recording is read."""
     if not weight >= 0:
         raise VoiceError(f"the weight of {path} must be at least 0, but is {weight}")

@@ -1,4 +1,4 @@
-"""How one code is drawn from the GPT's logits."""
+"""Sampling: how one code is drawn from the GPT's logits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SamplingConfig:
     """How codes are drawn, and how long an utterance may be."""
 
     temperature: float = 0.8
-    """Divides the logits; 0 = always the likeliest code."""
+    """Divisor of the logits; 0 = always the likeliest code."""
     top_k: int = 50
     """Draw from the k likeliest codes only; 0 = from all."""
     top_p: float = 0.95
@@ -45,6 +45,7 @@ class SamplingConfig:
     max_sec_per_byte: float = 0.25
     """The end is forced at the bytes times this, plus `max_extra_sec`."""
     max_extra_sec: float = 1.5
+    """Seconds that any text may take beside `max_sec_per_byte`."""
     speaking_rate: float = 1.0
     """How much faster than the model would speak, where a pointer reads: 2 = twice as fast."""
     duration_temperature: float = 0.5

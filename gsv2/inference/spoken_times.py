@@ -37,14 +37,12 @@ class SpokenText(NamedTuple):
     duration_sec: float
 
     def shifted(self, by_sec: float) -> SpokenText:
-        """Return the same, spoken later; the time before it counts as its duration."""
-        later = (
-            tuple(
-                Spoken(part.text, part.start_sec + by_sec, part.end_sec + by_sec) for part in parts
-            )
+        """Return the same, spoken later; the time before it counts with its duration."""
+        characters, words = (
+            tuple(Spoken(p.text, p.start_sec + by_sec, p.end_sec + by_sec) for p in parts)
             for parts in (self.characters, self.words)
         )
-        return SpokenText(*later, self.duration_sec + by_sec)
+        return SpokenText(characters, words, self.duration_sec + by_sec)
 
 
 def time_text(text: str, characters: np.ndarray, rate_hz: float) -> SpokenText:

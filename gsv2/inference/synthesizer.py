@@ -1,4 +1,4 @@
-"""From text and references to a waveform.
+"""Synthesizer: from text and references to a waveform.
 
 The GPT continues the references' (text, codes) with the codes of each sentence; VITS2 speaks the
 codes in the fused style of the references.
@@ -33,15 +33,16 @@ MAX_SENTENCE_BYTES = 300
 PAUSE_SEC = 0.2
 """Silence between sentences."""
 NOISE_SCALE = 0.5
-"""Of the prior's standard deviation, as VITS speaks."""
+"""Factor on the prior's standard deviation, as VITS speaks."""
 
 
 class Speech(NamedTuple):
-    """What was spoken."""
+    """A spoken text."""
 
     wave: np.ndarray
     """[N] float32 in -1..1."""
     sample_rate: int
+    """Samples a second of `wave`."""
     ended: bool
     """The GPT ended every sentence itself; False = a cap on its length did."""
 
@@ -59,14 +60,14 @@ class Synthesizer:
         self.vits2 = vits2.to(device).eval()
 
     @classmethod
-    def from_bundle(cls, path: Path, device: torch.device | None = None) -> Synthesizer:
+    def from_bundle(cls, path: str | Path, device: torch.device | None = None) -> Synthesizer:
         """Load a bundle, by default onto the GPU if there is one.
 
         Raises:
             BundleError: no bundle there, or a damaged one.
         """
         chosen = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return cls.from_components(load_bundle(path), chosen)
+        return cls.from_components(load_bundle(Path(path)), chosen)
 
     @classmethod
     def from_components(

@@ -1,4 +1,4 @@
-"""From the codes of a step to the GPT's input."""
+"""Audio inputs: from the codes of a step, or of a frame, to the vector of a model's input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ranks can only try together: sums, clocks, a folder that all of them see. All collective."""
+"""Collective checks, which ranks can only try together: sums, clocks, a folder that all see."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from gsv2.preflight.report import Finding, attempt
 from gsv2.training.checkpoints.target import try_target
 from gsv2.training.collectives import sum_over_ranks
 from gsv2.training.distributed import Distributed
-from gsv2.training.run import RunConfig
 from gsv2.training.shared_folder import SEEN_SEC, check_shared
 
 _BYTES_OF_FLOAT = 4
@@ -74,10 +73,10 @@ def check_run_folder(ranks: Distributed, folder: Path, timeout_sec: float = SEEN
     return attempt("run folder", check)
 
 
-def check_target(ranks: Distributed, config: RunConfig) -> Finding:
+def check_target(ranks: Distributed, url: str | None, run_name: str) -> Finding:
     """Write, move, read and remove a file where checkpoints are copied to, on the main rank."""
-    where = (config.checkpoint.target, config.run.name)
-    return ranks.on_main(lambda: attempt("checkpoint target", partial(try_target, *where)))
+    check = partial(try_target, url, run_name)
+    return ranks.on_main(partial(attempt, "checkpoint target", check))
 
 
 def _now(device: torch.device) -> float:

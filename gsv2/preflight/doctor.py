@@ -1,4 +1,4 @@
-"""`gsv2 doctor`: what would stop a run, found before the run."""
+"""Doctor: preflight of one rank, which also looks at libraries that do not load; `gsv2 doctor`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import psutil
 
-from gsv2.check import Check, attempt, free_room
 from gsv2.libraries import loaded_version, unloadable
+from gsv2.preflight.report import Finding, attempt, check_room
 
 PACKAGES = (
     "torch", "torchaudio", "accelerate", "deepspeed", "webdataset", "transformers",
@@ -20,32 +20,25 @@ PACKAGES = (
 )  # fmt: skip
 
 
-def examine(config_path: Path | None, overrides: Sequence[str]) -> list[Check]:
+def examine(config_path: Path | None, overrides: Sequence[str]) -> list[Finding]:
     """Check the machine and, if given, the config of a run.
 
-    Nothing is raised for what is wrong; it becomes a failed check. A run cannot be checked where
+    Nothing is raised for what is wrong; it becomes a failed finding. A run cannot be checked where
     its libraries do not load.
     """
-    checks = [*_machine()]
+    findings = [*_installation()]
     if unloadable() is not None:
-        return checks
-    from gsv2.preflight.run_checks import (  # loads what may be broken
-        check_devices,
-        check_disk,
-        check_run,
-    )
+        return findings
+    from gsv2.preflight.run_checks import check_alone  # loads what may be broken
 
-    checks.append(check_devices())
-    if config_path is None:
-        return [*checks, check_disk()]
-    return [*checks, *check_run(config_path, overrides)]
+    return [*findings, *check_alone(config_path, overrides)]
 
 
-def _machine() -> Iterator[Check]:
+def _installation() -> Iterator[Finding]:
     python_ok = sys.version_info >= (3, 11)
-    yield Check("python", "ok" if python_ok else "fail", platform.python_version())
+    yield Finding("python", "ok" if python_ok else "fail", platform.python_version())
     for package in PACKAGES:
         yield attempt(package, partial(loaded_version, package))
     world = {key: os.environ[key] for key in ("RANK", "WORLD_SIZE") if key in os.environ}
-    yield Check("ranks", "ok", str(world) if world else "one process")
-    yield free_room("memory", float(psutil.virtual_memory().available))
+    yield Finding("ranks", "ok", str(world) if world else "one process")
+    yield check_room("memory", psutil.virtual_memory().available, "")

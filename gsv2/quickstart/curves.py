@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 VALIDATION = "validation/"
-"""Prefix of what was measured on held-out clips."""
+"""Prefix of the keys that were measured on held-out clips."""
 
 
 class Curve(NamedTuple):
-    """One number over the steps of a run."""
+    """A number over the steps of a run."""
 
     steps: list[int]
     values: list[float]
 
 
-class Panel(NamedTuple):
+class TermCurves(NamedTuple):
     """A term with its counterpart on held-out clips; either may be None."""
 
     term: str
@@ -49,10 +49,10 @@ def read_curves(metrics: Path) -> dict[str, Curve]:
     return curves
 
 
-def panels(curves: Mapping[str, Curve]) -> list[Panel]:
+def pair_curves(curves: Mapping[str, Curve]) -> list[TermCurves]:
     """Pair each term with its counterpart on held-out clips, in order of first appearance."""
     terms = dict.fromkeys(key.removeprefix(VALIDATION) for key in curves)
-    return [Panel(term, curves.get(term), curves.get(VALIDATION + term)) for term in terms]
+    return [TermCurves(term, curves.get(term), curves.get(VALIDATION + term)) for term in terms]
 
 
 def _records(metrics: Path) -> Iterator[Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""The demo corpus: forty voices of espeak-ng in ten languages and eight scripts.
+"""Demo corpus: forty voices of espeak-ng in ten languages and eight scripts.
 
 Every clip is a pure function of the arguments. Held-out clips are new combinations of trained
 words, spoken by voices that never train.
@@ -13,17 +13,17 @@ from typing import Any, NamedTuple
 from gsv2.data.build.shards import ClipRecord, ShardConfig, write_corpus
 from gsv2.data.manifest import Manifest, is_complete, read_manifest
 from gsv2.quickstart.demo_audio import render
-from gsv2.quickstart.demo_plan import Utterance, plan_demo
+from gsv2.quickstart.demo_plan import DemoClip, plan_demo
 
 _GENERATION = 1
 """Raised whenever the same arguments give another corpus, so that old ones are not reused."""
 
 Progress = Callable[[int, int], None]
-"""Is told the number of clips done and the number of all."""
+"""Function of the number of clips done and the number of all."""
 
 
 class DemoCorpus(NamedTuple):
-    """What lies in the two folders."""
+    """Manifests of the two corpora."""
 
     train: Manifest
     heldout: Manifest
@@ -39,8 +39,8 @@ def make_demo_corpus(
 
     Args:
         out: folder of both.
-        seed: of sentences, noise and shard order.
-        minutes: of training speech, about; three more are held out.
+        seed: seed of sentences, noise and shard order.
+        minutes: length of the training speech, about; three more are held out.
         progress: called after each clip.
 
     Raises:
@@ -66,7 +66,7 @@ def make_demo_corpus(
     return DemoCorpus(*manifests)
 
 
-def demo_clips(utterances: Sequence[Utterance], seed: int) -> Iterator[ClipRecord]:
+def demo_clips(utterances: Sequence[DemoClip], seed: int) -> Iterator[ClipRecord]:
     """Speak utterances one by one."""
     for utterance in utterances:
         yield ClipRecord(

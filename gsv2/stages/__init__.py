@@ -1,6 +1,11 @@
-"""What is trained: one file a stage, and the literal table of them."""
+"""Stages of training, one file each, and the literal table of them."""
 
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
 
 from gsv2.stages.aligner import AlignerRunConfig, AlignerStage
 from gsv2.stages.gpt import GPTStage
@@ -11,21 +16,33 @@ from gsv2.stages.vits2 import VITS2Stage
 from gsv2.stages.vits2_config import VITS2RunConfig
 from gsv2.training.run import RunConfig
 
-STAGES: dict[str, tuple[type, Any]] = {
-    "quantizer": (QuantizerRunConfig, QuantizerStage),
-    "aligner": (AlignerRunConfig, AlignerStage),
-    "gpt": (GPTRunConfig, GPTStage),
-    "vits2": (VITS2RunConfig, VITS2Stage),
-    "joint": (JointRunConfig, JointStage),
+
+class StageEntry(NamedTuple):
+    """A stage by name: its config and how it is built."""
+
+    schema: type[RunConfig]
+    """Dataclass of the whole config file."""
+    build: Callable[[Any, torch.device], Any]
+    """Makes the `Stage` from an instance of `schema`, on a device."""
+    members: tuple[str, ...]
+    """Members that it reads of a clip beside its text, any of `audio` and `codes`."""
+
+
+STAGES: dict[str, StageEntry] = {
+    "quantizer": StageEntry(QuantizerRunConfig, QuantizerStage, QuantizerStage.members),
+    "aligner": StageEntry(AlignerRunConfig, AlignerStage, AlignerStage.members),
+    "gpt": StageEntry(GPTRunConfig, GPTStage, GPTStage.members),
+    "vits2": StageEntry(VITS2RunConfig, VITS2Stage, VITS2Stage.members),
+    "joint": StageEntry(JointRunConfig, JointStage, JointStage.members),
 }
-"""`stage` of a config file -> schema of the file, class of the stage."""
+"""`stage` of a config file -> its entry."""
 
 
 def members_of(config: RunConfig) -> tuple[str, ...]:
-    """Return what the stage of a run reads of a clip beside its text."""
-    members: tuple[str, ...] = STAGES[config.stage][1].members
+    """Return what the stage of a run reads of a clip beside its text, `align` among it."""
+    members = STAGES[config.stage].members
     return gpt_members(members, config.model) if isinstance(config, GPTRunConfig) else members
 
 
-SCHEMAS = {name: schema for name, (schema, _) in STAGES.items()}
+SCHEMAS = {name: entry.schema for name, entry in STAGES.items()}
 """`stage` -> schema, as `gsv2.config.load_config` takes it."""

@@ -29,6 +29,7 @@ from gsv2.stages.gpt_config import (
     gpt_members,
 )
 from gsv2.stages.gpt_panels import code_panels
+from gsv2.stages.sections import check_optim, fill_codes
 from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.optim import make_optimizer, make_scheduler
 from gsv2.training.precision import PrecisionPolicy
@@ -49,13 +50,12 @@ class GPTStage:
 
     def __init__(self, config: GPTRunConfig, device: torch.device) -> None:
         self.precision = PrecisionPolicy(config.precision, (GPT, "losses"))
-        source = Path(config.model.quantizer)
-        component = load_component(find_component(source, "quantizer"), "quantizer")
-        quantizer = Quantizer.from_component(component)
+        check_optim(config.optim, (GPT,))
+        quantizer = config.model.load_quantizer()
         self.quantizer_hash = quantizer.fingerprint()
         self.members = gpt_members(self.members, config.model)
         provenance = {"quantizer": self.quantizer_hash} | _aligner_hash(config.model, quantizer)
-        gpt_config = replace(config.model.gpt, codes=quantizer.config.codes)
+        gpt_config = fill_codes(config.model.gpt, quantizer.config.codes, "model.gpt")
         self.weights = codebook_weights(config.model, gpt_config.codes.num_codebooks)
         self.loss_clips = config.model.loss_clips
         self.advance_weight = config.model.advance_weight
@@ -65,8 +65,6 @@ class GPTStage:
         self._flops = count_gpt_flops(self.model)
         self.model.to(device)
         self.codes = gpt_config.codes
-        if set(config.optim) != {GPT}:
-            raise ValueError(f"optim must have the entry {GPT!r} only, but has {[*config.optim]}")
         optim = config.optim[GPT]
         optimizer = make_optimizer(self.model, optim)
         self.trainables = {

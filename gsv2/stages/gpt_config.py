@@ -12,6 +12,7 @@ from gsv2.data.schema import DataConfig
 from gsv2.models.gpt.interleave import NUM_STARTS
 from gsv2.models.gpt.model import GPTConfig
 from gsv2.models.gpt.patterns import make_pattern
+from gsv2.stages.sections import CodesModelSection
 from gsv2.training.optim import OptimConfig
 from gsv2.training.run import RunConfig
 
@@ -19,15 +20,14 @@ GPT = "gpt"
 
 
 @dataclass(frozen=True, kw_only=True)
-class GPTModelSection:
+class GPTModelSection(CodesModelSection):
     """The `model` section."""
 
-    quantizer: str
-    """Run folder, checkpoint, bundle or file of the quantizer that made the codes."""
     aligner: str | None = None
     """Run folder, checkpoint or file of the aligner that aligned the codes; None = they are read
     by attention alone."""
     gpt: GPTConfig = field(default_factory=GPTConfig)
+    """Sizes and kinds of the network's parts."""
     codebook_weights: tuple[float, ...] = ()
     """Weight of each codebook in the loss; empty = all alike."""
     loss_clips: Literal["all", "last"] = "all"
@@ -38,12 +38,13 @@ class GPTModelSection:
 
     def __post_init__(self) -> None:
         """Check what no type can."""
+        super().__post_init__()
         if not 0 < self.advance_weight < math.inf:
-            raise ValueError(f"advance_weight must be positive, but is {self.advance_weight}")
+            raise ValueError(f"model.advance_weight must be above 0, but is {self.advance_weight}")
         if (self.gpt.reading != "attention") != (self.aligner is not None):
             raise ValueError(
-                "aligner must name the aligner of the codes for gpt.reading=pointer and both, and "
-                f"only for them, but is {self.aligner} for {self.gpt.reading}"
+                "model.aligner must name the aligner of the codes for model.gpt.reading=pointer "
+                f"and both, and for these only, but is {self.aligner} for {self.gpt.reading}"
             )
 
 
@@ -52,7 +53,9 @@ class GPTRunConfig(RunConfig):
     """A run of the GPT stage."""
 
     model: GPTModelSection
+    """The GPT, its loss and the quantizer whose codes it reads."""
     optim: dict[str, OptimConfig] = field(default_factory=lambda: {GPT: OptimConfig()})
+    """Optimizer and schedule of `gpt`."""
 
 
 def gpt_members(members: tuple[str, ...], model: GPTModelSection) -> tuple[str, ...]:

@@ -17,14 +17,16 @@ from gsv2.training.distributed import Distributed
 from gsv2.training.telemetry.status import recorded_status
 from tests.training.toy import fit_toy, toy_config
 
-NO_ROW = "metrics.jsonl has a line that is no row of a run"
-ROW = {"time": 7200.0, "gpt/loss": 2.5, "train/steps_per_sec": 4.0, "data/hours/en": 1.5}
+NO_RECORD = "metrics.jsonl has a line that is no record of a run"
+RECORD = {"time": 7200.0, "gpt/loss": 2.5, "train/steps_per_sec": 4.0, "data/hours/en": 1.5}
 
 
-def write_run(path: Path, rows: list[dict[str, Any]], status: dict[str, Any] | None = None) -> Path:
+def write_run(
+    path: Path, records: list[dict[str, Any]], status: dict[str, Any] | None = None
+) -> Path:
     """Write a run that was trained on another machine."""
     path.mkdir(parents=True)
-    text = "".join(json.dumps(row) + "\n" for row in rows)
+    text = "".join(json.dumps(record) + "\n" for record in records)
     (path / "metrics.jsonl").write_text(text)
     if status is not None:
         about = {"host": "elsewhere", "pid": 1, "started": 0.0, "stage": "gpt", "max_steps": 100}
@@ -32,10 +34,10 @@ def write_run(path: Path, rows: list[dict[str, Any]], status: dict[str, Any] | N
     return path
 
 
-def test_a_run_is_summed_up_by_its_last_row_and_its_last_validation(tmp_path: Path) -> None:
-    rows = [{"step": step, **ROW} for step in range(1, 41)]
-    rows[19]["validation/gpt/loss"] = 3.0
-    run = write_run(tmp_path / "a", rows, {"state": "running"})
+def test_a_run_is_summed_up_by_its_last_record_and_its_last_validation(tmp_path: Path) -> None:
+    records = [{"step": step, **RECORD} for step in range(1, 41)]
+    records[19]["validation/gpt/loss"] = 3.0
+    run = write_run(tmp_path / "a", records, {"state": "running"})
     for step in (10, 20):
         (run / "checkpoints" / f"step_{step:08d}").mkdir(parents=True)
     (run / "checkpoints" / ".tmp-step_00000030").mkdir()
@@ -52,7 +54,7 @@ def test_a_run_is_summed_up_by_its_last_row_and_its_last_validation(tmp_path: Pa
     [
         ({"state": "running"}, 60, "running"),
         ({"state": "running"}, 3600, "silent"),
-        ({"state": "running", "log_every_steps": 40_000}, 3600, "running"),  # a row in 3 hours
+        ({"state": "running", "log_every_steps": 40_000}, 3600, "running"),  # a record in 3 hours
         ({"state": "failed", "reason": "ValueError: x"}, 60, "failed"),
         ({"state": "stopped", "reason": "SIGTERM"}, 3600, "stopped"),
         ({"state": "finished"}, 3600, "finished"),
@@ -62,7 +64,7 @@ def test_a_run_is_summed_up_by_its_last_row_and_its_last_validation(tmp_path: Pa
 def test_the_state_of_a_run(
     tmp_path: Path, status: dict[str, Any] | None, age_sec: float, state: str
 ) -> None:
-    run = write_run(tmp_path / "a", [{"step": 1, **ROW}], status)
+    run = write_run(tmp_path / "a", [{"step": 1, **RECORD}], status)
     assert summarise_run(run, now=time.time() + age_sec).state == state
 
 
@@ -71,15 +73,15 @@ def test_a_run_whose_process_is_gone_without_a_word_is_killed(tmp_path: Path) ->
         "import os, sys; from pathlib import Path; from gsv2.training.telemetry.status import *\n"
         "with recorded_status(Path(sys.argv[1]), max_steps=9): os._exit(9)"
     )
-    run = write_run(tmp_path / "a", [{"step": 1, **ROW}])
+    run = write_run(tmp_path / "a", [{"step": 1, **RECORD}])
     subprocess.run([sys.executable, "-c", code, str(run)], check=False, timeout=60)
     assert summarise_run(run).state == "killed"
     with recorded_status(run, max_steps=9):
         assert summarise_run(run).state == "running"
 
 
-def test_a_half_written_row_is_not_read_and_an_empty_run_is_at_step_0(tmp_path: Path) -> None:
-    run = write_run(tmp_path / "a", [{"step": 1, **ROW}])
+def test_a_half_written_record_is_not_read_and_an_empty_run_is_at_step_0(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "a", [{"step": 1, **RECORD}])
     with (run / "metrics.jsonl").open("a") as stream:
         stream.write('{"step": 2, "gpt/lo')
     assert summarise_run(run).step == 1
@@ -93,12 +95,12 @@ def test_a_half_written_row_is_not_read_and_an_empty_run_is_at_step_0(tmp_path: 
         (
             "metrics.jsonl",
             "another program's\n",
-            NO_ROW,
+            NO_RECORD,
         ),
-        ("metrics.jsonl", "[1, 2]\n", NO_ROW),
-        ("metrics.jsonl", '{"epoch": 3}\n', NO_ROW),
-        ("metrics.jsonl", "\0\0\0\n", NO_ROW),
-        ("metrics.jsonl", "\udcff\n", NO_ROW),
+        ("metrics.jsonl", "[1, 2]\n", NO_RECORD),
+        ("metrics.jsonl", '{"epoch": 3}\n', NO_RECORD),
+        ("metrics.jsonl", "\0\0\0\n", NO_RECORD),
+        ("metrics.jsonl", "\udcff\n", NO_RECORD),
         ("status.json", '{"state": "run', "status.json is no status of a run"),
         ("status.json", '{"state": "running"}', "status.json is no status of a run"),
         ("config.yaml", "trainer: [", "while parsing a flow"),
@@ -107,8 +109,8 @@ def test_a_half_written_row_is_not_read_and_an_empty_run_is_at_step_0(tmp_path: 
 def test_what_cannot_be_read_is_listed_with_the_reason_beside_the_others(
     tmp_path: Path, file: str, content: str, reason: str
 ) -> None:
-    write_run(tmp_path / "good", [{"step": 1, **ROW}], {"state": "finished"})
-    bad = write_run(tmp_path / "bad", [{"step": 1, **ROW}])
+    write_run(tmp_path / "good", [{"step": 1, **RECORD}], {"state": "finished"})
+    bad = write_run(tmp_path / "bad", [{"step": 1, **RECORD}])
     (bad / file).write_text(content, errors="surrogateescape")
     answer = CliRunner().invoke(app, ["runs", str(tmp_path), "--json"])
     runs = {Path(run["path"]).name: run for run in json.loads(answer.stdout)}
@@ -141,10 +143,10 @@ def test_long_runs_cost_no_more_than_short_ones(tmp_path: Path) -> None:
     """50 runs of 60 MB each, of which only the ends are read (sparse files: nothing before)."""
     for number in range(50):
         run = write_run(tmp_path / str(number), [], {"state": "finished"})
-        rows = "".join(json.dumps({"step": step, **ROW}) + "\n" for step in range(1000))
+        records = "".join(json.dumps({"step": step, **RECORD}) + "\n" for step in range(1000))
         with (run / "metrics.jsonl").open("r+b") as stream:
             stream.seek(60_000_000)
-            stream.write(b"\n" + rows.encode())
+            stream.write(b"\n" + records.encode())
     start = time.process_time()
     found = [summarise_run(path) for path in find_runs(tmp_path)]
     assert time.process_time() - start < 3.0
@@ -169,7 +171,7 @@ def test_the_command_lists_a_run_that_the_trainer_wrote(tmp_path: Path) -> None:
 
 def test_a_table_names_every_run(tmp_path: Path) -> None:
     run = write_run(
-        tmp_path / "a", [{"step": 7, **ROW}], {"state": "failed", "reason": "disk full"}
+        tmp_path / "a", [{"step": 7, **RECORD}], {"state": "failed", "reason": "disk full"}
     )
     console = Console(width=160)
     with console.capture() as shown:

@@ -16,9 +16,7 @@ from gsv2.preflight.collective_checks import (
 )
 from gsv2.preflight.report import Finding
 from gsv2.training.distributed import Distributed
-from gsv2.training.run import RunConfig
 from tests.training.crowd import run_ranks
-from tests.training.toy import toy_config
 
 
 class TwoRanks:
@@ -85,24 +83,20 @@ def test_one_rank_has_nobody_to_sum_with(distributed: Distributed) -> None:
     assert check_sums(distributed, nodes=1) == ("all-reduce", "ok", "one rank")
 
 
-def aimed_at(tmp_path: Path, url: str | None) -> RunConfig:
-    return toy_config(tmp_path, checkpoint={"target": url})
-
-
 def test_a_target_is_written_and_left_as_it_was(distributed: Distributed, tmp_path: Path) -> None:
     target = f"file://{tmp_path}/target"
-    found = check_target(distributed, aimed_at(tmp_path, target))
+    found = check_target(distributed, target, "run")
     assert found.status == "ok", found
     assert list((tmp_path / "target" / "run" / "checkpoints").iterdir()) == []
     for url in ("memory://bucket/runs", None):
-        assert check_target(distributed, aimed_at(tmp_path, url)).status == "ok"
+        assert check_target(distributed, url, "run").status == "ok"
 
 
 def test_a_target_that_cannot_be_written_is_named(distributed: Distributed, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     url = f"file://{tmp_path}/file/target"
-    found = check_target(distributed, aimed_at(tmp_path, url))
+    found = check_target(distributed, url, "run")
     assert found.status == "fail"
     assert f"checkpoint.target cannot be written: {url}/run" in found.detail
-    unknown = check_target(distributed, aimed_at(tmp_path, "nosuch://bucket"))
+    unknown = check_target(distributed, "nosuch://bucket", "run")
     assert "no kind of URL" in unknown.detail

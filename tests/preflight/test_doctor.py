@@ -5,9 +5,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from gsv2.check import Check
 from gsv2.cli import app
 from gsv2.preflight.doctor import examine
+from gsv2.preflight.report import Finding
 from tests.integration.real_stages import MODELS, train_stage
 
 
@@ -123,7 +123,7 @@ def test_the_command_fails_if_a_check_does_and_prints_clean_json(config):
 def test_the_table_says_what_was_found_as_it_was_found(monkeypatch):
     """Brackets are no markup, and the columns of a terminal that is not there break no line."""
     details = ["pip install 'gsv2[tensorboard]'", "clip a[/x] in b", "x" * 80]
-    checks = [Check(f"corpus [{n}]", "fail", detail) for n, detail in enumerate(details)]
+    checks = [Finding(f"corpus [{n}]", "fail", detail) for n, detail in enumerate(details)]
     monkeypatch.setattr("gsv2.preflight.doctor.examine", lambda *_: checks)
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == 1

@@ -178,7 +178,7 @@ def test_an_optimizer_too_few_or_too_many_is_refused(tmp_path: Path, change: str
     optim = {"gpt": config.optim["gpt"]}
     if change == "unknown":
         optim = {**config.optim, "vocoder": config.optim["gpt"]}
-    message = rf"optim must have gpt and generator and discriminator, but has .*{[*optim][-1]}"
+    message = rf"optim must have gpt and generator and discriminator only, but has .*{[*optim][-1]}"
     with pytest.raises(ValueError, match=message):
         JointStage(replace(config, optim=optim), CPU)
 

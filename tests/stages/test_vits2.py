@@ -112,7 +112,7 @@ def test_components_are_self_contained_and_know_their_quantizer(
 
 def test_an_unknown_name_in_optim_is_refused(stage: VITS2Stage, tmp_path: Path) -> None:
     config = make_config(tmp_path / "quantizer.safetensors", optim={"generatr": OPTIM})
-    with pytest.raises(ValueError, match="optim must have generator and discriminator"):
+    with pytest.raises(ValueError, match="optim must have generator and discriminator only"):
         VITS2Stage(config, stage.device)
 
 

@@ -35,13 +35,13 @@ class AlignerConfig:
     """Size of the network; a frame sees `num_blocks * (kernel_size // 2)` frames to each side."""
 
     codes: CodeConfig = field(default_factory=CodeConfig)
-    """Of the quantizer; the stage fills it in."""
+    """Shape of the quantizer's codes; the stage fills it in."""
     dim: int = 160
     """Channels of the convolutions."""
     num_blocks: int = 4
-    """Gated convolutions."""
+    """Number of gated convolutions."""
     kernel_size: int = 5
-    """Of the convolutions, in code frames; odd."""
+    """Kernel size of the convolutions, in code frames; odd."""
     dropout: float = 0.1
     """Share of each block's output that training drops."""
 
@@ -57,7 +57,7 @@ class AlignerConfig:
 
 
 class AlignerOutput(NamedTuple):
-    """What is heard at each frame, or half of one."""
+    """Logits of what is heard at each frame, or half of one."""
 
     logits: Tensor
     """[B, T', 4, 257], see `gsv2.models.aligner.characters`; T' is T, or 2T if any clip is

@@ -19,11 +19,15 @@ class BackboneConfig:
     """Sizes of a causal transformer."""
 
     dim: int = 1024
+    """Width of the vectors, D."""
     num_layers: int = 24
+    """Number of layers."""
     num_heads: int = 16
+    """Number of query heads of each layer."""
     num_kv_heads: int = 4
     """Heads of keys and values, shared by groups of query heads (arXiv:2305.13245)."""
     ffn_dim: int = 2816
+    """Inner width of the gated feed-forward layers."""
     rope_theta: float = 10_000.0
     """Base of the rotary positions (arXiv:2104.09864)."""
     attention_dropout: float = 0.0
@@ -83,7 +87,7 @@ def make_document_mask(documents: Tensor, dtype: torch.dtype) -> Tensor:
     Args:
         documents: [R, L] int64 document of each token, -1 at padding, which is one more document,
             so that no token is left without any to see (its softmax would be NaN).
-        dtype: of the queries. A bool mask would be converted, and kept, by every layer.
+        dtype: dtype of the queries. A bool mask would be converted, and kept, by every layer.
 
     Returns:
         [R, 1, L, L], 0 where the second token may be seen and -inf elsewhere.

@@ -22,16 +22,18 @@ from gsv2.nn.audio_input import VectorInput
 _TRAINED = 6
 """Operations per weight and row."""
 _FROZEN_INPUT = 4
-"""Of a weight whose input needs no gradient, or of a frozen weight whose input needs one."""
+"""Operations per weight and row, of a weight whose input needs no gradient or a frozen one whose
+input needs one."""
 _PAIR = 12
 """Operations per pair of tokens, layer and dimension."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GPTFlops:
-    """What each kind of row costs, forward and backward."""
+    """Operations of each kind of row, forward and backward."""
 
     backbone: BackboneConfig
+    """Sizes of the backbone, for its attention."""
     token: float
     """A token of a sequence, without attention."""
     input_step: float

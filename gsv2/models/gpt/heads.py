@@ -1,4 +1,4 @@
-"""From the GPT's output at one position to the K codes of a step."""
+"""Output heads of the GPT: its output at one position -> the K codes of a step."""
 
 from __future__ import annotations
 

@@ -22,17 +22,18 @@ _PADDING = -1
 
 
 class Rows(NamedTuple):
-    """Into which rows the sequences of C clips are packed."""
+    """Rows that the sequences of C clips are packed into."""
 
     row: Tensor
     """[C] int64: row of each clip's sequence, ascending from 0; a row may stay empty."""
     num_rows: int
+    """Number of rows, R."""
     row_tokens: int
-    """Tokens of a row, L."""
+    """Number of tokens of a row, L."""
 
 
 class Interleaved(NamedTuple):
-    """Where each token of C clips stands in R rows of L tokens, padded on the right.
+    """Places of the tokens of C clips in R rows of L tokens, padded on the right.
 
     Places count through the flat [R * L]; what is padding in a grid has place R * L.
     """

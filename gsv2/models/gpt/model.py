@@ -44,16 +44,16 @@ class GPTConfig:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     """The transformer over the sequence; its `dim` is the model dimension D."""
     text_encoder: Literal["bytes"] = "bytes"
-    """What reads the text."""
+    """Encoder of the text."""
     reading: ReadingName = "attention"
     """How the text reaches the codes: it stands in the sequence (`attention`), each step's input
     holds the character that is spoken (`pointer`), or both."""
     pointer: PointerConfig = field(default_factory=PointerConfig)
-    """What reads characters, unless the reading is `attention`."""
+    """Reader of characters, unless the reading is `attention`."""
     audio_input: AudioInputName = "vq"
     """Input of a step: a projection of the quantizer's own vectors, or learned embeddings."""
     pattern: PatternName = "depth"
-    """In which order codes are generated, see `gsv2.models.gpt.patterns`."""
+    """Order in which codes are generated, see `gsv2.models.gpt.patterns`."""
     depth: BackboneConfig = field(
         default_factory=lambda: BackboneConfig(
             dim=512, num_layers=4, num_heads=8, num_kv_heads=8, ffn_dim=1408
@@ -63,7 +63,7 @@ class GPTConfig:
     dropout: float = 0.0
     """Probability of dropping a value of the backbone's inputs and outputs."""
     codes: CodeConfig = field(default_factory=CodeConfig)
-    """The quantizer's codes; the stage fills it in."""
+    """Shape of the quantizer's codes; the stage fills it in."""
 
 
 class GPTOutput(NamedTuple):
@@ -92,7 +92,7 @@ class _Embedded(NamedTuple):
 
 
 class SemanticGPT(nn.Module):
-    """See the module's docstring."""
+    """Text and prompts -> logits of codes; see the module's docstring."""
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
@@ -224,7 +224,8 @@ class SemanticGPT(nn.Module):
         layout = interleave(lengths, self.pattern.num_code_steps(code_lengths), sequence, rows)
         byte_vectors = self.text_encoder(text)
         step_vectors = self.embed_steps(steps[:, :, : layout.steps.shape[1]])
-        start, spoken, moves = self.audio_start, step_vectors, None
+        start: Tensor = self.audio_start
+        spoken, moves = step_vectors, None
         if self.has_pointer:
             if alignments is None:
                 raise ValueError(f"alignments must be given for reading={self.config.reading}")

@@ -1,4 +1,4 @@
-"""In which order the K codes of a frame are generated: the codebook pattern.
+"""Codebook patterns: the order in which the K codes of a frame are generated.
 
 A pattern places code k of frame t at step `stride * t + offsets[k]` of the sequence; the end id
 takes the place of the frame after the last in codebook 0. What one step then holds is predicted
@@ -26,7 +26,7 @@ PatternName = Literal["depth", "delay", "parallel", "flatten"]
 
 @dataclass(frozen=True, kw_only=True)
 class CodePattern:
-    """Where the codes of each frame stand in the sequence of steps."""
+    """Places of the codes of each frame in the sequence of steps."""
 
     stride: int
     """Steps from one frame to the next."""

@@ -27,13 +27,14 @@ from gsv2.nn.codes import CodeConfig
 
 @dataclass(frozen=True, kw_only=True)
 class CodebookConfig:
-    """How codebooks start and follow their data."""
+    """Start and upkeep of the codebooks."""
 
     kmeans_iterations: int = 50
+    """Number of iterations of k-means, at each level."""
     reservoir_per_entry: int = 64
     """Code frames per entry that k-means starts from, if the corpus holds as many."""
     decay: float = 0.99
-    """Of the moving averages, per optimizer step."""
+    """Decay of the moving averages, per optimizer step."""
     dead_share: float = 0.1
     """An entry used less than this share of the mean is revived; 0 = never."""
     revival_candidates: int = 64
@@ -48,7 +49,7 @@ class CodebookConfig:
 
 
 class Quantized(NamedTuple):
-    """What the codebooks make of latents."""
+    """Codes of latents, and what the codebooks leave of them."""
 
     codes: Tensor
     """[B, K, T] int64, -1 at padding."""

@@ -12,7 +12,7 @@ from gsv2.models.quantizer.model import Quantizer, QuantizerConfig
 from gsv2.nn.flops import flop_counter
 
 _CODE_FRAMES = 8
-"""That are counted; every frame costs the same."""
+"""Number of code frames that are counted; every frame costs the same."""
 
 
 def quantizer_flops_per_frame(config: QuantizerConfig) -> float:

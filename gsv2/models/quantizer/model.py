@@ -37,16 +37,19 @@ class QuantizerConfig:
     """The quantizer and the features that it is made for."""
 
     codes: CodeConfig = field(default_factory=CodeConfig)
+    """Shape and rate of the codes."""
     codebooks: CodebookConfig = field(default_factory=CodebookConfig)
+    """Start and upkeep of the codebooks."""
     speech_encoder: SpeechEncoderConfig = field(default_factory=SpeechEncoderConfig)
+    """Frozen encoder whose features are quantized."""
     width: int = 512
     """Channels of the convolutional encoder and decoder."""
     num_blocks: int = 3
-    """Convolution blocks of each."""
+    """Number of convolution blocks of the encoder, and of the decoder."""
     kernel_size: int = 7
-    """Of the blocks, in code frames; odd."""
+    """Kernel size of the blocks, in code frames; odd."""
     commitment_weight: float = 0.25
-    """Of the commitment loss, beside a reconstruction loss of weight 1."""
+    """Weight of the commitment loss, beside a reconstruction loss of weight 1."""
 
     def __post_init__(self) -> None:
         """Check the rate."""
@@ -75,7 +78,7 @@ class QuantizerOutput(NamedTuple):
     residual_energy: Tensor
     """[levels] share of the latents' energy left after each level."""
     statistics: CodebookStatistics
-    """For `Quantizer.update_codebooks`."""
+    """Statistics for `Quantizer.update_codebooks`."""
 
 
 class Quantizer(nn.Module):

@@ -14,11 +14,10 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
 from gsv2.audio.multi_resolution import ResolutionsConfig
-from gsv2.models.vits2.judgement import Judgement
-from gsv2.models.vits2.resolution_discriminator import ResolutionDiscriminator
+from gsv2.models.vits2.resolution_discriminator import DiscriminatorOutput, ResolutionDiscriminator
 
 _SLOPE = 0.1
-"""Of the leaky rectifiers."""
+"""Slope of the leaky rectifiers below 0."""
 _POOLING = 4
 """Stride of the strided layers of the scale discriminator."""
 _STRIDE = 3
@@ -30,19 +29,22 @@ class DiscriminatorConfig:
     """The set of discriminators."""
 
     periods: tuple[int, ...] = (2, 3, 5, 7, 11)
+    """Periods in samples, each judged by a discriminator of its own."""
     period_channels: tuple[int, ...] = (32, 128, 512, 1024, 1024)
-    """Of the layers; all but the last have a stride of 3."""
+    """Channels of the layers of a period discriminator; all but the last have a stride of 3."""
     period_kernel: int = 5
+    """Kernel size of its layers, in periods."""
     scale_channels: tuple[int, ...] = (16, 64, 256, 1024, 1024, 1024)
-    """Of the layers; the first and the last have a stride of 1, the others of 4."""
+    """Channels of the layers of the scale discriminator; the first and the last have a stride of 1,
+    the others of 4."""
     scale_kernel: int = 41
-    """Of the strided layers."""
+    """Kernel size of its strided layers, in samples of their input."""
     scale_group_width: int = 4
-    """Input channels of one group of the strided layers."""
+    """Input channels of one group of its strided layers."""
     resolutions: ResolutionsConfig = field(default_factory=ResolutionsConfig)
-    """Of the spectrograms that are judged, each by a discriminator of its own; none by default."""
+    """Spectrograms that are judged, each by a discriminator of its own; none by default."""
     resolution_channels: int = 32
-    """Of every layer of those."""
+    """Channels of every layer of the discriminators of spectrograms."""
 
     def __post_init__(self) -> None:
         """Check the groups."""
@@ -66,7 +68,7 @@ class ConvStack(nn.Module):
         self.layers = nn.ModuleList(weight_norm(layer) for layer in layers)
         self.output = weight_norm(nn.Conv1d(layers[-1].out_channels, 1, 3, padding=1))
 
-    def forward(self, x: Tensor) -> Judgement:
+    def forward(self, x: Tensor) -> DiscriminatorOutput:
         """Judge a batch.
 
         Args:
@@ -80,7 +82,7 @@ class ConvStack(nn.Module):
             x = functional.leaky_relu(layer(x), _SLOPE)
             features.append(x)
         logits = self.output(x)
-        return Judgement(logits, [*features, logits])
+        return DiscriminatorOutput(logits, [*features, logits])
 
 
 class PeriodDiscriminator(nn.Module):
@@ -98,7 +100,7 @@ class PeriodDiscriminator(nn.Module):
             width = channels
         self.stack = ConvStack(layers)
 
-    def forward(self, wave: Tensor) -> Judgement:
+    def forward(self, wave: Tensor) -> DiscriminatorOutput:
         """Judge waves.
 
         Args:
@@ -134,7 +136,7 @@ class ScaleDiscriminator(nn.Module):
         layers.append(nn.Conv1d(width, last, 5, padding=2))
         self.stack = ConvStack(layers)
 
-    def forward(self, wave: Tensor) -> Judgement:
+    def forward(self, wave: Tensor) -> DiscriminatorOutput:
         """Judge waves.
 
         Args:
@@ -169,5 +171,5 @@ class MultiDiscriminator(nn.Module):
             Logits of each discriminator, and the features of each layer of each discriminator;
             the first dimension is B times the period, if it has one, those of one wave adjacent.
         """
-        judgements = [discriminator(wave) for discriminator in self.discriminators]
-        return [j.logits for j in judgements], [j.features for j in judgements]
+        outputs = [discriminator(wave) for discriminator in self.discriminators]
+        return [of.logits for of in outputs], [of.features for of in outputs]

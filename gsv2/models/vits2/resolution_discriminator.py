@@ -6,19 +6,29 @@ mel losses are blind, in the fine structure of harmonics and noise.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
 from gsv2.audio.mel import MelConfig, Spectrogram
-from gsv2.models.vits2.judgement import Judgement
 
 _SLOPE = 0.1
-"""Of the leaky rectifiers."""
+"""Slope of the leaky rectifiers below 0."""
 _KERNEL = (3, 9)
-"""Frames and bins of the wide layers."""
+"""Kernel size of the wide layers, in frames and bins."""
 _STRIDES = (1, 2, 2, 2)
-"""In bins, of the wide layers; a last layer sees 3 x 3."""
+"""Strides of the wide layers, in bins; a last layer sees 3 x 3."""
+
+
+class DiscriminatorOutput(NamedTuple):
+    """Logits and features of one discriminator, of waves or of spectra."""
+
+    logits: Tensor
+    """[B * period, 1, T], or [B, 1, T, F] of spectra: 1 for recordings, 0 for generated waves."""
+    features: list[Tensor]
+    """[B * period, C, T] or [B, C, T, F] of each layer, the logits included."""
 
 
 class ResolutionDiscriminator(nn.Module):
@@ -28,8 +38,8 @@ class ResolutionDiscriminator(nn.Module):
         """Build it.
 
         Args:
-            config: of the spectrogram; its mel bands are not used.
-            channels: of every layer.
+            config: spectrogram that is judged; its mel bands are not used.
+            channels: number of channels of every layer.
         """
         super().__init__()
         self.spectrogram = Spectrogram(config)
@@ -42,7 +52,7 @@ class ResolutionDiscriminator(nn.Module):
         self.layers = nn.ModuleList(weight_norm(layer) for layer in layers)
         self.output = weight_norm(nn.Conv2d(channels, 1, 3, padding=1))
 
-    def forward(self, wave: Tensor) -> Judgement:
+    def forward(self, wave: Tensor) -> DiscriminatorOutput:
         """Judge waves.
 
         Args:
@@ -57,4 +67,4 @@ class ResolutionDiscriminator(nn.Module):
             x = functional.leaky_relu(layer(x), _SLOPE)
             features.append(x)
         logits = self.output(x)
-        return Judgement(logits, [*features, logits])
+        return DiscriminatorOutput(logits, [*features, logits])

@@ -71,10 +71,10 @@ def take_fingerprint(
 def fingerprint_differences(saved: Fingerprint, wanted: Fingerprint) -> Iterator[str]:
     """Yield a sentence for each difference between the dataset of a checkpoint and of a run."""
     saved, wanted = (json.loads(json.dumps(dict(one))) for one in (saved, wanted))
-    there, here = ({**_LATER, **one["data"]} for one in (saved, wanted))
-    for key in sorted(there.keys() | here.keys()):
-        if there.get(key) != here.get(key):
-            yield f"data.{key} is {there.get(key)!r} there, but {here.get(key)!r} in this run"
+    data, own = ({**_LATER, **one["data"]} for one in (saved, wanted))
+    for key in sorted(data.keys() | own.keys()):
+        if data.get(key) != own.get(key):
+            yield f"data.{key} is {data.get(key)!r} there, but {own.get(key)!r} in this run"
     if saved["members"] != wanted["members"]:
         yield f"members are {saved['members']} there, but {wanted['members']} in this run"
     if len(saved["sources"]) != len(wanted["sources"]):
