@@ -16,7 +16,7 @@ from gsv2.data.remote.storage import Storage
 from gsv2.data.summary import summarise
 from gsv2.stages import SCHEMAS, STAGES
 from gsv2.training.accounting.audit import EpochCheck, check_ledger, read_ledgers
-from gsv2.training.run import RunConfig
+from gsv2.training.config import RunConfig
 from gsv2.training.telemetry.progress import counting_bar
 
 

@@ -22,12 +22,12 @@ from gsv2.data.stream import read_batch
 from gsv2.libraries import loaded_version
 from gsv2.stages import SCHEMAS, STAGES
 from gsv2.train import check_sections, open_sources
-from gsv2.training.checkpoints.target import try_target
-from gsv2.training.probes import planned_precision
-from gsv2.training.rehearsal import check_names
-from gsv2.training.run import RunConfig
+from gsv2.training.checkpoints.mirror import try_target
+from gsv2.training.config import RunConfig
+from gsv2.training.precision.probes import planned_precision
+from gsv2.training.prepare import check_names
+from gsv2.training.run_folder.folder import free_bytes
 from gsv2.training.stage import Stage
-from gsv2.training.telemetry.folder import free_bytes
 
 _PROBE_MB = 1.0
 """Window of the micro-batch that is read on trial."""

@@ -38,13 +38,13 @@ from gsv2.data.schema import SourceConfig
 from gsv2.data.stream import make_loader, make_validation_loader
 from gsv2.stages import SCHEMAS, STAGES
 from gsv2.training.checkpoints.fingerprint import take_fingerprint
-from gsv2.training.distributed import Distributed, leave
-from gsv2.training.faults.lock import sole_launch
+from gsv2.training.config import RunConfig
+from gsv2.training.distributed.ranks import Distributed, leave
+from gsv2.training.distributed.seeds import seed_torch
 from gsv2.training.faults.signals import EXIT_REQUEUE, Preempted, StopSignals
 from gsv2.training.faults.watchdog import is_lost_rank
 from gsv2.training.optim import OptimConfig, check_schedule
-from gsv2.training.random import seed_torch
-from gsv2.training.run import RunConfig
+from gsv2.training.run_folder.lock import sole_launch
 from gsv2.training.stage import Stage
 from gsv2.training.telemetry.progress import console
 from gsv2.training.trainer import Trainer

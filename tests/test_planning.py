@@ -10,7 +10,7 @@ from rich.console import Console
 from gsv2 import planning
 from gsv2.data.summary import MixturePart, PartSummary, Summary
 from gsv2.planning import check_run, open_plan, summary_notes, summary_table
-from gsv2.training.telemetry.records import append_record
+from gsv2.training.run_folder.records import append_record
 
 
 def test_figures_of_a_large_corpus_fit_a_line() -> None:

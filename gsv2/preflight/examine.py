@@ -28,11 +28,11 @@ from gsv2.preflight.report import Finding, RankReport, attempt, merge
 from gsv2.preflight.together import check_clocks, check_run_folder, check_sums, check_target
 from gsv2.stages import SCHEMAS, STAGES
 from gsv2.train import check_sections
-from gsv2.training.distributed import Distributed
-from gsv2.training.rehearsal import check_names
-from gsv2.training.run import RunConfig
+from gsv2.training.config import RunConfig
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.prepare import check_names
+from gsv2.training.run_folder.folder import free_bytes
 from gsv2.training.stage import Stage
-from gsv2.training.telemetry.folder import free_bytes
 
 _CRITICAL = ("code", "versions", "config")
 _CONFIG = ("config", "config file")

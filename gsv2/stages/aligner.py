@@ -22,9 +22,9 @@ from gsv2.models.aligner.reading_errors import count_errors
 from gsv2.models.component import load_component
 from gsv2.models.quantizer import Quantizer
 from gsv2.training.checkpoints.checkpoint import find_component
+from gsv2.training.config import RunConfig
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
-from gsv2.training.precision import PrecisionPolicy
-from gsv2.training.run import RunConfig
+from gsv2.training.precision.policy import PrecisionPolicy
 from gsv2.training.stage import Trainable, Update
 from gsv2.training.telemetry.throughput import Workload
 

@@ -22,9 +22,9 @@ from gsv2.models.patterns import make_pattern
 from gsv2.models.quantizer import Quantizer
 from gsv2.stages.gpt_panels import code_panels
 from gsv2.training.checkpoints.checkpoint import find_component
+from gsv2.training.config import RunConfig
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
-from gsv2.training.precision import PrecisionPolicy
-from gsv2.training.run import RunConfig
+from gsv2.training.precision.policy import PrecisionPolicy
 from gsv2.training.stage import Trainable, Update
 from gsv2.training.telemetry.panels import Panel
 from gsv2.training.telemetry.throughput import Workload

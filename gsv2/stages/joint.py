@@ -26,8 +26,8 @@ from gsv2.stages.vits2_config import (
 )
 from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.optim import OptimConfig
-from gsv2.training.precision import PrecisionPolicy
-from gsv2.training.probes import LOSSES
+from gsv2.training.precision.policy import PrecisionPolicy
+from gsv2.training.precision.probes import LOSSES
 from gsv2.training.stage import Trainable, Update
 from gsv2.training.telemetry.panels import Panel
 from gsv2.training.telemetry.throughput import Workload

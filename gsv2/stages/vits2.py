@@ -33,7 +33,7 @@ from gsv2.stages.vits2_flops import VITS2Flops
 from gsv2.stages.vits2_inputs import VITS2Inputs, make_inputs, silent_batch
 from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.optim import make_optimizer, make_scheduler
-from gsv2.training.precision import PrecisionPolicy
+from gsv2.training.precision.policy import PrecisionPolicy
 from gsv2.training.stage import Trainable, Update
 from gsv2.training.telemetry.panels import Panel
 from gsv2.training.telemetry.throughput import Workload, wave_samples

@@ -10,8 +10,8 @@ import torch
 from gsv2.preflight import together
 from gsv2.preflight.report import Finding
 from gsv2.preflight.together import check_clocks, check_run_folder, check_sums, check_target
-from gsv2.training.distributed import Distributed
-from gsv2.training.run import RunConfig
+from gsv2.training.config import RunConfig
+from gsv2.training.distributed.ranks import Distributed
 from tests.training.crowd import run_ranks
 from tests.training.toy import toy_config
 

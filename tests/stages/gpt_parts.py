@@ -19,8 +19,8 @@ from gsv2.models.patterns import PatternName
 from gsv2.models.quantizer import Quantizer, QuantizerConfig
 from gsv2.nn.codes import CodeConfig
 from gsv2.stages.gpt import GPTModelSection, GPTRunConfig
+from gsv2.training.config import RunSection
 from gsv2.training.optim import OptimConfig
-from gsv2.training.run import RunSection
 from gsv2.training.trainer import TrainerConfig
 from tests.stages.parts import make_clips
 
