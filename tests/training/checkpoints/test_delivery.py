@@ -17,7 +17,7 @@ from gsv2.training.checkpoints.delivery import Delivery
 from gsv2.training.checkpoints.mirror import Target
 from gsv2.training.checkpoints.retention import Retention
 from gsv2.training.checkpoints.saver import CheckpointWriteError
-from gsv2.training.distributed.ranks import background
+from gsv2.training.distributed import background
 from tests.training.checkpoints import test_checkpoint
 from tests.training.checkpoints.test_saver import MakeSaver, make_saver, run, save, stage
 from tests.training.checkpoints.test_saver_keeps import target

@@ -17,7 +17,8 @@ from gsv2.training.checkpoints.config import CheckpointConfig
 from gsv2.training.checkpoints.fingerprint import RunIdentity
 from gsv2.training.checkpoints.mirror import Target
 from gsv2.training.checkpoints.saver import CheckpointWriteError, Saver
-from gsv2.training.distributed.ranks import Distributed, background
+from gsv2.training.distributed import background
+from gsv2.training.distributed.ranks import Distributed
 from tests.training.checkpoints.test_snapshot import make_stage
 from tests.training.toy import ToyStage
 

@@ -6,13 +6,14 @@ import threading
 
 import pytest
 
+from gsv2.training.distributed import background
 from gsv2.training.distributed.background import (
     in_background,
     is_over,
     on_main_at_length,
     wait_together,
 )
-from gsv2.training.distributed.ranks import Distributed, background
+from gsv2.training.distributed.ranks import Distributed
 from tests.integration.launch import environment
 from tests.training.crowd import run_ranks
 

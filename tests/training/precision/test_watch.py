@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.training.test_probes import Net, ProbedStage
 from torch import nn
 
 from gsv2.training.distributed.ranks import Distributed
@@ -13,6 +12,7 @@ from gsv2.training.precision.policy import PrecisionError
 from gsv2.training.precision.watch import PROBED_STEPS, PrecisionWatch
 from gsv2.training.stage import Update
 from tests.training.crowd import run_ranks
+from tests.training.precision.test_probes import Net, ProbedStage
 
 BF16 = {"gpt": "bf16"}
 
