@@ -23,9 +23,9 @@ from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
 
-from gsv2.data.batch import Batch
-from gsv2.data.schema import DataConfig
-from gsv2.data.window import ComponentMark, LaneMark
+from gsv2.data.config import DataConfig
+from gsv2.data.plan.window import ComponentMark, LaneMark
+from gsv2.data.stream.batch import Batch
 from gsv2.training.checkpoints.config import CheckpointConfig
 from gsv2.training.distributed import Distributed, leave
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler

@@ -26,13 +26,14 @@ from torch.nn.utils.rnn import pad_sequence
 
 from benchmarks.corpora import write_audio_corpus
 from benchmarks.harness import Options, Row, ratios, read_options
-from gsv2.data.batch import Batch
-from gsv2.data.index import CorpusIndex
-from gsv2.data.plan import Plan, validation_plan
-from gsv2.data.reader import MappedReader
-from gsv2.data.schema import SAMPLE_RATE, DataConfig, SourceConfig
-from gsv2.data.stream import make_loader, make_validation_loader
-from gsv2.data.window import LaneMark
+from gsv2.data.config import DataConfig, SourceConfig
+from gsv2.data.corpus.format import SAMPLE_RATE
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.plan.plan import Plan, validation_plan
+from gsv2.data.plan.window import LaneMark
+from gsv2.data.stream.batch import Batch
+from gsv2.data.stream.loader import make_loader, make_validation_loader
+from gsv2.data.stream.reader import MappedReader
 
 NUM_CLIPS = 480
 QUICK_CLIPS = 24

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.harness import Row
-from gsv2.data.plan import MicroBatchPlan, Plan
+from gsv2.data.plan.plan import MicroBatchPlan, Plan
 
 NUM_BUCKETS = (10, 30, 50, 100)
 """Counts that lhotse is tried with; the first is its default."""

@@ -27,14 +27,14 @@ from accelerate import skip_first_batches
 
 from benchmarks.copies import write_million
 from benchmarks.harness import Row, read_options
-from gsv2.data.batch import Batch
-from gsv2.data.index import CorpusIndex
-from gsv2.data.members import MemberIndex, MemberPlace
-from gsv2.data.plan import MicroBatchPlan, Plan
-from gsv2.data.reader import make_reader
-from gsv2.data.schema import DataConfig
-from gsv2.data.stream import make_loader, read_batch
-from gsv2.data.window import LaneMark
+from gsv2.data.config import DataConfig
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.plan.plan import MicroBatchPlan, Plan
+from gsv2.data.plan.window import LaneMark
+from gsv2.data.stream.batch import Batch
+from gsv2.data.stream.loader import make_loader, read_batch
+from gsv2.data.stream.members import MemberIndex, MemberPlace
+from gsv2.data.stream.reader import make_reader
 
 CONFIG = DataConfig(
     sources=[],

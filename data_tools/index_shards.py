@@ -12,11 +12,11 @@ from typing import Annotated
 
 import typer
 
-from gsv2.data.foreign.compressed import ADVICE
-from gsv2.data.foreign.corpus import index_corpus
-from gsv2.data.foreign.format import AUDIO_SUFFIXES, ForeignFormat
-from gsv2.data.foreign.survey import REJECTED_NAME
-from gsv2.data.manifest import Manifest
+from gsv2.data.corpus.manifest import Manifest
+from gsv2.data.indexing.compressed import ADVICE
+from gsv2.data.indexing.corpus import index_corpus
+from gsv2.data.indexing.format import AUDIO_SUFFIXES, ForeignFormat
+from gsv2.data.indexing.survey import REJECTED_NAME
 from gsv2.training.telemetry.progress import counting_bar
 
 _FIELDS = ("text", "language", "speaker")

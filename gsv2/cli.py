@@ -143,7 +143,7 @@ def plan(
     Example: `gsv2 plan configs/gpt/debug.yaml --world 2 --steps 3`
     """
     from gsv2 import planning
-    from gsv2.data.plan import describe_plan
+    from gsv2.data.plan.plan import describe_plan
 
     run, made = planning.open_plan(config, overrides or [])
     if summary:

@@ -13,14 +13,14 @@ import torch
 
 from gsv2.check import Check, attempt, free_room
 from gsv2.config import load_config
-from gsv2.data.batch import BadClip
-from gsv2.data.plan import check_layout, check_step, validation_plan
-from gsv2.data.reader import make_reader, read_clip
-from gsv2.data.remote.storage import Storage
-from gsv2.data.schema import DataConfig, SourceConfig
-from gsv2.data.stream import read_batch
+from gsv2.data.config import DataConfig, SourceConfig
+from gsv2.data.plan.plan import check_layout, check_step, validation_plan
+from gsv2.data.stream.batch import BadClip
+from gsv2.data.stream.loader import read_batch
+from gsv2.data.stream.reader import make_reader, read_clip
 from gsv2.libraries import loaded_version
 from gsv2.stages import SCHEMAS, STAGES
+from gsv2.storage.storage import Storage
 from gsv2.train import check_sections, open_sources
 from gsv2.training.checkpoints.target import try_target
 from gsv2.training.probes import planned_precision

@@ -20,7 +20,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from gsv2.data.process import is_alive
+from gsv2.folder_lock import is_alive
 from gsv2.training.telemetry.status import read_status
 
 METRICS = "metrics.jsonl"

@@ -30,13 +30,13 @@ from rich.logging import RichHandler
 
 from gsv2.caches import set_cache_folders
 from gsv2.config import load_config
-from gsv2.data.code_format import CodeFormat
-from gsv2.data.index import CorpusIndex
-from gsv2.data.plan import Plan, validation_plan
-from gsv2.data.remote.storage import Storage
-from gsv2.data.schema import SourceConfig
-from gsv2.data.stream import make_loader, make_validation_loader
+from gsv2.data.config import SourceConfig
+from gsv2.data.corpus.code_format import CodeFormat
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.plan.plan import Plan, validation_plan
+from gsv2.data.stream.loader import make_loader, make_validation_loader
 from gsv2.stages import SCHEMAS, STAGES
+from gsv2.storage.storage import Storage
 from gsv2.training.checkpoints.fingerprint import take_fingerprint
 from gsv2.training.distributed import Distributed, leave
 from gsv2.training.faults.lock import sole_launch

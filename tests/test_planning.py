@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from gsv2 import planning
-from gsv2.data.summary import MixturePart, PartSummary, Summary
+from gsv2.data.plan.summary import MixturePart, PartSummary, Summary
 from gsv2.planning import check_run, open_plan, summary_notes, summary_table
 from gsv2.training.telemetry.records import append_record
 

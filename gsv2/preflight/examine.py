@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from gsv2.config import config_to_dict, load_config
-from gsv2.data.plan import check_layout, check_step
+from gsv2.data.plan.plan import check_layout, check_step
 from gsv2.preflight.corpora import check_corpora
 from gsv2.preflight.machine import (
     check_devices,

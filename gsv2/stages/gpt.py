@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from gsv2.config import config_to_dict
-from gsv2.data.batch import Batch
-from gsv2.data.schema import SAMPLE_RATE, DataConfig
+from gsv2.data.config import DataConfig
+from gsv2.data.corpus.format import SAMPLE_RATE
+from gsv2.data.stream.batch import Batch
 from gsv2.losses.code_prediction import PredictionLoss, code_prediction_loss
 from gsv2.models.component import load_component
 from gsv2.models.gpt import GPTConfig, GPTOutput, SemanticGPT

@@ -15,9 +15,9 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-from gsv2.data.batch import Batch
-from gsv2.data.largest import largest_batches
-from gsv2.data.schema import DataConfig
+from gsv2.data.config import DataConfig
+from gsv2.data.stream.batch import Batch
+from gsv2.data.stream.extreme_batches import largest_batches
 from gsv2.training.distributed import Distributed
 from gsv2.training.engines.engine import Engine
 from gsv2.training.faults.guard import Refusal, UpdateGuard

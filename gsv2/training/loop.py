@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gsv2.data.batch import Batch
-from gsv2.data.window import LaneMark
+from gsv2.data.plan.window import LaneMark
+from gsv2.data.stream.batch import Batch
 from gsv2.training.accounting.accounts import Accounts
 from gsv2.training.accounting.consumption import sequence_shares
 from gsv2.training.accounting.ledger import ledger_to_plain, pop_finished

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from gsv2.data.window import LaneMark
+from gsv2.data.plan.window import LaneMark
 from gsv2.training.accounting.ledger import Ledger, ledger_from_plain, ledger_to_plain
 from gsv2.training.loss_scale import LossScale
 

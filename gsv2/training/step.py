@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gsv2.data.batch import Batch
+from gsv2.data.stream.batch import Batch
 from gsv2.training.distributed import Distributed
 from gsv2.training.engines.gradient_watch import GradientWatch, StageError
 from gsv2.training.faults.guard import Refusal, UpdateGuard

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from gsv2.data.batch import Batch
+from gsv2.data.stream.batch import Batch
 from gsv2.training.distributed import Distributed
 from gsv2.training.faults.unison import Unison
 from gsv2.training.random import seed_torch

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from gsv2.data.batch import Batch
-from gsv2.data.window import LaneMark
+from gsv2.data.plan.window import LaneMark
+from gsv2.data.stream.batch import Batch
 
 
 def make_clips(sequence: Sequence[int], **fields: Any) -> Batch:

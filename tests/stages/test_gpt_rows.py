@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from gsv2.data.batch import Batch
-from gsv2.data.index import CorpusIndex
-from gsv2.data.plan import Plan
-from gsv2.data.schema import DataConfig
-from gsv2.data.stream import make_loader
+from gsv2.data.config import DataConfig
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.plan.plan import Plan
+from gsv2.data.stream.batch import Batch
+from gsv2.data.stream.loader import make_loader
 from gsv2.models.interleave import Rows
 from gsv2.stages.gpt import GPTStage
 from gsv2.training.validation import validate

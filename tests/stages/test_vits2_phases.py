@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gsv2.data.batch import Batch
+from gsv2.data.stream.batch import Batch
 from gsv2.models.component import ComponentError, load_component, save_component
 from gsv2.models.vits2.istft_generator import ISTFTGenerator
 from gsv2.models.vits2.model import VITS2, VITS2Config

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gsv2.data.batch import Batch
+from gsv2.data.stream.batch import Batch
 from gsv2.training.distributed import Distributed
 from gsv2.training.faults.failure import FlightRecorder
 from gsv2.training.faults.guard import TrainingError

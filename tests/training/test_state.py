@@ -1,7 +1,7 @@
 import json
 from dataclasses import asdict, fields
 
-from gsv2.data.window import ComponentMark, LaneMark
+from gsv2.data.plan.window import ComponentMark, LaneMark
 from gsv2.training.accounting.ledger import LaneEpoch, Tally
 from gsv2.training.loss_scale import LossScale
 from gsv2.training.state import TrainState

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from gsv2.data.batch import Batch
-from gsv2.data.window import LaneMark
+from gsv2.data.plan.window import LaneMark
+from gsv2.data.stream.batch import Batch
 from gsv2.training.checkpoints.checkpoint import CheckpointMismatchError, list_steps
 from gsv2.training.distributed import Distributed
 from gsv2.training.telemetry.clock import TIMING_KEYS

@@ -18,8 +18,8 @@ from uuid import uuid4
 import pytest
 import torch
 
-from gsv2.data.batch import Batch
-from gsv2.data.window import LaneMark
+from gsv2.data.plan.window import LaneMark
+from gsv2.data.stream.batch import Batch
 from gsv2.training.checkpoints import saver
 from gsv2.training.checkpoints.checkpoint import CheckpointMismatchError
 from gsv2.training.checkpoints.snapshot import Snapshot, write_snapshot

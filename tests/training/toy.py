@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from gsv2.config import load_config
-from gsv2.data.batch import BadClip, Batch
-from gsv2.data.window import ComponentMark, LaneMark
+from gsv2.data.plan.window import ComponentMark, LaneMark
+from gsv2.data.stream.batch import BadClip, Batch
 from gsv2.training.distributed import Distributed, leave
 from gsv2.training.faults.signals import StopSignals
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gsv2.data.batch import Batch
-from gsv2.data.window import LaneMark
+from gsv2.data.plan.window import LaneMark
+from gsv2.data.stream.batch import Batch
 from gsv2.training.accounting.ledger import Ledger, add_tallies, tally_batch
 from gsv2.training.state import TrainState
 from gsv2.training.telemetry.throughput import Workload

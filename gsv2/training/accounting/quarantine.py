@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
-from gsv2.data.batch import BadClip, Batch
+from gsv2.data.stream.batch import BadClip, Batch
 from gsv2.training.distributed import Distributed
 from gsv2.training.state import TrainState
 from gsv2.training.telemetry.record_file import RecordFile

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from gsv2.data.window import LaneMark
+from gsv2.data.plan.window import LaneMark
 from gsv2.training.accounting.ledger import ledger_from_plain
 from gsv2.training.loss_scale import LossScale
 from gsv2.training.state import TrainState

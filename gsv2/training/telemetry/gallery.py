@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gsv2.data.batch import Batch
+from gsv2.data.stream.batch import Batch
 from gsv2.training.distributed import Distributed
 from gsv2.training.random import seed_torch
 from gsv2.training.stage import Stage

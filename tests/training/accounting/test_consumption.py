@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from gsv2.data.batch import Batch
-from gsv2.data.window import LaneMark
+from gsv2.data.plan.window import LaneMark
+from gsv2.data.stream.batch import Batch
 from gsv2.training.accounting.consumption import Consumption, sequence_shares
 from gsv2.training.accounting.ledger import ledger_to_plain, pop_finished
 from gsv2.training.distributed import Distributed

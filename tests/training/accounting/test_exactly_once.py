@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from gsv2.data.index import CorpusIndex
-from gsv2.data.plan import Plan
-from gsv2.data.schema import DataConfig, SourceConfig
-from gsv2.data.stream import make_loader
+from gsv2.data.config import DataConfig, SourceConfig
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.plan.plan import Plan
+from gsv2.data.stream.loader import make_loader
 from gsv2.training.accounting.audit import check_ledger
 from gsv2.training.accounting.consumption import Consumption
 from gsv2.training.accounting.ledger import ledger_to_plain, pop_finished

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from gsv2.data.window import ComponentMark, LaneMark
+from gsv2.data.plan.window import ComponentMark, LaneMark
 from gsv2.training.accounting.ledger import (
     LaneEpoch,
     Ledger,

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from gsv2.data.window import LaneMark
+from gsv2.data.plan.window import LaneMark
 from gsv2.training.accounting.ledger import LaneEpoch, Tally
 from gsv2.training.checkpoints.checkpoint import CheckpointDamagedError, CheckpointMismatchError
 from gsv2.training.checkpoints.restore import check_snapshot, read_state
