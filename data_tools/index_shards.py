@@ -13,8 +13,7 @@ from typing import Annotated
 import typer
 
 from gsv2.data.corpus.manifest import Manifest
-from gsv2.data.indexing.compressed import ADVICE
-from gsv2.data.indexing.corpus import index_corpus
+from gsv2.data.indexing.corpus import ADVICE, index_corpus
 from gsv2.data.indexing.format import AUDIO_SUFFIXES, ForeignFormat
 from gsv2.data.indexing.survey import REJECTED_NAME
 from gsv2.training.telemetry.progress import counting_bar

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
-from gsv2.data.building.finished import FinishedShards
 from gsv2.data.building.staging import staged_corpus
-from gsv2.data.building.totals import totals_by_language
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.code_format import CodeFormat
 from gsv2.data.corpus.decode import ClipError, encode_codes
@@ -23,6 +22,7 @@ from gsv2.data.corpus.manifest import (
     Manifest,
     ShardEntry,
     read_manifest,
+    totals_by_language,
     write_manifest,
 )
 from gsv2.data.corpus.shard_writer import ShardWriter
@@ -30,6 +30,8 @@ from gsv2.data.stream.reader import MappedReader
 
 ClipCodes = tuple[str, str, np.ndarray]
 """Shard, key and [K, T] codes of a clip."""
+
+_FINISHED_FILE = ".finished.jsonl"
 
 
 def write_codes(
@@ -69,7 +71,7 @@ def write_codes(
     sources = json.dumps([quantizer, [(shard.name, shard.sha256) for shard in audio.shards]])
     resume = sources if callable(codes) else None
     with staged_corpus(out, overwrite=overwrite, resume=resume) as building:
-        done = FinishedShards(building)
+        done = _FinishedShards(building)
         left = codes(done.names) if callable(codes) else codes
         for entry, of_shard in _by_shard(audio.shards, left):
             if entry.name not in done.names:
@@ -152,3 +154,37 @@ def _write_codes_shard(
         if left:
             raise CorpusError(f"codes of {sorted(left)[0]}: no such clip in {entry.name}")
         return shard.finish(total_sec, source_sha256=entry.sha256)
+
+
+class _FinishedShards:
+    """Entries of the shards that are whole; one line each, written after the shard."""
+
+    def __init__(self, building: Path) -> None:
+        self._file = building / _FINISHED_FILE
+        self._entries: dict[str, tuple[ShardEntry, set[int]]] = {}
+        for line in self._file.read_text("utf-8").split("\n") if self._file.is_file() else ():
+            try:
+                values, widths = json.loads(line)
+            except ValueError:  # what a kill has left of a line
+                continue
+            self._entries[values["name"]] = (ShardEntry(**values), set(widths))
+        self.names = frozenset(self._entries)
+        """Shards that were whole at the start."""
+
+    def add(self, entry: ShardEntry, widths: Set[int]) -> None:
+        """Note a shard that is whole, with the numbers of codebooks of its clips."""
+        self._entries[entry.name] = (entry, set(widths))
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write("\n" + json.dumps([asdict(entry), sorted(widths)]))
+
+    def entry(self, name: str) -> ShardEntry:
+        """Return the entry of a whole shard."""
+        return self._entries[name][0]
+
+    def widths(self, name: str) -> set[int]:
+        """Return the numbers of codebooks of its clips."""
+        return self._entries[name][1]
+
+    def remove(self) -> None:
+        """Remove the file."""
+        self._file.unlink(missing_ok=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from gsv2.data.building.jsonl import jsonl_recordings
 from gsv2.data.building.keys import KeyRegister
 from gsv2.data.building.offered import RecordedClip, Recording, RejectedFile, StoredClip
 from gsv2.data.corpus.format import SAMPLE_RATE
+from gsv2.data.process_pool import map_ahead
 
 FORMATS = {"folder": folder_recordings, "jsonl": jsonl_recordings}
 """Input format -> function of (path, language) that lists recordings."""
@@ -25,7 +24,6 @@ Offer = Recording | RejectedFile | StoredClip
 Loaded = ClipRecord | Rejected | StoredClip
 """What was read; what needs no reading passes through."""
 
-_AHEAD = 4  # recordings in flight for each process
 _UNREADABLE = "cannot be read"
 _ROUNDING_SEC = 0.05  # times in manifests are rounded
 
@@ -82,17 +80,7 @@ def load_recordings(recordings: Iterable[Offer], workers: int = 0) -> Iterator[L
         recordings: listed as they are needed, never held together.
         workers: processes; 0 reads in this one.
     """
-    if workers == 0:
-        yield from map(load_recording, recordings)
-        return
-    waiting: deque[Future[Loaded]] = deque()
-    with ProcessPoolExecutor(workers) as pool:
-        for recording in recordings:
-            waiting.append(pool.submit(load_recording, recording))
-            if len(waiting) >= _AHEAD * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    return map_ahead(load_recording, recordings, workers)
 
 
 class _LeftOutError(Exception):

@@ -21,10 +21,15 @@ from gsv2.data.building.offered import RecordedClip
 from gsv2.data.building.spool import ClipSpool
 from gsv2.data.building.staging import staged_corpus
 from gsv2.data.building.text_rate import TextRateConfig, TextRates
-from gsv2.data.building.totals import totals_by_language
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.corpus.index_columns import AUDIO_SCHEMA
-from gsv2.data.corpus.manifest import CorpusError, Manifest, ShardEntry, write_manifest
+from gsv2.data.corpus.manifest import (
+    CorpusError,
+    Manifest,
+    ShardEntry,
+    totals_by_language,
+    write_manifest,
+)
 from gsv2.data.corpus.shard_writer import ShardWriter
 
 _MIB = 1 << 20

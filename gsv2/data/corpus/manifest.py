@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -175,3 +176,14 @@ def common_code_format(wanted: CodeFormat, formats: Mapping[str, CodeFormat]) ->
             raise CorpusError(f"codes {codes}: corpus.json says {', '.join(differences)}")
         wanted = wanted.filled_from(found)
     return wanted
+
+
+def totals_by_language(shards: Sequence[ShardEntry]) -> dict[str, dict[str, float]]:
+    """Return language -> `clips` and `hours` of shards that lie in folders of languages."""
+    by_language = groupby(shards, key=lambda shard: shard.name.split("/")[0])
+    totals = {}
+    for language, group in by_language:
+        entries = list(group)
+        hours = sum(entry.seconds for entry in entries) / 3600.0
+        totals[language] = {"clips": sum(e.num_clips for e in entries), "hours": hours}
+    return totals

@@ -21,7 +21,7 @@ from gsv2.audio.wave import WaveError, load_wave
 from gsv2.data.corpus.decode import ClipError, decode_codes, decode_json
 from gsv2.data.corpus.format import SAMPLE_RATE, SIZE_LIMITS
 from gsv2.data.indexing.format import ForeignFormat
-from gsv2.data.indexing.tarwalk import TarMember
+from gsv2.data.indexing.tar_walk import TarMember
 from gsv2.text.language import is_language
 from gsv2.text.normalize import TextError, normalize_text
 

@@ -6,7 +6,7 @@ Nothing is copied: indexes lie beside the tars, or in another folder with links 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,14 +17,19 @@ from gsv2.data.corpus.manifest import (
     read_manifest,
     write_manifest,
 )
-from gsv2.data.indexing.ahead import map_ahead
-from gsv2.data.indexing.compressed import ADVICE, compressed_tars
 from gsv2.data.indexing.format import ForeignFormat
 from gsv2.data.indexing.scan import is_current, read_scan, scan_tar
 from gsv2.data.indexing.survey import Survey
+from gsv2.data.process_pool import map_ahead
 
 TOOL = "index_shards"
 """Stands as `tool` in `build` of the corpus.json that is written here."""
+
+_PACKED = frozenset(".gz .bz2 .xz .zst .zstd .lz4 .lzma .lz .z .br".split())
+"""Suffixes behind `.tar`."""
+_PACKED_TARS = frozenset(".tgz .tbz .tbz2 .txz .tzst .tlz .taz".split())
+ADVICE = "compressed tars cannot be read by offset: gunzip them"
+"""What becomes of such a tar, and what to do."""
 
 _NAMED = 8  # compressed tars in an error
 
@@ -136,3 +141,15 @@ def _scan(work: tuple[_Job, ForeignFormat | None]) -> _Job:
     if form is not None:
         scan_tar(job.tar, job.name, job.index, form)
     return job
+
+
+def compressed_tars(root: Path) -> Iterator[Path]:
+    """Yield the compressed tars below a folder, in order."""
+    for path in sorted(root.rglob("*")):
+        if _is_packed(path.name.lower()) and not path.name.startswith(".") and path.is_file():
+            yield path
+
+
+def _is_packed(name: str) -> bool:
+    stem, dot, end = name.rpartition(".")
+    return dot + end in _PACKED_TARS or (dot + end in _PACKED and stem.endswith(".tar"))

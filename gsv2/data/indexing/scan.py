@@ -21,10 +21,10 @@ from gsv2.data.corpus.decode import ClipError
 from gsv2.data.corpus.faults import machine_faults
 from gsv2.data.corpus.index_columns import FOREIGN_SCHEMA
 from gsv2.data.corpus.manifest import ShardEntry
-from gsv2.data.indexing.apart import ApartMembers
 from gsv2.data.indexing.clip import ForeignClip, IndexedClip, group_clips, index_clip
 from gsv2.data.indexing.format import ForeignFormat
-from gsv2.data.indexing.tarwalk import TarDamageError, TarMember, TarWalk
+from gsv2.data.indexing.scattered import ApartMembers
+from gsv2.data.indexing.tar_walk import TarDamageError, TarMember, TarWalk
 from gsv2.files import named_errors
 
 SCAN_METADATA = b"gsv2_scan"

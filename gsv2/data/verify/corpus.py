@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gsv2.data.corpus.manifest import MANIFEST_NAME, CorpusError, Manifest, read_manifest
-from gsv2.data.indexing.ahead import map_ahead
-from gsv2.data.indexing.compressed import compressed_tars
+from gsv2.data.indexing.corpus import compressed_tars
 from gsv2.data.indexing.key_set import KeySet
+from gsv2.data.process_pool import map_ahead
 from gsv2.data.verify.findings import Findings, Problem
 from gsv2.data.verify.index_check import check_code_lengths
 from gsv2.data.verify.shard_check import ShardJob, ShardReport, check_shard

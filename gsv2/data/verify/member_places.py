@@ -9,8 +9,8 @@ from typing import BinaryIO, NamedTuple
 import pyarrow as pa
 
 from gsv2.data.corpus.format import SIZE_LIMITS
-from gsv2.data.indexing.apart import link_targets
 from gsv2.data.indexing.clip import split_name
+from gsv2.data.indexing.scattered import link_targets
 from gsv2.data.verify.findings import Findings
 
 

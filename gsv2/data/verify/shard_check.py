@@ -18,7 +18,7 @@ from gsv2.data.indexing.clip import split_name
 from gsv2.data.indexing.format import AUDIO_SUFFIXES
 from gsv2.data.indexing.key_set import hash_keys
 from gsv2.data.indexing.scan import TarScan, read_scan
-from gsv2.data.indexing.tarwalk import TarDamageError, TarMember, TarWalk
+from gsv2.data.indexing.tar_walk import TarDamageError, TarMember, TarWalk
 from gsv2.data.verify.content_check import check_decoded, check_json
 from gsv2.data.verify.findings import Findings, Problem
 from gsv2.data.verify.index_check import check_rows, index_totals, read_index

@@ -8,7 +8,7 @@ from gsv2.data.corpus.decode import ClipError, decode_json
 from gsv2.data.corpus.format import SIZE_LIMITS
 from gsv2.data.indexing.clip import ForeignClip, group_clips, index_clip, split_name
 from gsv2.data.indexing.format import ForeignFormat
-from gsv2.data.indexing.tarwalk import TarMember, TarWalk
+from gsv2.data.indexing.tar_walk import TarMember, TarWalk
 from tests.support.archives import audio_bytes, codes_bytes, json_bytes, said, write_tar
 
 WAV = audio_bytes(0.5, 16_000)

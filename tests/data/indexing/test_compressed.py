@@ -3,8 +3,7 @@ import json
 import pytest
 
 from gsv2.data.corpus.manifest import CorpusError
-from gsv2.data.indexing.compressed import ADVICE, compressed_tars
-from gsv2.data.indexing.corpus import index_corpus
+from gsv2.data.indexing.corpus import ADVICE, compressed_tars, index_corpus
 from gsv2.data.indexing.format import ForeignFormat
 from gsv2.data.verify.corpus import verify_corpus
 from tests.support.archives import audio_bytes, said, write_tar

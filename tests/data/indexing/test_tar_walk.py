@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from gsv2.data.indexing.tarwalk import TarDamageError, TarWalk
+from gsv2.data.indexing.tar_walk import TarDamageError, TarWalk
 
 LONG = "folder/" * 30 + "käse" * 20 + ".flac"
 FILES = {"a.wav": b"x" * 700, "b.json": b"", LONG: b"y" * 512, "c/d.txt": b"z" * 1025}

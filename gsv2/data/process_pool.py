@@ -10,7 +10,7 @@ from typing import TypeVar
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
-_AHEAD = 2  # items in flight for each process
+_AHEAD = 4  # items in flight for each process
 
 
 def map_ahead(

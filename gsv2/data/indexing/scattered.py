@@ -9,7 +9,7 @@ from typing import BinaryIO
 from gsv2.data.corpus.decode import ClipError
 from gsv2.data.corpus.format import SIZE_LIMITS
 from gsv2.data.indexing.clip import ForeignClip, split_name
-from gsv2.data.indexing.tarwalk import TarMember
+from gsv2.data.indexing.tar_walk import TarMember
 
 
 def link_targets(links: Mapping[str, str]) -> dict[str, str]:
