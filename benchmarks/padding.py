@@ -75,7 +75,7 @@ def measure_plan(plan: Plan, lengths: np.ndarray) -> Padding:
 def window_clips(plan: Plan) -> int:
     """Return the clips of the largest window of lane 0 in its first epoch."""
     window, largest = plan.window(0), 0
-    while window.mark.components[0].epoch == 0:
+    while window.position.parts[0].epoch == 0:
         largest = max(largest, len(window.rows))
         window = window.following
     return largest

@@ -136,7 +136,7 @@ def _read_ours(source: SourceConfig, num_clips: int) -> None:
     marks = {}
     num_read = 0
     for batch in make_loader(_plan(source)):
-        marks[batch.lane] = batch.mark
+        marks[batch.lane] = batch.position
         num_read += batch.num_clips
         if num_read >= num_clips:
             return

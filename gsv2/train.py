@@ -190,7 +190,9 @@ def _train(config: RunConfig, distributed: Distributed, signals: StopSignals) ->
         distributed.on_main(lambda: stack.enter_context(sole_launch(run)))
         trainer.fit(
             stage,
-            lambda start, marks: make_loader(plan, **loading, start_micro_batch=start, marks=marks),
+            lambda start, positions: make_loader(
+                plan, **loading, start_micro_batch=start, positions=positions
+            ),
             validation,
             lambda: make_loader(plan, workers=0),
             take_fingerprint(index, config.data, stage.members),

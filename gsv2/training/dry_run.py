@@ -17,7 +17,7 @@ import torch
 
 from gsv2.data.config import DataConfig
 from gsv2.data.stream.batch import Batch
-from gsv2.data.stream.extreme_batches import largest_batches
+from gsv2.data.stream.extreme_batches import extreme_batches
 from gsv2.training.distributed import Distributed
 from gsv2.training.engines.engine import Engine
 from gsv2.training.faults.guard import Refusal, UpdateGuard
@@ -69,7 +69,7 @@ def dry_run(
     num_codebooks = stage.codes.num_codebooks if stage.codes else 0
     num_local = data.micro_batches_per_step // distributed.world
     peaks = {}
-    for name, batch in largest_batches(data, stage.members, num_codebooks).items():
+    for name, batch in extreme_batches(data, stage.members, num_codebooks).items():
         size = f"{name}: {num_local} micro-batches of {batch.num_clips} clips"
         batches = [replace(batch, micro_batch=k) for k in range(num_local)]
         with _untouched(stage, distributed.device):

@@ -18,7 +18,7 @@ import torch
 from gsv2.data.config import DataConfig, SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.plan.plan import Plan
-from gsv2.data.plan.window import ComponentMark, LaneMark, Window
+from gsv2.data.plan.window import LanePosition, PartPosition, Window
 from gsv2.data.stream.batch import Batch
 from gsv2.data.stream.loader import make_loader
 from gsv2.storage.config import RemoteConfig
@@ -89,16 +89,16 @@ def assert_same(ours: list[Batch], theirs: list[Batch]) -> None:
                 assert x == y, name
 
 
-def chain(stretches: Sequence[Sequence[int]], lane: int = 0) -> list[Window]:
+def chain(windows_of_rows: Sequence[Sequence[int]], lane: int = 0) -> list[Window]:
     """Return windows of these rows, each followed by the next and the last by itself."""
     windows: list[Window] = []
-    for number, rows in reversed(list(enumerate(stretches))):
-        mark = LaneMark(lane, number, number, (ComponentMark(0, 0, number, 0.0),))
+    for number, rows in reversed(list(enumerate(windows_of_rows))):
+        position = LanePosition(lane, number, number, (PartPosition(0, 0, number, 0.0),))
         after = windows[-1] if windows else None
-        window = Window(mark, np.array(rows, dtype=np.int64), tuple, lambda _, a=after: a)
+        window = Window(position, np.array(rows, dtype=np.int64), tuple, lambda _, a=after: a)
         windows.append(window)
     end = Window(
-        LaneMark(lane, 9, len(stretches), windows[0].mark.components),
+        LanePosition(lane, 9, len(windows_of_rows), windows[0].position.parts),
         np.array([], int),
         tuple,
         lambda _: end,

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.code_format import CodeFormat
-from gsv2.data.corpus.index_columns import FOREIGN_SCHEMA
+from gsv2.data.corpus.index_columns import ARCHIVE_SCHEMA
 from gsv2.data.corpus.manifest import (
     CorpusError,
     Manifest,
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 _KEPT_SHARDS = 64
 """Shards whose keys are kept."""
-_STRING_COLUMNS = frozenset(f.name for f in FOREIGN_SCHEMA if pa.types.is_string(f.type))
+_STRING_COLUMNS = frozenset(f.name for f in ARCHIVE_SCHEMA if pa.types.is_string(f.type))
 
 
 class CorpusIndex:

@@ -55,9 +55,9 @@ AUDIO_SCHEMA = pa.schema([*CLIP_SCHEMA, *LEVEL_FIELDS], metadata=_METADATA)
 OPTIONAL_FIELD = pa.field("text", pa.string())
 """A column that only indexes of tars made by others have (`scan.py`): the transcript, where the
 reader takes text, language and speaker from the index; null = from the JSON."""
-FOREIGN_SCHEMA = pa.schema([*CLIP_SCHEMA, OPTIONAL_FIELD, *LEVEL_FIELDS], metadata=_METADATA)
+ARCHIVE_SCHEMA = pa.schema([*CLIP_SCHEMA, OPTIONAL_FIELD, *LEVEL_FIELDS], metadata=_METADATA)
 """Columns of the index of a tar that others made; a clip may lack `json`."""
-_TYPES = {field.name: field.type for schema in (CODES_SCHEMA, FOREIGN_SCHEMA) for field in schema}
+_TYPES = {field.name: field.type for schema in (CODES_SCHEMA, ARCHIVE_SCHEMA) for field in schema}
 REQUIRED = frozenset(
     "key block speaker language duration_sec num_samples text_bytes num_code_frames".split()
 )

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from gsv2.data.corpus.format import SUFFIXES, TAR_BLOCK_BYTES
 from gsv2.data.corpus.index_columns import (
+    ARCHIVE_SCHEMA,
     CODES_SCHEMA,
-    FOREIGN_SCHEMA,
     LEVEL_FIELDS,
     OPTIONAL_FIELD,
     column_fault,
@@ -89,7 +89,7 @@ def read_shard(storage: Storage, shard: Shard, names: Sequence[str]) -> dict[str
         CorpusError: the index file is missing, damaged or does not fit its corpus.json.
     """
     if shard.codes_tar == shard.tar:
-        own = [name for name in names if name in FOREIGN_SCHEMA.names]
+        own = [name for name in names if name in ARCHIVE_SCHEMA.names]
         columns = _read_own(storage, shard, own)
         absent = pa.nulls(shard.num_clips, pa.int64())
         return {name: columns.get(name, absent) for name in names}

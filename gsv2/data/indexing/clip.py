@@ -20,7 +20,7 @@ from gsv2.audio.level import measure_level
 from gsv2.audio.wave import WaveError, load_wave
 from gsv2.data.corpus.decode import ClipError, decode_codes, decode_json
 from gsv2.data.corpus.format import SAMPLE_RATE, SIZE_LIMITS
-from gsv2.data.indexing.format import ForeignFormat
+from gsv2.data.indexing.format import ArchiveFormat
 from gsv2.data.indexing.tar_walk import TarMember
 from gsv2.text.language import is_language
 from gsv2.text.normalize import TextError, normalize_text
@@ -34,7 +34,7 @@ _META = re.compile(r"__[^/]*__($|/)")
 
 
 @dataclass(kw_only=True)
-class ForeignClip:
+class ArchiveClip:
     """The members of one clip."""
 
     key: str
@@ -62,9 +62,9 @@ def split_name(name: str) -> tuple[str, str] | None:
     return match[1], match[2].lower()
 
 
-def group_clips(members: Iterable[TarMember], suffixes: frozenset[str]) -> Iterator[ForeignClip]:
+def group_clips(members: Iterable[TarMember], suffixes: frozenset[str]) -> Iterator[ArchiveClip]:
     """Yield the clips of a tar; contents of members with other suffixes are dropped at once."""
-    clip: ForeignClip | None = None
+    clip: ArchiveClip | None = None
     for member in members:
         if (place := split_name(member.name)) is None:
             continue
@@ -72,7 +72,7 @@ def group_clips(members: Iterable[TarMember], suffixes: frozenset[str]) -> Itera
         if clip is None or key != clip.key:
             if clip is not None:
                 yield clip
-            clip = ForeignClip(key=key)
+            clip = ArchiveClip(key=key)
         if suffix in clip.members:
             clip.repeated = suffix
         kept = member if suffix in suffixes else member._replace(content=None)
@@ -81,7 +81,7 @@ def group_clips(members: Iterable[TarMember], suffixes: frozenset[str]) -> Itera
         yield clip
 
 
-def index_clip(clip: ForeignClip, shard: str, form: ForeignFormat) -> IndexedClip:
+def index_clip(clip: ArchiveClip, shard: str, form: ArchiveFormat) -> IndexedClip:
     """Make the index row of a clip.
 
     Args:
@@ -113,7 +113,7 @@ def index_clip(clip: ForeignClip, shard: str, form: ForeignFormat) -> IndexedCli
     return IndexedClip(row, _voice(clip.key, language, speaker, form))
 
 
-def _check_name(clip: ForeignClip) -> None:
+def _check_name(clip: ArchiveClip) -> None:
     if clip.key.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", clip.key):
         raise ClipError("member name leads out of the folder", "audio")
     if not clip.key.isprintable():  # also what was no UTF-8
@@ -122,7 +122,7 @@ def _check_name(clip: ForeignClip) -> None:
         raise ClipError("key with two members of one suffix", "audio")
 
 
-def _first(clip: ForeignClip, suffixes: Iterable[str], absent: str) -> TarMember:
+def _first(clip: ArchiveClip, suffixes: Iterable[str], absent: str) -> TarMember:
     """Return the first member of these suffixes."""
     for suffix in suffixes:
         if suffix in clip.members:
@@ -149,7 +149,7 @@ def _place(member: TarMember, kind: str) -> dict[str, int]:
     }
 
 
-def _json_fields(clip: ForeignClip) -> dict[str, Any]:
+def _json_fields(clip: ArchiveClip) -> dict[str, Any]:
     if "json" not in clip.members:
         return {}
     try:
@@ -160,7 +160,7 @@ def _json_fields(clip: ForeignClip) -> dict[str, Any]:
 
 
 def _described(
-    clip: ForeignClip, shard: str, form: ForeignFormat, fields: dict[str, Any]
+    clip: ArchiveClip, shard: str, form: ArchiveFormat, fields: dict[str, Any]
 ) -> tuple[str, str, str]:
     """Return text, language and speaker."""
     text = _lookup(fields, form.text_field)
@@ -201,7 +201,7 @@ def _label(fields: dict[str, Any], path: str) -> str:
     return label if label.isprintable() else ""
 
 
-def _says(clip: ForeignClip, text: str, language: str, speaker: str) -> bool:
+def _says(clip: ArchiveClip, text: str, language: str, speaker: str) -> bool:
     """Tell whether the reader finds the same in the JSON, as in our own corpora."""
     if "json" not in clip.members:
         return False
@@ -235,7 +235,7 @@ def _group(pattern: str, key: str) -> str:
     return (match[1] or "") if match else ""
 
 
-def _voice(key: str, language: str, speaker: str, form: ForeignFormat) -> tuple[str, ...]:
+def _voice(key: str, language: str, speaker: str, form: ArchiveFormat) -> tuple[str, ...]:
     if speaker:
         return (language, "speaker", speaker)
     recording = _group(form.recording_pattern, key)

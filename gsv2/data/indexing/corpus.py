@@ -17,7 +17,7 @@ from gsv2.data.corpus.manifest import (
     read_manifest,
     write_manifest,
 )
-from gsv2.data.indexing.format import ForeignFormat
+from gsv2.data.indexing.format import ArchiveFormat
 from gsv2.data.indexing.scan import is_current, read_scan, scan_tar
 from gsv2.data.indexing.survey import Survey
 from gsv2.data.process_pool import map_ahead
@@ -45,7 +45,7 @@ class _Job:
 
 def index_corpus(
     root: Path,
-    form: ForeignFormat,
+    form: ArchiveFormat,
     *,
     out: Path | None = None,
     allow_damaged: bool = False,
@@ -135,7 +135,7 @@ def _job(tar: Path, root: Path, out: Path, *, overwrite: bool) -> _Job:
     return _Job(name, tar, index)
 
 
-def _scan(work: tuple[_Job, ForeignFormat | None]) -> _Job:
+def _scan(work: tuple[_Job, ArchiveFormat | None]) -> _Job:
     """Scan a tar, if there is a format to scan it by."""
     job, form = work
     if form is not None:

@@ -12,7 +12,7 @@ AUDIO_SUFFIXES = ("flac", "wav", "ogg", "opus", "mp3")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForeignFormat:
+class ArchiveFormat:
     """Where the clips of a WebDataset keep what we need to know."""
 
     audio_suffixes: tuple[str, ...] = AUDIO_SUFFIXES

@@ -19,11 +19,11 @@ import pyarrow.parquet as pq
 
 from gsv2.data.corpus.decode import ClipError
 from gsv2.data.corpus.faults import machine_faults
-from gsv2.data.corpus.index_columns import FOREIGN_SCHEMA
+from gsv2.data.corpus.index_columns import ARCHIVE_SCHEMA
 from gsv2.data.corpus.manifest import ShardEntry
-from gsv2.data.indexing.clip import ForeignClip, IndexedClip, group_clips, index_clip
-from gsv2.data.indexing.format import ForeignFormat
-from gsv2.data.indexing.scattered import ApartMembers
+from gsv2.data.indexing.clip import ArchiveClip, IndexedClip, group_clips, index_clip
+from gsv2.data.indexing.format import ArchiveFormat
+from gsv2.data.indexing.scattered import ScatteredMembers
 from gsv2.data.indexing.tar_walk import TarDamageError, TarMember, TarWalk
 from gsv2.files import named_errors
 
@@ -44,7 +44,7 @@ class TarScan:
     mtime_ns: int
     """When the tar was last changed."""
     form: str
-    """Digest of the `ForeignFormat`."""
+    """Digest of the `ArchiveFormat`."""
     seconds: float
     """Duration of its clips."""
     damage: str
@@ -63,7 +63,7 @@ class TarScan:
         )
 
 
-def scan_tar(tar: Path, name: str, index: Path, form: ForeignFormat) -> None:
+def scan_tar(tar: Path, name: str, index: Path, form: ArchiveFormat) -> None:
     """Write the index of a tar; the file appears complete or not at all.
 
     A damaged tar gets an index of the clips before the damage; `TarScan.damage` tells.
@@ -77,7 +77,7 @@ def scan_tar(tar: Path, name: str, index: Path, form: ForeignFormat) -> None:
     Raises:
         OSError: the tar cannot be read or the index cannot be written.
     """
-    columns: dict[str, list[Any]] = {column: [] for column in FOREIGN_SCHEMA.names}
+    columns: dict[str, list[Any]] = {column: [] for column in ARCHIVE_SCHEMA.names}
     rejected: list[tuple[str, str]] = []
     mtime_ns = tar.stat().st_mtime_ns  # before: a tar changed while it is read is scanned again
     with machine_faults(tar), tar.open("rb") as file:
@@ -103,7 +103,7 @@ def read_scan(index: Path) -> TarScan | None:
     """Return what a scan left in an index file; None if another tool wrote it, or damage."""
     try:
         schema = pq.read_schema(index)
-        if not schema.equals(FOREIGN_SCHEMA):  # metadata are not compared
+        if not schema.equals(ARCHIVE_SCHEMA):  # metadata are not compared
             return None
         metadata = schema.metadata or {}
         return TarScan(**json.loads(metadata[SCAN_METADATA]))
@@ -111,7 +111,7 @@ def read_scan(index: Path) -> TarScan | None:
         return None
 
 
-def is_current(tar: Path, index: Path, form: ForeignFormat) -> bool:
+def is_current(tar: Path, index: Path, form: ArchiveFormat) -> bool:
     """Tell whether an index is of this tar, unchanged, and of this format."""
     scan, status = read_scan(index), tar.stat()
     return scan is not None and (scan.num_bytes, scan.mtime_ns, scan.form) == (
@@ -121,7 +121,7 @@ def is_current(tar: Path, index: Path, form: ForeignFormat) -> bool:
     )
 
 
-def format_digest(form: ForeignFormat) -> str:
+def format_digest(form: ArchiveFormat) -> str:
     """Return a hash of all that decides what a scan writes."""
     return hashlib.sha256(json.dumps([_VERSION, asdict(form)]).encode()).hexdigest()
 
@@ -157,11 +157,11 @@ def _usable_clips(
     members: _Readable,
     file: BinaryIO,
     name: str,
-    form: ForeignFormat,
+    form: ArchiveFormat,
     rejected: list[tuple[str, str]],
 ) -> list[IndexedClip]:
     """Return the clips that can be used; the others go to `rejected`."""
-    apart = ApartMembers(form.suffixes)
+    apart = ScatteredMembers(form.suffixes)
     found: dict[str, IndexedClip | ClipError] = {}
     for clip in group_clips(members, form.suffixes):
         if not apart.meets_again(clip):
@@ -180,7 +180,7 @@ def _usable_clips(
 
 
 def _index(
-    clip: ForeignClip, name: str, form: ForeignFormat, *, cut: bool
+    clip: ArchiveClip, name: str, form: ArchiveFormat, *, cut: bool
 ) -> IndexedClip | ClipError:
     if cut:
         return ClipError("cut off by the damage of its tar", "audio")
@@ -202,7 +202,7 @@ def _number_blocks(clips: Iterable[IndexedClip], block_clips: int) -> Iterator[d
 
 
 def _write_index(columns: dict[str, list[Any]], scan: TarScan, index: Path) -> None:
-    table = pa.Table.from_pydict(columns, schema=FOREIGN_SCHEMA)
+    table = pa.Table.from_pydict(columns, schema=ARCHIVE_SCHEMA)
     described = json.dumps(asdict(scan), ensure_ascii=False).encode()
     table = table.replace_schema_metadata(
         {**(table.schema.metadata or {}), SCAN_METADATA: described}

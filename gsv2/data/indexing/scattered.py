@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from gsv2.data.corpus.decode import ClipError
 from gsv2.data.corpus.format import SIZE_LIMITS
-from gsv2.data.indexing.clip import ForeignClip, split_name
+from gsv2.data.indexing.clip import ArchiveClip, split_name
 from gsv2.data.indexing.tar_walk import TarMember
 
 
@@ -29,7 +29,7 @@ def link_targets(links: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-class ApartMembers:
+class ScatteredMembers:
     """The places of all members of a tar, and the clips whose members do not follow each other.
 
     Args:
@@ -39,7 +39,7 @@ class ApartMembers:
     def __init__(self, suffixes: frozenset[str]) -> None:
         self._suffixes = suffixes
         self._places: dict[str, TarMember] = {}  # path -> member, without content
-        self._clips: dict[str, ForeignClip] = {}  # key -> clip, without contents
+        self._clips: dict[str, ArchiveClip] = {}  # key -> clip, without contents
         self._apart: set[str] = set()  # keys
         self._dangling: dict[str, str] = {}  # key -> why a link of it leads nowhere
 
@@ -48,7 +48,7 @@ class ApartMembers:
         """Keys of the clips that must be read again, by offset."""
         return frozenset(self._apart)
 
-    def note(self, clip: ForeignClip) -> None:
+    def note(self, clip: ArchiveClip) -> None:
         """Remember where the members of a clip lie; one that was there before lies apart."""
         for suffix, member in clip.members.items():
             bare = member._replace(content=None)
@@ -67,10 +67,10 @@ class ApartMembers:
                 self._join(*place, self._places[path])
             else:
                 self._dangling[place[0]] = f"link leads nowhere: .{place[1]} to {path}"
-                self._clips.setdefault(place[0], ForeignClip(key=place[0]))
+                self._clips.setdefault(place[0], ArchiveClip(key=place[0]))
             self._apart.add(place[0])
 
-    def read(self, key: str, file: BinaryIO) -> ForeignClip:
+    def read(self, key: str, file: BinaryIO) -> ArchiveClip:
         """Return a clip with the contents of its members.
 
         Raises:
@@ -79,7 +79,7 @@ class ApartMembers:
         if key in self._dangling:
             raise ClipError(self._dangling[key], "audio")
         clip = self._clips[key]
-        read = ForeignClip(key=key, repeated=clip.repeated)
+        read = ArchiveClip(key=key, repeated=clip.repeated)
         for suffix, member in clip.members.items():
             content = None
             if suffix in self._suffixes and member.length <= max(SIZE_LIMITS.values()):
@@ -89,12 +89,12 @@ class ApartMembers:
         return read
 
     def _join(self, key: str, suffix: str, member: TarMember) -> None:
-        clip = self._clips.setdefault(key, ForeignClip(key=key))
+        clip = self._clips.setdefault(key, ArchiveClip(key=key))
         if suffix in clip.members and clip.members[suffix].offset != member.offset:
             clip.repeated = suffix
         clip.members.setdefault(suffix, member)
 
-    def meets_again(self, clip: ForeignClip) -> bool:
+    def meets_again(self, clip: ArchiveClip) -> bool:
         """Tell whether members of this clip were met before; it is read by offset then."""
         if clip.key in self._clips:
             self._apart.add(clip.key)

@@ -13,12 +13,12 @@ from gsv2.data.plan.cursor import WindowClips
 from gsv2.data.plan.order import Draw, draw_generator, draw_order
 from gsv2.data.plan.packing import pack_rows
 from gsv2.data.plan.prompts import make_sequences
-from gsv2.data.plan.window import Draft, LaneMark
+from gsv2.data.plan.window import LanePosition, PlannedBatch
 
 _PASS_STEP = np.int64(0x5851F42D4C957F2D)  # odd: voices of different passes differ
 
 
-class Drafter:
+class BatchPlanner:
     """Makes the micro-batches of windows: a pure function of (config, seed, window)."""
 
     def __init__(self, config: DataConfig, budget: Budget, seed: int) -> None:
@@ -27,16 +27,16 @@ class Drafter:
         self._seed = seed
 
     @property
-    def num_rows(self) -> int:
-        """Rows of a packed micro-batch; 0 unless packed."""
+    def num_packed_rows(self) -> int:
+        """Number of rows of a packed micro-batch; 0 unless packed."""
         config = self._config
         return (config.max_tokens or 0) // config.row_tokens if config.row_tokens else 0
 
-    def __call__(self, mark: LaneMark, window: WindowClips) -> list[Draft]:
+    def __call__(self, position: LanePosition, window: WindowClips) -> list[PlannedBatch]:
         """Group, batch and shuffle the clips of one window."""
-        rng = draw_generator(self._seed, Draw.WINDOW, mark.lane, mark.window)
+        rng = draw_generator(self._seed, Draw.WINDOW, position.lane, position.window)
         clips = window.clips
-        number = window.epochs * len(mark.components) + window.components
+        number = window.epochs * len(position.parts) + window.parts
         made = make_sequences(
             clips.voices + number * _PASS_STEP,  # a clip never prompts itself
             clips.seconds,
@@ -57,23 +57,21 @@ class Drafter:
         borders = [*starts.tolist(), len(rows)]
         sequences = [tuple(rows[start:stop]) for start, stop in pairwise(borders)]
         first = made.clips[starts]
-        passes = list(
-            zip(window.components[first].tolist(), window.epochs[first].tolist(), strict=True)
-        )
-        drafts = []
+        passes = list(zip(window.parts[first].tolist(), window.epochs[first].tolist(), strict=True))
+        batches = []
         for place in draw_order(len(groups), rng):
             chosen, packed, cost = groups[place]
             real = int(tokens[chosen].sum())
-            drafts.append(
-                Draft(
+            batches.append(
+                PlannedBatch(
                     sequences=tuple(sequences[q] for q in chosen),
                     passes=tuple(passes[q] for q in chosen),
-                    rows=packed,
+                    packed_rows=packed,
                     tokens=real,
                     padding=1.0 - real / cost,
                 )
             )
-        return drafts
+        return batches
 
     def _bucket(self, items: np.ndarray, lengths: np.ndarray) -> list[_Group]:
         boundaries = self._config.bucket_boundaries
@@ -88,11 +86,11 @@ class Drafter:
         assert row_tokens is not None, "packed batches have rows"
         packed = pack_rows(tokens, row_tokens)
         groups = []
-        for start in range(0, len(packed), self.num_rows):
-            rows = packed[start : start + self.num_rows]
+        for start in range(0, len(packed), self.num_packed_rows):
+            rows = packed[start : start + self.num_packed_rows]
             numbers = tuple(row for row, sequences in enumerate(rows) for _ in sequences)
             sequences = [q for row in rows for q in row]
-            groups.append(_Group(sequences, numbers, self.num_rows * row_tokens))
+            groups.append(_Group(sequences, numbers, self.num_packed_rows * row_tokens))
         return groups
 
 
@@ -100,7 +98,7 @@ class _Group(NamedTuple):
     """Sequences of one micro-batch."""
 
     sequences: list[int]
-    rows: tuple[int, ...]
-    """Row of each sequence; empty unless packed."""
+    packed_rows: tuple[int, ...]
+    """Packed row of each sequence; empty unless packed."""
     cost: int
     """Units of the budget with padding."""

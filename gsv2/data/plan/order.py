@@ -10,10 +10,10 @@ import numpy as np
 class Draw(IntEnum):
     """What is drawn; a part of the seed, so that no two draws share their numbers."""
 
-    DEAL = 0
-    """Pieces to lanes, by (component, epoch)."""
-    PIECES = 1
-    """Order of a lane's pieces, by (component, epoch, lane)."""
+    ASSIGNMENT = 0
+    """Shard ranges to lanes, by (mixture part, epoch)."""
+    RANGES = 1
+    """Order of a lane's shard ranges, by (mixture part, epoch, lane)."""
     WINDOW = 2
     """All choices inside a window, by (lane, window)."""
 

@@ -15,12 +15,12 @@ from typing import Any
 
 from gsv2.data.config import DataConfig
 from gsv2.data.corpus.index import CorpusIndex
-from gsv2.data.plan.batch_planner import Drafter
+from gsv2.data.plan.batch_planner import BatchPlanner
 from gsv2.data.plan.cursor import LaneCursor, LaneWindows
-from gsv2.data.plan.lanes import Deal
-from gsv2.data.plan.mixture import make_components
+from gsv2.data.plan.lanes import LaneAssignment
+from gsv2.data.plan.mixture import make_mixture
 from gsv2.data.plan.table import ClipTable
-from gsv2.data.plan.window import LaneMark, Window
+from gsv2.data.plan.window import LanePosition, Window
 
 _MIB = 1 << 20
 
@@ -37,9 +37,9 @@ class MicroBatchPlan:
     sequences: tuple[tuple[int, ...], ...]
     """Rows of the index: the clips of each same-speaker sequence, in prompt order."""
     passes: tuple[tuple[int, int], ...]
-    """Component and epoch of each sequence."""
-    rows: tuple[int, ...]
-    """Row that each sequence is packed into, ascending; empty unless packed."""
+    """Mixture part and epoch of each sequence."""
+    packed_rows: tuple[int, ...]
+    """Packed row of each sequence, ascending; empty unless packed."""
     tokens: int
     """Units of the budget (frames or tokens) without padding."""
     padding: float
@@ -59,7 +59,7 @@ class Plan:
             left out.
 
     Attributes:
-        components: of the mixture; one unless sources have weights or languages a temperature.
+        parts: those of the mixture; one unless sources have weights or languages a temperature.
         left_out: reason -> clips that are not read, of the `num_examined` first looked at.
 
     Raises:
@@ -76,15 +76,15 @@ class Plan:
         self.table = table = ClipTable(index, config, self.members)
         self.left_out = table.left_out
         self.num_examined = table.num_examined
-        self.components = make_components(index, config)
-        self._deals = [Deal(table, part, config.lanes, seed) for part in self.components]
-        drafter = Drafter(config, table.budget, seed)
-        self.num_rows = drafter.num_rows
-        """Rows of a packed micro-batch; 0 unless packed."""
+        self.parts = make_mixture(index, config)
+        self._assignments = [LaneAssignment(table, part, config.lanes, seed) for part in self.parts]
+        planner = BatchPlanner(config, table.budget, seed)
+        self.num_packed_rows = planner.num_packed_rows
+        """Number of rows of a packed micro-batch; 0 unless packed."""
         self.row_tokens = config.row_tokens or 0
-        """Tokens of a row; 0 unless packed."""
+        """Number of tokens of a packed row; 0 unless packed."""
         self._windows = LaneWindows(
-            self.components, self._deals, config.window_mb * _MIB, config.window_clips, drafter
+            self.parts, self._assignments, config.window_mb * _MIB, config.window_clips, planner
         )
 
     @property
@@ -97,7 +97,7 @@ class Plan:
         return next(self.iterate(start=k))
 
     def iterate(
-        self, start: int = 0, stride: int = 1, marks: Mapping[int, LaneMark] | None = None
+        self, start: int = 0, stride: int = 1, positions: Mapping[int, LanePosition] | None = None
     ) -> Iterator[MicroBatchPlan]:
         """Yield micro-batches start, start + stride, start + 2 stride, ... without end.
 
@@ -106,60 +106,60 @@ class Plan:
         Args:
             start: first micro-batch.
             stride: between micro-batches.
-            marks: lane -> where a window at or before its first micro-batch begins; a lane
+            positions: lane -> where a window at or before its first micro-batch begins; a lane
                 without one is planned from its beginning.
         """
-        num_lanes, marks = self.config.lanes, marks or {}
+        num_lanes, positions = self.config.lanes, positions or {}
         cursors: dict[int, LaneCursor] = {}
         k = start
         while True:
             lane = k % num_lanes
             if lane not in cursors:
-                cursors[lane] = LaneCursor(self.window(lane, marks.get(lane)))
-            window, draft = cursors[lane].take(k // num_lanes)
-            epoch = min(epoch for _, epoch in draft.passes)
-            yield MicroBatchPlan(k, lane, epoch, *draft, window)
+                cursors[lane] = LaneCursor(self.window(lane, positions.get(lane)))
+            window, batch = cursors[lane].take(k // num_lanes)
+            epoch = min(epoch for _, epoch in batch.passes)
+            yield MicroBatchPlan(k, lane, epoch, *batch, window)
             k += stride
 
-    def window(self, lane: int, mark: LaneMark | None = None) -> Window:
-        """Return the window of a lane that begins at `mark`; None for its first.
+    def window(self, lane: int, position: LanePosition | None = None) -> Window:
+        """Return the window of a lane that begins at `position`; None for its first.
 
         Raises:
-            ValueError: the mark is of another mixture.
+            ValueError: the position is of another mixture.
         """
-        if mark is None:
+        if position is None:
             return self._windows.first(lane)
-        if len(mark.components) != len(self.components):
+        if len(position.parts) != len(self.parts):
             raise ValueError(
-                f"data.sources: the run was in a mixture of {len(mark.components)} components, "
-                f"but the config has {len(self.components)}; keep the sources of a run, or start "
+                f"data.sources: the run was in a mixture of {len(position.parts)} parts, "
+                f"but the config has {len(self.parts)}; keep the sources of a run, or start "
                 "another"
             )
-        return self._windows.cut(mark)
+        return self._windows.cut(position)
 
     def single_pass(self) -> Iterator[MicroBatchPlan]:
         """Yield every clip once: epoch 0 of all lanes, one after the other, numbered from 0.
 
-        Only for plans of one component.
+        Only for plans of one mixture part.
         """
-        assert len(self.components) == 1, "a mixture has no common epoch"
+        assert len(self.parts) == 1, "a mixture has no common epoch"
         k = 0
         for lane in range(self.config.lanes):
             window = self.window(lane)
-            while window.mark.components[0].epoch == 0:
-                for draft in window.drafts:
-                    if draft.passes[0][1] == 0:
-                        yield MicroBatchPlan(k, lane, 0, *draft, window)
+            while window.position.parts[0].epoch == 0:
+                for batch in window.batches:
+                    if batch.passes[0][1] == 0:
+                        yield MicroBatchPlan(k, lane, 0, *batch, window)
                         k += 1
                 window = window.following
 
-    def lane_epoch_keys(self, component: int, lane: int, epoch: int) -> Iterator[str]:
-        """Yield the keys of the clips that a lane reads of a component in an epoch."""
-        deal = self._deals[component]
-        for piece in deal.pieces(lane, epoch):
-            shard = self.index.shards[piece.shard]
+    def lane_epoch_keys(self, part: int, lane: int, epoch: int) -> Iterator[str]:
+        """Yield the keys of the clips that a lane reads of a mixture part in an epoch."""
+        assignment = self._assignments[part]
+        for shard_range in assignment.ranges(lane, epoch):
+            shard = self.index.shards[shard_range.shard]
             keys = self.index.read(shard, ["key"])["key"]
-            yield from keys.take(deal.clips(piece).rows - shard.start).to_pylist()
+            yield from keys.take(assignment.clips(shard_range).rows - shard.start).to_pylist()
 
 
 def natural_plan(index: CorpusIndex, config: DataConfig, seed: int, members: Sequence[str]) -> Plan:

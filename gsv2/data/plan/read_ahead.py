@@ -1,4 +1,4 @@
-"""One component of the mixture in one lane: epoch after epoch of its clips, from any place."""
+"""One part of the mixture in one lane: epoch after epoch of its clips, from any place."""
 
 from __future__ import annotations
 
@@ -7,71 +7,71 @@ from typing import NamedTuple
 import numpy as np
 
 from gsv2.data.corpus.manifest import CorpusError
-from gsv2.data.plan.lanes import Deal
+from gsv2.data.plan.lanes import LaneAssignment
 from gsv2.data.plan.table import ClipColumns
-from gsv2.data.plan.window import ComponentMark
+from gsv2.data.plan.window import PartPosition
 
 _MAX_EMPTY_EPOCHS = 64
 """A lane may get nothing but left-out clips in an epoch; not in so many."""
 
 
-class Stretch(NamedTuple):
+class ReadAhead(NamedTuple):
     """Clips that come next, in reading order, with the clock at which each is due."""
 
     clips: ClipColumns
     epochs: np.ndarray
     """[n] int64."""
-    pieces: np.ndarray
-    """[n] int64 place of the clip's piece in its epoch."""
+    ranges: np.ndarray
+    """[n] int64 place of the clip's shard range in its epoch."""
     offsets: np.ndarray
-    """[n] int64 place of the clip in its piece."""
+    """[n] int64 place of the clip in its shard range."""
     clocks: np.ndarray
     """[n + 1] float64: clock before each clip, and after the last."""
     end: tuple[int, int]
-    """Epoch and piece that come after the last clip."""
+    """Epoch and shard range that come after the last clip."""
 
-    def mark(self, count: int) -> ComponentMark:
-        """Return where the component stands when `count` clips are taken."""
+    def position_after(self, count: int) -> PartPosition:
+        """Return where the part stands when `count` clips are taken."""
         clock = float(self.clocks[count])
         if count == len(self.epochs):
-            epoch, piece = self.end
-            return ComponentMark(epoch, piece, 0, clock)
-        epoch, piece, offset = self.epochs[count], self.pieces[count], self.offsets[count]
-        return ComponentMark(int(epoch), int(piece), int(offset), clock)
+            epoch, shard_range = self.end
+            return PartPosition(epoch, shard_range, 0, clock)
+        epoch, shard_range, offset = self.epochs[count], self.ranges[count], self.offsets[count]
+        return PartPosition(int(epoch), int(shard_range), int(offset), clock)
 
 
 def read_ahead(
-    deal: Deal,
+    assignment: LaneAssignment,
     lane: int,
-    mark: ComponentMark,
+    position: PartPosition,
     *,
     share: float,
     limit: float,
     max_clips: int,
     within_epoch: bool,
-) -> Stretch:
-    """Return the clips after `mark`, until they exceed `limit` bytes or `max_clips`.
+) -> ReadAhead:
+    """Return the clips after `position`, until they exceed `limit` bytes or `max_clips`.
 
     Args:
-        deal: of the component.
-        lane: that reads.
-        mark: where to begin.
-        share: of the component in the mixture.
-        limit: undecoded bytes.
+        assignment: shard ranges of the mixture part.
+        lane: lane that reads.
+        position: where to begin.
+        share: share of the part in the mixture.
+        limit: number of undecoded bytes.
         max_clips: number of clips.
         within_epoch: stop at the end of the epoch of the first clip.
 
     Raises:
         CorpusError: the lane gets no clip in many epochs.
     """
-    epoch, place, offset = mark.epoch, mark.piece, mark.offset
+    epoch, place, offset = position.epoch, position.shard_range, position.offset
     parts: list[ClipColumns] = []
-    places: list[np.ndarray] = []  # [n, 3] epoch, piece, offset
+    places: list[np.ndarray] = []  # [n, 3] epoch, shard range, offset
     num_bytes, num_clips, num_empty = 0, 0, 0
     while num_bytes <= limit and num_clips <= max_clips:
-        pieces = deal.pieces(lane, epoch)
-        if place < len(pieces):
-            clips = deal.clips(pieces[place])
+        ranges = assignment.ranges(lane, epoch)
+        if place < len(ranges):
+            clips = assignment.clips(ranges[place])
             clips = clips.cut(offset, len(clips.rows))
             if len(clips.rows):
                 parts.append(clips)
@@ -80,7 +80,7 @@ def read_ahead(
                 num_clips += len(clips.rows)
                 num_empty = 0
             place, offset = place + 1, 0
-        if place >= len(pieces):
+        if place >= len(ranges):
             epoch, place, offset, num_empty = epoch + 1, 0, 0, num_empty + 1
             if within_epoch and parts:
                 break
@@ -91,13 +91,13 @@ def read_ahead(
                 )
     clips = ClipColumns.join(parts)
     numbers = np.concatenate(places)
-    clocks = mark.clock + np.concatenate([[0.0], np.cumsum(clips.seconds / share)])
-    epochs, numbers_of_pieces, offsets = numbers.T
-    return Stretch(clips, epochs, numbers_of_pieces, offsets, clocks, (epoch, place))
+    clocks = position.clock + np.concatenate([[0.0], np.cumsum(clips.seconds / share)])
+    epochs, places_of_ranges, offsets = numbers.T
+    return ReadAhead(clips, epochs, places_of_ranges, offsets, clocks, (epoch, place))
 
 
-def _places(epoch: int, piece: int, offset: int, count: int) -> np.ndarray:
+def _places(epoch: int, shard_range: int, offset: int, count: int) -> np.ndarray:
     places = np.empty((count, 3), dtype=np.int64)
-    places[:, 0], places[:, 1] = epoch, piece
+    places[:, 0], places[:, 1] = epoch, shard_range
     places[:, 2] = np.arange(offset, offset + count)
     return places

@@ -71,8 +71,8 @@ class PartSummary:
         }
 
 
-class MixturePart(NamedTuple):
-    """One component of a mixture."""
+class MixtureShare(NamedTuple):
+    """One part of a mixture."""
 
     name: str
     share: float
@@ -90,7 +90,7 @@ class Summary:
     languages: Mapping[str, PartSummary]
     left_out: Mapping[str, int]
     """Reason -> clips that are not read."""
-    mixture: Sequence[MixturePart] = ()
+    mixture: Sequence[MixtureShare] = ()
     """Components; none without weights and temperature."""
 
     @property
@@ -122,7 +122,7 @@ def summarise(plan: Plan, progress: Progress | None = None) -> Summary:
         plan: of a run.
         progress: called as clips are done.
     """
-    mixture = _mixture(plan) if len(plan.components) > 1 else []
+    mixture = _mixture(plan) if len(plan.parts) > 1 else []
     if mixture:
         plan = natural_plan(plan.index, plan.config, plan.seed, plan.members)
     left_out: Counter[str] = Counter()
@@ -145,11 +145,11 @@ def summarise(plan: Plan, progress: Progress | None = None) -> Summary:
     )
 
 
-def _mixture(plan: Plan) -> list[MixturePart]:
-    seconds = [sum(shard.seconds for shard in part.shards) for part in plan.components]
+def _mixture(plan: Plan) -> list[MixtureShare]:
+    seconds = [sum(shard.seconds for shard in part.shards) for part in plan.parts]
     return [
-        MixturePart(part.name, part.share, part.share * sum(seconds) / own)
-        for part, own in zip(plan.components, seconds, strict=True)
+        MixtureShare(part.name, part.share, part.share * sum(seconds) / own)
+        for part, own in zip(plan.parts, seconds, strict=True)
     ]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gsv2.data.plan.window import LaneMark
+from gsv2.data.plan.window import LanePosition
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,10 +20,15 @@ class BadClip:
     shard: str
     """Path or URL of the tar."""
     reason: str
-    component: int = 0
-    """Part of the mixture that it belongs to, see `gsv2.data.plan.mixture`."""
+    mixture_part: int = 0
+    """Number of the part of the mixture that it belongs to, see `gsv2.data.plan.mixture`."""
     epoch: int = 0
-    """Of its component in the lane."""
+    """Epoch of its mixture part in the lane."""
+
+    def to_record(self) -> dict[str, Any]:
+        """Return the values by the names that `quarantine.jsonl` has."""
+        values = {"key": self.key, "shard": self.shard, "reason": self.reason}
+        return {**values, "component": self.mixture_part, "epoch": self.epoch}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,25 +45,25 @@ class Batch:
     """Lane that it came from."""
     epoch: int
     """Epoch of the lane; the lowest of its clips' where a mixture has several."""
-    mark: LaneMark
+    position: LanePosition
     """Where the lane's window began, from which a run finds back to here."""
     keys: tuple[str, ...]
     """Key of each clip, C of them."""
     speakers: tuple[str, ...]
     languages: tuple[str, ...]
     texts: tuple[str, ...]
-    components: tuple[int, ...]
-    """Part of the mixture that each clip belongs to."""
+    mixture_parts: tuple[int, ...]
+    """Number of the part of the mixture that each clip belongs to."""
     epochs: tuple[int, ...]
-    """Epoch of each clip's component in the lane."""
+    """Epoch of each clip's mixture part in the lane."""
     sequence: Tensor
     """[C] int64: number of the clip's sequence, 0..Q-1, ascending."""
-    row: Tensor | None = None
-    """[C] int64: row that the clip's sequence is packed into, ascending; None unless packed."""
-    num_rows: int = 0
-    """Rows of a packed micro-batch, some of which may be empty; 0 unless packed."""
+    packed_row: Tensor | None = None
+    """[C] int64: packed row of the clip's sequence, ascending; None unless packed."""
+    num_packed_rows: int = 0
+    """Number of packed rows, some of which may be empty; 0 unless packed."""
     row_tokens: int = 0
-    """Tokens of a row; 0 unless packed."""
+    """Number of tokens of a packed row; 0 unless packed."""
     wave: Tensor | None = None
     """[C, 1, N] float32, zero-padded, at `SAMPLE_RATE`."""
     wave_lengths: Tensor | None = None

@@ -12,7 +12,7 @@ from torch import Tensor
 from gsv2.data.corpus.decode import Clip
 from gsv2.data.plan.plan import MicroBatchPlan
 from gsv2.data.stream.batch import BadClip, Batch
-from gsv2.data.stream.wave_buffer import WaveSlab
+from gsv2.data.stream.wave_buffer import WaveBuffer
 
 CODE_PADDING = -1
 """Value of `Batch.codes` beyond a clip's end."""
@@ -23,8 +23,8 @@ def collate(
     clips: Sequence[Sequence[Clip]],
     bad: Sequence[BadClip] = (),
     *,
-    slab: WaveSlab | None = None,
-    num_rows: int = 0,
+    buffer: WaveBuffer | None = None,
+    num_packed_rows: int = 0,
     row_tokens: int = 0,
 ) -> Batch:
     """Pad and stack the clips of a micro-batch.
@@ -32,11 +32,11 @@ def collate(
     Args:
         planned: where the batch stands in the stream.
         clips: clips of each planned sequence, as far as they could be read. Without any, the
-            batch has no clips, no tensors but empty `sequence` and `row`, and weight 0.
+            batch has no clips, no tensors but empty `sequence` and `packed_row`, and weight 0.
         bad: clips of the plan that are missing.
-        slab: memory that the waves were decoded into, a row for each planned clip; None without.
-        num_rows: rows of a packed micro-batch; 0 unless packed.
-        row_tokens: tokens of a row.
+        buffer: memory that the waves were decoded into, a row for each planned clip; None without.
+        num_packed_rows: number of rows of a packed micro-batch; 0 unless packed.
+        row_tokens: number of tokens of a packed row.
 
     Raises:
         ValueError: the clips' codes have different numbers of codebooks.
@@ -44,24 +44,24 @@ def collate(
     flat = list(chain.from_iterable(clips))
     counts = [len(sequence) for sequence in clips]
     waves = [clip.wave for clip in flat if clip.wave is not None]
-    wave, wave_lengths = (slab or WaveSlab([])).stack(waves) if waves else (None, None)
+    wave, wave_lengths = (buffer or WaveBuffer([])).stack(waves) if waves else (None, None)
     codes, code_lengths = _stack_codes([c.codes for c in flat if c.codes is not None])
     kept = [count for count in counts if count]
-    components, epochs = zip(*planned.passes, strict=True) if planned.passes else ((), ())
+    parts, epochs = zip(*planned.passes, strict=True) if planned.passes else ((), ())
     return Batch(
         micro_batch=planned.micro_batch,
         lane=planned.lane,
         epoch=planned.epoch,
-        mark=planned.window.mark,
+        position=planned.window.position,
         keys=tuple([clip.key for clip in flat]),
         speakers=tuple([clip.speaker for clip in flat]),
         languages=tuple([clip.language for clip in flat]),
         texts=tuple([clip.text for clip in flat]),
-        components=_spread(components, counts),
+        mixture_parts=_spread(parts, counts),
         epochs=_spread(epochs, counts),
         sequence=_to_tensor(_spread(range(len(kept)), kept)),
-        row=_to_tensor(_spread(planned.rows, counts)) if num_rows else None,
-        num_rows=num_rows,
+        packed_row=_to_tensor(_spread(planned.packed_rows, counts)) if num_packed_rows else None,
+        num_packed_rows=num_packed_rows,
         row_tokens=row_tokens,
         wave=wave,
         wave_lengths=wave_lengths,

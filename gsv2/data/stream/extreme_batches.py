@@ -13,7 +13,7 @@ from torch import Tensor
 
 from gsv2.data.config import DataConfig
 from gsv2.data.corpus.format import FRAME_RATE_HZ, HOP_LENGTH
-from gsv2.data.plan.window import LaneMark
+from gsv2.data.plan.window import LanePosition
 from gsv2.data.stream.batch import Batch
 
 _LOUDNESS = 0.1
@@ -23,7 +23,7 @@ _TEXT_BYTES_PER_SEC = 20
 """Of fast speech: where the budget is one of frames, texts come on top of it."""
 
 
-def largest_batches(
+def extreme_batches(
     config: DataConfig, members: Sequence[str], num_codebooks: int
 ) -> dict[str, Batch]:
     """Return what is extreme -> micro-batch 0 that fills the budget so.
@@ -49,17 +49,17 @@ def _fill(
     if config.max_frames is not None:
         frames, sequence = _fill_frames(config, config.max_frames, seconds[0])
         text = "x" * math.ceil(frames[0] / FRAME_RATE_HZ * _TEXT_BYTES_PER_SEC)
-        rows = None
+        packed_row = None
     else:
         assert config.max_tokens is not None, "DataConfig sets one of the two"
-        frames, sequence, rows = _fill_tokens(config, config.max_tokens, seconds)
+        frames, sequence, packed_row = _fill_tokens(config, config.max_tokens, seconds)
         text = _TEXT
     return _make_batch(
         config,
         frames,
         text=text,
         sequence=sequence,
-        row=rows,
+        packed_row=packed_row,
         members=members,
         num_codebooks=num_codebooks,
     )
@@ -118,7 +118,7 @@ def _make_batch(
     *,
     text: str,
     sequence: Tensor,
-    row: Tensor | None,
+    packed_row: Tensor | None,
     members: Sequence[str],
     num_codebooks: int,
 ) -> Batch:
@@ -133,16 +133,16 @@ def _make_batch(
         micro_batch=0,
         lane=0,
         epoch=0,
-        mark=LaneMark(lane=0, place=0, window=0, components=()),
+        position=LanePosition(lane=0, place=0, window=0, parts=()),
         keys=("largest",) * C,
         speakers=("",) * C,
         languages=("",) * C,
         texts=(text,) * C,
-        components=(0,) * C,
+        mixture_parts=(0,) * C,
         epochs=(0,) * C,
         sequence=sequence,
-        row=row,
-        num_rows=(config.max_tokens or 0) // config.row_tokens if config.row_tokens else 0,
+        packed_row=packed_row,
+        num_packed_rows=(config.max_tokens or 0) // config.row_tokens if config.row_tokens else 0,
         row_tokens=config.row_tokens or 0,
         wave=wave if has_audio else None,
         wave_lengths=lengths * HOP_LENGTH if has_audio else None,

@@ -11,11 +11,11 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from gsv2.data.corpus.decode import Clip
 from gsv2.data.plan.plan import MicroBatchPlan, Plan, check_layout
-from gsv2.data.plan.window import LaneMark
+from gsv2.data.plan.window import LanePosition
 from gsv2.data.stream.batch import BadClip, Batch
 from gsv2.data.stream.collate import collate
 from gsv2.data.stream.reader import ClipReader, make_reader, read_clip
-from gsv2.data.stream.wave_buffer import SlabPool, WaveSlab
+from gsv2.data.stream.wave_buffer import WaveBuffer, WaveBufferPool
 
 
 class MicroBatchStream(IterableDataset[Batch]):
@@ -30,7 +30,7 @@ class MicroBatchStream(IterableDataset[Batch]):
         world: number of ranks.
         workers: DataLoader processes of this rank, 0 = none.
         start_micro_batch: where the run continues.
-        marks: lane -> where it stood, to continue there without planning what was before.
+        positions: lane -> where it stood, to continue there without planning what was before.
 
     Raises:
         ValueError: the layout does not divide the lanes.
@@ -44,20 +44,20 @@ class MicroBatchStream(IterableDataset[Batch]):
         world: int = 1,
         workers: int = 0,
         start_micro_batch: int = 0,
-        marks: Mapping[int, LaneMark] | None = None,
+        positions: Mapping[int, LanePosition] | None = None,
     ) -> None:
         check_layout(plan.config.lanes, world, workers)
         self._plan = plan
         self._world = world
         self._first = start_micro_batch + (rank - start_micro_batch) % world
-        self._marks = dict(marks or {})
+        self._positions = dict(positions or {})
 
     def __iter__(self) -> Iterator[Batch]:
         worker, workers = _worker()
         start = self._first + self._world * worker
-        plan, pool = self._plan, SlabPool()
+        plan, pool = self._plan, WaveBufferPool()
         with closing(make_reader(plan.index, plan.members, plan.config)) as reader:
-            for planned in plan.iterate(start, self._world * workers, self._marks):
+            for planned in plan.iterate(start, self._world * workers, self._positions):
                 yield read_batch(reader, plan, planned, pool)
 
 
@@ -92,7 +92,7 @@ class SinglePassStream(IterableDataset[Batch]):
                 yield self._pad(number)
 
     def _read(self, planned: Iterator[MicroBatchPlan]) -> Iterator[Batch]:
-        plan, pool = self._plan, SlabPool()
+        plan, pool = self._plan, WaveBufferPool()
         reader = make_reader(plan.index, plan.members, plan.config, single_pass=True)
         with closing(reader):
             for item in planned:
@@ -112,7 +112,7 @@ def make_loader(
     world: int = 1,
     workers: int | None = None,
     start_micro_batch: int = 0,
-    marks: Mapping[int, LaneMark] | None = None,
+    positions: Mapping[int, LanePosition] | None = None,
     pin_memory: bool = False,
 ) -> DataLoader[Batch]:
     """Return the endless batches of one rank of a training run.
@@ -123,7 +123,7 @@ def make_loader(
         world: number of ranks.
         workers: processes that read ahead; None = `data.workers`.
         start_micro_batch: global number of the first micro-batch.
-        marks: lane -> where it stood, from a checkpoint.
+        positions: lane -> where it stood, from a checkpoint.
         pin_memory: hand out page-locked tensors, from which a GPU copies while it computes.
 
     Raises:
@@ -136,7 +136,7 @@ def make_loader(
         world=world,
         workers=workers,
         start_micro_batch=start_micro_batch,
-        marks=marks,
+        positions=positions,
     )
     return DataLoader(
         stream,
@@ -163,7 +163,7 @@ def make_validation_loader(
 
 
 def read_batch(
-    reader: ClipReader, plan: Plan, planned: MicroBatchPlan, pool: SlabPool | None = None
+    reader: ClipReader, plan: Plan, planned: MicroBatchPlan, pool: WaveBufferPool | None = None
 ) -> Batch:
     """Read and decode one micro-batch; clips that cannot be read are listed in `Batch.bad`.
 
@@ -180,28 +180,30 @@ def read_batch(
     sequences: list[list[Clip]] = []
     window = planned.window
     reader.places.follow(window)
-    slab = _make_slab(reader, planned, pool) if "audio" in plan.members else None
+    buffer = _make_buffer(reader, planned, pool) if "audio" in plan.members else None
     place = 0
-    for rows, (component, epoch) in zip(planned.sequences, planned.passes, strict=True):
+    for rows, (part, epoch) in zip(planned.sequences, planned.passes, strict=True):
         clips = []
         for row in rows:
-            clip = read_clip(reader, row, window, slab.row(place) if slab else None)
+            clip = read_clip(reader, row, window, buffer.clip(place) if buffer else None)
             place += 1
             if isinstance(clip, Clip):
                 clips.append(clip)
             else:
-                bad.append(replace(clip, component=component, epoch=epoch))
+                bad.append(replace(clip, mixture_part=part, epoch=epoch))
         sequences.append(clips)
-    rows_of = {"num_rows": plan.num_rows, "row_tokens": plan.row_tokens}
-    return collate(planned, sequences, bad, slab=slab, **rows_of)
+    packing = {"num_packed_rows": plan.num_packed_rows, "row_tokens": plan.row_tokens}
+    return collate(planned, sequences, bad, buffer=buffer, **packing)
 
 
-def _make_slab(reader: ClipReader, planned: MicroBatchPlan, pool: SlabPool | None) -> WaveSlab:
+def _make_buffer(
+    reader: ClipReader, planned: MicroBatchPlan, pool: WaveBufferPool | None
+) -> WaveBuffer:
     """Return memory for the waves of a micro-batch, as long as the index says."""
     rows = chain.from_iterable(planned.sequences)
     shards = ((reader.places.shard(row), row) for row in rows)
     lengths = [int(shard.num_samples[row - shard.start]) for shard, row in shards]
-    return WaveSlab(lengths, pool)
+    return WaveBuffer(lengths, pool)
 
 
 def _worker() -> tuple[int, int]:

@@ -151,7 +151,7 @@ class MemberIndex:
 
     def follow(self, window: Window) -> None:
         """Let go of the shards that no lane needs any more, now that one is at `window`."""
-        lane, number = window.mark.lane, window.mark.window
+        lane, number = window.position.lane, window.position.window
         if lane in self._windows and self._windows[lane][0] == number:
             return
         shards = np.unique(self._starts.searchsorted(window.rows, side="right") - 1)

@@ -46,12 +46,12 @@ class SequentialReader:
     def read(self, row: int, window: Window | None = None) -> dict[str, memoryview | bytes]:
         """See `ClipReader.read`; rows of a window come in any order, windows only forwards."""
         assert window is not None, "tars that are read in sequence need the window of a clip"
-        feed = self._feed(window.mark.lane)
-        if feed.window != window.mark.window:
-            feed.enter(window.mark.window)
+        feed = self._feed(window.position.lane)
+        if feed.window != window.position.window:
+            feed.enter(window.position.window)
             for wanted in self._wanted(window):
-                if not feed.has(wanted.mark.window):
-                    feed.order(wanted.mark.window, self._locate(wanted))
+                if not feed.has(wanted.position.window):
+                    feed.order(wanted.position.window, self._locate(wanted))
         return feed.take(row)
 
     def is_local(self, row: int) -> bool:
@@ -79,8 +79,8 @@ class SequentialReader:
     def _wanted(self, window: Window) -> Iterator[Window]:
         """Yield the window, and the one to read ahead, which is planned while it is read."""
         yield window
-        epochs = [part.epoch for part in window.mark.components]
-        if not self._single_pass or [p.epoch for p in window.following.mark.components] == epochs:
+        epochs = [part.epoch for part in window.position.parts]
+        if not self._single_pass or [p.epoch for p in window.following.position.parts] == epochs:
             yield window.following
 
     def _locate(self, window: Window) -> list[ClipOrder]:

@@ -17,11 +17,11 @@ _HUGE_BYTES = 4 << 20
 """Size from which numpy asks the kernel for huge pages; zeroing small ones costs as much again."""
 _FLOAT_BYTES = 4
 _MAX_FREE = 2
-"""Slabs that a pool keeps; a loop that drops each batch for the next needs no more."""
+"""Buffers that a pool keeps; a loop that drops each batch for the next needs no more."""
 
 
-class SlabPool:
-    """Memory of slabs that nobody holds any more, for the next ones.
+class WaveBufferPool:
+    """Memory of buffers that nobody holds any more, for the next ones.
 
     The kernel zeroes fresh memory, which costs up to a tenth of decoding what goes in. In a
     DataLoader worker, memory is shared and goes to the training process, so none comes back.
@@ -30,38 +30,38 @@ class SlabPool:
     def __init__(self) -> None:
         self._free: list[np.ndarray] = []
 
-    def take(self, num_rows: int, num_samples: int) -> Tensor:
+    def take(self, num_clips: int, num_samples: int) -> Tensor:
         """Return [C, N] float32 with any content."""
-        count = num_rows * num_samples
+        count = num_clips * num_samples
         if get_worker_info() is not None and count:
             storage = torch.UntypedStorage._new_shared(count * _FLOAT_BYTES)
-            return torch.empty(0, dtype=torch.float32).set_(storage).reshape(num_rows, num_samples)
+            return torch.empty(0, dtype=torch.float32).set_(storage).reshape(num_clips, num_samples)
         memory = self._free.pop() if self._free else np.empty(0, dtype=np.float32)
         if len(memory) < count:
             memory = np.empty(max(count, _HUGE_BYTES // _FLOAT_BYTES), dtype=np.float32)
         lent = memory[:count]
         weakref.finalize(lent, self._give_back, memory).atexit = False  # a tensor holds `lent`
-        return torch.from_numpy(lent).reshape(num_rows, num_samples)
+        return torch.from_numpy(lent).reshape(num_clips, num_samples)
 
     def _give_back(self, memory: np.ndarray) -> None:
         if len(self._free) < _MAX_FREE:
             self._free.append(memory)
 
 
-class WaveSlab:
-    """Rows of float32 samples, one a clip, each as long as the longest.
+class WaveBuffer:
+    """Float32 samples, one row a clip, each as long as the longest.
 
     Args:
         lengths: expected samples of each clip.
         pool: that memory comes from and goes back to.
     """
 
-    def __init__(self, lengths: Sequence[int], pool: SlabPool | None = None) -> None:
-        self._pool = pool or SlabPool()
+    def __init__(self, lengths: Sequence[int], pool: WaveBufferPool | None = None) -> None:
+        self._pool = pool or WaveBufferPool()
         self._memory = self._pool.take(len(lengths), max(lengths, default=0))  # [C, N]
         self._rows: list[np.ndarray] = list(self._memory.numpy())
 
-    def row(self, place: int) -> np.ndarray:
+    def clip(self, place: int) -> np.ndarray:
         """Return [N] float32, the memory of a clip, with any content."""
         return self._rows[place]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,7 +64,7 @@ class Quarantine:
             clips += bad
         clips.sort(key=lambda pair: pair[0])  # as one rank would
         if self._distributed.is_main:
-            self._file.append([{"step": state.step, **asdict(clip)} for _, clip in clips])
+            self._file.append([{"step": state.step, **clip.to_record()} for _, clip in clips])
         if clips:
             self._judge(state)
 

@@ -112,5 +112,5 @@ def first_clips(batch: Batch, num_clips: int) -> Batch:
             per_clip[field.name] = value[:num_clips].clone()
         elif isinstance(value, tuple) and field.name not in _OF_BATCH:
             per_clip[field.name] = value[:num_clips]
-    per_clip |= {"bad": (), "row": None, "num_rows": 0, "row_tokens": 0}
+    per_clip |= {"bad": (), "packed_row": None, "num_packed_rows": 0, "row_tokens": 0}
     return replace(batch, **per_clip)

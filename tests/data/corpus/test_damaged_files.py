@@ -12,7 +12,7 @@ from gsv2.data.config import DataConfig, SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import CorpusError
 from gsv2.data.indexing.corpus import index_corpus
-from gsv2.data.indexing.format import ForeignFormat
+from gsv2.data.indexing.format import ArchiveFormat
 from gsv2.data.plan.plan import Plan
 from gsv2.data.plan.summary import summarise
 from gsv2.data.stream.loader import make_loader
@@ -63,7 +63,7 @@ def use(corpus):
 
 def index(corpus):
     """Index a corpus as `index_shards` does."""
-    index_corpus(corpus, ForeignFormat(language="en"), overwrite=False)
+    index_corpus(corpus, ArchiveFormat(language="en"), overwrite=False)
 
 
 def line_of(action, corpus):

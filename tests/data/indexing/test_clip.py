@@ -6,13 +6,13 @@ from webdataset.tariterators import base_plus_ext, group_by_keys, tar_file_itera
 
 from gsv2.data.corpus.decode import ClipError, decode_json
 from gsv2.data.corpus.format import SIZE_LIMITS
-from gsv2.data.indexing.clip import ForeignClip, group_clips, index_clip, split_name
-from gsv2.data.indexing.format import ForeignFormat
+from gsv2.data.indexing.clip import ArchiveClip, group_clips, index_clip, split_name
+from gsv2.data.indexing.format import ArchiveFormat
 from gsv2.data.indexing.tar_walk import TarMember, TarWalk
 from tests.support.archives import audio_bytes, codes_bytes, json_bytes, said, write_tar
 
 WAV = audio_bytes(0.5, 16_000)
-ENGLISH = ForeignFormat(language="en")
+ENGLISH = ArchiveFormat(language="en")
 
 
 def clip_of(key="k", **members):
@@ -21,7 +21,7 @@ def clip_of(key="k", **members):
     for number, (suffix, content) in enumerate(members.items()):
         name = suffix.replace("_", ".")
         places[name] = TarMember(f"{key}.{name}", 1024 * number + 512, len(content), content)
-    return ForeignClip(key=key, members=places)
+    return ArchiveClip(key=key, members=places)
 
 
 def reason(form=ENGLISH, key="k", **members):
@@ -70,7 +70,7 @@ def test_a_transcript_and_a_constant_language_make_a_row():
 
 
 def test_fields_of_the_json_are_mapped():
-    form = ForeignFormat(
+    form = ArchiveFormat(
         text_field="meta.sentence", speaker_field="spk", language_field="locale", language="en"
     )
     fields = json_bytes(meta={"sentence": "Guten Tag"}, spk=17, locale="de", text="no")
@@ -92,20 +92,20 @@ def reads(content):
 def test_our_own_json_is_left_to_the_reader():
     """`text` is null only where the reader finds the same in the JSON."""
     fields = {"text": "Hi  there", "language": "en", "speaker": "ann"}
-    row, _ = index_clip(clip_of(flac=WAV, json=json_bytes(**fields)), "en/a", ForeignFormat())
+    row, _ = index_clip(clip_of(flac=WAV, json=json_bytes(**fields)), "en/a", ArchiveFormat())
     assert row["text"] is None
     assert tuple(decode_json(json_bytes(**fields)))[1:] == (row["language"], row["speaker"])
     fields["speaker"] = 7
-    row, _ = index_clip(clip_of(flac=WAV, json=json_bytes(**fields)), "en/a", ForeignFormat())
+    row, _ = index_clip(clip_of(flac=WAV, json=json_bytes(**fields)), "en/a", ArchiveFormat())
     assert (row["text"], row["speaker"]) == ("Hi there", "7")
     odd = b'{"text": "Hi", "language": "en", "speaker": "ann", "snr": NaN, "x": "\\ud800"}'
-    row, _ = index_clip(clip_of(flac=WAV, json=odd), "en/a", ForeignFormat())
+    row, _ = index_clip(clip_of(flac=WAV, json=odd), "en/a", ArchiveFormat())
     assert row["text"] in (None, "Hi")
     assert (row["text"] is None) == reads(odd)
 
 
 def test_speaker_recording_and_language_come_from_names():
-    form = ForeignFormat(
+    form = ArchiveFormat(
         language_from_folder=True, speaker_pattern=r"^spk(\d+)_", recording_pattern="rec(.)",
         prefix_keys=True,
     )  # fmt: skip
@@ -119,12 +119,12 @@ def test_speaker_recording_and_language_come_from_names():
 def test_the_first_audio_suffix_is_taken_and_unknown_ones_do_not_matter():
     clip = clip_of(mp3=b"bad", jpg=b"?", wav=WAV, pkl=b"cos\nsystem", txt=b"hi")
     assert index_clip(clip, "a", ENGLISH).row["audio_length"] == len(WAV)
-    form = ForeignFormat(language="en", audio_suffixes=("mp3",))
+    form = ArchiveFormat(language="en", audio_suffixes=("mp3",))
     assert reason(form, mp3=b"bad", wav=WAV, txt=b"hi").startswith("audio cannot be read")
 
 
 def test_every_unusable_clip_has_its_reason():
-    huge = ForeignClip(key="k", members=clip_of(wav=WAV, txt=b"hi").members)
+    huge = ArchiveClip(key="k", members=clip_of(wav=WAV, txt=b"hi").members)
     huge.members["wav"] = TarMember("k.wav", 0, SIZE_LIMITS["audio"] + 1, None)
     with pytest.raises(ClipError, match="member above the size limit"):
         index_clip(huge, "a", ENGLISH)
@@ -140,7 +140,7 @@ def test_every_unusable_clip_has_its_reason():
     assert reason(wav=WAV, txt=b" ?! ") == "no speech in the text"
     assert reason(wav=WAV, json=b"{", txt=b"hi") == "json cannot be read"
     assert reason(wav=WAV, json=b"[" * 100_000) == "json cannot be read"
-    assert reason(ForeignFormat(), wav=WAV, txt=b"hi") == "language is not a tag like en or zh-Hant"
+    assert reason(ArchiveFormat(), wav=WAV, txt=b"hi") == "language is not a tag like en or zh-Hant"
     assert reason(wav=b"RIFF", txt=b"hi").startswith("audio cannot be read")
     for key in ("../../x", "/x", "a/../x", "..\\x"):
         assert reason(key=key, wav=WAV, txt=b"hi") == "member name leads out of the folder"

@@ -4,11 +4,11 @@ import pytest
 
 from gsv2.data.corpus.manifest import CorpusError
 from gsv2.data.indexing.corpus import ADVICE, compressed_tars, index_corpus
-from gsv2.data.indexing.format import ForeignFormat
+from gsv2.data.indexing.format import ArchiveFormat
 from gsv2.data.verify.corpus import verify_corpus
 from tests.support.archives import audio_bytes, said, write_tar
 
-ENGLISH = ForeignFormat(language="en")
+ENGLISH = ArchiveFormat(language="en")
 NAMES = ["a.tar.gz", "b.tgz", "c.TAR.BZ2", "sub/d.tar.zst", "sub/e.tar.xz"]
 
 

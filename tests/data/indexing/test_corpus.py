@@ -12,15 +12,15 @@ from gsv2.audio.wave import load_wave
 from gsv2.data.config import DataConfig, SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import CorpusError, is_complete, read_manifest
-from gsv2.data.indexing import corpus as foreign_corpus
+from gsv2.data.indexing import corpus as indexing
 from gsv2.data.indexing.corpus import index_corpus
-from gsv2.data.indexing.format import ForeignFormat
+from gsv2.data.indexing.format import ArchiveFormat
 from gsv2.data.plan.plan import Plan
 from gsv2.data.stream.loader import make_loader
 from gsv2.data.stream.reader import read_clips
 from tests.support.archives import audio_bytes, json_bytes, said, write_tar
 
-ENGLISH = ForeignFormat(language="en")
+ENGLISH = ArchiveFormat(language="en")
 
 
 def open_index(root):
@@ -51,11 +51,11 @@ def many_formats(root):
     return audio
 
 
-def test_a_foreign_corpus_is_read_like_our_own(tmp_path):
+def test_a_webdataset_of_others_is_read_like_our_own(tmp_path):
     """Texts come from the index, waves at 32 kHz from the tars, which stay as they were."""
     audio = many_formats(tmp_path)
     tars = {tar: tar.read_bytes() for tar in tmp_path.rglob("*.tar")}
-    form = ForeignFormat(
+    form = ArchiveFormat(
         language="en", text_field="sentence", speaker_field="spk", language_field="lang"
     )
     manifest = index_corpus(tmp_path, form)
@@ -76,10 +76,10 @@ def test_a_foreign_corpus_is_read_like_our_own(tmp_path):
     assert np.abs(lengths - [len(clip.wave) for clip in clips]).max() <= 1
 
 
-def test_a_plan_trains_on_a_foreign_corpus(tmp_path):
+def test_a_plan_trains_on_a_webdataset_of_others(tmp_path):
     """Every clip once an epoch, at 32 kHz, with its text; nothing is bad."""
     many_formats(tmp_path)
-    index_corpus(tmp_path, ForeignFormat(language="en", speaker="ann"))
+    index_corpus(tmp_path, ArchiveFormat(language="en", speaker="ann"))
     config = DataConfig(sources=[SourceConfig(path=str(tmp_path))], lanes=1, max_frames=300)
     plan = Plan(open_index(tmp_path), config, seed=0, members=("audio",))
     texts, loader = [], iter(make_loader(plan))
@@ -111,9 +111,9 @@ def test_processes_find_the_same(tmp_path):
 
 def test_only_new_and_changed_tars_are_scanned(tmp_path, monkeypatch):
     scanned = []
-    scan = foreign_corpus.scan_tar
+    scan = indexing.scan_tar
     monkeypatch.setattr(
-        foreign_corpus, "scan_tar", lambda tar, *rest: scanned.append(tar.stem) or scan(tar, *rest)
+        indexing, "scan_tar", lambda tar, *rest: scanned.append(tar.stem) or scan(tar, *rest)
     )
     write_tar(tmp_path / "a.tar", said("k1"), said("bad", "?"))
     write_tar(tmp_path / "b.tar", said("k2"))
@@ -131,16 +131,16 @@ def test_a_scan_that_was_interrupted_goes_on_and_is_no_corpus_before(tmp_path, m
         write_tar(tmp_path / f"{number}.tar", said(f"k{number}"))
     whole = index_corpus(tmp_path, ENGLISH)
     os.utime(tmp_path / "1.tar", ns=(0, 0))
-    scan = foreign_corpus.scan_tar
+    scan = indexing.scan_tar
 
     def interrupt(*arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(foreign_corpus, "scan_tar", interrupt)
+    monkeypatch.setattr(indexing, "scan_tar", interrupt)
     with pytest.raises(KeyboardInterrupt):
         index_corpus(tmp_path, ENGLISH)
     assert not is_complete(tmp_path)
-    monkeypatch.setattr(foreign_corpus, "scan_tar", scan)
+    monkeypatch.setattr(indexing, "scan_tar", scan)
     assert index_corpus(tmp_path, ENGLISH) == whole
 
 
@@ -163,8 +163,8 @@ def test_indexes_can_go_to_another_folder_with_links(tmp_path):
 def test_what_others_made_is_not_replaced_unasked(tmp_path, make_corpus):
     ours = make_corpus(tmp_path / "ours", num_clips=2)
     with pytest.raises(CorpusError, match=r"corpus\.json was made by another tool"):
-        index_corpus(ours, ForeignFormat())
-    assert index_corpus(ours, ForeignFormat(), overwrite=True).num_clips == 2
+        index_corpus(ours, ArchiveFormat())
+    assert index_corpus(ours, ArchiveFormat(), overwrite=True).num_clips == 2
     write_tar(tmp_path / "x/a.tar", said("k"))
     (tmp_path / "x/a.parquet").write_bytes(b"data of others")
     with pytest.raises(CorpusError, match=r"a\.parquet is damaged or was made by another tool"):

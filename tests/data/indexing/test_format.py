@@ -1,12 +1,12 @@
 import pytest
 
-from gsv2.data.indexing.format import ForeignFormat
+from gsv2.data.indexing.format import ArchiveFormat
 
 
 def test_only_members_of_known_suffixes_are_read():
-    form = ForeignFormat(audio_suffixes=("wav",), codes_suffix="")
+    form = ArchiveFormat(audio_suffixes=("wav",), codes_suffix="")
     assert form.suffixes == {"wav", "json", "txt"}
-    assert not ForeignFormat().suffixes & {"pkl", "pyd", "pth", "npy"}
+    assert not ArchiveFormat().suffixes & {"pkl", "pyd", "pth", "npy"}
 
 
 @pytest.mark.parametrize(
@@ -20,4 +20,4 @@ def test_only_members_of_known_suffixes_are_read():
 )
 def test_a_format_checks_its_values(options, message):
     with pytest.raises(ValueError, match=message):
-        ForeignFormat(**options)
+        ArchiveFormat(**options)

@@ -11,7 +11,7 @@ import pytest
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.indexing.corpus import index_corpus
-from gsv2.data.indexing.format import ForeignFormat
+from gsv2.data.indexing.format import ArchiveFormat
 from gsv2.data.indexing.scan import scan_tar
 from gsv2.data.indexing.tar_walk import TarWalk
 from gsv2.data.stream import reader as reader_module
@@ -23,7 +23,7 @@ from tests.support.archives import audio_bytes, said, write_tar
 from tests.support.folder_server import serve_folder
 from tests.support.served_corpora import REMOTE, chain, contents
 
-ENGLISH = ForeignFormat(language="en")
+ENGLISH = ArchiveFormat(language="en")
 
 
 def add(tar, name, content=b"", link="", kind=tarfile.REGTYPE):
@@ -65,7 +65,7 @@ def test_links_members_apart_and_files_of_macos_verify(tmp_path):
     assert set(index.strings("key").to_pylist()) == KEYS
     for decode in (False, True):
         assert verify_corpus(tmp_path, decode=decode).problems == []
-    manifest = index_corpus(tmp_path, ForeignFormat(language="en", prefix_keys=True))
+    manifest = index_corpus(tmp_path, ArchiveFormat(language="en", prefix_keys=True))
     assert verify_corpus(tmp_path, decode=True).problems == []
 
 

@@ -4,12 +4,12 @@ import os
 import pyarrow.parquet as pq
 import pytest
 
-from gsv2.data.corpus.index_columns import CLIP_SCHEMA, FOREIGN_SCHEMA
-from gsv2.data.indexing.format import ForeignFormat
+from gsv2.data.corpus.index_columns import ARCHIVE_SCHEMA, CLIP_SCHEMA
+from gsv2.data.indexing.format import ArchiveFormat
 from gsv2.data.indexing.scan import is_current, read_scan, scan_tar
 from tests.support.archives import json_bytes, said, write_tar
 
-ENGLISH = ForeignFormat(language="en")
+ENGLISH = ArchiveFormat(language="en")
 
 
 def scan(tar, form=ENGLISH):
@@ -22,7 +22,7 @@ def test_our_own_tar_gets_the_index_that_its_writer_wrote(tiny_corpus, tmp_path)
     """Nothing but block numbers may differ: two blocks of one speaker can meet."""
     for tar in sorted(tiny_corpus.path.rglob("*.tar")):
         name = tar.relative_to(tiny_corpus.path).with_suffix("").as_posix()
-        scan_tar(tar, name, tmp_path / "x.parquet", ForeignFormat())
+        scan_tar(tar, name, tmp_path / "x.parquet", ArchiveFormat())
         ours = pq.read_table(tar.with_suffix(".parquet"))
         found = pq.read_table(tmp_path / "x.parquet")
         assert found["text"].null_count == found.num_rows
@@ -34,7 +34,7 @@ def test_the_scan_describes_the_tar_and_leaves_it_alone(tmp_path):
     tar = write_tar(tmp_path / "a.tar", said("k1"), said("k2", seconds=1.0), said("bad", "?"))
     content, before = tar.read_bytes(), tar.stat().st_mtime_ns
     table, found = scan(tar)
-    assert table.schema.equals(FOREIGN_SCHEMA)
+    assert table.schema.equals(ARCHIVE_SCHEMA)
     assert table["key"].to_pylist() == ["k1", "k2"]
     assert (found.sha256, found.num_bytes) == (hashlib.sha256(content).hexdigest(), len(content))
     assert (found.seconds, found.damage) == (1.5, "")
@@ -50,9 +50,9 @@ def test_blocks_are_clips_of_one_voice_that_follow_each_other(tmp_path):
         for number, speaker in enumerate(speakers)
     ]
     tar = write_tar(tmp_path / "a.tar", *clips)
-    form = ForeignFormat(language="en", block_clips=2)
+    form = ArchiveFormat(language="en", block_clips=2)
     assert scan(tar, form)[0]["block"].to_pylist() == [0, 0, 1, 2, 3, 4, 5, 5, 6]
-    form = ForeignFormat(language="en", recording_pattern="r(.)")
+    form = ArchiveFormat(language="en", recording_pattern="r(.)")
     assert scan(tar, form)[0]["block"].to_pylist() == [0, 0, 1, 2, 3, 3, 4, 4, 4]
 
 
@@ -89,7 +89,7 @@ def test_an_index_is_current_until_the_tar_or_the_format_changes(tmp_path):
     assert not is_current(tar, index, ENGLISH)
     scan(tar)
     assert is_current(tar, index, ENGLISH)
-    assert not is_current(tar, index, ForeignFormat(language="de"))
+    assert not is_current(tar, index, ArchiveFormat(language="de"))
     os.utime(tar, ns=(0, 0))
     assert not is_current(tar, index, ENGLISH)
     index.write_bytes(b"PAR1 no")

@@ -8,10 +8,10 @@ from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import CorpusError, is_complete
 from gsv2.data.indexing import key_set, survey
 from gsv2.data.indexing.corpus import index_corpus
-from gsv2.data.indexing.format import ForeignFormat
+from gsv2.data.indexing.format import ArchiveFormat
 from tests.support.archives import said, write_tar
 
-ENGLISH = ForeignFormat(language="en")
+ENGLISH = ArchiveFormat(language="en")
 
 
 def open_index(root):
@@ -29,7 +29,7 @@ def test_a_key_in_two_tars_is_an_error_that_names_both(tmp_path):
     with pytest.raises(CorpusError, match=r"key 001 is in en/a\.tar and in zh/a\.tar"):
         index_corpus(tmp_path, ENGLISH)
     assert not is_complete(tmp_path)
-    prefixed = ForeignFormat(language="en", prefix_keys=True)
+    prefixed = ArchiveFormat(language="en", prefix_keys=True)
     index_corpus(tmp_path, prefixed)
     keys = open_index(tmp_path).strings("key").to_pylist()
     assert keys == ["en/a/000", "en/a/001", "zh/a/002", "zh/a/001"]

@@ -30,13 +30,13 @@ def test_packed_micro_batches_have_every_clip_once(packed):
 
 def test_no_row_holds_more_than_its_tokens_and_there_are_never_more_rows(packed):
     tokens = lengths(packed.index)
-    assert (packed.num_rows, packed.row_tokens) == (3, 1100)
+    assert (packed.num_packed_rows, packed.row_tokens) == (3, 1100)
     for item in items(packed):
-        assert list(item.rows) == sorted(item.rows)
-        assert len(item.rows) == len(item.sequences)
-        assert set(item.rows) <= {0, 1, 2}
-        for row in set(item.rows):
-            inside = [s for s, r in zip(item.sequences, item.rows, strict=True) if r == row]
+        assert list(item.packed_rows) == sorted(item.packed_rows)
+        assert len(item.packed_rows) == len(item.sequences)
+        assert set(item.packed_rows) <= {0, 1, 2}
+        for row in set(item.packed_rows):
+            inside = [s for s, r in zip(item.sequences, item.packed_rows, strict=True) if r == row]
             assert sum(tokens[list(s)].sum() for s in inside) <= 1100
 
 

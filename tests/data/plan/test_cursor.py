@@ -7,7 +7,7 @@ from gsv2.data.config import DataConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.plan.cursor import LaneCursor
 from gsv2.data.plan.plan import Plan
-from gsv2.data.plan.window import LaneMark
+from gsv2.data.plan.window import LanePosition
 
 MIB = 2**20
 
@@ -69,10 +69,10 @@ def test_a_window_of_small_clips_ends_with_their_number(bare_corpus):
     assert all(0 < (of_window < 300).sum() < 18 for of_window in rows)
 
 
-def test_with_one_component_a_window_is_of_one_epoch(single):
+def test_with_one_part_a_window_is_of_one_epoch(single):
     for window in windows(single, 0, 30):
-        assert {epoch for draft in window.drafts for _, epoch in draft.passes} == {
-            window.mark.components[0].epoch
+        assert {epoch for batch in window.batches for _, epoch in batch.passes} == {
+            window.position.parts[0].epoch
         }
 
 
@@ -81,11 +81,11 @@ def test_a_mark_is_all_that_it_takes_to_go_on(name, request):
     made = request.getfixturevalue(name)
     found = windows(made, 1, 15)
     for number in (0, 3, 9):
-        again = made.window(1, LaneMark.from_plain(found[number].mark.to_plain()))
+        again = made.window(1, LanePosition.from_plain(found[number].position.to_plain()))
         for expected in found[number:]:
-            assert again.mark == expected.mark
+            assert again.position == expected.position
             assert (again.rows == expected.rows).all()
-            assert again.drafts == expected.drafts
+            assert again.batches == expected.batches
             again = again.following
 
 
@@ -101,26 +101,22 @@ def test_every_window_of_a_mixture_has_its_shares(mixed):
         assert np.abs(total - expected).max() <= 2 * longest
 
 
-def test_every_clip_of_a_component_once_an_epoch_whatever_its_weight(mixed):
+def test_every_clip_of_a_part_once_an_epoch_whatever_its_weight(mixed):
     seen = {}
     for lane in range(2):
         for window in windows(mixed, lane, 60):
-            for draft in window.drafts:
-                for (component, epoch), rows in zip(draft.passes, draft.sequences, strict=True):
-                    seen.setdefault((component, epoch, lane), Counter()).update(rows)
-    assert max(epoch for component, epoch, _ in seen if component == 2) > 20
+            for batch in window.batches:
+                for (part, epoch), rows in zip(batch.passes, batch.sequences, strict=True):
+                    seen.setdefault((part, epoch, lane), Counter()).update(rows)
+    assert max(epoch for part, epoch, _ in seen if part == 2) > 20
     num_checked = 0
-    for component in range(3):
-        last = min(
-            max(e for c, e, at in seen if c == component and at == lane) for lane in range(2)
-        )
+    for part in range(3):
+        last = min(max(e for c, e, at in seen if c == part and at == lane) for lane in range(2))
         members = {
-            row
-            for shard in mixed.components[component].shards
-            for row in range(shard.start, shard.stop)
+            row for shard in mixed.parts[part].shards for row in range(shard.start, shard.stop)
         }
         for epoch in range(last):
-            read = sum((seen[component, epoch, lane] for lane in range(2)), Counter())
+            read = sum((seen[part, epoch, lane] for lane in range(2)), Counter())
             assert set(read.values()) == {1}
             assert set(read) == members
             num_checked += 1
@@ -129,8 +125,8 @@ def test_every_clip_of_a_component_once_an_epoch_whatever_its_weight(mixed):
 
 def test_a_sequence_is_of_one_pass_so_that_no_clip_prompts_itself(mixed):
     for window in windows(mixed, 0, 40):
-        for draft in window.drafts:
-            for rows in draft.sequences:
+        for batch in window.batches:
+            for rows in batch.sequences:
                 assert len(set(rows)) == len(rows)
 
 
@@ -140,16 +136,16 @@ def test_rows_of_a_window_lie_in_the_order_of_their_tars(single, mixed):
             shards = np.array([made.index.shard_of(row).number for row in window.rows])
             turns = 1 + int((np.diff(shards) != 0).sum())
             backward = (np.diff(window.rows) < 0) & (np.diff(shards) == 0)
-            assert backward.sum() <= len(made.components) + 4, "pieces of one tar in any order"
+            assert backward.sum() <= len(made.parts) + 4, "ranges of one tar in any order"
             assert turns <= 12
 
 
 def test_a_cursor_moves_forward_only(single):
     cursor = LaneCursor(single.window(0))
-    expected = [draft for window in windows(single, 0, 6) for draft in window.drafts]
+    expected = [batch for window in windows(single, 0, 6) for batch in window.batches]
     for place in (0, 1, 5, 5, len(expected) - 1):
-        window, draft = cursor.take(place)
-        assert draft == expected[place]
-        assert window.mark.place <= place < window.mark.place + len(window.drafts)
+        window, batch = cursor.take(place)
+        assert batch == expected[place]
+        assert window.position.place <= place < window.position.place + len(window.batches)
     with pytest.raises(ValueError, match=r"lane 0: micro-batch 0 of the lane lies before"):
         cursor.take(0)

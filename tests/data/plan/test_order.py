@@ -8,7 +8,10 @@ def test_every_place_has_its_own_numbers():
     drawn = {draw_generator(0, *place).random() for place in places}
     drawn |= {draw_generator(1, *place).random() for place in places}
     assert len(drawn) == 2 * len(places)
-    assert draw_generator(3, Draw.DEAL, 5).random() == draw_generator(3, Draw.DEAL, 5).random()
+    assert (
+        draw_generator(3, Draw.ASSIGNMENT, 5).random()
+        == draw_generator(3, Draw.ASSIGNMENT, 5).random()
+    )
 
 
 def test_an_order_is_a_permutation_that_stays_the_same_for_ever():

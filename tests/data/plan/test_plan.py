@@ -76,20 +76,22 @@ def test_a_stream_from_k_equals_the_rest_of_an_unbroken_one(index):
 def test_marks_find_the_way_to_any_micro_batch_of_any_layout(index):
     unbroken = list(islice(plan(index).iterate(), 320))
     for k in (1, 83, 211, 290):
-        marks = {item.lane: item.window.mark for item in unbroken[:k]}
+        positions = {item.lane: item.window.position for item in unbroken[:k]}
         for stride in (1, 2, 3):
-            found = list(islice(plan(index).iterate(k, stride, marks), 10))
+            found = list(islice(plan(index).iterate(k, stride, positions), 10))
             assert found == unbroken[k : k + 10 * stride : stride]
 
 
 def test_with_marks_nothing_before_them_is_planned(index, monkeypatch):
     made = plan(index)
     unbroken = list(islice(made.iterate(), 320))
-    marks = {item.lane: item.window.mark for item in unbroken[:300]}
+    positions = {item.lane: item.window.position for item in unbroken[:300]}
     fresh, asked = plan(index), []
     cut = fresh._windows.cut
-    monkeypatch.setattr(fresh._windows, "cut", lambda mark: asked.append(mark) or cut(mark))
-    next(fresh.iterate(300, marks=marks))
+    monkeypatch.setattr(
+        fresh._windows, "cut", lambda position: asked.append(position) or cut(position)
+    )
+    next(fresh.iterate(300, positions=positions))
     assert len(asked) <= 2
 
 
@@ -97,8 +99,8 @@ def test_marks_of_another_mixture_are_an_error(index, bare_corpus):
     sources = [bare_corpus([20], weight=1.0), bare_corpus([20], weight=1.0)]
     config = DataConfig(sources=sources, lanes=6, max_frames=4000)
     mixed = Plan(CorpusIndex.open(*sources), config, 0, ("audio",))
-    with pytest.raises(ValueError, match="a mixture of 1 components, but the config has 2"):
-        next(mixed.iterate(marks={0: plan(index).window(0).mark}))
+    with pytest.raises(ValueError, match="a mixture of 1 parts, but the config has 2"):
+        next(mixed.iterate(positions={0: plan(index).window(0).position}))
 
 
 def test_micro_batch_k_is_the_next_of_lane_k_modulo_lanes(index):

@@ -3,55 +3,67 @@ import pytest
 
 from gsv2.data.config import DataConfig, SourceConfig
 from gsv2.data.corpus.manifest import CorpusError
-from gsv2.data.plan.lanes import Deal
-from gsv2.data.plan.mixture import make_components
+from gsv2.data.plan.lanes import LaneAssignment
+from gsv2.data.plan.mixture import make_mixture
 from gsv2.data.plan.read_ahead import read_ahead
 from gsv2.data.plan.table import ClipTable
-from gsv2.data.plan.window import ComponentMark
+from gsv2.data.plan.window import PartPosition
 
-START = ComponentMark(0, 0, 0, 0.0)
+START = PartPosition(0, 0, 0, 0.0)
 
 
 @pytest.fixture
-def deal(bare_index):
+def assignment(bare_index):
     index = bare_index([40, 40, 40, 40])
     config = DataConfig(sources=[SourceConfig(path="x")], max_frames=4000)
     table = ClipTable(index, config, ("audio",))
-    return Deal(table, make_components(index, config)[0], 2, seed=0)
+    return LaneAssignment(table, make_mixture(index, config)[0], 2, seed=0)
 
 
-def ahead(deal, mark=START, limit=1e6, share=1.0, within_epoch=False, max_clips=10**6):
+def ahead(assignment, position=START, limit=1e6, share=1.0, within_epoch=False, max_clips=10**6):
     return read_ahead(
-        deal, 1, mark, share=share, limit=limit, max_clips=max_clips, within_epoch=within_epoch
+        assignment,
+        1,
+        position,
+        share=share,
+        limit=limit,
+        max_clips=max_clips,
+        within_epoch=within_epoch,
     )
 
 
-def epoch_rows(deal, epoch):
-    return [row for piece in deal.pieces(1, epoch) for row in deal.clips(piece).rows.tolist()]
+def epoch_rows(assignment, epoch):
+    return [
+        row
+        for shard_range in assignment.ranges(1, epoch)
+        for row in assignment.clips(shard_range).rows.tolist()
+    ]
 
 
-def test_epochs_follow_one_another(deal):
-    total = sum(deal.clips(piece).num_bytes.sum() for piece in deal.pieces(1, 0))
-    stretch = ahead(deal, limit=2.5 * total)
-    rows = stretch.clips.rows.tolist()
+def test_epochs_follow_one_another(assignment):
+    total = sum(
+        assignment.clips(shard_range).num_bytes.sum() for shard_range in assignment.ranges(1, 0)
+    )
+    read = ahead(assignment, limit=2.5 * total)
+    rows = read.clips.rows.tolist()
     for epoch in range(2):
-        assert [r for r, e in zip(rows, stretch.epochs, strict=True) if e == epoch] == epoch_rows(
-            deal, epoch
+        assert [r for r, e in zip(rows, read.epochs, strict=True) if e == epoch] == epoch_rows(
+            assignment, epoch
         )
-    assert stretch.epochs.tolist() == sorted(stretch.epochs)
-    assert stretch.clips.num_bytes.sum() > 2.5 * total
+    assert read.epochs.tolist() == sorted(read.epochs)
+    assert read.clips.num_bytes.sum() > 2.5 * total
 
 
-def test_within_an_epoch_it_ends_with_the_epoch(deal):
-    stretch = ahead(deal, limit=1e12, within_epoch=True)
-    assert stretch.clips.rows.tolist() == epoch_rows(deal, 0)
-    assert stretch.mark(len(stretch.epochs))[:3] == (1, 0, 0)
+def test_within_an_epoch_it_ends_with_the_epoch(assignment):
+    read = ahead(assignment, limit=1e12, within_epoch=True)
+    assert read.clips.rows.tolist() == epoch_rows(assignment, 0)
+    assert read.position(len(read.epochs))[:3] == (1, 0, 0)
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 20, 39, 40, 41, 79])
-def test_what_follows_a_mark_is_what_would_have_followed(deal, count):
-    whole = ahead(deal, limit=1e8)
-    rest = ahead(deal, whole.mark(count), limit=1e7)
+def test_what_follows_a_mark_is_what_would_have_followed(assignment, count):
+    whole = ahead(assignment, limit=1e8)
+    rest = ahead(assignment, whole.position(count), limit=1e7)
     length = min(len(rest.epochs), len(whole.epochs) - count)
     assert length > 10
     for before, after in zip(whole[1:4], rest[1:4], strict=True):
@@ -60,14 +72,14 @@ def test_what_follows_a_mark_is_what_would_have_followed(deal, count):
     assert rest.clocks[0] == whole.clocks[count]
 
 
-def test_the_clock_is_audio_by_share(deal):
-    stretch = ahead(deal, ComponentMark(0, 0, 0, 5.0), share=0.25)
-    assert stretch.clocks[0] == 5.0
-    assert np.diff(stretch.clocks) == pytest.approx(stretch.clips.seconds / 0.25)
+def test_the_clock_is_audio_by_share(assignment):
+    read = ahead(assignment, PartPosition(0, 0, 0, 5.0), share=0.25)
+    assert read.clocks[0] == 5.0
+    assert np.diff(read.clocks) == pytest.approx(read.clips.seconds / 0.25)
 
 
-def test_a_lane_without_any_clip_is_an_error_and_no_endless_search(deal, monkeypatch):
-    empty = deal.clips(deal.pieces(1, 0)[0]).cut(0, 0)
-    monkeypatch.setattr(deal, "clips", lambda piece: empty)
+def test_a_lane_without_any_clip_is_an_error_and_no_endless_search(assignment, monkeypatch):
+    empty = assignment.clips(assignment.ranges(1, 0)[0]).cut(0, 0)
+    monkeypatch.setattr(assignment, "clips", lambda shard_range: empty)
     with pytest.raises(CorpusError, match=r"lane 1 finds no clip in 64 epochs"):
-        ahead(deal)
+        ahead(assignment)

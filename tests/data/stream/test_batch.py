@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from gsv2.data.plan.window import ComponentMark, LaneMark
+from gsv2.data.plan.window import LanePosition, PartPosition
 from gsv2.data.stream.batch import BadClip, Batch
 
-TENSORS = ("sequence", "row", "wave", "wave_lengths", "codes", "code_lengths")
+TENSORS = ("sequence", "packed_row", "wave", "wave_lengths", "codes", "code_lengths")
 
 
 def full_batch() -> Batch:
@@ -21,16 +21,16 @@ def full_batch() -> Batch:
         micro_batch=7,
         lane=3,
         epoch=1,
-        mark=LaneMark(3, 1, 1, (ComponentMark(1, 0, 4, 2.5),)),
+        position=LanePosition(3, 1, 1, (PartPosition(1, 0, 4, 2.5),)),
         keys=("a", "b"),
         speakers=("s", "s"),
         languages=("en", "en"),
         texts=("one", "two"),
-        components=(0, 1),
+        mixture_parts=(0, 1),
         epochs=(1, 2),
         sequence=torch.tensor([0, 0]),
-        row=torch.tensor([0, 0]),
-        num_rows=2,
+        packed_row=torch.tensor([0, 0]),
+        num_packed_rows=2,
         row_tokens=60,
         wave=torch.ones(2, 1, 8),
         wave_lengths=torch.tensor([8, 5]),
@@ -38,7 +38,7 @@ def full_batch() -> Batch:
         code_lengths=torch.tensor([3, 2]),
         weight=0.5,
         padding=0.25,
-        bad=(BadClip(key="c", shard="x.tar", reason="torn", component=1, epoch=2),),
+        bad=(BadClip(key="c", shard="x.tar", reason="torn", mixture_part=1, epoch=2),),
     )
 
 
@@ -64,9 +64,9 @@ def test_moving_to_where_it_is_copies_nothing() -> None:
 
 
 def test_tensors_that_the_stage_did_not_ask_for_stay_none() -> None:
-    bare = replace(full_batch(), row=None, wave=None, wave_lengths=None)
+    bare = replace(full_batch(), packed_row=None, wave=None, wave_lengths=None)
     moved = bare.to(torch.device("meta"))
-    assert (moved.row, moved.wave, moved.wave_lengths) == (None, None, None)
+    assert (moved.packed_row, moved.wave, moved.wave_lengths) == (None, None, None)
     assert moved.codes.device.type == "meta"
 
 

@@ -12,12 +12,12 @@ from gsv2.data.corpus.format import HOP_LENGTH
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.plan.plan import Plan
 from gsv2.data.stream.batch import Batch
-from gsv2.data.stream.extreme_batches import largest_batches
+from gsv2.data.stream.extreme_batches import extreme_batches
 
 
 def make(**values: Any) -> tuple[DataConfig, dict[str, Batch]]:
     config = DataConfig(sources=[], **values)
-    return config, largest_batches(config, ("audio", "codes"), num_codebooks=2)
+    return config, extreme_batches(config, ("audio", "codes"), num_codebooks=2)
 
 
 @pytest.mark.parametrize("max_frames", [60, 400, 1501, 8000])
@@ -68,9 +68,9 @@ def test_sequences_fill_their_tokens_without_passing_them(
 def test_packed_rows_are_all_there_and_none_overflows() -> None:
     _, batches = make(max_tokens=2048, row_tokens=512, batching="pack")
     for batch in batches.values():
-        assert (batch.num_rows, batch.row_tokens) == (4, 512)
+        assert (batch.num_packed_rows, batch.row_tokens) == (4, 512)
         for row in range(4):
-            is_here = batch.row == row
+            is_here = batch.packed_row == row
             tokens = int(batch.code_lengths[is_here].sum()) + 5 * int(is_here.sum())
             assert 0.6 * 512 < tokens <= 512
         assert batch.sequence.tolist() == sorted(batch.sequence.tolist())
@@ -78,7 +78,7 @@ def test_packed_rows_are_all_there_and_none_overflows() -> None:
 
 def test_members_that_a_stage_does_not_read_are_none() -> None:
     config = DataConfig(sources=[], max_tokens=512)
-    for batch in largest_batches(config, ("codes",), num_codebooks=3).values():
+    for batch in extreme_batches(config, ("codes",), num_codebooks=3).values():
         assert batch.wave is None
         assert batch.codes.shape[1] == 3
 

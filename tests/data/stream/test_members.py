@@ -25,7 +25,7 @@ def content(place: MemberPlace) -> bytes:
 
 
 @pytest.fixture
-def foreign(tiny_corpus, tmp_path):
+def archives(tiny_corpus, tmp_path):
     """A corpus whose index holds what is said in all clips but the first of each shard."""
     shutil.copytree(tiny_corpus.path, tmp_path / "c")
     for path in (tmp_path / "c").rglob("*.parquet"):
@@ -67,12 +67,12 @@ def test_codes_alone_come_with_the_json_beside_them(tiny_corpus):
         assert place.tar == index.shard_of(5).codes_tar
 
 
-def test_what_the_index_says_replaces_the_json(foreign):
-    places = MemberIndex(foreign, ["audio"])
-    reader = MappedReader(foreign, ["audio"])
-    said = [places.shard(row).transcript(row) for row in range(foreign.num_clips)]
-    assert said.count(None) == len(foreign.shards)
-    for row, clip in enumerate(read_clips(foreign, ["audio"])):
+def test_what_the_index_says_replaces_the_json(archives):
+    places = MemberIndex(archives, ["audio"])
+    reader = MappedReader(archives, ["audio"])
+    said = [places.shard(row).transcript(row) for row in range(archives.num_clips)]
+    assert said.count(None) == len(archives.shards)
+    for row, clip in enumerate(read_clips(archives, ["audio"])):
         if said[row] is None:
             assert clip.text == json.loads(bytes(reader.read(row)["json"]))["text"]
         else:

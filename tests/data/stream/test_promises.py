@@ -17,7 +17,7 @@ import torch
 from gsv2.data.config import DataConfig, SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.plan.plan import Plan, validation_plan
-from gsv2.data.plan.window import LaneMark
+from gsv2.data.plan.window import LanePosition
 from gsv2.data.stream.batch import Batch
 from gsv2.data.stream.loader import make_loader, make_validation_loader
 from tests.conftest import make_codes, make_corpus
@@ -46,12 +46,15 @@ class Reference:
         return Plan(CorpusIndex.open(*self.config.sources), self.config, 7, self.members)
 
     def read(self, rank: int, world: int, workers: int, start: int, count: int) -> list[Batch]:
-        """What a rank reads that starts afresh with the marks of a checkpoint at `start`."""
-        marks = {batch.lane: batch.mark for batch in self.batches[:start]}
-        marks = {lane: LaneMark.from_plain(mark.to_plain()) for lane, mark in marks.items()}
+        """What a rank reads that starts afresh with the positions of a checkpoint at `start`."""
+        positions = {batch.lane: batch.position for batch in self.batches[:start]}
+        positions = {
+            lane: LanePosition.from_plain(position.to_plain())
+            for lane, position in positions.items()
+        }
         loader = make_loader(
             self.plan(), rank=rank, world=world, workers=workers, start_micro_batch=start,
-            marks=marks,
+            positions=positions,
         )  # fmt: skip
         return list(islice(iter(loader), count))
 
@@ -135,34 +138,32 @@ def test_every_clip_exactly_once_per_lane_epoch_or_in_quarantine(reference):
     plan = reference.plan()
     taken: dict[tuple[int, int, int], Counter[str]] = {}
     for batch in reference.batches:
-        clips = zip(batch.keys, batch.components, batch.epochs, strict=True)
-        for key, component, epoch in clips:
-            taken.setdefault((component, batch.lane, epoch), Counter())[key] += 1
+        clips = zip(batch.keys, batch.mixture_parts, batch.epochs, strict=True)
+        for key, part, epoch in clips:
+            taken.setdefault((part, batch.lane, epoch), Counter())[key] += 1
         for bad in batch.bad:
-            taken.setdefault((bad.component, batch.lane, bad.epoch), Counter())[bad.key] += 1
-    marks = {batch.lane: batch.mark for batch in reference.batches}
+            taken.setdefault((bad.mixture_part, batch.lane, bad.epoch), Counter())[bad.key] += 1
+    positions = {batch.lane: batch.position for batch in reference.batches}
     num_complete = 0
-    for (component, lane, epoch), keys in taken.items():
-        if epoch < marks[lane].components[component].epoch:  # all of it is in earlier windows
-            assert keys == Counter(plan.lane_epoch_keys(component, lane, epoch))
+    for (part, lane, epoch), keys in taken.items():
+        if epoch < positions[lane].parts[part].epoch:  # all of it is in earlier windows
+            assert keys == Counter(plan.lane_epoch_keys(part, lane, epoch))
             num_complete += 1
     assert num_complete >= LANES, "several lane epochs were read to their end"
-    for component in plan.components:
+    for part in plan.parts:
         everything = Counter(
-            key for lane in range(LANES) for key in plan.lane_epoch_keys(component.number, lane, 3)
+            key for lane in range(LANES) for key in plan.lane_epoch_keys(part.number, lane, 3)
         )
-        clips = {
-            plan.index.key(r) for shard in component.shards for r in range(shard.start, shard.stop)
-        }
+        clips = {plan.index.key(r) for shard in part.shards for r in range(shard.start, shard.stop)}
         assert everything == Counter(clips)
 
 
 def test_damage_is_quarantined_and_nothing_else(reference):
-    bad = {(clip.component, clip.key) for batch in reference.batches for clip in batch.bad}
+    bad = {(clip.mixture_part, clip.key) for batch in reference.batches for clip in batch.bad}
     good = {
         pair
         for batch in reference.batches
-        for pair in zip(batch.components, batch.keys, strict=True)
+        for pair in zip(batch.mixture_parts, batch.keys, strict=True)
     }
     assert bad
     assert not bad & good
@@ -189,7 +190,7 @@ def _points(batches: list[Batch]) -> dict[str, int]:
     """Micro-batches at which a run may be interrupted."""
     later: dict[str, Batch] = {}
     for before, after in zip(batches, batches[LANES:], strict=False):  # next of the same lane
-        if after.mark == before.mark:
+        if after.position == before.position:
             later.setdefault("inside", after)
         if after.epoch > before.epoch:
             later.setdefault("boundary", after)

@@ -134,17 +134,23 @@ def test_local_audio_with_remote_codes_is_one_corpus(server, files):
 def test_a_resumed_run_over_http_goes_on_like_an_unbroken_one(server, files):
     expected = batches_of_epochs(plan_of(source_at(files)), 2)
     for start in (1, 5, len(expected) - 5):
-        marks = {batch.lane: batch.mark for batch in expected[: start + CONFIG.lanes]}
+        positions = {batch.lane: batch.position for batch in expected[: start + CONFIG.lanes]}
         plan = plan_of(source_at(server.url))
         ours = list(islice(iter(make_loader(plan, start_micro_batch=start)), 5))
         assert_same(ours, expected[start : start + 5])
-        with_marks = make_loader(plan, start_micro_batch=start, marks=_before(marks, start))
-        assert_same(list(islice(iter(with_marks), 5)), expected[start : start + 5])
+        with_positions = make_loader(
+            plan, start_micro_batch=start, positions=_before(positions, start)
+        )
+        assert_same(list(islice(iter(with_positions), 5)), expected[start : start + 5])
 
 
-def _before(marks: dict, start: int) -> dict:
-    """Return the marks that lie at or before a micro-batch."""
-    return {lane: mark for lane, mark in marks.items() if mark.place * CONFIG.lanes + lane <= start}
+def _before(positions: dict, start: int) -> dict:
+    """Return the positions that lie at or before a micro-batch."""
+    return {
+        lane: position
+        for lane, position in positions.items()
+        if position.place * CONFIG.lanes + lane <= start
+    }
 
 
 def test_commands_are_a_corpus_only_when_allowed(files):

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from gsv2.data.plan.window import ComponentMark
+from gsv2.data.plan.window import PartPosition
 from gsv2.data.stream.reader import MappedReader
 from gsv2.data.stream.sequential import SequentialReader
 from tests.support.served_corpora import chain, contents, open_index, wait_for
@@ -76,8 +76,8 @@ def test_the_following_window_is_read_ahead(server):
 
 def test_a_single_pass_reads_nothing_beyond_its_epoch(server):
     first, second = chain([range(4), range(4, 24)])
-    mark = second.mark._replace(components=(ComponentMark(1, 0, 0, 0.0),))
-    object.__setattr__(second, "mark", mark)
+    position = second.position._replace(parts=(PartPosition(1, 0, 0, 0.0),))
+    object.__setattr__(second, "position", position)
     reader = SequentialReader(open_index(server.url), ["audio"], PLENTY, single_pass=True)
     for row in range(4):
         reader.read(row, first)

@@ -10,7 +10,7 @@ from gsv2.data.building.codes import write_codes
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import CorpusError, read_manifest
 from gsv2.data.indexing.corpus import index_corpus
-from gsv2.data.indexing.format import ForeignFormat
+from gsv2.data.indexing.format import ArchiveFormat
 from gsv2.data.verify.corpus import verify_corpus
 from tests.support.archives import said, write_tar
 
@@ -46,10 +46,10 @@ def test_a_whole_corpus_has_no_problem(tiny_corpus, workers):
     assert codes.problems == []
 
 
-def test_a_foreign_corpus_with_rejected_clips_and_tars_has_no_problem(tmp_path):
+def test_an_indexed_corpus_with_rejected_clips_and_tars_has_no_problem(tmp_path):
     write_tar(tmp_path / "a.tar", said("k1"), said("bad", "?"))
     write_tar(tmp_path / "sub/b.tar", said("bad2", "?"))
-    index_corpus(tmp_path, ForeignFormat(language="en"))
+    index_corpus(tmp_path, ArchiveFormat(language="en"))
     assert verify_corpus(tmp_path, decode=True).problems == []
 
 

@@ -2,7 +2,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gsv2.data.corpus.index_columns import CLIP_SCHEMA, CODES_SCHEMA, FOREIGN_SCHEMA
+from gsv2.data.corpus.index_columns import ARCHIVE_SCHEMA, CLIP_SCHEMA, CODES_SCHEMA
 from gsv2.data.corpus.manifest import ShardEntry
 from gsv2.data.verify.findings import Findings
 from gsv2.data.verify.index_check import check_rows, index_totals, read_index
@@ -69,7 +69,7 @@ def test_rows_are_compared_with_corpus_json():
 
 
 def test_an_index_is_read_with_and_without_the_optional_column(tmp_path):
-    for schema in (CLIP_SCHEMA, FOREIGN_SCHEMA):
+    for schema in (CLIP_SCHEMA, ARCHIVE_SCHEMA):
         pq.write_table(schema.empty_table(), tmp_path / "x.parquet")
         read = read_index(tmp_path / "x.parquet", "audio", Findings("a"))
         assert read.schema.equals(schema)

@@ -8,7 +8,7 @@ import soundfile
 from gsv2.data.corpus.index_columns import CLIP_SCHEMA, CODES_SCHEMA
 from gsv2.data.corpus.shard_writer import ShardWriter
 from gsv2.data.indexing.corpus import index_corpus
-from gsv2.data.indexing.format import ForeignFormat
+from gsv2.data.indexing.format import ArchiveFormat
 from gsv2.data.verify.shard_check import ShardJob, check_shard
 from tests.support.archives import audio_bytes, codes_bytes, json_bytes, said, write_tar
 
@@ -82,12 +82,12 @@ def test_decoding_finds_codes_of_another_shape(tmp_path):
     }
 
 
-def test_a_foreign_shard_is_checked_by_the_names_that_it_has(tmp_path):
+def test_an_indexed_shard_is_checked_by_the_names_that_it_has(tmp_path):
     """What the scan rejected, and suffixes that nobody reads, are no problem; a new tar is."""
     bad = said("bad", "?")
     split = {"__key__": "k1", "txt": b"Again."}
     write_tar(tmp_path / "a.tar", said("k1", jpg=b"?", mp3=b"?"), bad, said("k2"), split)
-    form = ForeignFormat(language="en", prefix_keys=True, audio_suffixes=("wav", "mp3"))
+    form = ArchiveFormat(language="en", prefix_keys=True, audio_suffixes=("wav", "mp3"))
     entry = index_corpus(tmp_path, form).shards[0]
     job = ShardJob(tmp_path, entry, "audio", True, None)
     assert found(job) == {}
