@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import fsspec
 
+from gsv2.lru import LruCache
 from gsv2.storage.body import public_name
 from gsv2.storage.command import PREFIX, CommandBody, fill_in
 from gsv2.storage.config import RemoteConfig
@@ -83,8 +83,9 @@ class Storage:
         """
         if self.is_local(location):
             return Path(location).read_bytes()
-        recent = self._clients.recent
-        content = recent.get(location)
+        clients = self._clients
+        with clients.lock:
+            content = clients.recent.get(location)
         if content is None:
             with self.open(location) as stream:
                 content = stream.read(max_bytes + 1)
@@ -92,7 +93,9 @@ class Storage:
                 raise OSError(
                     f"{public_name(location)} must have at most {max_bytes} bytes, but goes on"
                 )
-            recent.put(location, content)
+            if len(content) <= _RECENT_BYTES:
+                with clients.lock:
+                    clients.recent.put(location, content, cost=len(content))
         return content
 
     def open(self, location: str, offset: int = 0) -> RemoteStream:
@@ -140,7 +143,8 @@ class _Clients:
 
     def __init__(self) -> None:
         self.session = make_session()
-        self.recent = _RecentFiles()
+        self.recent: LruCache[str, bytes] = LruCache(_RECENT_BYTES)
+        self.lock = threading.Lock()
         self._filesystems: dict[str, fsspec.AbstractFileSystem] = {}
 
     def filesystem(self, location: str) -> fsspec.AbstractFileSystem:
@@ -148,27 +152,3 @@ class _Clients:
         root = "/".join(location.split("/")[:3])
         known = self._filesystems.get(root)
         return known or self._filesystems.setdefault(root, open_filesystem(location))
-
-
-class _RecentFiles:
-    """The files read last, `_RECENT_BYTES` of them."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._files: OrderedDict[str, bytes] = OrderedDict()
-        self._bytes = 0
-
-    def get(self, location: str) -> bytes | None:
-        """Return a file if it is here."""
-        with self._lock:
-            if location in self._files:
-                self._files.move_to_end(location)
-            return self._files.get(location)
-
-    def put(self, location: str, content: bytes) -> None:
-        """Keep a file, and let go of the oldest beyond the limit."""
-        with self._lock:
-            self._bytes += len(content) - len(self._files.pop(location, b""))
-            self._files[location] = content
-            while self._bytes > _RECENT_BYTES:
-                self._bytes -= len(self._files.popitem(last=False)[1])

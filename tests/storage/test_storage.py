@@ -91,12 +91,12 @@ def test_a_dead_remote_is_an_error_that_names_location_and_reason(server):
 
 
 def test_a_remote_file_is_fetched_once_while_it_is_among_the_recent(server, monkeypatch):
+    monkeypatch.setattr(storage_module, "_RECENT_BYTES", 8)
     storage = Storage(FAST)
     first, second = (f"{server.url}/corpus/{n}" for n in ("corpus.json", "en/a%23b%201.parquet"))
     for _ in range(3):
         storage.read(first)
     assert server.requests["corpus/corpus.json"] == 1
-    monkeypatch.setattr(storage_module, "_RECENT_BYTES", 8)
     storage.read(second)  # 7 bytes push out the first 2
     storage.read(first)
     assert server.requests["corpus/corpus.json"] == 2

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gsv2.data.corpus.manifest import CorpusError, is_complete
+from gsv2.files import replace_folder
 from gsv2.folder_lock import FolderLock
 
 RESUME_FILE = ".resume"
@@ -47,7 +48,7 @@ def staged_corpus(out: Path, *, overwrite: bool, resume: str | None = None) -> I
         try:
             yield building
             mark.unlink(missing_ok=True)
-            _put_in_place(building, out)
+            replace_folder(building, out)
         finally:
             if not mark.is_file():
                 shutil.rmtree(building, ignore_errors=True)
@@ -59,12 +60,3 @@ def _check_place(out: Path, overwrite: bool) -> None:
         raise CorpusError(f"corpus {out} exists already; overwrite it or choose another folder")
     if not complete and out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise CorpusError(f"{out} exists and is not a corpus; remove it or choose another folder")
-
-
-def _put_in_place(building: Path, out: Path) -> None:
-    replaced = out.parent / f".{out.name}.replaced"
-    shutil.rmtree(replaced, ignore_errors=True)
-    if out.exists():
-        out.rename(replaced)
-    building.rename(out)
-    shutil.rmtree(replaced, ignore_errors=True)

@@ -8,7 +8,6 @@ object.
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +26,7 @@ from gsv2.data.corpus.manifest import (
     read_kind,
 )
 from gsv2.data.corpus.shard import Shard, read_shard
+from gsv2.lru import LruCache
 from gsv2.storage.storage import Storage
 
 logger = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class CorpusIndex:
         self.code_format = code_format or CodeFormat()
         """That all codes must have."""
         self._columns: dict[str, np.ndarray | pa.Array] = {}
-        self._keys: OrderedDict[int, pa.Array] = OrderedDict()
+        self._keys: LruCache[int, pa.Array] = LruCache(_KEPT_SHARDS)
 
     @classmethod
     def open(cls, *sources: SourceConfig, storage: Storage | None = None) -> CorpusIndex:
@@ -156,11 +156,10 @@ class CorpusIndex:
     def key(self, row: int) -> str:
         """Return the key of one clip."""
         shard = self.shard_of(row)
-        if shard.number not in self._keys:
-            self._keys[shard.number] = self.read(shard, ["key"])["key"]
-            if len(self._keys) > _KEPT_SHARDS:
-                self._keys.popitem(last=False)
-        return self._keys[shard.number][row - shard.start].as_py()
+        keys = self._keys.get(shard.number)
+        if keys is None:
+            keys = self._keys.put(shard.number, self.read(shard, ["key"])["key"])
+        return keys[row - shard.start].as_py()
 
     def load(self, names: Iterable[str]) -> None:
         """Read several columns of all shards in one pass over the index files.

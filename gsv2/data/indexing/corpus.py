@@ -84,11 +84,7 @@ def index_corpus(
             survey.leave_alone(path.relative_to(root).as_posix(), ADVICE)
     build = {**asdict(form), "audio_suffixes": list(form.audio_suffixes)}
     manifest = survey.manifest({"tool": TOOL, "input": str(root), **build})
-    building = folder / f".{MANIFEST_NAME}.building"
-    building.mkdir(exist_ok=True)
-    write_manifest(manifest, building)
-    (building / MANIFEST_NAME).replace(folder / MANIFEST_NAME)
-    building.rmdir()
+    write_manifest(manifest, folder)
     return manifest
 
 

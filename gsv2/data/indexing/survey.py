@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,7 +18,7 @@ import pyarrow.parquet as pq
 from gsv2.data.corpus.manifest import CorpusError, Manifest, ShardEntry
 from gsv2.data.indexing.key_set import KeySet, hash_keys
 from gsv2.data.indexing.scan import TarScan, read_scan
-from gsv2.files import named_errors
+from gsv2.files import named_errors, whole_file
 
 REJECTED_NAME = "rejected.jsonl"
 """File that names every clip and tar left out."""
@@ -48,8 +49,9 @@ class Survey:
         self._seconds: Counter[str] = Counter()  # by language
         self._speakers: set[str] = set()
         self._keys = KeySet()
-        self._part = folder / f".{REJECTED_NAME}.building"
-        self._rejected = self._part.open("w", encoding="utf-8")
+        self._path = folder / REJECTED_NAME
+        self._files = ExitStack()
+        self._rejected: TextIO | None = None
 
     def __enter__(self) -> Survey:
         return self
@@ -61,13 +63,9 @@ class Survey:
         trace: TracebackType | None,
     ) -> None:
         """Put `rejected.jsonl` in place, if anything was rejected."""
-        with named_errors(self._part):
-            self._rejected.close()
-        path = self._folder / REJECTED_NAME
-        path.unlink(missing_ok=True)
-        if self._part.stat().st_size:
-            self._part.replace(path)
-        self._part.unlink(missing_ok=True)
+        if self._rejected is None:
+            self._path.unlink(missing_ok=True)
+        self._files.close()
 
     def add(self, name: str, tar: Path, index: Path) -> None:
         """Add one tar.
@@ -114,7 +112,7 @@ class Survey:
             others = f" ({len(self._damaged)} tars are damaged)" if self._damaged[1:] else ""
             raise CorpusError(
                 f"{self._damaged[0]}{others}; fetch it again, or index what lies before the "
-                f"damage with --allow-damaged; all are named in {self._folder / REJECTED_NAME}"
+                f"damage with --allow-damaged; all are named in {self._path}"
             )
         if not self._entries:
             raise CorpusError(f"{self._folder}: no usable clip; rejected: {dict(self._reasons)}")
@@ -137,15 +135,20 @@ class Survey:
             self._reasons["tar is damaged"] += 1
             self._damaged.append(f"tar {tar} {scan.damage}")
         for line in lines:
-            with named_errors(self._part):
-                self._rejected.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._write(line)
 
     def leave_alone(self, path: str, reason: str) -> None:
         """Name a file of the corpus that is not read."""
         self._left_alone.append(path)
         self._reasons[_phrase(reason)] += 1
-        line = {"shard": "", "key": "", "file": path, "reason": reason}
-        self._rejected.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._write({"shard": "", "key": "", "file": path, "reason": reason})
+
+    def _write(self, line: Mapping[str, str]) -> None:
+        if self._rejected is None:
+            aside = self._files.enter_context(whole_file(self._path))
+            self._rejected = self._files.enter_context(aside.open("w", encoding="utf-8"))
+        with named_errors(self._path):
+            self._rejected.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def _check_new(self, key: str, name: str) -> None:
         """Look up whether a key whose hash was there before was there itself."""

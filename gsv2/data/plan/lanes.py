@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import OrderedDict
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -18,6 +17,7 @@ from gsv2.data.corpus.shard import Shard
 from gsv2.data.plan.mixture import MixturePart
 from gsv2.data.plan.order import Draw, draw_generator, draw_order
 from gsv2.data.plan.table import ClipColumns, ClipTable
+from gsv2.lru import LruCache
 
 _RANGES_PER_LANE = 2  # shards above 1 / (2 x lanes) of the hours are split, so that lanes balance
 _KEPT_RANGES = 100_000
@@ -51,7 +51,8 @@ class LaneAssignment:
         self._num_lanes = num_lanes
         self._seed = seed
         self._ranges, self._seconds = _cut_ranges(table, part, num_lanes)
-        self._epochs: OrderedDict[int, list[list[int]]] = OrderedDict()
+        num_kept = max(2, _KEPT_RANGES // len(self._ranges))
+        self._epochs: LruCache[int, list[list[int]]] = LruCache(num_kept)
 
     def ranges(self, lane: int, epoch: int) -> list[ShardRange]:
         """Return what a lane reads in an epoch, in reading order."""
@@ -70,22 +71,21 @@ class LaneAssignment:
 
     def _assign(self, epoch: int) -> list[list[int]]:
         """Give every range, longest first, to the lane with the least so far."""
-        if epoch not in self._epochs:
-            rng = draw_generator(self._seed, Draw.ASSIGNMENT, self._part.number, epoch)
-            order = draw_order(len(self._ranges), rng)
-            # classes of about equal length, so that the shuffle inside a class still counts
-            size_class = np.round(2 * np.log2(np.maximum(self._seconds[order], 1e-3)))
-            order = order[np.argsort(-size_class, kind="stable")]
-            lanes: list[list[int]] = [[] for _ in range(self._num_lanes)]
-            loads = [(0.0, lane) for lane in range(self._num_lanes)]
-            for shard_range in order.tolist():
-                load, lane = loads[0]
-                lanes[lane].append(shard_range)
-                heapq.heapreplace(loads, (load + float(self._seconds[shard_range]), lane))
-            self._epochs[epoch] = lanes
-            if len(self._epochs) > max(2, _KEPT_RANGES // len(self._ranges)):
-                self._epochs.popitem(last=False)
-        return self._epochs[epoch]
+        known = self._epochs.get(epoch)
+        if known is not None:
+            return known
+        rng = draw_generator(self._seed, Draw.ASSIGNMENT, self._part.number, epoch)
+        order = draw_order(len(self._ranges), rng)
+        # classes of about equal length, so that the shuffle inside a class still counts
+        size_class = np.round(2 * np.log2(np.maximum(self._seconds[order], 1e-3)))
+        order = order[np.argsort(-size_class, kind="stable")]
+        lanes: list[list[int]] = [[] for _ in range(self._num_lanes)]
+        loads = [(0.0, lane) for lane in range(self._num_lanes)]
+        for shard_range in order.tolist():
+            load, lane = loads[0]
+            lanes[lane].append(shard_range)
+            heapq.heapreplace(loads, (load + float(self._seconds[shard_range]), lane))
+        return self._epochs.put(epoch, lanes)
 
 
 def _cut_ranges(

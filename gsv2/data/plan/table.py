@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -18,6 +18,7 @@ from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import CorpusError
 from gsv2.data.corpus.shard import Shard
 from gsv2.data.plan.bucketing import Budget
+from gsv2.lru import LruCache
 
 logger = logging.getLogger(__name__)
 
@@ -71,29 +72,22 @@ class ClipTable:
         self.budget = _budget(config)
         self._config = config
         self._members = tuple(members)
-        self._shards: OrderedDict[int, ClipColumns] = OrderedDict()
-        self._num_kept = 0
+        self._shards: LruCache[int, ClipColumns] = LruCache(_KEPT_CLIPS)
         self.num_examined, self.left_out = self._examine()
 
     def shard(self, number: int) -> ClipColumns:
         """Return the clips of a shard that are read."""
-        if number not in self._shards:
-            columns, _ = self._read(self.index.shards[number])
-            self._keep(number, columns)
-        self._shards.move_to_end(number)
-        return self._shards[number]
+        known = self._shards.get(number)
+        return (
+            self._keep(number, self._read(self.index.shards[number])[0]) if known is None else known
+        )
 
     def left_out_of(self, shard: Shard) -> Mapping[str, int]:
         """Return reason -> clips of a shard that are not read."""
         return {reason: count for reason, count in self._read(shard)[1].items() if count}
 
-    def _keep(self, number: int, columns: ClipColumns) -> None:
-        """Keep the columns of a shard in memory, in place of those unused for longest."""
-        self._shards[number] = columns
-        self._num_kept += len(columns.rows)
-        while self._num_kept > _KEPT_CLIPS and len(self._shards) > 1:
-            _, dropped = self._shards.popitem(last=False)
-            self._num_kept -= len(dropped.rows)
+    def _keep(self, number: int, columns: ClipColumns) -> ClipColumns:
+        return self._shards.put(number, columns, cost=len(columns.rows))
 
     def _read(self, shard: Shard) -> tuple[ClipColumns, Counter[str]]:
         """Return the clips of a shard that are read, and reason -> number of the others."""

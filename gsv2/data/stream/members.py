@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.index_columns import LEVEL_FIELDS
 from gsv2.data.corpus.shard import Shard
 from gsv2.data.plan.window import Window
+from gsv2.lru import LruCache
 
 _MAX_CLIPS = 1 << 20
 """Clips whose columns are kept, at some 130 bytes each: windows of 8192 clips and the rest of
@@ -144,8 +144,7 @@ class MemberIndex:
         self._members = ("json", *members)
         self._beside = tuple(members) == ("codes",)
         self._starts = index.shard_starts
-        self._shards: OrderedDict[int, ShardMembers] = OrderedDict()
-        self._num_kept = 0
+        self._shards: LruCache[int, ShardMembers] = LruCache(_MAX_CLIPS)
         self._last: ShardMembers | None = None
         self._windows: dict[int, tuple[int, frozenset[int]]] = {}  # lane -> window, its shards
 
@@ -158,7 +157,7 @@ class MemberIndex:
         self._windows[lane] = (number, frozenset(shards.tolist()))
         needed = frozenset().union(*(shards for _, shards in self._windows.values()))
         for place in self._shards.keys() - needed:
-            self._num_kept -= len(self._shards.pop(place).keys)
+            self._shards.drop(place)
 
     def shard(self, row: int) -> ShardMembers:
         """Return the shard that holds a clip."""
@@ -178,15 +177,11 @@ class MemberIndex:
         return [MemberPlace(*place) for place in self.shard(row).locate(row)]
 
     def _load(self, number: int) -> ShardMembers:
-        if number in self._shards:
-            self._shards.move_to_end(number)
-            return self._shards[number]
-        made = self._shards[number] = self._read(self._index.shards[number])
-        self._num_kept += len(made.keys)
-        while self._num_kept > _MAX_CLIPS and len(self._shards) > 1:
-            _, oldest = self._shards.popitem(last=False)
-            self._num_kept -= len(oldest.keys)
-        return made
+        known = self._shards.get(number)
+        if known is not None:
+            return known
+        made = self._read(self._index.shards[number])
+        return self._shards.put(number, made, cost=len(made.keys))
 
     def _read(self, shard: Shard) -> ShardMembers:
         beside = self._beside and shard.codes_tar != shard.tar

@@ -86,8 +86,8 @@ def test_columns_of_few_clips_stay_in_memory(tiny_corpus, monkeypatch):
     places = MemberIndex(index, ["audio"])
     for row in [*range(index.num_clips), 0, 23, 0]:
         assert places.key(row) == index.key(row)
-    assert sum(len(shard.keys) for shard in places._shards.values()) <= 13
-    assert places._num_kept == sum(len(shard.keys) for shard in places._shards.values())
+    kept = places._shards.keys()
+    assert sum(index.shards[number].num_clips for number in kept) <= 13
 
 
 def test_a_lane_that_moves_on_lets_go_of_its_shards(bare_corpus):
@@ -99,8 +99,8 @@ def test_a_lane_that_moves_on_lets_go_of_its_shards(bare_corpus):
         places.follow(planned.window)
         for row in planned.window.rows.tolist():
             places.key(row)
-        kept = set(places._shards)
+        kept = set(places._shards.keys())
         wanted = {plan.index.shard_of(row).number for row in planned.window.rows}
         assert wanted <= kept
         assert len(kept) <= 8, "those of two windows of 40 clips"
-    assert places._num_kept == sum(plan.index.shards[number].num_clips for number in kept)
+    assert places._shards.total_cost == sum(plan.index.shards[number].num_clips for number in kept)
