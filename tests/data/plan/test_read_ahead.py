@@ -57,13 +57,13 @@ def test_epochs_follow_one_another(assignment):
 def test_within_an_epoch_it_ends_with_the_epoch(assignment):
     read = ahead(assignment, limit=1e12, within_epoch=True)
     assert read.clips.rows.tolist() == epoch_rows(assignment, 0)
-    assert read.position(len(read.epochs))[:3] == (1, 0, 0)
+    assert read.position_after(len(read.epochs))[:3] == (1, 0, 0)
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 20, 39, 40, 41, 79])
-def test_what_follows_a_mark_is_what_would_have_followed(assignment, count):
+def test_what_follows_a_position_is_what_would_have_followed(assignment, count):
     whole = ahead(assignment, limit=1e8)
-    rest = ahead(assignment, whole.position(count), limit=1e7)
+    rest = ahead(assignment, whole.position_after(count), limit=1e7)
     length = min(len(rest.epochs), len(whole.epochs) - count)
     assert length > 10
     for before, after in zip(whole[1:4], rest[1:4], strict=True):

@@ -5,7 +5,7 @@ import numpy as np
 from gsv2.data.plan.window import LanePosition, PartPosition, Window
 
 
-def test_a_mark_survives_json():
+def test_a_position_survives_json():
     position = LanePosition(
         3, 17, 2, (PartPosition(1, 4, 5, 0.1 + 0.2), PartPosition(0, 0, 0, 1e-17))
     )

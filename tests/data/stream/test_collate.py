@@ -9,9 +9,9 @@ from gsv2.data.stream.batch import BadClip
 from gsv2.data.stream.collate import CODE_PADDING, collate
 from gsv2.data.stream.wave_buffer import WaveBuffer
 
-MARK = LanePosition(1, 3, 0, (PartPosition(0, 0, 0, 0.0),))
+POSITION = LanePosition(1, 3, 0, (PartPosition(0, 0, 0, 0.0),))
 NO_ROWS = np.zeros(0, dtype=np.int64)
-WINDOW = Window(MARK, NO_ROWS, make_drafts=tuple, cut_following=lambda _: WINDOW)
+WINDOW = Window(POSITION, NO_ROWS, plan_batches=tuple, cut_following=lambda _: WINDOW)
 PLANNED = MicroBatchPlan(
     micro_batch=7,
     lane=1,
@@ -41,7 +41,7 @@ def clip(row, samples, frames):
 def test_clips_are_padded_to_the_longest_and_keep_their_sequence():
     batch = collate(PLANNED, [[clip(0, 5, 2), clip(1, 9, 4)], [clip(2, 7, 3)]])
     assert (batch.micro_batch, batch.epoch, batch.padding, batch.weight) == (7, 2, 0.25, 1.0)
-    assert (batch.lane, batch.position) == (1, MARK)
+    assert (batch.lane, batch.position) == (1, POSITION)
     assert (batch.mixture_parts, batch.epochs) == ((0, 0, 1), (2, 2, 5))
     assert (batch.packed_row, batch.num_packed_rows, batch.row_tokens) == (None, 0, 0)
     assert batch.wave.shape == (3, 1, 9)
