@@ -17,13 +17,14 @@ COMPILE := $(BIN)/python -c 'import compileall, sysconfig; compileall.compile_di
 UPGRADE_VENV := .venv-upgrade
 UPGRADE_LOCK := $(UPGRADE_VENV)/constraints.txt
 
-.PHONY: help setup quickstart test test-slow lint format bench upgrade clean
+.PHONY: help setup quickstart test test-slow lint format docs bench upgrade clean
 
 help:
 	@echo "make setup       make .venv and install gsv2 with its demo and dev extras"
 	@echo "make quickstart  corpus -> shards -> quantizer, GPT, VITS2 -> bundle -> speech -> report"
 	@echo "make test        the default test suite (minutes); make test-slow the rest"
 	@echo "make lint        ruff, import-linter, mypy; make format rewrites the files"
+	@echo "make docs        rewrite docs/config.md from the config dataclasses"
 	@echo "make bench       every speed claim, measured here -> runs/bench/table.md"
 	@echo "make upgrade     resolve all versions anew, run lint, tests and quickstart on them, and"
 	@echo "                 only then rewrite constraints.txt"
@@ -61,6 +62,9 @@ lint: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(STAMP)
+	$(BIN)/python docs/make_config.py
 
 $(BENCH_STAMP): $(STAMP)
 	@if command -v uv >/dev/null 2>&1; then \

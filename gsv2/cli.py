@@ -1,4 +1,4 @@
-"""The `gsv2` command: thin over the functions that it names."""
+"""Command line `gsv2 ...`: each command is thin over the function that it names."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ Overrides = Annotated[
 
 
 _TABLE_WIDTH = 120
-"""Columns of a table that no terminal breaks."""
+"""Width in columns of a table where there is no terminal."""
 
 
 class OneLineErrors(typer.core.TyperGroup):
-    """Turn errors of the user's world into one line; `--debug` anywhere shows the traceback."""
+    """Command group whose errors are one line; `--debug` anywhere shows the traceback."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take `--debug` out of the arguments, wherever it stands."""
@@ -40,10 +40,10 @@ class OneLineErrors(typer.core.TyperGroup):
         return super().parse_args(ctx, [arg for arg in args if arg != "--debug"])
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; ValueError and OSError are the user's, all else is ours."""
+        """Run the command; ValueError and OSError are the user's errors, all others ours."""
         try:
             return super().invoke(ctx)
-        except typer.Exit as stop:  # of a script of data_tools/, which tells its own errors
+        except typer.Exit as stop:  # scripts of data_tools/ print their own errors
             if ctx.obj and stop.__cause__ is not None:
                 raise stop.__cause__ from None
             raise

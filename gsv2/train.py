@@ -24,6 +24,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from rich.logging import RichHandler
@@ -91,6 +92,17 @@ def main(config_path: str | Path, overrides: Sequence[str] = ()) -> Path:
             raise
         finally:
             distributed.release()
+
+
+class _CallableModule(ModuleType):
+    """This module as the function that `from gsv2 import train` promises; both have its name."""
+
+    def __call__(self, config_path: str | Path, overrides: Sequence[str] = ()) -> Path:
+        """See `main`."""
+        return main(config_path, overrides)
+
+
+sys.modules[__name__].__class__ = _CallableModule
 
 
 def open_sources(

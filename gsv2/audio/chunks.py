@@ -1,4 +1,4 @@
-"""Files in chunks (WAV, RF64, AIFF, W64, CAF, AU): whether all samples are there.
+"""Chunked audio files (WAV, RF64, AIFF, W64, CAF, AU): whether all their samples are there.
 
 libsndfile takes such a file for a shorter one when it was cut.
 """
@@ -10,11 +10,11 @@ from typing import Literal, NamedTuple
 from gsv2.audio.errors import WaveError
 
 _UNKNOWN_FROM = 0x7FFF_0000
-"""A 32-bit size from here on, or 0, was never known: the file went through a pipe."""
+"""A 32-bit size from this value on, or 0, was never known: the file went through a pipe."""
 
 
 class _Layout(NamedTuple):
-    """Where chunks of a format begin, and how they are headed."""
+    """Place and heads of the chunks of a format."""
 
     start: int
     name_bytes: int

@@ -1,6 +1,6 @@
-"""What the bytes of an audio file say, before a decoder is asked.
+"""Container of an audio file, repaired or refused before a decoder is asked.
 
-Content decides, never a suffix.
+The content of the file decides what it is, never its suffix.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _ID3_BYTES = 10
 _OTHERS = frozenset(
     {b"RIFF", b"RF64", b"BW64", b"RIFX", b"FORM", b"caff", b"riff", b".snd", b"NIST"}
 )
-"""First bytes of what is neither FLAC, Ogg nor MP3."""
+"""First bytes of files that are neither FLAC, Ogg nor MP3."""
 
 
 def whole_files(content: bytes) -> list[bytes]:

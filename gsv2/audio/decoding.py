@@ -1,4 +1,4 @@
-"""Decode one audio file to its end, in blocks; a header that says too much is found out."""
+"""Decoder of one audio file, to its end, in blocks; a header that says too much is found out."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def decode_file(
     """Return the mean of the channels of a file, and its rate.
 
     Args:
-        content: of a file whose header is right, see `container.whole_files`.
-        sample_rate: at which `out` may be used.
+        content: bytes of a file whose header is right, see `container.whole_files`.
+        sample_rate: rate in Hz at which `out` may be used.
         max_sec: longer files are refused before they are decoded.
         out: see `wave.load_wave`.
 
@@ -57,7 +57,7 @@ def decode_file(
 
 
 def _decode_into(file: soundfile.SoundFile, out: np.ndarray) -> np.ndarray:
-    """Decode one channel into given memory; no seek, as read() does."""
+    """Decode one channel into given memory, without the seek of `read()`."""
     wave = out[: file.frames]
     return wave[: file.buffer_read_into(wave, "float32")]
 

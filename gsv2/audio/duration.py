@@ -1,4 +1,4 @@
-"""How long a file of audio lasts, from its header as far as that can be believed."""
+"""Duration of an audio file, from its header as far as that can be believed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def measure_duration(content: bytes) -> float:
     well below decoding: a header that says too much is found.
 
     Args:
-        content: of a FLAC, WAV, OGG, Opus or MP3 file.
+        content: bytes of a FLAC, WAV, OGG, Opus or MP3 file.
 
     Raises:
         WaveError: unreadable, cut off or empty.

@@ -1,4 +1,4 @@
-"""What is wrong with audio."""
+"""Errors of audio that cannot be used."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ class WaveError(ValueError):
     """Audio that cannot be used; the message names the thing and the reason.
 
     Args:
-        reason: with values behind a colon, as `cut: header says 4.00 s, 1.27 s decoded`.
-        place: the file that it is about; "" where the caller names it.
+        reason: a fixed phrase, then values behind a colon, as `cut: header says 4.00 s, 1.27 s
+            decoded`.
+        place: name of the file; "" where the caller names it.
     """
 
     def __init__(self, reason: str, place: str = "") -> None:
@@ -18,11 +19,11 @@ class WaveError(ValueError):
 
     @property
     def kind(self) -> str:
-        """What is wrong, without values: a fixed phrase by which clips are counted."""
+        """Reason without its values: a fixed phrase by which clips are counted."""
         return self.reason.partition(":")[0]
 
     def __reduce__(self) -> tuple[type[WaveError], tuple[str, str]]:
-        """Let processes hand it on."""
+        """Let the error pass from one process to another."""
         return WaveError, (self.reason, self.place)
 
 

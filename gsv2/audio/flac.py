@@ -1,4 +1,4 @@
-"""The length of a FLAC file from its last frame (RFC 9639, section 9).
+"""Length of a FLAC file, from its last frame (RFC 9639, section 9).
 
 A FLAC file that went through a pipe says 0 samples, of which libsndfile makes 2^63 - 1 and loses
 the last block; one that says too few is read no further.
@@ -19,11 +19,11 @@ _TAG_BYTES = 128  # ID3v1, behind the last frame
 
 
 class _Frame(NamedTuple):
-    """The header of a frame."""
+    """Header of a frame."""
 
     start: int
     stop_sample: int
-    """One past its last sample."""
+    """Number of the frame's last sample, plus one."""
 
 
 def mend_flac(content: bytes) -> bytes:

@@ -48,7 +48,7 @@ def overlap_add(frames: Tensor, hop_length: int) -> Tensor:
 
     Args:
         frames: [B, T, size].
-        hop_length: samples.
+        hop_length: samples from one frame to the next.
 
     Returns:
         [B, N], N at least (T - 1) * hop_length + size; zeros follow the last frame.

@@ -1,6 +1,6 @@
-"""How loud a clip is, what is no level of speech, and the one gain that levels it.
+"""Level of a clip: its loudness, whether speech can have it, and the one gain that levels it.
 
-The same rule holds when a corpus is written, in a run, and for references of synthesis.
+The same rule holds when a corpus is written, in training, and for references of synthesis.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from gsv2.audio.errors import WaveError
 from gsv2.audio.wave import TARGET_LUFS, loudness_gain, measure_loudness
 
 MIN_LUFS = -70.0
-"""Absolute gate of BS.1770: what is quieter is silence."""
+"""Absolute gate of BS.1770: quieter audio is silence."""
 MAX_PEAK = 10.0
-"""Largest sample of audio whose full scale is 1; samples in the range of int16 are above it."""
+"""Largest sample of audio whose full scale is 1; samples in the range of int16 lie above it."""
 _EDGE_SEC = 0.05
-"""At both ends of a clip, where resampling makes ringing of a constant."""
+"""Length of both ends of a clip, where resampling makes ringing of a constant."""
 _SAME_GAIN = 0.01
-"""A gain nearer to 1 is none."""
+"""Distance from 1 below which a gain is left out."""
 
 
 class Level(NamedTuple):
-    """How loud a clip is."""
+    """Loudness and peak of a clip."""
 
     lufs: float
     """Integrated loudness (BS.1770-4); of a clip shorter than its block of 0.4 s, that of the clip
@@ -42,11 +42,11 @@ def measure_level(wave: np.ndarray, sample_rate: int) -> Level:
 
     Args:
         wave: [N] float32.
-        sample_rate: Hz.
+        sample_rate: rate in Hz.
 
     Raises:
-        WaveError: its level is none of speech: silence, a constant, samples beyond `MAX_PEAK`,
-            NaN or infinite ones.
+        WaveError: speech cannot have this level: silence, a constant, samples beyond `MAX_PEAK`,
+            NaN or infinite samples.
     """
     peak = float(np.abs(wave).max(initial=0.0))
     if not math.isfinite(peak):
@@ -64,14 +64,14 @@ def measure_level(wave: np.ndarray, sample_rate: int) -> Level:
 
 
 def check_level(level: Level, mean: float = 0.0) -> None:
-    """Check that a level is one of speech.
+    """Check that speech can have a level.
 
     Args:
         level: measured now, or stored in an index.
-        mean: of the samples, if it is known.
+        mean: mean of the samples, if it is known.
 
     Raises:
-        WaveError: it is none.
+        WaveError: speech cannot have it.
     """
     if not level.peak <= MAX_PEAK:
         raise WaveError(f"has an absurd level: a sample of {level.peak:.4g}, where full scale is 1")
@@ -86,8 +86,8 @@ def apply_level(wave: np.ndarray, level: Level, target_lufs: float = TARGET_LUFS
 
     Args:
         wave: [N] float32; changed in place.
-        level: of the clip.
-        target_lufs: to reach.
+        level: level of the clip.
+        target_lufs: loudness to reach.
 
     Returns:
         `wave`.

@@ -26,12 +26,15 @@ class MelConfig:
     """A log-mel spectrogram."""
 
     sample_rate: int = 32_000
-    """In Hz."""
+    """Rate of the wave, in Hz."""
     n_fft: int = 2048
+    """Length of the Fourier transform, in samples; it has n_fft / 2 + 1 bins."""
     win_length: int = 2048
     """Length of the Hann window in samples; at most n_fft, in whose middle it lies."""
     hop_length: int = 640
+    """Samples from one frame to the next."""
     num_mels: int = 128
+    """Number of mel bands."""
     f_min: float = 0.0
     """Lower edge of the lowest filter, in Hz."""
     f_max: float | None = None
@@ -57,7 +60,7 @@ class MelConfig:
 
     @property
     def upper_edge_hz(self) -> float:
-        """Upper edge of the highest filter."""
+        """Upper edge of the highest filter, in Hz."""
         return self.sample_rate / 2 if self.f_max is None else self.f_max
 
 

@@ -1,4 +1,4 @@
-"""MPEG layer III frames, counted one by one.
+"""MP3 files (MPEG layer III): their frames, counted one by one.
 
 libsndfile takes the length from the Xing table, or divides the size of the file by the bit rate
 of the first frame, and reads no further: a file of variable rate without a table is cut. Here
@@ -15,7 +15,7 @@ from gsv2.audio.errors import WaveError, cut_error
 _RATES_HZ = (44_100, 48_000, 32_000)
 _KBPS_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _KBPS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
-_HALVINGS = {3: 0, 2: 1, 0: 2}  # of the rate, for MPEG 1, 2 and 2.5
+_HALVINGS = {3: 0, 2: 1, 0: 2}  # halvings of the rate, for MPEG 1, 2 and 2.5
 _HEADER_BYTES = 4
 _TABLE_REACH = 64  # bytes from the start of a frame in which the table begins
 _VBRI_FRAMES_AT = 14
@@ -24,24 +24,27 @@ _TABLE_KBPS_INDEX = 9  # 128 or 80 kbit/s: room for the table at every rate
 
 
 class _Header(NamedTuple):
-    """What a frame header says."""
+    """Header of a frame."""
 
     kind: tuple[int, int]
     """Version and rate, equal in all frames of a file."""
     length: int
     """Bytes of the frame."""
     samples: int
+    """Samples of the frame, a channel."""
     rate: int
+    """Sample rate in Hz."""
 
 
 class _Table(NamedTuple):
-    """What the first frame says of the others, if it is a table."""
+    """Table of a file in its first frame, if it has one."""
 
     there: bool
+    """Whether the first frame is a table."""
     num_frames: int
-    """0 = it does not say."""
+    """Number of frames that the table names; 0 = none."""
     readable: bool = True
-    """By mpg123."""
+    """Whether mpg123, the decoder of libsndfile, reads the table."""
 
 
 def mend_mp3(content: bytes) -> bytes | None:

@@ -14,10 +14,11 @@ class ResolutionsConfig:
     """Short-time Fourier transforms, one a place of the three lists; empty lists = none."""
 
     n_fft: tuple[int, ...] = ()
+    """Lengths of the transforms, in samples."""
     hop_length: tuple[int, ...] = ()
-    """In samples."""
+    """Samples from one frame to the next."""
     win_length: tuple[int, ...] = ()
-    """Of the Hann windows, in samples."""
+    """Lengths of the Hann windows, in samples."""
 
     def __post_init__(self) -> None:
         """Check that the lists belong together."""
@@ -47,7 +48,7 @@ class ResolutionsConfig:
 
 
 class MultiResolutionSpectrogram(nn.Module):
-    """Wave -> one magnitude spectrogram a resolution."""
+    """Magnitude spectrograms of a wave, one a resolution."""
 
     def __init__(self, config: ResolutionsConfig) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Ogg pages: whether a file is whole, and the streams that follow each other in it (RFC 3533).
+"""Ogg files: whether all pages are there, and the streams that follow each other (RFC 3533).
 
 libsndfile reads the first stream of a chain, and takes a file that was cut for a shorter one.
 """
@@ -24,7 +24,7 @@ class _Page(NamedTuple):
 
 
 def split_ogg(content: bytes) -> list[bytes]:
-    """Return the streams of a chain, each as a file; one that is no chain alone.
+    """Return the streams of a chain, each as a file; a file that is no chain alone.
 
     Raises:
         WaveError: cut off, or pages are missing.
@@ -60,7 +60,7 @@ def _check_ended(open_streams: set[int], at: int) -> None:
 
 
 def _pages(content: bytes) -> Iterator[_Page]:
-    """Yield all pages; what is behind the last and is none ends the file."""
+    """Yield all pages; bytes behind the last that are no page end the file."""
     at = 0
     while content[at : at + 4] == b"OggS":
         head = content[at : at + _HEAD_BYTES]

@@ -1,7 +1,7 @@
-"""Frozen speech encoders: wave -> features at 50 Hz, which the quantizer turns into codes.
+"""Speech encoders: frozen maps from wave to features at 50 Hz, which the quantizer makes codes of.
 
-`logmel` is the embedded default: it has no weights, so that everything runs offline. Encoders
-with weights (w2v-BERT 2.0, HuBERT) fill the same Protocol.
+`logmel` is the embedded default: it has no weights, so that everything runs offline. What another
+encoder must do is in the Protocol `SpeechEncoder`; docs/add-an-encoder.md has the steps.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _DELTA_REACH = 2
 
 
 class SpeechFeatures(NamedTuple):
-    """What a speech encoder returns."""
+    """Features of a padded batch."""
 
     features: Tensor
     """[B, T, dim] float32, zero at padding."""
@@ -32,11 +32,13 @@ class SpeechEncoder(Protocol):
     """A frozen map from wave to features; the features of a clip never depend on its batch."""
 
     name: str
+    """Name in `SpeechEncoderConfig`."""
     dim: int
-    """Features of a frame."""
+    """Number of features of a frame."""
     sample_rate: int
-    """Of the wave that it takes, in Hz."""
+    """Rate of the wave that it takes, in Hz."""
     frame_rate_hz: int
+    """Frames a second."""
 
     def __call__(self, wave: Tensor, lengths: Tensor) -> SpeechFeatures:
         """Return the features of a padded batch.
@@ -53,9 +55,10 @@ class SpeechEncoder(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class SpeechEncoderConfig:
-    """Which speech encoder, and its choices."""
+    """A speech encoder and its options."""
 
     name: Literal["logmel"] = "logmel"
+    """Which encoder it is."""
     num_mels: int = 80
     """Mel bands of `logmel`; as many deltas are added."""
     win_length: int = 2048
@@ -70,12 +73,12 @@ class SpeechEncoderConfig:
 
     @property
     def dim(self) -> int:
-        """Features of a frame."""
+        """Number of features of a frame."""
         return 2 * self.num_mels
 
 
 class LogMelEncoder(nn.Module):
-    """Log-mel energies with their deltas, straight from the 32 kHz corpus audio."""
+    """Log-mel energies with their deltas, straight from the corpus audio at 32 kHz."""
 
     def __init__(self, config: SpeechEncoderConfig) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Mono waveforms: read, write, resample and level them.
+"""Waveforms with one channel: reading, writing, resampling and levelling.
 
 Files go through soundfile (WAV, FLAC, OGG, Opus, MP3 from its wheel), resampling through soxr,
 loudness through pyloudnorm (ITU-R BS.1770-4).
@@ -44,7 +44,7 @@ def load_wave(
 
     Args:
         source: path, bytes of a file, or open binary file. Its content decides what it is.
-        sample_rate: wanted rate in Hz; soxr resamples when the file has another.
+        sample_rate: rate to return, in Hz; soxr resamples when the file has another.
         out: [M] float32 memory to decode into, used if the file has one channel, this rate and
             at most M samples.
         max_sec: longer audio is refused.
@@ -97,7 +97,7 @@ def save_wave(
     Args:
         target: path, or open binary file (which gets FLAC).
         wave: [N] float in -1..1; larger values are clipped.
-        sample_rate: Hz.
+        sample_rate: rate in Hz.
 
     Raises:
         WaveError: `wave` is not [N], empty or not finite, or the format is unknown.
@@ -134,7 +134,7 @@ def normalise_loudness(
 
     Args:
         wave: [N] float32.
-        sample_rate: Hz.
+        sample_rate: rate in Hz.
         target_lufs: integrated loudness to reach.
 
     Returns:

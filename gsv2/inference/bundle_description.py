@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gsv2 import __version__
 from gsv2.files import write_whole
 from gsv2.inference.bundle_parts import PARTS
 from gsv2.models.component import ComponentError, parse_object
+from gsv2.version import __version__
 
 BUNDLE_VERSION = 1
 FILE = "bundle.json"

@@ -39,7 +39,7 @@ class Reference:
     """Share in the fused voice, relative to the other references."""
 
 
-def load_reference(path: Path, text: str | None = None, weight: float = 1.0) -> Reference:
+def load_reference(path: str | Path, text: str | None = None, weight: float = 1.0) -> Reference:
     """Read a recording of any rate and number of channels.
 
     Raises:
@@ -74,7 +74,7 @@ def load_reference(path: Path, text: str | None = None, weight: float = 1.0) -> 
 
 
 def load_references(
-    paths: Sequence[Path], texts: Sequence[str], weights: Sequence[float]
+    paths: Sequence[str | Path], texts: Sequence[str] = (), weights: Sequence[float] = ()
 ) -> list[Reference]:
     """Read several recordings of one voice, or of voices to be fused.
 
@@ -103,7 +103,7 @@ def load_references(
     return [load_reference(*given) for given in zip(paths, transcripts, shares, strict=True)]
 
 
-def _check_weight(path: Path, weight: float) -> None:
+def _check_weight(path: str | Path, weight: float) -> None:
     """Check a weight before any recording is read."""
     if not weight >= 0:
         raise VoiceError(f"the weight of {path} must be at least 0, but is {weight}")

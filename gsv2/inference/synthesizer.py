@@ -59,14 +59,14 @@ class Synthesizer:
         self.vits2 = vits2.to(device).eval()
 
     @classmethod
-    def from_bundle(cls, path: Path, device: torch.device | None = None) -> Synthesizer:
+    def from_bundle(cls, path: str | Path, device: torch.device | None = None) -> Synthesizer:
         """Load a bundle, by default onto the GPU if there is one.
 
         Raises:
             BundleError: no bundle there, or a damaged one.
         """
         chosen = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return cls.from_components(load_bundle(path), chosen)
+        return cls.from_components(load_bundle(Path(path)), chosen)
 
     @classmethod
     def from_components(

@@ -1,1 +1,1 @@
-"""Training objectives, in plain torch."""
+"""Losses, in plain torch."""

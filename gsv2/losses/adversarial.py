@@ -1,4 +1,4 @@
-"""Least-squares GAN losses (arXiv 1611.04076) and feature matching, as in HiFi-GAN.
+"""Adversarial losses: least-squares GAN (arXiv 1611.04076) and feature matching, as in HiFi-GAN.
 
 Summed over discriminators (HiFi-GAN, arXiv 2010.05646, equations 1-2 and 4), in fp32.
 """

@@ -1,4 +1,4 @@
-"""What it costs to predict codes: cross-entropy per codebook, and how often it is right."""
+"""Code-prediction loss: cross-entropy per codebook, and how often the prediction is right."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TOP_K = 10
 
 
 class PredictionLoss(NamedTuple):
-    """The loss of a batch of predicted codes."""
+    """Loss of a batch of predicted codes."""
 
     loss: Tensor
     """[] to minimise, per frame."""
@@ -31,9 +31,9 @@ def code_prediction_loss(
     metrics, which therefore compare with statistics of codes.
 
     Args:
-        logits: K of [N_k, V_k]; of codebook 0 with the end.
+        logits: K of [N_k, V_k]; V_0 counts the end too.
         targets: K of [N_k] int64: the codes of all frames, and the end of each clip in the first.
-        weights: K weights of the codebooks.
+        weights: weight of each of the K codebooks.
         end: id of the end in codebook 0.
     """
     is_end = targets[0] == end

@@ -1,4 +1,4 @@
-"""What codebooks cost and how well they are used.
+"""Codebook measures: error, perplexity and usage.
 
 Perplexity alone says nothing of quality and the error says nothing of use: report both. The
 error is a share of the variance, so that it compares across features; perplexity is a share of
@@ -77,7 +77,7 @@ def count_codes(codes: Tensor, codebook_size: int) -> Tensor:
 
     Args:
         codes: [B, K, T] int64; negative ids (padding) are not counted.
-        codebook_size: V.
+        codebook_size: number of entries, V.
 
     Returns:
         [K, V] float64.
@@ -90,9 +90,10 @@ def count_codes(codes: Tensor, codebook_size: int) -> Tensor:
 
 
 class CodeReport(NamedTuple):
-    """How a set of clips uses the codebooks."""
+    """Use of the codebooks by a set of clips."""
 
     num_frames: int
+    """Number of valid frames."""
     perplexity_share: tuple[float, ...]
     """Perplexity / V of each codebook."""
     usage: tuple[float, ...]
@@ -106,7 +107,7 @@ def evaluate_codes(codes: Iterable[Tensor], codebook_size: int) -> CodeReport:
 
     Args:
         codes: [K, T] or [B, K, T] integers of each clip or batch; negative ids are padding.
-        codebook_size: V.
+        codebook_size: number of entries, V.
 
     Raises:
         ValueError: there are no codes.

@@ -1,4 +1,4 @@
-"""Connectionist temporal classification (Graves et al. 2006), torch's, per clip."""
+"""CTC loss (connectionist temporal classification, Graves et al. 2006) of each clip, by torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def ctc_losses(
         lengths: [C] int64, in frames.
         targets: [C, L] int64 columns.
         target_lengths: [C] int64.
-        is_valid: [C] bool: clips with frames enough.
+        is_valid: [C] bool: clips with enough frames.
 
     Returns:
         [C] fp32.

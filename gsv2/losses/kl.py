@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def kl_divergence(z_p: Tensor, logs_q: Tensor, m_p: Tensor, logs_p: Tensor, mask: Tensor) -> Tensor:
-    """Return the divergence in nats a frame: its mean over a clip's frames, then over clips.
+    """Return the divergence in nats a frame: the mean over a clip's frames, then over clips.
 
     The posterior's entropy is exact, the prior's log-likelihood is that of the sample.
 

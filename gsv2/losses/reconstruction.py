@@ -1,4 +1,4 @@
-"""L1 distance of log-mel spectrograms (HiFi-GAN, arXiv 2010.05646, equation 3), in fp32."""
+"""Reconstruction loss: L1 distance of log-mel spectrograms (HiFi-GAN, arXiv 2010.05646, eq. 3)."""
 
 from __future__ import annotations
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 _QUIET = 0.05
-"""Root mean square of a magnitude below which a target counts as being so loud: noise 60 dB below
-full scale has about this in a window of some thousand samples."""
+"""Least root mean square that a target's magnitude counts with: that of noise 60 dB below full
+scale, in a window of some thousand samples."""
 
 
 def stft_loss(predicted: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:

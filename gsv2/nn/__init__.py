@@ -1,1 +1,1 @@
-"""Layers shared by the models, in plain torch."""
+"""Layers that models share, in plain torch."""

@@ -17,9 +17,9 @@ def rotary_table(size: int, head_dim: int, device: torch.device) -> Tensor:
     """Return the rotation of each position.
 
     Args:
-        size: T, number of positions.
-        head_dim: D, even.
-        device: where the table lies.
+        size: number of positions, T.
+        head_dim: dimension of a head, D; even.
+        device: device of the table.
 
     Returns:
         [2, T, D / 2] float32: cosines, then sines.

@@ -1,6 +1,6 @@
-"""Codebooks that follow their vectors by an exponential moving average (1711.00937, app. A.1).
+"""Codebook statistics: an exponential moving average of assigned vectors (1711.00937, app. A.1).
 
-What a micro-batch says is collected first and applied once per optimizer step: the result does
+Those of a micro-batch are collected first and applied once per optimizer step: the result does
 not depend on how the micro-batches of a step are spread over ranks and accumulation, and a
 forward pass changes nothing.
 """
@@ -14,12 +14,12 @@ from torch import Tensor
 
 
 class CodebookStatistics(NamedTuple):
-    """What the frames of one or more micro-batches say about K codebooks."""
+    """Frames of one or more micro-batches, summed by the entry of K codebooks that is nearest."""
 
     counts: Tensor
-    """[K, V] float32: frames nearest to each entry."""
+    """[K, V] float32: number of frames nearest to each entry."""
     sums: Tensor
-    """[K, V, d] float32: their sum."""
+    """[K, V, d] float32: sum of those frames."""
     candidates: Tensor
     """[P, K, d] float32: random frames, to replace entries that nothing is near to."""
     is_candidate: Tensor
@@ -29,14 +29,14 @@ class CodebookStatistics(NamedTuple):
 def collect_statistics(
     vectors: Tensor, codes: Tensor, mask: Tensor, codebook_size: int, num_candidates: int
 ) -> CodebookStatistics:
-    """Collect what one micro-batch says.
+    """Collect the statistics of one micro-batch.
 
     Args:
-        vectors: [K, N, d] what was quantized: for a level above the first, its residual.
+        vectors: [K, N, d] vectors that were quantized: for a level above the first, residuals.
         codes: [K, N] int64 nearest entries.
         mask: [N] bool, True = valid.
-        codebook_size: V.
-        num_candidates: P; drawn with torch's default generator.
+        codebook_size: number of entries, V.
+        num_candidates: number of candidates, P; drawn with torch's default generator.
     """
     K, N, d = vectors.shape
     valid = mask.to(vectors.dtype)
@@ -64,7 +64,7 @@ def dead_entries(cluster_size: Tensor, dead_share: float) -> Tensor:
 
     Args:
         cluster_size: [..., V] moving average of the counts.
-        dead_share: 0 = never dead.
+        dead_share: share of the mean; 0 = no entry is ever dead.
 
     Returns:
         [..., V] bool.

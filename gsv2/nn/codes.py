@@ -1,4 +1,4 @@
-"""Codes -> the vectors that the frozen quantizer gives them."""
+"""Codes: their shape, and the vectors that the frozen quantizer gives them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class CodeConfig:
     """Shape of the codes: K = groups * levels codebooks, group-major."""
 
     groups: int = 1
-    """Groups of feature dimensions that are quantized apart."""
+    """Number of groups of feature dimensions, which are quantized apart."""
     levels: int = 2
-    """Residual levels of each group."""
+    """Number of residual levels of each group."""
     codebook_size: int = 1024
-    """Entries of each codebook, V; also the id of `end` in the GPT."""
+    """Number of entries of each codebook, V; also the id of `end` in the GPT."""
     dim: int = 256
     """Dimension of the code vector of a frame, over all groups."""
     rate_hz: float = 25.0
@@ -35,7 +35,7 @@ class CodeConfig:
 
 
 class CodeVectors(nn.Module):
-    """Look up code vectors: levels are summed, groups are concatenated.
+    """Lookup of code vectors: levels are summed, groups are concatenated.
 
     Equal to `GroupedResidualVQ.get_output_from_indices`; a buffer, so it never trains.
     """

@@ -1,4 +1,4 @@
-"""A counter of floating-point operations: torch's, with the weights of grouped convolutions mended.
+"""FLOP counter: torch's, with the weights of grouped convolutions counted rightly.
 
 torch 2.12 takes the gradient of such a weight for as many products as the weight of a convolution
 without groups would need: 22 times too many in all for a depthwise one of 64 channels.
@@ -33,21 +33,16 @@ def _convolution_backward(
     output_mask: Sequence[bool],
     out_shape: object,
 ) -> int:
-    """Return what the gradients of input and weight cost: each as much as the forward pass.
+    """Return the FLOPs of the gradients of input and weight: for each, those of the forward pass.
+
+    Args are those of `aten.convolution_backward`; tensors come as their shapes.
 
     Args:
-        gradient: shape [B, C_out, ...] of the output's gradient.
+        gradient: [B, C_out, ...] of the output.
         inputs: [B, C_in, ...].
-        weight: [C_out, C_in / groups, ...]; of a transposed one [C_in, C_out / groups, ...].
-        bias: not used, as all that is not named here.
-        stride: of the convolution.
-        padding: of it.
-        dilation: of it.
-        transposed: whether it is.
-        output_padding: of it.
-        groups: of it; they are in the shape of `weight`.
+        weight: [C_out, C_in / groups, ...]; of a transposed convolution
+            [C_in, C_out / groups, ...].
         output_mask: which of the gradients of input, weight and bias are wanted.
-        out_shape: of the gradients.
     """
     # A weight is used once at each position: of the output, or of the input if transposed.
     batch, _, *positions = inputs if transposed else gradient

@@ -1,4 +1,4 @@
-"""Normalizing flow of mean-only couplings, each a transformer block and a WaveNet.
+"""Normalizing flow: mean-only couplings, each a transformer block and a WaveNet.
 
 VITS (arXiv 2106.06103, section 2.2) with the transformer block of VITS2 (arXiv 2307.16430,
 section 2.3). The couplings only add, so the flow preserves volume: its log-determinant is 0.
@@ -19,10 +19,12 @@ from gsv2.nn.wavenet import WaveNet, WaveNetConfig
 
 @dataclass(frozen=True, kw_only=True)
 class FlowConfig:
-    """The couplings."""
+    """A flow."""
 
     num_couplings: int = 4
+    """Number of couplings."""
     wavenet: WaveNetConfig = field(default_factory=lambda: WaveNetConfig(num_layers=4))
+    """The WaveNet of each coupling."""
     block: BlockConfig = field(
         default_factory=lambda: BlockConfig(num_heads=2, ffn_dim=192, dropout=0.0)
     )
@@ -30,7 +32,7 @@ class FlowConfig:
 
 
 class MeanCoupling(nn.Module):
-    """Add to one half of the channels what the other half, unchanged, says."""
+    """Addition to one half of the channels, computed from the other half, which stays."""
 
     def __init__(self, latent_channels: int, config: FlowConfig, style_dim: int) -> None:
         super().__init__()
@@ -45,7 +47,7 @@ class MeanCoupling(nn.Module):
         nn.init.zeros_(self.post.bias)
 
     def forward(self, half: Tensor, mask: Tensor, style: Tensor) -> Tensor:
-        """Return what to add to the other half.
+        """Return the addition to the other half.
 
         Args:
             half: [B, latent_channels / 2, T], 0 at padding.
@@ -63,7 +65,7 @@ class MeanCoupling(nn.Module):
 
 
 class Flow(nn.Module):
-    """Posterior latent <-> prior latent."""
+    """Invertible map between posterior and prior latents."""
 
     def __init__(self, latent_channels: int, config: FlowConfig, style_dim: int) -> None:
         super().__init__()

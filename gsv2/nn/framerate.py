@@ -1,4 +1,4 @@
-"""Masked convolutional encoder and decoder that change the frame rate by a whole factor.
+"""Frame-rate codec: convolutional encoder and decoder that change the rate by a whole factor.
 
 Every convolution sees zeros beyond a clip's end, so that the result for a clip does not depend
 on what it is padded to.
@@ -17,16 +17,17 @@ class FrameCodecConfig:
     """Sizes of `FrameEncoder` and `FrameDecoder`."""
 
     input_dim: int
-    """Features of a frame on the fast side."""
+    """Number of features of a fast frame."""
     width: int
     """Channels of the convolution blocks."""
     output_dim: int
-    """Features of a frame on the slow side."""
+    """Number of features of a slow frame."""
     stride: int
-    """Fast frames of a slow frame."""
+    """Number of fast frames to a slow frame."""
     num_blocks: int
+    """Number of convolution blocks of the encoder, and of the decoder."""
     kernel_size: int
-    """Odd; of the convolutions at the slow rate."""
+    """Kernel size of the blocks, in slow frames; odd."""
 
     def __post_init__(self) -> None:
         """Check the values that no type can."""
@@ -63,7 +64,7 @@ class ConvBlock(nn.Module):
 
 
 class FrameEncoder(nn.Module):
-    """Fast frames -> slow frames: a strided convolution, then blocks."""
+    """Map from fast to slow frames: a strided convolution, then blocks."""
 
     def __init__(self, config: FrameCodecConfig) -> None:
         super().__init__()
@@ -94,7 +95,7 @@ class FrameEncoder(nn.Module):
 
 
 class FrameDecoder(nn.Module):
-    """Slow frames -> fast frames: blocks, then a strided transposed convolution."""
+    """Map from slow to fast frames: blocks, then a strided transposed convolution."""
 
     def __init__(self, config: FrameCodecConfig) -> None:
         super().__init__()

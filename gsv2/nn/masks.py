@@ -11,7 +11,7 @@ def length_mask(lengths: Tensor, size: int) -> Tensor:
 
     Args:
         lengths: [B] int64.
-        size: T, the padded length.
+        size: padded length, T.
 
     Returns:
         [B, T] bool.

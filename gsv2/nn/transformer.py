@@ -1,4 +1,4 @@
-"""Non-causal transformer over frames: pre-norm, rotary positions, convolutional feed-forward.
+"""Transformer over frames, non-causal: pre-norm, rotary positions, convolutional feed-forward.
 
 The feed-forward's first layer is a convolution, as in the text encoder of VITS (arXiv 2106.06103,
 appendix); the style enters as a bias before a chosen block, as VITS2 (arXiv 2307.16430, section
@@ -18,16 +18,19 @@ from gsv2.nn.recompute import run_block
 
 @dataclass(frozen=True, kw_only=True)
 class BlockConfig:
-    """One block; its width is the owner's."""
+    """A block; its width is that of its owner."""
 
     num_heads: int = 8
+    """Number of attention heads."""
     ffn_dim: int = 2048
+    """Width of the feed-forward."""
     kernel_size: int = 3
-    """Of the feed-forward's first layer, in frames; odd."""
+    """Kernel size of the feed-forward's first layer, in frames; odd."""
     dropout: float = 0.1
+    """Probability of dropping a value of attention and feed-forward."""
 
     def __post_init__(self) -> None:
-        """Check what keeps the length."""
+        """Check that the length is kept."""
         if self.kernel_size % 2 == 0:
             raise ValueError(f"transformer: kernel_size must be odd, but is {self.kernel_size}")
 
@@ -37,9 +40,11 @@ class TransformerConfig:
     """A stack of blocks."""
 
     num_layers: int = 6
+    """Number of blocks."""
     style_layer: int = 2
     """Index of the first block that knows the style (2 = the third)."""
     block: BlockConfig = field(default_factory=BlockConfig)
+    """Each of the blocks."""
 
     def __post_init__(self) -> None:
         """Check that the style enters somewhere."""
@@ -82,7 +87,7 @@ class TransformerBlock(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Blocks and a final norm."""
+    """Stack of blocks with a final norm."""
 
     def __init__(self, dim: int, config: TransformerConfig, style_dim: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Non-causal WaveNet: gated dilated convolutions with residual and skip paths.
+"""WaveNet, non-causal: gated dilated convolutions with residual and skip paths.
 
 As in WaveGlow (arXiv 1811.00002) and VITS (arXiv 2106.06103).
 """
@@ -17,13 +17,16 @@ class WaveNetConfig:
     """A stack of gated convolutions."""
 
     channels: int = 192
+    """Channels of the residual and of the skip path."""
     num_layers: int = 16
+    """Number of gated convolutions."""
     kernel_size: int = 5
+    """Kernel size of the gated convolutions, in frames; odd."""
     dilation_rate: int = 1
     """Layer i has dilation `dilation_rate ** i`."""
 
     def __post_init__(self) -> None:
-        """Check what keeps the length."""
+        """Check that the length is kept."""
         if self.kernel_size % 2 == 0:
             raise ValueError(f"wavenet: kernel_size must be odd, but is {self.kernel_size}")
 

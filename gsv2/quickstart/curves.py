@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 VALIDATION = "validation/"
-"""Prefix of what was measured on held-out clips."""
+"""Prefix of the keys that were measured on held-out clips."""
 
 
 class Curve(NamedTuple):
-    """One number over the steps of a run."""
+    """A number over the steps of a run."""
 
     steps: list[int]
     values: list[float]

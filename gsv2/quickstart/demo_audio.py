@@ -1,4 +1,4 @@
-"""From an utterance of the demo plan to a waveform at the corpus' sample rate."""
+"""Audio of the demo corpus: an utterance of its plan becomes a waveform at the corpus' rate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demo corpus: forty voices of espeak-ng in ten languages and eight scripts.
+"""Demo corpus: forty voices of espeak-ng in ten languages and eight scripts.
 
 Every clip is a pure function of the arguments. Held-out clips are new combinations of trained
 words, spoken by voices that never train.
@@ -19,11 +19,11 @@ _GENERATION = 1
 """Raised whenever the same arguments give another corpus, so that old ones are not reused."""
 
 Progress = Callable[[int, int], None]
-"""Is told the number of clips done and the number of all."""
+"""Function of the number of clips done and the number of all."""
 
 
 class DemoCorpus(NamedTuple):
-    """What lies in the two folders."""
+    """Manifests of the two corpora."""
 
     train: Manifest
     heldout: Manifest
@@ -39,8 +39,8 @@ def make_demo_corpus(
 
     Args:
         out: folder of both.
-        seed: of sentences, noise and shard order.
-        minutes: of training speech, about; three more are held out.
+        seed: seed of sentences, noise and shard order.
+        minutes: length of the training speech, about; three more are held out.
         progress: called after each clip.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Who says what in the demo corpus, as a pure function of the seed and the length."""
+"""Plan of the demo corpus: who says what, as a pure function of the seed and the length."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def plan_demo(seed: int, minutes: float) -> DemoPlan:
     Every training voice speaks two languages, every held-out voice one.
 
     Args:
-        seed: of the choice of sentences.
+        seed: seed of the choice of sentences.
         minutes: length of the training corpus; at least about nine, so that every voice has
             prompts of its own.
 

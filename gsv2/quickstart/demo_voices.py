@@ -1,4 +1,4 @@
-"""The speakers of the demo corpus: voice variants of espeak-ng with a pitch and a pace each.
+"""Voices of the demo corpus: variants of espeak-ng with a pitch and a pace each.
 
 Variants that differ only by a robot effect, whisper or clip are left out. No held-out variant
 occurs in training.

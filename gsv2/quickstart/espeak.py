@@ -1,4 +1,4 @@
-"""Speech of espeak-ng, through the shared library that the package espeakng-loader ships.
+"""espeak-ng as a function from text to wave, through the library that espeakng-loader ships.
 
 espeak-ng keeps state from one utterance to the next (its noise and flutter positions are static
 variables that no call resets), so the same sentence would sound different each time. `speak`
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_RATE = 22_050
-"""What the library speaks at, in Hz."""
+"""Rate of the library's speech, in Hz."""
 
 # From espeak-ng/speak_lib.h.
 _AUDIO_OUTPUT_SYNCHRONOUS = 2
@@ -48,19 +48,19 @@ class EspeakVoice:
     rate: int = 175
     """Speed in words a minute."""
     pitch: int = 50
-    """0..99, 50 = the variant's own."""
+    """Pitch, 0..99; 50 = that of the variant."""
     pitch_range: int = 50
-    """0..99, 0 = monotone."""
+    """Range of the pitch, 0..99; 0 = monotone."""
 
 
 def speak(text: str, language: str, voice: EspeakVoice, *, seed: int = 0) -> NDArray[np.float32]:
     """Speak one sentence.
 
     Args:
-        text: what to say.
+        text: sentence to say.
         language: name of a language of espeak-ng, e.g. `en-us`, `cmn`.
-        voice: who says it.
-        seed: of the library's noise.
+        voice: voice that says it.
+        seed: seed of the library's noise.
 
     Returns:
         [N] waveform at `SAMPLE_RATE`, within -1..1.

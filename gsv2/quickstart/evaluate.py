@@ -1,4 +1,4 @@
-"""What the quickstart measures on held-out voices and sentences."""
+"""Measurements of the quickstart on held-out voices and sentences."""
 
 from __future__ import annotations
 
@@ -66,11 +66,12 @@ class HeldOut:
 
 
 class FeatureReport(NamedTuple):
-    """How well codes keep the features."""
+    """Quality of codes: what they keep of the features, and how they use the codebooks."""
 
     error: float
     """Mean squared error of the features as a share of their variance."""
     codes: CodeReport
+    """Use of the codebooks."""
 
 
 @torch.inference_mode()

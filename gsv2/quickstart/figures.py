@@ -1,4 +1,4 @@
-"""Pictures and sounds of the report, as text that goes straight into HTML.
+"""Charts, spectrograms and sounds of the report, as text that goes straight into HTML.
 
 Charts are drawn in placeholder colours that become CSS variables, so that they follow the
 page's light or dark theme.
@@ -63,8 +63,8 @@ def draw_panel(panel: Panel, label: str) -> str:
     """Draw one term over the steps.
 
     Args:
-        panel: what to draw.
-        label: names the chart, differently from every other one on the page.
+        panel: the term and its counterpart on held-out clips.
+        label: name of the chart, its own on the page.
 
     Returns:
         An `<svg>` element that refers to nothing outside itself.
@@ -90,7 +90,7 @@ def draw_spectrogram(wave: NDArray[np.float32], loudest: NDArray[np.float32] | N
     """Draw the log-mel spectrogram of [N] at the corpus' sample rate.
 
     Args:
-        wave: what to draw.
+        wave: [N] float32.
         loudest: a wave whose peak is white, so that two pictures share one scale; `wave` itself
             by default.
 

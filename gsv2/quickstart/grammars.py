@@ -1,4 +1,4 @@
-"""The sentences of the demo corpus: our own small grammars, written to be short.
+"""Grammars of the demo corpus, one a language: small ones of our own, written to be short.
 
 Slots never inflect each other: every combination of words is a correct sentence.
 """

@@ -1,4 +1,4 @@
-"""The quickstart: every step from nothing to a spoken sentence, each one resumable."""
+"""Pipeline of the quickstart: every step from nothing to a spoken sentence, each resumable."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def run_quickstart(out: Path, *, seed: int = 0, scale: float = 1.0) -> Path:
 
     Args:
         out: folder of everything made. Run again after an interruption, it continues.
-        seed: of the corpus and of all training.
+        seed: seed of the corpus and of all training.
         scale: fraction of the corpus and of the training steps; the figures of the report are
             promised for 1.
 

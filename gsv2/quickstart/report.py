@@ -1,4 +1,4 @@
-"""The quickstart's report: one HTML page that needs no network, and the same figures as JSON."""
+"""Report of the quickstart: one HTML page that needs no network, and the same figures as JSON."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Chart(NamedTuple):
 
 
 class RunView(NamedTuple):
-    """The curves of a run: what it learned, and how it ran."""
+    """Charts of a run: of what it learned, and of how it ran."""
 
     name: str
     steps: int
@@ -53,7 +53,7 @@ def write_report(data: ReportData, out: Path) -> Path:
     """Write `report.html` and `report.json`.
 
     Args:
-        data: what to show.
+        data: all that the report shows.
         out: folder, made if need be.
 
     Returns:
@@ -75,7 +75,7 @@ def render_html(data: ReportData, curves: Mapping[str, Mapping[str, Curve]]) -> 
     """Return the page.
 
     Args:
-        data: what to show.
+        data: all that the page shows.
         curves: run name -> key -> curve.
     """
     environment = Environment(

@@ -1,4 +1,4 @@
-"""What the quickstart report shows."""
+"""Data of the quickstart's report."""
 
 from __future__ import annotations
 
@@ -32,13 +32,14 @@ class RunFolder:
 
 @dataclass(frozen=True, kw_only=True)
 class CodebookRow:
-    """How one codebook is used on held-out clips."""
+    """Use of one codebook by held-out clips."""
 
     codebook: int
+    """Number of the codebook, from 0."""
     size: int
-    """V."""
+    """Number of its entries, V."""
     perplexity: float
-    """1..V."""
+    """Perplexity of its codes, 1..V."""
     usage: float
     """Share of entries that occur, 0..1."""
 
@@ -69,22 +70,22 @@ class SpokenSentence:
     ended_by: Literal["eos", "cap"]
     """Whether the GPT ended the sentence itself, or ran into the longest length allowed."""
     compute_sec: float
-    """Time that it took."""
+    """Time that the synthesis took."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class KeyFigure:
-    """One measured number, with what it should be."""
+    """A measured number with its target."""
 
     name: str
     value: float
     target: float | None = None
-    """None: reported without a target."""
+    """Value to reach; None = the number is reported without one."""
     better: Literal["lower", "higher"] = "lower"
-    """`lower`: at most the target; `higher`: at least."""
+    """Whether the value must be at most (`lower`) or at least (`higher`) the target."""
     unit: str = ""
     note: str = ""
-    """How it was measured, in a sentence."""
+    """A sentence about how it was measured."""
 
     @property
     def passed(self) -> bool | None:
@@ -96,12 +97,12 @@ class KeyFigure:
 
 @dataclass(frozen=True, kw_only=True)
 class StepTime:
-    """How long one step of the quickstart took."""
+    """Duration of one step of the quickstart."""
 
     name: str
     seconds: float
     reused: bool = False
-    """Its result was there already."""
+    """Whether its result was there already."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +119,6 @@ class ReportData:
     total_sec: float
     peak_memory_gib: float
     machine: Mapping[str, str]
-    """What it ran on: name -> value, versions included."""
+    """Facts of the machine, versions included: name -> value."""
     num_voices: Mapping[str, int] = field(default_factory=dict)
     """`train`, `heldout` -> different voices over all languages, where known."""

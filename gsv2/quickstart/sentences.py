@@ -1,4 +1,4 @@
-"""Sentences from templates: a grammar of one language and the order in which it is spoken."""
+"""Sentences from templates: the grammar of a language, and which of its sentences are spoken."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Grammar:
 
 
 class Sentence(NamedTuple):
-    """One filled template."""
+    """A filled template."""
 
     text: str
     words: tuple[tuple[str, str], ...]
@@ -60,10 +60,10 @@ def draw_sentences(
     is taken: a few dozen training sentences already hold every word.
 
     Args:
-        grammar: what to draw from.
-        num_train: training sentences; more than there are and they repeat in turn.
-        num_heldout: held-out sentences, all different.
-        seed: of the choice.
+        grammar: grammar of a language.
+        num_train: number of training sentences; more than there are repeat in turn.
+        num_heldout: number of held-out sentences, all different.
+        seed: seed of the choice.
 
     Raises:
         ValueError: too many held-out sentences for the grammar.

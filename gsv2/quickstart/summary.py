@@ -1,4 +1,4 @@
-"""From finished runs to the report: measures on held-out clips and says what is expected."""
+"""Figures of the report, from finished runs: measures on held-out clips and their targets."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ MAX_MEMORY_GIB = 8.0
 
 
 def collect(out: Path, configs: Mapping[str, RunConfig], device: torch.device) -> ReportData:
-    """Measure everything and return what the report shows, but for the time that it took.
+    """Measure everything and return the data of the report, but for the time that it took.
 
     Args:
         out: folder of the quickstart.
         configs: stage -> config of its run.
-        device: where to measure.
+        device: device to measure on.
     """
     held_out = HeldOut(_source(out, "heldout"))
     synthesizer = Synthesizer.from_bundle(out / "bundle", device)
@@ -174,7 +174,7 @@ def _corpus_rows(out: Path, part: str) -> Iterator[CorpusRow]:
 
 
 def _machine(device: torch.device) -> dict[str, str]:
-    """Return what it ran on, versions included, as flat text."""
+    """Return the facts of the machine, versions included, as flat text."""
     environment = describe_environment(1, device)
     packages = environment.pop("packages")
     return {key: str(value) for key, value in {**environment, **packages}.items() if value}

@@ -1,1 +1,1 @@
-"""Text normalisation and text encoders."""
+"""Text: its normalisation, language tags and encoders."""

@@ -1,7 +1,7 @@
-"""Text -> one vector a token.
+"""Text encoders: a text becomes one vector a token.
 
 `ByteEncoder` is the embedded default: any script, no vocabulary to ship, no weights to fetch,
-and text may arrive as a stream. Frozen encoders (bge-m3) fit the same Protocol.
+and text may arrive as a stream. What another encoder must do is in the Protocol `TextEncoder`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class TextTokens(NamedTuple):
 
 
 class TextEncoder(Protocol):
-    """Anything that turns texts into vectors."""
+    """Map from texts to vectors."""
 
     def tokenize(self, texts: Sequence[str]) -> TextTokens:
         """Return the tokens of texts, on the CPU."""
@@ -38,7 +38,7 @@ class TextEncoder(Protocol):
 
 
 class ByteEncoder(nn.Module):
-    """UTF-8 bytes, each with a trained vector."""
+    """Trained vector of each UTF-8 byte."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class ByteEncoder(nn.Module):
         """Return the UTF-8 bytes of texts.
 
         Args:
-            texts: C of them, at least one, as `normalize_text` returns them.
+            texts: C texts, at least one, as `normalize_text` returns them.
         """
         rows = [torch.tensor(list(text.encode()), dtype=torch.int64) for text in texts]
         lengths = torch.tensor([len(row) for row in rows])
@@ -58,7 +58,7 @@ class ByteEncoder(nn.Module):
         """Return the vector of each byte.
 
         Args:
-            ids: [C, S] int64; what padding gives is undefined.
+            ids: [C, S] int64; the vectors of padding are undefined.
 
         Returns:
             [C, S, D].

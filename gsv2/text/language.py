@@ -1,4 +1,4 @@
-"""Language labels: BCP 47 tags (RFC 5646) in one canonical form, names of people and sets refused.
+"""Language tags (BCP 47, RFC 5646) in one canonical form; names of people and sets are refused.
 
 `langcodes` knows the registry; `cmn` and `zh`, `arb` and `ar` are one language (CLDR's
 macrolanguages), since people write both.
@@ -14,14 +14,14 @@ _TAG = re.compile(r"[A-Za-z0-9]+([-_][A-Za-z0-9]+)*")
 
 
 class LanguageError(ValueError):
-    """A label that is no language."""
+    """A label that is no language tag."""
 
 
 def canonical_language(label: str) -> str:
     """Return the canonical tag of a label: EN -> en, zh_CN -> zh-CN, cmn -> zh, pt-br -> pt-BR.
 
     Raises:
-        LanguageError: not a tag, or one with a part that the registry does not know.
+        LanguageError: no tag, or a tag with a part that the registry does not know.
     """
     try:
         tag = langcodes.standardize_tag(label.strip(), macro=True)

@@ -1,4 +1,4 @@
-"""Text as it is spoken: one Unicode form, and sentences of many scripts.
+"""Text normalisation: one Unicode form of a text, and its sentences, in any script.
 
 No phonemes, no language tag, no number expansion: the model reads what people write.
 """

@@ -207,7 +207,7 @@ class CorpusIndex:
             if (found := Path(tar).stat().st_size) != num_bytes:
                 logger.warning(
                     "shard %s has %d bytes, but corpus.json says %d: it was cut or changed; "
-                    "data_tools/verify_shards.py tells what is left of it", tar, found, num_bytes
+                    "`gsv2 corpus verify` tells what is left of it", tar, found, num_bytes
                 )  # fmt: skip
 
     def summary(self) -> str:

@@ -19,7 +19,6 @@ from typing import Any
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from gsv2 import __version__
 from gsv2.models.component import describe_component
 from gsv2.training.checkpoints.checkpoint import STATE
 from gsv2.training.checkpoints.fingerprint import RunIdentity
@@ -29,6 +28,7 @@ from gsv2.training.ema import EMA_SUFFIX
 from gsv2.training.engines.trainable_state import TrainableState
 from gsv2.training.stage import Trainable
 from gsv2.training.state import TrainState
+from gsv2.version import __version__
 
 FORMAT_VERSION = 2
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
-from gsv2 import __version__
 from gsv2.config import save_config
 from gsv2.files import write_whole
+from gsv2.version import __version__
 
 logger = logging.getLogger(__name__)
 
