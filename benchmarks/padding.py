@@ -179,7 +179,9 @@ def _cost(plan: Plan, planned: MicroBatchPlan, sequences: list[np.ndarray]) -> i
     """Return the elements of the padded tensor of a micro-batch."""
     if plan.row_tokens:
         filled = np.bincount(
-            planned.packed_rows, weights=[part.sum() for part in sequences], minlength=plan.num_packed_rows
+            planned.packed_rows,
+            weights=[part.sum() for part in sequences],
+            minlength=plan.num_packed_rows,
         )
         assert len(filled) == plan.num_packed_rows, "rows of a micro-batch"
         assert filled.max() <= plan.row_tokens, "a row is not overfull"
