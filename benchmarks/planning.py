@@ -29,7 +29,7 @@ import pyarrow as pa
 
 from benchmarks.harness import Row, read_options
 from benchmarks.mixes import MIXES, draw_mix, write_index
-from gsv2 import planning
+from gsv2.commands.plan import open_plan
 from gsv2.data.plan.plan import MicroBatchPlan, Plan
 
 NUM_CLIPS = 1_000_000
@@ -54,7 +54,7 @@ class Settings(NamedTuple):
 
     def open(self) -> Plan:
         """Open everything that planning needs, from nothing."""
-        return planning.open_plan(self.config, self.overrides)[1]
+        return open_plan(self.config, self.overrides)[1]
 
 
 SETTINGS = {
@@ -90,7 +90,7 @@ class Seek(NamedTuple):
 def main() -> None:
     """Measure and report."""
     options = read_options(__doc__)
-    multiprocessing.set_forkserver_preload(["gsv2.planning"])
+    multiprocessing.set_forkserver_preload(["gsv2.commands.plan"])
     with (
         Row(11, "planning", options) as row,
         tempfile.TemporaryDirectory() as folder,

@@ -17,7 +17,7 @@ from typing import Annotated
 import torch
 import typer
 
-from gsv2.stages.extract import extract_codes
+from gsv2.inference.extraction import extract_codes
 from gsv2.training.telemetry.progress import counting_bar
 
 

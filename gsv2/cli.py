@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import sys
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 from rich.text import Text
 
 from gsv2.caches import set_cache_folders
 from gsv2.commands import configs, corpus
+from gsv2.commands.terminal import print_json, print_table
 
 Config = Annotated[
     Path, typer.Argument(help="YAML file of the run, or a shipped config, e.g. gpt/debug")
@@ -25,10 +22,6 @@ Config = Annotated[
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="overrides, e.g. trainer.max_steps=100 optim.gpt.lr=1e-3")
 ]
-
-
-_TABLE_WIDTH = 120
-"""Width in columns of a table where there is no terminal."""
 
 
 class OneLineErrors(typer.core.TyperGroup):
@@ -142,33 +135,11 @@ def plan(
 
     Example: `gsv2 plan configs/gpt/debug.yaml --world 2 --steps 3`
     """
-    from gsv2 import planning
-    from gsv2.data.plan.plan import describe_plan
+    from gsv2.commands.plan import Lines, show_plan
 
-    run, made = planning.open_plan(config, overrides or [])
-    if summary:
-        values = planning.summarise_plan(made)
-        if as_json:
-            sys.stdout.write(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
-        else:
-            _print_table(planning.summary_table(values))
-            for line in planning.summary_notes(values):
-                typer.echo(line)
-    if check is not None:
-        lines, is_equal = planning.describe_check(made, check)
-        typer.echo("\n".join(lines))
-        if not is_equal:
-            raise typer.Exit(1)
-    if summary or check is not None:
-        return
-    rows = describe_plan(made, world=world, workers=workers, start=start)
-    for row in islice(rows, steps * run.data.micro_batches_per_step):
-        sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
-
-
-def _print_table(table: Table) -> None:
-    """Print a table whose cells are what they are: names of files and runs are no markup."""
-    Console(width=None if sys.stdout.isatty() else _TABLE_WIDTH, markup=False).print(table)
+    lines = Lines(world=world, workers=workers, start=start, steps=steps)
+    if not show_plan(config, overrides or [], lines, check, summary=summary, as_json=as_json):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -180,13 +151,9 @@ def runs(
 
     Example: `gsv2 runs runs/quickstart`
     """
-    from gsv2.runs import find_runs, runs_json, runs_table, summarise_run
+    from gsv2.commands.runs import show_runs
 
-    found = [summarise_run(path) for path in find_runs(folder)]
-    if as_json:
-        sys.stdout.write(runs_json(found))
-    else:
-        _print_table(runs_table(found))
+    show_runs(folder, as_json=as_json)
 
 
 @app.command()
@@ -199,18 +166,18 @@ def doctor(
 
     Example: `gsv2 doctor configs/gpt/debug.yaml`
     """
-    from gsv2.doctor import examine
+    from gsv2.preflight.doctor import examine
 
     checks = examine(config, overrides or [])
     if as_json:
-        sys.stdout.write(json.dumps([check._asdict() for check in checks], indent=2) + "\n")
+        print_json([check._asdict() for check in checks])
     else:
         table = Table("", "what", "found")
         colours = {"ok": "green", "warn": "yellow", "fail": "red"}
         for check in checks:
             mark = Text(check.status, style=colours[check.status])
             table.add_row(mark, check.name, check.detail)
-        _print_table(table)
+        print_table(table)
     if any(check.status == "fail" for check in checks):
         raise typer.Exit(1)
 

@@ -99,8 +99,8 @@ def _check_containers(wanted: Any, value: Any, key: str) -> None:
 
     Args:
         wanted: type of the value.
-        value: as it is in the file or an override.
-        key: where the value is.
+        value: value as it is in the file or an override.
+        key: key of the value.
 
     Raises:
         ValueError: names the key.
@@ -143,7 +143,7 @@ def _check_tables(schema: type, merged: Any) -> None:
     """Make the entries of tables alone first: their errors do not know whose they are.
 
     Raises:
-        ValueError: of an entry, with the key of its value (`optim.gpt.lr`).
+        ValueError: an entry is refused; names the key of its value (`optim.gpt.lr`).
     """
     for table, wanted in get_type_hints(schema).items():
         if get_origin(wanted) is not dict or not is_dataclass(get_args(wanted)[1]):

@@ -53,8 +53,9 @@ class WrongNumber(NamedTuple):
     """A number that no setting of its name may have."""
 
     name: str
-    """Of the setting, without its section."""
+    """Name of the setting, without its section."""
     message: str
+    """Rule and value, with the key."""
 
 
 def find_wrong_sign(values: Any) -> WrongNumber | None:

@@ -178,9 +178,8 @@ def _train(config: RunConfig, distributed: Distributed, signals: StopSignals) ->
     for doubt in check_sections(config) if distributed.is_main else ():
         logger.warning("%s", doubt)
     trainer = Trainer(config, distributed, signals)
-    _, stage_class = STAGES[config.stage]
     seed_torch(config.seed, "build")
-    stage = stage_class(config, distributed.device)
+    stage = STAGES[config.stage].build(config, distributed.device)
     loading: dict[str, Any] = {
         "rank": distributed.rank,
         "world": distributed.world,

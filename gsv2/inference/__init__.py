@@ -1,1 +1,1 @@
-"""From text and references to a waveform."""
+"""Inference: text and references -> waveform, bundles, codes of a corpus."""

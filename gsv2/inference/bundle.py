@@ -1,4 +1,4 @@
-"""The bundle: what training exports and what speaks.
+"""Bundle: the folder of weights that training exports and that speaks.
 
 A folder with one component file a part (`quantizer`, `gpt`, `vits2`) and `bundle.json`, which
 names the hash of every file and of the quantizer that all parts share.

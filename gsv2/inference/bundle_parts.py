@@ -1,4 +1,4 @@
-"""The parts of a bundle: what each must be, and that they belong together."""
+"""Parts of a bundle: what each must be, and that they belong together."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch
 
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.models.component import Component, ComponentError
-from gsv2.models.gpt import GPTConfig, SemanticGPT
-from gsv2.models.quantizer import Quantizer
+from gsv2.models.gpt.model import GPTConfig, SemanticGPT
+from gsv2.models.quantizer.model import Quantizer
 from gsv2.models.trained_module import check_trained
 from gsv2.models.vits2.model import VITS2, VITS2Config
 from gsv2.nn.codes import CodeConfig
@@ -20,7 +20,7 @@ PARTS = {"quantizer": "quantizer", "gpt": "gpt", "vits2": "generator"}
 _CODEBOOKS = {"gpt": "audio_input.vectors.codebooks", "vits2": "code_vectors.codebooks"}
 """Kind of a part -> where it keeps the codebooks of its quantizer, if it does."""
 _TOLERANCE = 1e-5
-"""Of entries of codebooks: an average of equal values may round."""
+"""Largest difference of equal codebooks: an average of equal values may round."""
 
 
 def check_parts(parts: Mapping[str, Component]) -> str:

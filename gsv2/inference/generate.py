@@ -1,4 +1,4 @@
-"""Text and prompts -> codes, with a key-value cache and batches that end early."""
+"""Generation of codes from text and prompts, with a key-value cache and batches that end early."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from gsv2.inference.sampling import Sampler, SamplingConfig
-from gsv2.models.gpt import SemanticGPT
-from gsv2.models.patterns import NO_CODE
+from gsv2.models.gpt.model import SemanticGPT
+from gsv2.nn.codes import NO_CODE
 from gsv2.text.normalize import normalize_text
 
 _UNENDED = 2**40
@@ -22,15 +22,17 @@ class Prompt(NamedTuple):
     """A reference clip: the voice to speak in."""
 
     text: str
+    """Transcript."""
     codes: Tensor
     """[K, T] int64."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Utterance:
-    """What to speak, and in whose voice."""
+    """A text to speak, and the voice to speak it in."""
 
     text: str
+    """Text of any language and script."""
     prompts: tuple[Prompt, ...] = ()
     """Clips of one speaker, in the order in which the model reads them."""
 

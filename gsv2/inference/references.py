@@ -1,4 +1,4 @@
-"""The recordings that give a voice."""
+"""References: the recordings that give a voice."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Reference:
     wave: np.ndarray
     """[N] float32 at 32 kHz, loudness-normalised."""
     text: str | None = None
-    """What it says; without it the recording gives its style only, and no prompt."""
+    """Transcript; without it the recording gives its style only, and no prompt."""
     weight: float = 1.0
     """Share in the fused voice, relative to the other references."""
 

@@ -1,4 +1,4 @@
-"""How one code is drawn from the GPT's logits."""
+"""Sampling: how one code is drawn from the GPT's logits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gsv2.models.patterns import NO_CODE
+from gsv2.nn.codes import NO_CODE
 
 _AT_LEAST_ZERO = (
     "temperature",
@@ -28,7 +28,7 @@ class SamplingConfig:
     """How codes are drawn, and how long an utterance may be."""
 
     temperature: float = 0.8
-    """Divides the logits; 0 = always the likeliest code."""
+    """Divisor of the logits; 0 = always the likeliest code."""
     top_k: int = 50
     """Draw from the k likeliest codes only; 0 = from all."""
     top_p: float = 0.95
@@ -43,6 +43,7 @@ class SamplingConfig:
     max_sec_per_byte: float = 0.25
     """The end is forced at the bytes times this, plus `max_extra_sec`."""
     max_extra_sec: float = 1.5
+    """Seconds that any text may take beside `max_sec_per_byte`."""
     seed: int = 0
     """The codes of item i of a call depend on (seed, i) and on nothing else in the call."""
 

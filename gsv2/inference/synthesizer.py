@@ -1,4 +1,4 @@
-"""From text and references to a waveform.
+"""Synthesizer: from text and references to a waveform.
 
 The GPT continues the references' (text, codes) with the codes of each sentence; VITS2 speaks the
 codes in the fused style of the references.
@@ -22,8 +22,8 @@ from gsv2.inference.generate import GeneratedCodes, Prompt, Utterance, generate
 from gsv2.inference.references import Reference
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.models.component import Component
-from gsv2.models.gpt import SemanticGPT
-from gsv2.models.quantizer import Quantizer
+from gsv2.models.gpt.model import SemanticGPT
+from gsv2.models.quantizer.model import Quantizer
 from gsv2.models.vits2.model import VITS2
 from gsv2.models.vits2.style import fuse_styles
 from gsv2.text.normalize import normalize_text, split_sentences
@@ -33,15 +33,16 @@ MAX_SENTENCE_BYTES = 300
 PAUSE_SEC = 0.2
 """Silence between sentences."""
 NOISE_SCALE = 0.5
-"""Of the prior's standard deviation, as VITS speaks."""
+"""Factor on the prior's standard deviation, as VITS speaks."""
 
 
 class Speech(NamedTuple):
-    """What was spoken."""
+    """A spoken text."""
 
     wave: np.ndarray
     """[N] float32 in -1..1."""
     sample_rate: int
+    """Samples a second of `wave`."""
     ended: bool
     """The GPT ended every sentence itself; False = a cap on its length did."""
 

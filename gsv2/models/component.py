@@ -1,4 +1,4 @@
-"""A trained part as one self-describing safetensors file.
+"""Component: a trained part as one self-describing safetensors file.
 
 The header carries the kind, the config and what the part was trained on, so that checkpoints,
 frozen quantizers and bundles are one format and nothing is ever unpickled.
@@ -38,14 +38,15 @@ class Component:
     config: Mapping[str, Any]
     """Plain values of the model's config dataclass."""
     provenance: Mapping[str, str]
-    """What it depends on, e.g. `{"quantizer": HASH}`; empty if on nothing."""
+    """Hashes of what it depends on, e.g. `{"quantizer": HASH}`; empty if on nothing."""
     tensors: Mapping[str, Tensor]
+    """Name in the network's state -> parameter or buffer."""
     path: Path | None = None
     """File that it was read from."""
 
     @property
     def name(self) -> str:
-        """What messages call it."""
+        """Name of the part in messages."""
         return self.kind if self.path is None else str(self.path)
 
     def read_config(self, schema: type[ConfigT]) -> ConfigT:
@@ -106,8 +107,8 @@ def load_component(path: Path, kind: str, original: Path | None = None) -> Compo
     """Read a component file.
 
     Args:
-        path: of the file.
-        kind: that it must hold.
+        path: component file.
+        kind: kind of part that it must hold.
         original: file that it is a copy of, whose name messages about its content use.
 
     Raises:

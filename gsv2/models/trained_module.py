@@ -24,7 +24,7 @@ _MODULES_PER_TENSOR = 8
 _MODULES_ANYWAY = 256
 """Modules that may be laid out however few tensors there are."""
 _REFUSALS = (ValueError, TypeError, RuntimeError, ArithmeticError, LookupError, AssertionError)
-"""What torch and the libraries of layers raise for sizes that no layer can have."""
+"""Errors of torch and the libraries of layers for sizes that no layer can have."""
 
 
 def build_trained(
@@ -47,7 +47,7 @@ def check_trained(
     """Check that a component holds the weights of its config; builds nothing.
 
     Args:
-        component: from a file.
+        component: content of a component file.
         schema: dataclass of the config.
         make: builds the network from the config.
 

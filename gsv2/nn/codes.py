@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+NO_CODE = -1
+"""Id where a step has no code of a codebook, and where codes are padded."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class CodeConfig:

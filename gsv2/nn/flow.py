@@ -28,7 +28,7 @@ class FlowConfig:
     block: BlockConfig = field(
         default_factory=lambda: BlockConfig(num_heads=2, ffn_dim=192, dropout=0.0)
     )
-    """The transformer block before the WaveNet, over half of the latent channels."""
+    """Transformer block before the WaveNet, over half of the latent channels."""
 
 
 class MeanCoupling(nn.Module):

@@ -1,4 +1,4 @@
-"""All checks of a run on all of its ranks."""
+"""Preflight: all checks of a run on all of its ranks."""
 
 from __future__ import annotations
 
@@ -9,30 +9,20 @@ import socket
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import torch
-
-from gsv2.config import config_to_dict, load_config
-from gsv2.data.plan.plan import check_layout, check_step
-from gsv2.preflight.corpora import check_corpora
-from gsv2.preflight.machine import (
-    check_devices,
-    check_disk,
-    check_limits,
-    check_shared_memory,
-    code_facts,
-    device_facts,
-    environment_facts,
-    version_facts,
+from gsv2.config import config_to_dict
+from gsv2.preflight.collective_checks import (
+    check_clocks,
+    check_run_folder,
+    check_sums,
+    check_target,
 )
-from gsv2.preflight.report import Finding, RankReport, attempt, merge
-from gsv2.preflight.together import check_clocks, check_run_folder, check_sums, check_target
-from gsv2.stages import SCHEMAS, STAGES
-from gsv2.train import check_sections
+from gsv2.preflight.corpora import check_corpora
+from gsv2.preflight.machine import code_facts, device_facts, environment_facts, version_facts
+from gsv2.preflight.report import Finding, RankReport, merge
+from gsv2.preflight.run_checks import build_stage, check_config, check_machine, read_config
+from gsv2.stages import STAGES
 from gsv2.training.distributed import Distributed
-from gsv2.training.rehearsal import check_names
 from gsv2.training.run import RunConfig
-from gsv2.training.stage import Stage
-from gsv2.training.telemetry.folder import free_bytes
 
 _CRITICAL = ("code", "versions", "config")
 _CONFIG = ("config", "config file")
@@ -50,12 +40,7 @@ def examine(
         ranks: all of the run.
         host: name of this machine; None asks it.
     """
-    config: RunConfig | None = None
-    try:
-        config = load_config(config_path, overrides, SCHEMAS)
-        read = Finding("config file", "ok", f"{config_path}: stage {config.stage}")
-    except (ValueError, OSError) as error:
-        read = Finding("config file", "fail", str(error))
+    config, read = read_config("config file", config_path, overrides)
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     nodes = max(1, ranks.world // local)
     mine = RankReport(
@@ -77,7 +62,7 @@ def examine(
         return findings
     run_folder = Path(config.run.dir) / config.run.name
     findings.append(check_run_folder(ranks, run_folder))
-    findings.append(check_target(ranks, config))
+    findings.append(check_target(ranks, config.checkpoint.target, config.run.name))
     return findings
 
 
@@ -85,39 +70,14 @@ def _look_around(
     config: RunConfig | None, ranks: Distributed, nodes: int, local: int
 ) -> Iterator[Finding]:
     """Yield what this rank finds by itself; nothing is raised for what is wrong."""
-    workers = config.data.workers if config else 0
-    yield attempt("devices", lambda: check_devices(ranks.device, local, workers))
-    yield attempt("shared memory", lambda: check_shared_memory(local, workers))
-    yield attempt("limits", lambda: check_limits(nodes))
+    yield from check_machine(ranks.device, local, nodes, config.data.workers if config else 0)
     if config is None:
         return
-    yield attempt("lanes", lambda: _check_lanes(config, ranks.world))
-    yield attempt("sections", lambda: _check_sections(config))
-    yield attempt("disk", lambda: check_disk(free_bytes(Path(config.run.dir))))
+    yield from check_config(config, ranks.world)
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:  # one for each machine
-        stage: Stage | None = None
-        try:
-            stage = STAGES[config.stage][1](config, torch.device("cpu"))
-            check_names(config, stage.trainables)
-            yield Finding("model", "ok", ", ".join(stage.trainables))
-        except (ValueError, OSError) as error:
-            yield Finding("model", "fail", str(error))
-        yield from check_corpora(config.data, STAGES[config.stage][1].members, stage)
-
-
-def _check_sections(config: RunConfig) -> Finding:
-    doubts = check_sections(config)
-    return Finding("sections", "warn" if doubts else "ok", "; ".join(doubts) or "fit together")
-
-
-def _check_lanes(config: RunConfig, world: int) -> str:
-    """Check that ranks and workers share lanes and micro-batches."""
-    data = config.data
-    check_layout(data.lanes, world, data.workers)
-    check_step(data.micro_batches_per_step, world)
-    workers = max(data.workers, 1)
-    accumulated = data.micro_batches_per_step // world
-    return f"{data.lanes} for {world} ranks x {workers} workers, {accumulated} micro-batches a step"
+        stage, findings = build_stage(config)
+        yield from findings
+        yield from check_corpora(config.data, STAGES[config.stage].members, stage)
 
 
 def _config_facts(config: RunConfig | None) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What this rank is: code, versions, devices, limits of the machine."""
+"""Facts and limits of the machine of a rank: code, versions, devices, memory, open files."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ PACKAGES = (
 """Packages that a run computes, talks or reads with."""
 SHARED_MEMORY = Path("/dev/shm")
 LEAST_SHARED_MIB = 256
-"""Of each rank with data workers: batches on their way, and NCCL's buffers."""
-LEAST_DISK_GIB = 5.0
+"""Shared memory of each rank with data workers: batches on their way, and NCCL's buffers."""
 LEAST_FILES = 1024
 WANTED_FILES = 4096
 _INFINIBAND = Path("/sys/class/infiniband")
@@ -92,7 +91,7 @@ def check_devices(device: torch.device, local_ranks: int, workers: int) -> Findi
     """Compare the devices of this machine with its ranks.
 
     Args:
-        device: of this rank.
+        device: device of this rank.
         local_ranks: ranks of this machine.
         workers: data workers of each.
     """
@@ -126,12 +125,6 @@ def check_shared_memory(local_ranks: int, workers: int, where: Path = SHARED_MEM
     detail = f"{free_mib} MiB free in {where}, but {local_ranks} ranks should have {wanted_mib}"
     mend = "docker run --shm-size, or an emptyDir of medium Memory"
     return Finding(name, "fail" if workers else "warn", f"{detail} ({mend})")
-
-
-def check_disk(free: float) -> Finding:
-    """Check the room that run folders have, in bytes."""
-    detail = f"{free / _GIB:.1f} GiB free in run.dir"
-    return Finding("disk", "ok" if free >= LEAST_DISK_GIB * _GIB else "warn", detail)
 
 
 def check_limits(nodes: int, infiniband: Path = _INFINIBAND) -> Finding:

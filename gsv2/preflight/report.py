@@ -1,4 +1,4 @@
-"""What one rank found, and what comes of all of them."""
+"""Findings of one rank, and what comes of those of all ranks; loads no library of a run."""
 
 from __future__ import annotations
 
@@ -10,24 +10,32 @@ Status = Literal["ok", "warn", "fail"]
 _SEVERITY: tuple[Status, ...] = ("ok", "warn", "fail")
 _MAX_NAMED = 4
 """Ranks that are named one by one."""
+_LEAST_ROOM_GIB = 5.0
+"""Less free disk or memory than this is worth a warning."""
+_GIB = 2**30
 
 
 class Finding(NamedTuple):
     """One line of the table."""
 
     name: str
+    """Name of what was looked at."""
     status: Status
+    """Verdict; `fail` stops the run."""
     detail: str
+    """Values that were found, or the reason."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RankReport:
-    """What one rank found by itself."""
+    """Facts and findings of one rank by itself."""
 
     host: str
+    """Name of its machine."""
     facts: Mapping[str, Mapping[str, str]]
     """Group -> name -> value; each should be equal on all ranks."""
     findings: tuple[Finding, ...]
+    """Results of its checks."""
 
 
 def attempt(name: str, check: Callable[[], str | Finding]) -> Finding:
@@ -39,11 +47,17 @@ def attempt(name: str, check: Callable[[], str | Finding]) -> Finding:
     return found if isinstance(found, Finding) else Finding(name, "ok", found)
 
 
+def check_room(name: str, free_bytes: float, where: str) -> Finding:
+    """Return a warning if little disk or memory is free."""
+    status: Status = "ok" if free_bytes >= _LEAST_ROOM_GIB * _GIB else "warn"
+    return Finding(name, status, f"{free_bytes / _GIB:.1f} GiB free {where}".rstrip())
+
+
 def merge(reports: Sequence[RankReport], critical: Sequence[str]) -> list[Finding]:
     """Return one finding for each group of facts and each name of findings.
 
     Args:
-        reports: of all ranks, in their order.
+        reports: reports of all ranks, in their order.
         critical: groups of facts that must not differ; others are warned of.
     """
     merged = []

@@ -18,7 +18,7 @@ class Curve(NamedTuple):
     values: list[float]
 
 
-class Panel(NamedTuple):
+class TermCurves(NamedTuple):
     """A term with its counterpart on held-out clips; either may be None."""
 
     term: str
@@ -49,10 +49,10 @@ def read_curves(metrics: Path) -> dict[str, Curve]:
     return curves
 
 
-def panels(curves: Mapping[str, Curve]) -> list[Panel]:
+def pair_curves(curves: Mapping[str, Curve]) -> list[TermCurves]:
     """Pair each term with its counterpart on held-out clips, in order of first appearance."""
     terms = dict.fromkeys(key.removeprefix(VALIDATION) for key in curves)
-    return [Panel(term, curves.get(term), curves.get(VALIDATION + term)) for term in terms]
+    return [TermCurves(term, curves.get(term), curves.get(VALIDATION + term)) for term in terms]
 
 
 def _records(metrics: Path) -> Iterator[Mapping[str, Any]]:

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from gsv2.audio.wave import resample
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.quickstart import espeak
-from gsv2.quickstart.demo_plan import Utterance
+from gsv2.quickstart.demo_plan import DemoClip
 
 _MARGIN_SEC = 0.05  # of silence left on both sides
 _SILENCE_DB = -45.0  # below the loudest window
 _WINDOW_SEC = 0.01
 
 
-def render(utterance: Utterance, seed: int) -> NDArray[np.float32]:
+def render(utterance: DemoClip, seed: int) -> NDArray[np.float32]:
     """Speak an utterance.
 
     Returns:

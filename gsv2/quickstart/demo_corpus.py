@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from gsv2.data.building.shards import ClipRecord, ShardConfig, write_corpus
 from gsv2.data.corpus.manifest import Manifest, is_complete, read_manifest
 from gsv2.quickstart.demo_audio import render
-from gsv2.quickstart.demo_plan import Utterance, plan_demo
+from gsv2.quickstart.demo_plan import DemoClip, plan_demo
 
 _GENERATION = 1
 """Raised whenever the same arguments give another corpus, so that old ones are not reused."""
@@ -66,7 +66,7 @@ def make_demo_corpus(
     return DemoCorpus(*manifests)
 
 
-def demo_clips(utterances: Sequence[Utterance], seed: int) -> Iterator[ClipRecord]:
+def demo_clips(utterances: Sequence[DemoClip], seed: int) -> Iterator[ClipRecord]:
     """Speak utterances one by one."""
     for utterance in utterances:
         yield ClipRecord(

@@ -20,7 +20,7 @@ _MIN_CLIPS = 4  # of a training voice in one language, so that every clip has pr
 
 
 @dataclass(frozen=True, kw_only=True)
-class Utterance:
+class DemoClip:
     """One clip to be spoken."""
 
     key: str
@@ -38,8 +38,8 @@ class Utterance:
 class DemoPlan:
     """The two corpora; they share languages and words, but no voice and no sentence."""
 
-    train: list[Utterance]
-    heldout: list[Utterance]
+    train: list[DemoClip]
+    heldout: list[DemoClip]
 
 
 def plan_demo(seed: int, minutes: float) -> DemoPlan:
@@ -93,9 +93,9 @@ def _cast() -> dict[str, list[EspeakVoice]]:
 
 def _utterances(
     grammar: Grammar, voice: EspeakVoice, sentences: Sequence[Sentence]
-) -> list[Utterance]:
+) -> list[DemoClip]:
     prefix = f"{grammar.language}_{speaker_name(voice)}"
     return [
-        Utterance(key=f"{prefix}_{i:04d}", text=sentence.text, grammar=grammar, voice=voice)
+        DemoClip(key=f"{prefix}_{i:04d}", text=sentence.text, grammar=grammar, voice=voice)
         for i, sentence in enumerate(sentences)
     ]

@@ -122,8 +122,7 @@ def validation_means(stage: Stage, config: RunConfig, max_batches: int) -> Mappi
 def fresh_stage(config: RunConfig) -> Any:
     """Return the stage of a run as it is before training, with the weights that it starts from."""
     seed_torch(config.seed, "build")
-    _, stage_class = STAGES[config.stage]
-    return stage_class(config, Distributed().device)
+    return STAGES[config.stage].build(config, Distributed().device)
 
 
 def load_weights(stage: Stage, run: Path) -> None:
@@ -135,14 +134,14 @@ def load_weights(stage: Stage, run: Path) -> None:
 
 def reconstruct(synthesizer: Synthesizer, held_out: HeldOut, count: int) -> list[Reconstruction]:
     """Send recordings through their codes, in the style of another clip of the voice."""
-    panels = []
+    made = []
     for clip, other in held_out.pairs(count):
         assert clip.wave is not None
         assert clip.codes is not None
         style = synthesizer.style([_reference(other)])
         codes = torch.from_numpy(clip.codes.astype(np.int64))
         wave = synthesizer.decode(codes, style, noise_scale=0.0)
-        panels.append(
+        made.append(
             Reconstruction(
                 key=clip.key,
                 text=clip.text,
@@ -152,7 +151,7 @@ def reconstruct(synthesizer: Synthesizer, held_out: HeldOut, count: int) -> list
                 reconstruction=wave[: len(clip.wave)],
             )
         )
-    return panels
+    return made
 
 
 def speak(

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from gsv2.audio.mel import MelConfig, MelSpectrogram
 from gsv2.audio.wave import save_wave
 from gsv2.data.corpus.format import SAMPLE_RATE
-from gsv2.quickstart.curves import Curve, Panel
+from gsv2.quickstart.curves import Curve, TermCurves
 
 _COLOURS = {  # placeholder -> CSS variable of the page
     "#010101": "var(--soft)",
@@ -59,11 +59,11 @@ _PICTURE_RANGE_DB = 75.0
 _DB_PER_NEPER = 20.0 / np.log(10.0)
 
 
-def draw_panel(panel: Panel, label: str) -> str:
+def draw_curves(pair: TermCurves, label: str) -> str:
     """Draw one term over the steps.
 
     Args:
-        panel: the term and its counterpart on held-out clips.
+        pair: the term and its counterpart on held-out clips.
         label: name of the chart, its own on the page.
 
     Returns:
@@ -73,14 +73,14 @@ def draw_panel(panel: Panel, label: str) -> str:
         figure = Figure(figsize=(3.4, 1.9), layout="constrained")
         axes = figure.add_subplot()
         axes.grid(visible=True, axis="y", linewidth=0.6)
-        if panel.train:
-            marker = "o" if len(panel.train.steps) == 1 else None
-            steps, smooth = panel.train.steps, _smooth(panel.train)
-            axes.plot(steps, panel.train.values, color=_TRAIN, linewidth=0.8, alpha=0.3)
+        if pair.train:
+            marker = "o" if len(pair.train.steps) == 1 else None
+            steps, smooth = pair.train.steps, _smooth(pair.train)
+            axes.plot(steps, pair.train.values, color=_TRAIN, linewidth=0.8, alpha=0.3)
             axes.plot(steps, smooth, color=_TRAIN, linewidth=1.6, marker=marker, markersize=3)
-        if panel.validation:
-            axes.plot(*panel.validation, color=_HELDOUT, linewidth=1.6, marker="o", markersize=3)
-        _scale(axes, panel)
+        if pair.validation:
+            axes.plot(*pair.validation, color=_HELDOUT, linewidth=1.6, marker="o", markersize=3)
+        _scale(axes, pair)
         buffer = io.StringIO()
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
     return _embed(buffer.getvalue(), label)
@@ -127,10 +127,10 @@ def _mel_db(wave: NDArray[np.float32]) -> NDArray[np.float32]:
     return mel[0].numpy() * _DB_PER_NEPER
 
 
-def _scale(axes: Axes, panel: Panel) -> None:
+def _scale(axes: Axes, pair: TermCurves) -> None:
     axes.margins(x=0.015)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
-    if _falls_far(panel):
+    if _falls_far(pair):
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=6))
         axes.yaxis.set_minor_locator(NullLocator())
@@ -139,9 +139,9 @@ def _scale(axes: Axes, panel: Panel) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
-def _falls_far(panel: Panel) -> bool:
+def _falls_far(pair: TermCurves) -> bool:
     """Tell whether a logarithmic axis shows more: a positive curve that fell by `_LOG_RATIO`."""
-    values = [v for curve in (panel.train, panel.validation) if curve for v in curve.values]
+    values = [v for curve in (pair.train, pair.validation) if curve for v in curve.values]
     finite = [value for value in values if np.isfinite(value)]
     if not finite or min(finite) <= 0 or max(finite) / min(finite) < _LOG_RATIO:
         return False

@@ -15,13 +15,13 @@ import torch
 from gsv2.config import load_config
 from gsv2.files import write_whole
 from gsv2.inference.bundle import export_bundle
+from gsv2.inference.extraction import extract_codes
 from gsv2.quickstart.demo_corpus import make_demo_corpus
 from gsv2.quickstart.report import write_report
 from gsv2.quickstart.report_data import ReportData, StepTime
 from gsv2.quickstart.summary import collect
 from gsv2.shipped import shipped_folder
 from gsv2.stages import SCHEMAS
-from gsv2.stages.extract import extract_codes
 from gsv2.train import main as train
 from gsv2.training.telemetry.progress import counting_bar
 

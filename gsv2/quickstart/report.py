@@ -14,14 +14,14 @@ from jinja2 import Environment, StrictUndefined
 
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.files import write_whole
-from gsv2.quickstart.curves import Curve, Panel, panels, read_curves
-from gsv2.quickstart.figures import draw_panel, draw_spectrogram, embed_audio
+from gsv2.quickstart.curves import Curve, TermCurves, pair_curves, read_curves
+from gsv2.quickstart.figures import draw_curves, draw_spectrogram, embed_audio
 from gsv2.quickstart.report_data import (
     CorpusRow,
     Reconstruction,
     ReportData,
-    RunFolder,
     SpokenSentence,
+    TrainedRun,
 )
 
 _TEMPLATE = "report.html.j2"
@@ -132,21 +132,21 @@ def format_duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s"
 
 
-def _view(run: RunFolder, curves: Mapping[str, Curve]) -> RunView:
+def _view(run: TrainedRun, curves: Mapping[str, Curve]) -> RunView:
     losses: list[Chart] = []
     machine: list[Chart] = []
-    for panel in panels(curves):
-        group, _, term = panel.term.partition("/")
+    for pair in pair_curves(curves):
+        group, _, term = pair.term.partition("/")
         is_machine = group in _MACHINE_GROUPS or term in _MACHINE_TERMS
-        (machine if is_machine else losses).append(_chart(run.name, panel))
+        (machine if is_machine else losses).append(_chart(run.name, pair))
     steps = max((curve.steps[-1] for curve in curves.values()), default=0)
     return RunView(run.name, steps, losses, machine)
 
 
-def _chart(run: str, panel: Panel) -> Chart:
-    svg = draw_panel(panel, f"{run} {panel.term}")
-    train, heldout = (curve and curve.values[-1] for curve in (panel.train, panel.validation))
-    return Chart(panel.term, train, heldout, svg)
+def _chart(run: str, pair: TermCurves) -> Chart:
+    svg = draw_curves(pair, f"{run} {pair.term}")
+    train, heldout = (curve and curve.values[-1] for curve in (pair.train, pair.validation))
+    return Chart(pair.term, train, heldout, svg)
 
 
 def _splits(corpus: Sequence[CorpusRow]) -> dict[str, dict[str, CorpusRow]]:

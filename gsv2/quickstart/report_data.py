@@ -23,7 +23,7 @@ class CorpusRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunFolder:
+class TrainedRun:
     """A training run; its curves are read from `metrics.jsonl`."""
 
     name: str
@@ -111,7 +111,7 @@ class ReportData:
 
     figures: Sequence[KeyFigure]
     corpus: Sequence[CorpusRow]
-    runs: Sequence[RunFolder]
+    runs: Sequence[TrainedRun]
     codebooks: Sequence[CodebookRow]
     reconstructions: Sequence[Reconstruction]
     sentences: Sequence[SpokenSentence]

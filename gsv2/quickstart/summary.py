@@ -30,8 +30,8 @@ from gsv2.quickstart.report_data import (
     CorpusRow,
     KeyFigure,
     ReportData,
-    RunFolder,
     SpokenSentence,
+    TrainedRun,
 )
 from gsv2.training.run import RunConfig
 from gsv2.training.telemetry.folder import describe_environment
@@ -72,7 +72,7 @@ def collect(out: Path, configs: Mapping[str, RunConfig], device: torch.device) -
     return ReportData(
         figures=figures,
         corpus=[*_corpus_rows(out, "train"), *_corpus_rows(out, "heldout")],
-        runs=[RunFolder(name=stage, folder=out / stage) for stage in configs],
+        runs=[TrainedRun(name=stage, folder=out / stage) for stage in configs],
         num_voices={
             part: read_manifest(out / "corpus" / part).num_speakers for part in ("train", "heldout")
         },

@@ -1,6 +1,11 @@
-"""What is trained: one file a stage, and the literal table of them."""
+"""Stages of training, one file each, and the literal table of them."""
 
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
 
 from gsv2.stages.aligner import AlignerRunConfig, AlignerStage
 from gsv2.stages.gpt import GPTRunConfig, GPTStage
@@ -8,15 +13,28 @@ from gsv2.stages.joint import JointRunConfig, JointStage
 from gsv2.stages.quantizer import QuantizerRunConfig, QuantizerStage
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.stages.vits2_config import VITS2RunConfig
+from gsv2.training.run import RunConfig
 
-STAGES: dict[str, tuple[type, Any]] = {
-    "quantizer": (QuantizerRunConfig, QuantizerStage),
-    "aligner": (AlignerRunConfig, AlignerStage),
-    "gpt": (GPTRunConfig, GPTStage),
-    "vits2": (VITS2RunConfig, VITS2Stage),
-    "joint": (JointRunConfig, JointStage),
+
+class StageEntry(NamedTuple):
+    """A stage by name: its config and how it is built."""
+
+    schema: type[RunConfig]
+    """Dataclass of the whole config file."""
+    build: Callable[[Any, torch.device], Any]
+    """Makes the `Stage` from an instance of `schema`, on a device."""
+    members: tuple[str, ...]
+    """Members that it reads of a clip beside its text, any of `audio` and `codes`."""
+
+
+STAGES: dict[str, StageEntry] = {
+    "quantizer": StageEntry(QuantizerRunConfig, QuantizerStage, QuantizerStage.members),
+    "aligner": StageEntry(AlignerRunConfig, AlignerStage, AlignerStage.members),
+    "gpt": StageEntry(GPTRunConfig, GPTStage, GPTStage.members),
+    "vits2": StageEntry(VITS2RunConfig, VITS2Stage, VITS2Stage.members),
+    "joint": StageEntry(JointRunConfig, JointStage, JointStage.members),
 }
-"""`stage` of a config file -> schema of the file, class of the stage."""
+"""`stage` of a config file -> its entry."""
 
-SCHEMAS = {name: schema for name, (schema, _) in STAGES.items()}
+SCHEMAS = {name: entry.schema for name, entry in STAGES.items()}
 """`stage` -> schema, as `gsv2.config.load_config` takes it."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -19,9 +18,7 @@ from gsv2.models.aligner.characters import LocalVocabulary, column_log_probs, lo
 from gsv2.models.aligner.flops import aligner_flops_per_frame
 from gsv2.models.aligner.model import Aligner, AlignerConfig, AlignerOutput, read_logits
 from gsv2.models.aligner.reading_errors import count_errors
-from gsv2.models.component import load_component
-from gsv2.models.quantizer import Quantizer
-from gsv2.training.checkpoints.checkpoint import find_component
+from gsv2.stages.sections import CodesModelSection, check_optim, fill_codes
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
 from gsv2.training.precision import PrecisionPolicy
 from gsv2.training.run import RunConfig
@@ -34,12 +31,11 @@ ALIGNER = "aligner"
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlignerModelSection:
+class AlignerModelSection(CodesModelSection):
     """The `model` section."""
 
-    quantizer: str
-    """Run folder, checkpoint, bundle or file of the quantizer that made the codes."""
     aligner: AlignerConfig = field(default_factory=AlignerConfig)
+    """Sizes of the network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,15 +43,18 @@ class AlignerRunConfig(RunConfig):
     """A run of the aligner stage."""
 
     model: AlignerModelSection
+    """The aligner and the quantizer whose codes it reads."""
     optim: dict[str, OptimConfig] = field(default_factory=lambda: {ALIGNER: OptimConfig()})
+    """Optimizer and schedule of `aligner`."""
 
 
 class _Heard(NamedTuple):
     """A batch and what the network says about it."""
 
     output: AlignerOutput
+    """Logits of the characters at each frame."""
     vocabulary: LocalVocabulary
-    """On the device."""
+    """Characters of the batch's texts, on the device."""
     is_alignable: Tensor
     """[C] bool."""
 
@@ -74,15 +73,10 @@ class AlignerStage:
 
     def __init__(self, config: AlignerRunConfig, device: torch.device) -> None:
         self.precision = PrecisionPolicy(config.precision, (ALIGNER, "losses"))
-        source = Path(config.model.quantizer)
-        component = load_component(find_component(source, "quantizer"), "quantizer")
-        quantizer = Quantizer.from_component(component)
+        check_optim(config.optim, (ALIGNER,))
+        quantizer = config.model.load_quantizer()
         self.quantizer_hash = quantizer.fingerprint()
-        if set(config.optim) != {ALIGNER}:
-            raise ValueError(
-                f"optim must have the entry {ALIGNER!r} only, but has {[*config.optim]}"
-            )
-        aligner = replace(config.model.aligner, codes=quantizer.config.codes)
+        aligner = fill_codes(config.model.aligner, quantizer.config.codes, "model.aligner")
         self.model = Aligner(aligner)
         self.model.set_codebooks(quantizer.code_vectors().codebooks)
         self.model.to(device)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -15,14 +14,12 @@ from gsv2.data.config import DataConfig
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.stream.batch import Batch
 from gsv2.losses.code_prediction import PredictionLoss, code_prediction_loss
-from gsv2.models.component import load_component
-from gsv2.models.gpt import GPTConfig, GPTOutput, SemanticGPT
-from gsv2.models.gpt_flops import count_gpt_flops
-from gsv2.models.interleave import NUM_STARTS, Rows
-from gsv2.models.patterns import make_pattern
-from gsv2.models.quantizer import Quantizer
+from gsv2.models.gpt.flops import count_gpt_flops
+from gsv2.models.gpt.interleave import NUM_STARTS, Rows
+from gsv2.models.gpt.model import GPTConfig, GPTOutput, SemanticGPT
+from gsv2.models.gpt.patterns import make_pattern
 from gsv2.stages.gpt_panels import code_panels
-from gsv2.training.checkpoints.checkpoint import find_component
+from gsv2.stages.sections import CodesModelSection, check_optim, fill_codes
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
 from gsv2.training.precision import PrecisionPolicy
 from gsv2.training.run import RunConfig
@@ -34,12 +31,11 @@ GPT = "gpt"
 
 
 @dataclass(frozen=True, kw_only=True)
-class GPTModelSection:
+class GPTModelSection(CodesModelSection):
     """The `model` section."""
 
-    quantizer: str
-    """Run folder, checkpoint, bundle or file of the quantizer that made the codes."""
     gpt: GPTConfig = field(default_factory=GPTConfig)
+    """Sizes and kinds of the network's parts."""
     codebook_weights: tuple[float, ...] = ()
     """Weight of each codebook in the loss; empty = all alike."""
     loss_clips: Literal["all", "last"] = "all"
@@ -52,7 +48,9 @@ class GPTRunConfig(RunConfig):
     """A run of the GPT stage."""
 
     model: GPTModelSection
+    """The GPT, its loss and the quantizer whose codes it reads."""
     optim: dict[str, OptimConfig] = field(default_factory=lambda: {GPT: OptimConfig()})
+    """Optimizer and schedule of `gpt`."""
 
 
 class GPTStage:
@@ -66,11 +64,10 @@ class GPTStage:
 
     def __init__(self, config: GPTRunConfig, device: torch.device) -> None:
         self.precision = PrecisionPolicy(config.precision, (GPT, "losses"))
-        source = Path(config.model.quantizer)
-        component = load_component(find_component(source, "quantizer"), "quantizer")
-        quantizer = Quantizer.from_component(component)
+        check_optim(config.optim, (GPT,))
+        quantizer = config.model.load_quantizer()
         self.quantizer_hash = quantizer.fingerprint()
-        gpt_config = replace(config.model.gpt, codes=quantizer.config.codes)
+        gpt_config = fill_codes(config.model.gpt, quantizer.config.codes, "model.gpt")
         self.weights = _codebook_weights(config.model, gpt_config.codes.num_codebooks)
         self.loss_clips = config.model.loss_clips
         _check_token_count(config.data, gpt_config)
@@ -79,8 +76,6 @@ class GPTStage:
         self._flops = count_gpt_flops(self.model)
         self.model.to(device)
         self.codes = gpt_config.codes
-        if set(config.optim) != {GPT}:
-            raise ValueError(f"optim must have the entry {GPT!r} only, but has {[*config.optim]}")
         optim = config.optim[GPT]
         optimizer = make_optimizer(self.model, optim)
         self.trainables = {
@@ -213,8 +208,8 @@ def _check_token_count(data: DataConfig, gpt: GPTConfig) -> None:
     """Check that no clip has more tokens than the plan counts for it.
 
     It counts text bytes + frames * steps_per_frame + clip_overhead_tokens; the layout
-    (`gsv2.models.interleave`) has text bytes + `NUM_STARTS` + the pattern's steps of codes. Under
-    `max_frames` it counts no tokens.
+    (`gsv2.models.gpt.interleave`) has text bytes + `NUM_STARTS` + the pattern's steps of codes.
+    Under `max_frames` it counts no tokens.
     """
     if data.max_tokens is None:
         return

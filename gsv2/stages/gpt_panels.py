@@ -1,4 +1,4 @@
-"""What the GPT stage shows of a clip: its codes, and what the network made of them."""
+"""Panels of the GPT stage: the codes of a clip, and what the network made of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from gsv2.models.gpt import GPTOutput
+from gsv2.models.gpt.model import GPTOutput
 from gsv2.training.telemetry.panels import Panel
 
 
@@ -18,7 +18,7 @@ def code_panels(keys: Sequence[str], code_lengths: Tensor, output: GPTOutput) ->
     right ones before, `log_probability` what it gave to the right ones, in nats.
 
     Args:
-        keys: of C clips.
+        keys: keys of C clips.
         code_lengths: [C] int64.
         output: predictions of all of them.
     """

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from gsv2.data.stream.batch import Batch
 from gsv2.stages.gpt import GPT, GPTModelSection, GPTRunConfig, GPTStage
+from gsv2.stages.sections import check_optim
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.stages.vits2_config import (
     DISCRIMINATOR,
@@ -45,10 +46,11 @@ class JointRunConfig(GPTRunConfig, VITS2RunConfig):
     """A run of both stages."""
 
     model: JointModelSection
+    """Both models, their losses and the quantizer whose codes they read."""
     optim: dict[str, OptimConfig] = field(
         default_factory=lambda: {GPT: OptimConfig()} | gan_optim()
     )
-    """Of `gpt`, `generator` and `discriminator`."""
+    """Optimizers and schedules of `gpt`, `generator` and `discriminator`."""
 
     def __post_init__(self) -> None:
         """Check that the budget of a micro-batch bounds its padded audio."""
@@ -71,8 +73,7 @@ class JointStage:
 
     def __init__(self, config: JointRunConfig, device: torch.device) -> None:
         names = (GPT, *_GAN)
-        if set(config.optim) != set(names):
-            raise ValueError(f"optim must have {' and '.join(names)}, but has {[*config.optim]}")
+        check_optim(config.optim, names)
         self.precision = PrecisionPolicy(config.precision, (*names, LOSSES))
         quantizer = find_component(Path(config.model.quantizer), "quantizer")
         self.gpt = GPTStage(_share(config, quantizer, (GPT,)), device)
@@ -119,7 +120,7 @@ def _share(config: JointRunConfig, quantizer: Path, names: Sequence[str]) -> Joi
     """Return what is for one of the two stages.
 
     Args:
-        config: of both.
+        config: config of the joint run.
         quantizer: one file for both: a run folder may have a newer one at the second look.
         names: trainables of that stage.
     """

@@ -13,9 +13,10 @@ from gsv2.config import config_to_dict
 from gsv2.data.corpus.format import HOP_LENGTH
 from gsv2.data.stream.batch import Batch
 from gsv2.losses.codebook import count_codes, masked_mse, perplexity, unexplained_variance
-from gsv2.models.quantizer import Quantizer, QuantizerConfig, QuantizerOutput
-from gsv2.models.quantizer_flops import quantizer_flops_per_frame
+from gsv2.models.quantizer.flops import quantizer_flops_per_frame
+from gsv2.models.quantizer.model import Quantizer, QuantizerConfig, QuantizerOutput
 from gsv2.nn.codebook_ema import CodebookStatistics, dead_entries
+from gsv2.stages.sections import check_optim
 from gsv2.training.collectives import stack_over_ranks, sum_over_ranks
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
 from gsv2.training.precision import PrecisionPolicy
@@ -32,7 +33,9 @@ class QuantizerRunConfig(RunConfig):
     """A run of the quantizer stage."""
 
     model: QuantizerConfig = field(default_factory=QuantizerConfig)
+    """Sizes of the network, its codebooks and its speech encoder."""
     optim: dict[str, OptimConfig] = field(default_factory=lambda: {_NAME: OptimConfig()})
+    """Optimizer and schedule of `quantizer`."""
 
 
 class QuantizerStage:
@@ -42,8 +45,7 @@ class QuantizerStage:
     codes = None
 
     def __init__(self, config: QuantizerRunConfig, device: torch.device) -> None:
-        if set(config.optim) != {_NAME}:
-            raise ValueError(f"optim must have the entry {_NAME!r} only, but has {[*config.optim]}")
+        check_optim(config.optim, (_NAME,))
         self.config = config
         self.device = device
         kinds = {"ssl": config.model.speech_encoder.name}

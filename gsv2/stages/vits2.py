@@ -8,8 +8,7 @@ section 2.4). Before `discriminator.start_step` the generator learns from spectr
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import asdict
 
 import torch
 from torch import Tensor
@@ -21,17 +20,15 @@ from gsv2.losses.adversarial import discriminator_loss, feature_matching_loss, g
 from gsv2.losses.kl import kl_divergence
 from gsv2.losses.reconstruction import mel_distance
 from gsv2.losses.stft import stft_loss
-from gsv2.models.component import load_component
-from gsv2.models.discriminators import DiscriminatorConfig, MultiDiscriminator
-from gsv2.models.quantizer import Quantizer
+from gsv2.models.vits2.discriminators import DiscriminatorConfig, MultiDiscriminator
+from gsv2.models.vits2.flops import VITS2Flops
 from gsv2.models.vits2.model import VITS2, Decoded, VITS2Config
 from gsv2.models.vits2.references import next_references, random_references
 from gsv2.models.vits2.segments import cut_segments, random_starts
 from gsv2.nn.masks import length_mask
+from gsv2.stages.sections import check_optim, fill_codes
 from gsv2.stages.vits2_config import DISCRIMINATOR, GENERATOR, VITS2RunConfig
-from gsv2.stages.vits2_flops import VITS2Flops
 from gsv2.stages.vits2_inputs import VITS2Inputs, make_inputs, silent_batch
-from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.optim import make_optimizer, make_scheduler
 from gsv2.training.precision import PrecisionPolicy
 from gsv2.training.stage import Trainable, Update
@@ -46,15 +43,13 @@ class VITS2Stage:
 
     def __init__(self, config: VITS2RunConfig, device: torch.device) -> None:
         names = (GENERATOR, DISCRIMINATOR)
-        if set(config.optim) != set(names):
-            raise ValueError(f"optim must have {' and '.join(names)}, but has {list(config.optim)}")
+        check_optim(config.optim, names)
         self.config = config
         self.device = device
         self.precision = PrecisionPolicy(config.precision, (*names, "losses"))
-        source = find_component(Path(config.model.quantizer), "quantizer")
-        component = load_component(source, "quantizer")
-        vectors = Quantizer.from_component(component).code_vectors()
-        self.model_config = replace(config.model.generator, codes=vectors.config)
+        quantizer = config.model.load_quantizer()
+        vectors = quantizer.code_vectors()
+        self.model_config = fill_codes(config.model.generator, vectors.config, "model.generator")
         self.codes = vectors.config
         self._network = VITS2(self.model_config).to(device)
         self._network.code_vectors.set_codebooks(vectors.codebooks)
@@ -64,7 +59,7 @@ class VITS2Stage:
         self._step = self.full_step
         networks = config.model.discriminator.network()
         discriminator = MultiDiscriminator(networks).to(device)
-        provenance = component.provenance
+        provenance = {"quantizer": quantizer.fingerprint()}
         self.trainables = {
             GENERATOR: self._trainable(
                 "vits2", GENERATOR, self._network, self.model_config, provenance

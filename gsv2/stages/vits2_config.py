@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, fields
 from gsv2.audio.mel import MelConfig
 from gsv2.audio.multi_resolution import ResolutionsConfig
 from gsv2.data.corpus.format import SAMPLE_RATE
-from gsv2.models.discriminators import DiscriminatorConfig
+from gsv2.models.vits2.discriminators import DiscriminatorConfig
 from gsv2.models.vits2.model import VITS2Config
+from gsv2.stages.sections import CodesModelSection
 from gsv2.training.optim import OptimConfig
 from gsv2.training.run import RunConfig
 
@@ -24,10 +25,13 @@ class LossWeights:
     """Weights of the generator's losses; the adversarial one has 1."""
 
     feature_matching: float = 2.0
+    """Weight of the feature matching loss."""
     mel: float = 45.0
+    """Weight of the mel distance."""
     stft: float = 0.0
-    """Of the multi-resolution STFT loss; 0 = it is not computed."""
+    """Weight of the multi-resolution STFT loss; 0 = it is not computed."""
     kl: float = 1.0
+    """Weight of the divergence between posterior and prior."""
     kl_warmup_steps: int = 0
     """Steps in which the weight of kl rises to its value, geometrically from a thousandth of it.
     A short training needs them: else the prior pulls the latent to nothing before the decoder
@@ -111,27 +115,27 @@ class DiscriminatorSection(DiscriminatorConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class VITS2ModelSection:
+class VITS2ModelSection(CodesModelSection):
     """The `model` section."""
 
-    quantizer: str
-    """Run folder, checkpoint, bundle or file of the quantizer that made the codes."""
     generator: VITS2Config = field(default_factory=VITS2Config)
+    """The waveform model."""
     discriminator: DiscriminatorSection = field(default_factory=DiscriminatorSection)
+    """The discriminators, and when they train."""
     mel_loss: MelConfig = field(default_factory=MelConfig)
-    """The spectrogram whose distance is minimised; its frames are those of `generator.mel`."""
+    """Spectrogram whose distance is minimised; its frames are those of `generator.mel`."""
     stft_loss: ResolutionsConfig = field(default_factory=stft_resolutions)
     """Resolutions of the multi-resolution STFT loss."""
     loss_weights: LossWeights = field(default_factory=LossWeights)
+    """Weights of the generator's losses."""
     segment_frames: int = 32
     """Frames of the segment that is decoded of each clip (32 = 20480 samples)."""
     self_reference_probability: float = 0.3
-    """How often a clip is its own style reference, though its speaker has others here."""
+    """Probability that a clip is its own style reference, though its speaker has others here."""
 
     def __post_init__(self) -> None:
         """Check the values that no type can, and that the rates fit together."""
-        if not self.quantizer:
-            raise ValueError("model.quantizer must name a quantizer, but is empty")
+        super().__post_init__()
         if not self.segment_frames >= 1:
             raise ValueError(
                 f"model.segment_frames must be at least 1, but is {self.segment_frames}"
@@ -170,8 +174,9 @@ def gan_optim() -> dict[str, OptimConfig]:
 
 @dataclass(frozen=True, kw_only=True)
 class VITS2RunConfig(RunConfig):
-    """One run of the waveform stage."""
+    """A run of the waveform stage."""
 
     model: VITS2ModelSection
+    """The waveform model, its discriminators and its losses."""
     optim: dict[str, OptimConfig] = field(default_factory=gan_optim)
-    """Of `generator` and `discriminator`."""
+    """Optimizers and schedules of `generator` and `discriminator`."""

@@ -1,4 +1,4 @@
-"""From a micro-batch to what the networks of the VITS2 stage take."""
+"""Inputs of the networks of the VITS2 stage, from a micro-batch."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def make_inputs(batch: Batch, model: VITS2) -> VITS2Inputs:
 
     Args:
         batch: at least one clip, with audio and codes.
-        model: whose spectrograms they are.
+        model: network that the spectrograms are for.
 
     Raises:
         ValueError: a clip has another number of code frames than its audio needs.

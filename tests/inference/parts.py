@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from gsv2.audio.ssl import SpeechEncoderConfig, SpeechFeatures
-from gsv2.models.backbone import BackboneConfig
 from gsv2.models.component import save_component
-from gsv2.models.gpt import GPTConfig, SemanticGPT
-from gsv2.models.quantizer import Quantizer, QuantizerConfig
+from gsv2.models.gpt.backbone import BackboneConfig
+from gsv2.models.gpt.model import GPTConfig, SemanticGPT
+from gsv2.models.quantizer.model import Quantizer, QuantizerConfig
 from gsv2.models.vits2.generator import GeneratorConfig
 from gsv2.models.vits2.model import VITS2, VITS2Config
 from gsv2.models.vits2.style import StyleConfig

@@ -6,7 +6,7 @@ import torch
 
 from gsv2.inference.bundle import BundleError, export_bundle, load_bundle
 from gsv2.models.component import ComponentError, load_component, save_component
-from gsv2.models.gpt import SemanticGPT
+from gsv2.models.gpt.model import SemanticGPT
 from tests.inference.parts import save_parts, tiny_modules
 
 

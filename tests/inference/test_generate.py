@@ -12,10 +12,9 @@ from gsv2.inference.generate import (
     generate,
 )
 from gsv2.inference.sampling import SamplingConfig
-from gsv2.models.backbone import BackboneConfig
-from gsv2.models.gpt import GPTConfig, SemanticGPT
-from gsv2.models.patterns import NO_CODE
-from gsv2.nn.codes import CodeConfig
+from gsv2.models.gpt.backbone import BackboneConfig
+from gsv2.models.gpt.model import GPTConfig, SemanticGPT
+from gsv2.nn.codes import NO_CODE, CodeConfig
 from gsv2.text.normalize import TextError
 
 NAMES = ["depth", "parallel", "delay", "flatten"]

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from gsv2.inference.sampling import Sampler, SamplingConfig, keep_likeliest
-from gsv2.models.patterns import NO_CODE
+from gsv2.nn.codes import NO_CODE
 
 LOGITS = torch.tensor([[0.5, 0.2, 0.15, 0.1, 0.05]]).log()
 

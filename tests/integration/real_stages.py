@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from gsv2.stages.extract import extract_codes
+from gsv2.inference.extraction import extract_codes
 from gsv2.train import main
 from gsv2.training.distributed import Distributed
 

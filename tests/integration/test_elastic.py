@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gsv2.stages.extract import extract_codes
+from gsv2.inference.extraction import extract_codes
 from gsv2.training.distributed import Distributed
 from gsv2.training.telemetry.records import read_records
 from tests.integration.elastic import NUM_STEPS, train_curve

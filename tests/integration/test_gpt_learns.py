@@ -9,10 +9,9 @@ from torch import Tensor
 from gsv2.inference.generate import Prompt, Utterance, generate
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.losses.code_prediction import code_prediction_loss
-from gsv2.models.backbone import BackboneConfig
-from gsv2.models.gpt import GPTConfig, SemanticGPT
-from gsv2.models.patterns import NO_CODE
-from gsv2.nn.codes import CodeConfig
+from gsv2.models.gpt.backbone import BackboneConfig
+from gsv2.models.gpt.model import GPTConfig, SemanticGPT
+from gsv2.nn.codes import NO_CODE, CodeConfig
 
 V = 64
 LETTERS = "abcdefghijkl"

@@ -24,7 +24,7 @@ def source(tmp_path: Path, tiny_corpus: Any) -> SourceConfig:
 
 
 def check(*sources: SourceConfig, **options: Any) -> list[Finding]:
-    return list(check_corpora(DataConfig(sources=list(sources), max_frames=9, **options), BOTH))
+    return list(check_corpora(DataConfig(sources=list(sources), max_frames=200, **options), BOTH))
 
 
 def tars(folder: str) -> list[Path]:
@@ -68,7 +68,7 @@ def test_a_missing_shard_is_named(source: SourceConfig, number: int) -> None:
 def test_codes_of_another_quantizer_are_found(source: SourceConfig) -> None:
     trainable = SimpleNamespace(provenance={"quantizer": "abc"})
     stage: Any = SimpleNamespace(trainables={"gpt": trainable}, codes=CodeConfig())
-    config = DataConfig(sources=[source], max_frames=9)
+    config = DataConfig(sources=[source], max_frames=200)
     (found,) = check_corpora(config, BOTH, stage)
     assert found.status == "fail"
     assert "but gpt is given quantizer abc" in found.detail

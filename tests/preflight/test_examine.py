@@ -57,7 +57,7 @@ def test_layouts_that_do_not_fit_are_named(config: Path, distributed: Distribute
     ("override", "name", "reason"),
     [
         ("trainer.validate_every_steps=5", "sections", "without data.validation"),
-        ("engines={gtp: {kind: ddp}}", "model", "engines.gtp: no such trainable"),
+        ("engines={gtp: {kind: ddp}}", "names", "engines.gtp: no such trainable"),
         ("precision.quantizer=bf16", "model", "half precision flips codes"),
     ],
 )
@@ -73,7 +73,7 @@ def test_little_room_for_runs_is_warned_of(
     config: Path, distributed: Distributed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert look(config, distributed)["disk"].detail.endswith("GiB free in run.dir")
-    monkeypatch.setattr("gsv2.preflight.examine.free_bytes", lambda folder: 2**30)
+    monkeypatch.setattr("gsv2.preflight.run_checks.free_bytes", lambda folder: 2**30)
     assert look(config, distributed)["disk"].status == "warn"
 
 

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from gsv2.quickstart.curves import panels, read_curves
+from gsv2.quickstart.curves import pair_curves, read_curves
 
 
 def write(path, *records):
@@ -40,7 +40,7 @@ def test_terms_are_paired_with_their_validation(tmp_path):
         {"step": 1, "a/loss": 1.0, "a/lr": 0.1},
         {"step": 2, "validation/a/loss": 2.0, "validation/a/usage": 0.5},
     )
-    found = {panel.term: (panel.train, panel.validation) for panel in panels(read_curves(file))}
+    found = {pair.term: (pair.train, pair.validation) for pair in pair_curves(read_curves(file))}
     assert found == {
         "a/loss": (([1], [1.0]), ([2], [2.0])),
         "a/lr": (([1], [0.1]), None),

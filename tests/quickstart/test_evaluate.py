@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from gsv2.data.config import SourceConfig
+from gsv2.inference.extraction import extract_codes
 from gsv2.inference.synthesizer import Synthesizer
 from gsv2.losses.codebook import entropy_nats
 from gsv2.quickstart.evaluate import (
@@ -12,7 +13,6 @@ from gsv2.quickstart.evaluate import (
     speak,
     training_entropy,
 )
-from gsv2.stages.extract import extract_codes
 
 CPU = torch.device("cpu")
 
@@ -64,8 +64,8 @@ def test_entropy_counts_the_codes_of_all_clips(tiny_corpus, held_out):
 
 
 def test_reconstructions_are_as_long_as_their_recordings_to_a_code_frame(held_out, synthesizer):
-    for panel in reconstruct(synthesizer, held_out, 2):
-        assert 0 <= len(panel.recording) - len(panel.reconstruction) < 1280
+    for pair in reconstruct(synthesizer, held_out, 2):
+        assert 0 <= len(pair.recording) - len(pair.reconstruction) < 1280
 
 
 def test_sentences_are_spoken_in_another_clips_voice(held_out, synthesizer):

@@ -13,9 +13,9 @@ from gsv2.quickstart.report_data import (
     KeyFigure,
     Reconstruction,
     ReportData,
-    RunFolder,
     SpokenSentence,
     StepTime,
+    TrainedRun,
 )
 
 ARABIC = "الجو حار في روما غدا."
@@ -33,7 +33,7 @@ def run(folder, name):
     rows += [{"step": 29, f"validation/{name}/loss": 0.456, f"{name}/lr": 3.21e-4}]
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (folder / name / "metrics.jsonl").write_text(text)
-    return RunFolder(name=name, folder=folder / name)
+    return TrainedRun(name=name, folder=folder / name)
 
 
 @pytest.fixture
@@ -206,7 +206,7 @@ def test_a_report_of_nothing_is_still_a_page(data, tmp_path):
 
 
 def test_a_run_without_metrics_is_named(data, tmp_path):
-    missing = replace(data, runs=[RunFolder(name="gpt", folder=tmp_path / "nowhere")])
+    missing = replace(data, runs=[TrainedRun(name="gpt", folder=tmp_path / "nowhere")])
     with pytest.raises(FileNotFoundError, match="nowhere"):
         write_report(missing, tmp_path)
 

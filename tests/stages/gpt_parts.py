@@ -12,11 +12,11 @@ from gsv2.audio.ssl import SpeechFeatures
 from gsv2.config import config_to_dict
 from gsv2.data.config import DataConfig, SourceConfig
 from gsv2.data.stream.batch import Batch
-from gsv2.models.backbone import BackboneConfig
 from gsv2.models.component import save_component
-from gsv2.models.gpt import GPTConfig
-from gsv2.models.patterns import PatternName
-from gsv2.models.quantizer import Quantizer, QuantizerConfig
+from gsv2.models.gpt.backbone import BackboneConfig
+from gsv2.models.gpt.model import GPTConfig
+from gsv2.models.gpt.patterns import PatternName
+from gsv2.models.quantizer.model import Quantizer, QuantizerConfig
 from gsv2.nn.codes import CodeConfig
 from gsv2.stages.gpt import GPTModelSection, GPTRunConfig
 from gsv2.training.optim import OptimConfig

@@ -121,7 +121,7 @@ def test_the_aligner_takes_the_shape_entries_and_hash_of_the_quantizer(stage) ->
 
 def test_an_optimizer_for_something_else_is_refused(tmp_path: Path) -> None:
     config = make_config(save_quantizer(tmp_path / "quantizer.safetensors"))
-    with pytest.raises(ValueError, match="optim must have the entry 'aligner' only"):
+    with pytest.raises(ValueError, match="optim must have aligner only"):
         AlignerStage(replace(config, optim={"gpt": OptimConfig()}), CPU)
 
 

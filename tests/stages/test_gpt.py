@@ -7,9 +7,9 @@ import torch
 from gsv2.config import load_config
 from gsv2.data.stream.batch import Batch
 from gsv2.losses.code_prediction import code_prediction_loss
-from gsv2.models.gpt import SemanticGPT
-from gsv2.models.interleave import interleave
-from gsv2.models.patterns import make_pattern
+from gsv2.models.gpt.interleave import interleave
+from gsv2.models.gpt.model import SemanticGPT
+from gsv2.models.gpt.patterns import make_pattern
 from gsv2.stages.gpt import GPTRunConfig, GPTStage
 from gsv2.training.optim import OptimConfig
 from tests.stages.gpt_parts import V, code_batch, make_config, save_quantizer
@@ -111,7 +111,7 @@ def test_codebook_weights_that_do_not_fit_are_refused(quantizer_file, weights):
 
 def test_an_optimizer_for_something_else_is_refused(quantizer_file):
     config = replace(make_config(quantizer_file), optim={"generator": OptimConfig()})
-    with pytest.raises(ValueError, match="optim must have the entry 'gpt' only"):
+    with pytest.raises(ValueError, match="optim must have gpt only"):
         GPTStage(config, CPU)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gsv2.models.patterns import PatternName
+from gsv2.models.gpt.patterns import PatternName
 from gsv2.stages.gpt import GPTStage
 from gsv2.training.telemetry.gallery import first_clips
 from gsv2.training.telemetry.panels import PanelStage, draw_sheet

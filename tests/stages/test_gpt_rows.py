@@ -11,7 +11,7 @@ from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.plan.plan import Plan
 from gsv2.data.stream.batch import Batch
 from gsv2.data.stream.loader import make_loader
-from gsv2.models.interleave import Rows
+from gsv2.models.gpt.interleave import Rows
 from gsv2.stages.gpt import GPTStage
 from gsv2.training.validation import validate
 from tests.stages.gpt_parts import V, code_batch, make_config, save_quantizer

@@ -8,7 +8,7 @@ import torch
 
 from gsv2.data.stream.batch import Batch
 from gsv2.models.component import load_component
-from gsv2.models.quantizer import Quantizer
+from gsv2.models.quantizer.model import Quantizer
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.joint import JointStage
 from gsv2.stages.vits2 import VITS2Stage
@@ -178,7 +178,7 @@ def test_an_optimizer_too_few_or_too_many_is_refused(tmp_path: Path, change: str
     optim = {"gpt": config.optim["gpt"]}
     if change == "unknown":
         optim = {**config.optim, "vocoder": config.optim["gpt"]}
-    message = rf"optim must have gpt and generator and discriminator, but has .*{[*optim][-1]}"
+    message = rf"optim must have gpt and generator and discriminator only, but has .*{[*optim][-1]}"
     with pytest.raises(ValueError, match=message):
         JointStage(replace(config, optim=optim), CPU)
 

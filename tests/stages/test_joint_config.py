@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from gsv2.config import ConfigError, load_config, save_config
-from gsv2.models.discriminators import MultiDiscriminator
-from gsv2.models.gpt import SemanticGPT
+from gsv2.models.gpt.model import SemanticGPT
+from gsv2.models.vits2.discriminators import MultiDiscriminator
 from gsv2.models.vits2.model import VITS2
 from gsv2.stages import SCHEMAS
 from gsv2.stages.gpt import GPTModelSection

@@ -12,9 +12,9 @@ from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.plan.plan import Plan
 from gsv2.data.stream.batch import Batch
 from gsv2.data.stream.loader import make_loader
-from gsv2.models.codebooks import CodebookConfig
 from gsv2.models.component import load_component, save_component
-from gsv2.models.quantizer import Quantizer, QuantizerConfig
+from gsv2.models.quantizer.codebooks import CodebookConfig
+from gsv2.models.quantizer.model import Quantizer, QuantizerConfig
 from gsv2.nn.codes import CodeConfig
 from gsv2.stages.quantizer import QuantizerRunConfig, QuantizerStage
 from gsv2.training.optim import OptimConfig
@@ -204,7 +204,7 @@ def test_the_component_carries_the_hash_of_the_codebooks_as_they_are(tiny_corpus
 
 def test_an_optimizer_for_something_else_is_refused(tiny_corpus) -> None:
     config = replace(make_config(tiny_corpus.source), optim={"gpt": OptimConfig()})
-    with pytest.raises(ValueError, match="optim must have the entry 'quantizer' only"):
+    with pytest.raises(ValueError, match="optim must have quantizer only"):
         QuantizerStage(config, CPU)
 
 

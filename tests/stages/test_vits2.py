@@ -10,7 +10,7 @@ import torch
 
 from gsv2.data.stream.batch import Batch
 from gsv2.models.component import load_component, save_component
-from gsv2.models.quantizer import Quantizer
+from gsv2.models.quantizer.model import Quantizer
 from gsv2.models.vits2.model import VITS2
 from gsv2.stages.vits2 import VITS2Stage
 from tests.stages.vits2_parts import OPTIM, make_batch, make_config, make_stage
@@ -112,7 +112,7 @@ def test_components_are_self_contained_and_know_their_quantizer(
 
 def test_an_unknown_name_in_optim_is_refused(stage: VITS2Stage, tmp_path: Path) -> None:
     config = make_config(tmp_path / "quantizer.safetensors", optim={"generatr": OPTIM})
-    with pytest.raises(ValueError, match="optim must have generator and discriminator"):
+    with pytest.raises(ValueError, match="optim must have generator and discriminator only"):
         VITS2Stage(config, stage.device)
 
 

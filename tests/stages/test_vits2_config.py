@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gsv2.config import ConfigError, load_config, save_config
-from gsv2.models.discriminators import MultiDiscriminator
+from gsv2.models.vits2.discriminators import MultiDiscriminator
 from gsv2.models.vits2.model import VITS2
 from gsv2.stages.vits2_config import LossWeights, VITS2ModelSection, VITS2RunConfig
 from gsv2.training.optim import OptimConfig

@@ -21,15 +21,15 @@ from torch import Tensor
 NUM_POSITIONS = 4
 """Most bytes of a character in UTF-8."""
 NUM_CLASSES = 257
-"""Of each position: a byte, or one more."""
+"""Number of classes of each position: a byte, or one more."""
 BLANK = 256
-"""First position: no character."""
+"""Class of the first position: no character."""
 ENDED = 256
-"""Other positions: the character has fewer bytes."""
+"""Class of the other positions: the character has fewer bytes."""
 BLANK_COLUMN = 0
-"""Of `column_log_probs`."""
+"""Column of blank in `column_log_probs`."""
 NO_CHARACTER = -1
-"""In the place of a code point: blank."""
+"""Stands for blank in the place of a code point."""
 _LEADS = ((0x00, 0x80), (0xC2, 0xE0), (0xE0, 0xF0), (0xF0, 0xF5))
 """First bytes of characters with 1, 2, 3 and 4 bytes: from, to."""
 _CONTINUATION = slice(0x80, 0xC0)

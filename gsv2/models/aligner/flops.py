@@ -8,7 +8,7 @@ from gsv2.models.aligner.model import Aligner, AlignerConfig
 from gsv2.nn.flops import flop_counter
 
 _CODE_FRAMES = 8
-"""That are counted; every frame costs the same."""
+"""Number of code frames that are counted; every frame costs the same."""
 
 
 def aligner_flops_per_frame(config: AlignerConfig) -> tuple[float, float]:

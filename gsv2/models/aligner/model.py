@@ -19,8 +19,8 @@ from gsv2.models.aligner.characters import (
     NUM_POSITIONS,
     most_likely_characters,
 )
-from gsv2.models.audio_input import VectorInput
 from gsv2.models.component import Component
+from gsv2.nn.audio_input import VectorInput
 from gsv2.nn.codes import CodeConfig
 from gsv2.nn.masks import length_mask
 from gsv2.nn.recompute import mark_recomputed, run_block
@@ -31,13 +31,13 @@ class AlignerConfig:
     """Size of the network; a frame sees `num_blocks * (kernel_size // 2)` frames to each side."""
 
     codes: CodeConfig = field(default_factory=CodeConfig)
-    """Of the quantizer; the stage fills it in."""
+    """Shape of the quantizer's codes; the stage fills it in."""
     dim: int = 160
     """Channels of the convolutions."""
     num_blocks: int = 4
-    """Gated convolutions."""
+    """Number of gated convolutions."""
     kernel_size: int = 5
-    """Of the convolutions, in code frames; odd."""
+    """Kernel size of the convolutions, in code frames; odd."""
     dropout: float = 0.1
     """Share of each block's output that training drops."""
 
@@ -53,7 +53,7 @@ class AlignerConfig:
 
 
 class AlignerOutput(NamedTuple):
-    """What is heard at each frame, or half of one."""
+    """Logits of what is heard at each frame, or half of one."""
 
     logits: Tensor
     """[B, T', 4, 257], see `gsv2.models.aligner.characters`; T' is T, or 2T if any clip is

@@ -19,7 +19,7 @@ from gsv2.models.vits2.istft_generator import ISTFTConfig
 from gsv2.nn.recompute import run_block
 
 _SLOPE = 0.1
-"""Of the leaky rectifiers."""
+"""Slope of the leaky rectifiers below 0."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +30,16 @@ class GeneratorConfig:
     """`istft`: the generator of `gsv2.models.vits2.istft_generator`, whose section is `istft`; the
     others here are HiFi-GAN's."""
     istft: ISTFTConfig = field(default_factory=ISTFTConfig)
+    """Sizes of the inverse-STFT generator."""
     channels: int = 512
-    """Before the first stage."""
+    """Channels before the first stage."""
     stage_channels: tuple[int, ...] = (256, 128, 64, 32, 16)
-    """Of each stage."""
+    """Channels of each stage."""
     upsample_rates: tuple[int, ...] = (10, 8, 2, 2, 2)
+    """Factor by which each stage raises the rate; their product is the hop length."""
     upsample_kernels: tuple[int, ...] = (16, 16, 8, 2, 2)
-    """Of the transposed convolutions; each at least its rate, with an even difference."""
+    """Kernel sizes of the transposed convolutions; each at least its rate, with an even
+    difference."""
     block_kernels: tuple[int, ...] = (3, 7, 11)
     """Kernel size of each residual block of a stage; their outputs are averaged."""
     block_dilations: tuple[int, ...] = (1, 3, 5)

@@ -19,7 +19,7 @@ from gsv2.audio.inverse_stft import inverse_stft
 from gsv2.nn.recompute import run_block
 
 _MAX_LOG_MAGNITUDE = math.log(100.0)
-"""Where magnitudes are cut (Vocos, section 3.3): an exponential must not run away."""
+"""Logarithm at which magnitudes are cut (Vocos, section 3.3): an exponential must not run away."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +29,9 @@ class ISTFTConfig:
     dim: int = 512
     """Channels of the blocks."""
     num_blocks: int = 8
+    """Number of ConvNeXt blocks."""
     kernel_size: int = 7
-    """Odd; of the first convolution and of the depthwise ones, in frames."""
+    """Kernel size of the first convolution and of the depthwise ones, in frames; odd."""
     expansion: int = 3
     """Width inside a block, as a multiple of `dim`."""
     n_fft: int = 2048

@@ -35,17 +35,23 @@ class VITS2Config:
     """The waveform model."""
 
     codes: CodeConfig = field(default_factory=CodeConfig)
-    """Of the quantizer; the stage fills it in."""
+    """Shape of the quantizer's codes; the stage fills it in."""
     mel: MelConfig = field(default_factory=MelConfig)
     """Spectrograms of recordings; its hop is one frame of the model."""
     channels: int = 512
     """Width of the content encoder."""
     latent_channels: int = 192
+    """Channels of the latent of a frame."""
     content: TransformerConfig = field(default_factory=TransformerConfig)
+    """Transformer of the content encoder, which makes the prior of codes."""
     style: StyleConfig = field(default_factory=StyleConfig)
+    """Style encoder, which makes one vector of a reference."""
     posterior: WaveNetConfig = field(default_factory=WaveNetConfig)
+    """WaveNet of the posterior encoder, which makes the latent of a recording."""
     flow: FlowConfig = field(default_factory=FlowConfig)
+    """Flow between the posterior and the prior."""
     generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    """Generator, which makes the waveform of the latent."""
 
     def __post_init__(self) -> None:
         """Check that the rates fit together."""
@@ -74,7 +80,7 @@ class VITS2Config:
 
 
 class Decoded(NamedTuple):
-    """What training needs of one pass."""
+    """Results of one training pass."""
 
     wave: Tensor
     """[B, 1, segment_frames * hop_length] float32: the decoded segments."""
@@ -185,8 +191,8 @@ class VITS2(nn.Module):
             codes: [B, K, T_codes] int64, -1 at padding.
             code_lengths: [B] int64, in code frames.
             style: [B, style.dim] or [1, style.dim].
-            noise_scale: of the prior's standard deviation; 0 = its mean. Noise comes from torch's
-                default generator.
+            noise_scale: factor on the prior's standard deviation; 0 = its mean. Noise comes from
+                torch's default generator.
 
         Returns:
             [B, 1, N] float32 in -1..1, N = T_codes * frames_per_code * hop_length; at padding, 0.

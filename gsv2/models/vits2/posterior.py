@@ -1,4 +1,4 @@
-"""The posterior: what the recording itself says about the latent of each frame.
+"""Posterior encoder: what the recording itself says about the latent of each frame.
 
 VITS (arXiv 2106.06103, section 2.1.3). We feed it the logarithm of the linear spectrogram, which
 spans two decades less than the magnitudes and trains in fewer steps.
@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from gsv2.nn.wavenet import WaveNet, WaveNetConfig
 
 _LOG_STD_LIMIT = 6.0
-"""As for the prior."""
+"""The posterior's log-std stays within this distance of 0, as the prior's does."""
 _INPUT_MEAN, _INPUT_STD = -5.5, 4.0
-"""Of log magnitudes of speech at the corpus' loudness; a round number is near enough."""
+"""Mean and standard deviation of log magnitudes of speech at the corpus' loudness, rounded."""
 _INITIAL_LOG_STD = -2.0
 """A new posterior is narrow, so that the decoder learns to heed the latent."""
 

@@ -1,4 +1,4 @@
-"""Which clip of a micro-batch gives each clip its style."""
+"""Style references: which clip of a micro-batch gives each clip its style."""
 
 from __future__ import annotations
 

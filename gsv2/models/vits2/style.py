@@ -1,4 +1,4 @@
-"""The voice of a reference as one vector.
+"""Style encoder: the voice of a reference as one vector.
 
 A mel-style encoder in the manner of Meta-StyleSpeech (arXiv 2106.03153, section 3.1): spectral
 layers, gated convolutions over time, self-attention, mean over time.
@@ -16,7 +16,7 @@ from torch.nn import functional
 from gsv2.nn.attention import SelfAttention, rotary_table
 
 _INPUT_MEAN, _INPUT_STD = -5.5, 3.0
-"""Of log-mels of speech at the corpus' loudness; a round number is near enough."""
+"""Mean and standard deviation of log-mels of speech at the corpus' loudness, rounded."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +26,15 @@ class StyleConfig:
     dim: int = 512
     """Dimension of the style vector."""
     channels: int = 128
+    """Channels of all layers but the last."""
     num_gated_layers: int = 2
+    """Number of gated convolutions."""
     kernel_size: int = 5
+    """Kernel size of the gated convolutions, in frames; odd."""
     num_heads: int = 2
+    """Number of heads of the self-attention."""
     dropout: float = 0.1
+    """Probability of dropping a value, and an attention weight."""
 
     def __post_init__(self) -> None:
         """Check what keeps the length."""

@@ -1,0 +1,1 @@
+"""The semantic GPT: text and same-speaker prompts -> codes, one file a part."""
