@@ -119,7 +119,7 @@ def toy_mark(k: int) -> LanePosition:
     """Return where the window of micro-batch k begins: one component, windows within an epoch."""
     lane, window = k % NUM_LANES, k // NUM_LANES // WINDOW_PLACES
     epoch, offset = divmod(window * WINDOW_PLACES, EPOCH_PLACES)
-    component = PartPosition(epoch=epoch, piece=0, offset=offset, clock=window / 3)
+    component = PartPosition(epoch=epoch, shard_range=0, offset=offset, clock=window / 3)
     return LanePosition(lane, window * WINDOW_PLACES, window, (component,))
 
 

@@ -14,7 +14,7 @@ from gsv2.data.indexing.corpus import index_corpus
 from gsv2.data.indexing.format import ArchiveFormat
 from gsv2.data.indexing.scan import scan_tar
 from gsv2.data.indexing.tar_walk import TarWalk
-from gsv2.data.stream.loader import reader as reader_module
+from gsv2.data.stream import reader as reader_module
 from gsv2.data.stream.reader import MappedReader, max_open_tars, read_clip
 from gsv2.data.stream.sequential import SequentialReader
 from gsv2.data.verify.corpus import verify_corpus

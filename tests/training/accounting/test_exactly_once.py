@@ -84,7 +84,7 @@ def test_the_ledger_of_a_run_is_what_the_plan_says(plan: Plan) -> None:
     assert not any(check.differences for check in checks)
     assert sum(check.bad_clips for check in checks) >= 2  # the damaged clip, once an epoch
     whole = [check for check in checks if check.num_equal == LANES]
-    sizes = {part.number: sum(s.num_clips for s in part.shards) for part in plan.components}
+    sizes = {part.number: sum(s.num_clips for s in part.shards) for part in plan.parts}
     for check in whole:
         assert check.clips + check.bad_clips == sizes[check.component]
 
