@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gsv2.data.stream.tar_cache import TarCache, WrongTarError, _locked
 from gsv2.data.stream import tar_cache as cache_module
+from gsv2.data.stream.tar_cache import TarCache, WrongTarError, _locked
 from gsv2.storage.config import RemoteConfig
 from gsv2.storage.storage import Storage
 from tests.support.folder_server import FolderServer, serve_folder
