@@ -31,13 +31,13 @@ from rich.logging import RichHandler
 
 from gsv2.caches import set_cache_folders
 from gsv2.config import load_config
-from gsv2.data.code_format import CodeFormat
-from gsv2.data.index import CorpusIndex
-from gsv2.data.plan import Plan, validation_plan
-from gsv2.data.remote.storage import Storage
-from gsv2.data.schema import SourceConfig
-from gsv2.data.stream import make_loader, make_validation_loader
+from gsv2.data.config import SourceConfig
+from gsv2.data.corpus.code_format import CodeFormat
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.plan.plan import Plan, validation_plan
+from gsv2.data.stream.loader import make_loader, make_validation_loader
 from gsv2.stages import SCHEMAS, STAGES
+from gsv2.storage.storage import Storage
 from gsv2.training.checkpoints.fingerprint import take_fingerprint
 from gsv2.training.config import RunConfig
 from gsv2.training.distributed.ranks import Distributed, leave
@@ -201,7 +201,9 @@ def _train(config: RunConfig, distributed: Distributed, signals: StopSignals) ->
         distributed.on_main(lambda: stack.enter_context(sole_launch(run)))
         trainer.fit(
             stage,
-            lambda start, marks: make_loader(plan, **loading, start_micro_batch=start, marks=marks),
+            lambda start, positions: make_loader(
+                plan, **loading, start_micro_batch=start, positions=positions
+            ),
             validation,
             lambda: make_loader(plan, workers=0),
             take_fingerprint(index, config.data, stage.members),

@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 
 from gsv2.config import load_config
-from gsv2.data.plan import check_layout, check_step
-from gsv2.data.schema import DataConfig
+from gsv2.data.config import DataConfig
+from gsv2.data.plan.plan import check_layout, check_step
 from gsv2.libraries import loaded_version
 from gsv2.preflight.corpora import check_corpora
 from gsv2.preflight.machine import check_devices, check_limits, check_shared_memory, device_facts

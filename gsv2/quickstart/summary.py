@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from gsv2.data.index import CorpusIndex
-from gsv2.data.manifest import read_manifest
-from gsv2.data.schema import SourceConfig
+from gsv2.data.config import SourceConfig
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.corpus.manifest import read_manifest
 from gsv2.inference.synthesizer import Synthesizer
 from gsv2.quickstart.evaluate import (
     FeatureReport,

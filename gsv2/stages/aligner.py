@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from gsv2.config import config_to_dict
-from gsv2.data.batch import Batch
-from gsv2.data.schema import SAMPLE_RATE
+from gsv2.data.corpus.format import SAMPLE_RATE
+from gsv2.data.stream.batch import Batch
 from gsv2.losses.ctc import ctc_losses
 from gsv2.models.aligner.characters import LocalVocabulary, column_log_probs, local_vocabulary
 from gsv2.models.aligner.flops import aligner_flops_per_frame

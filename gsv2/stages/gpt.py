@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from gsv2.config import config_to_dict
-from gsv2.data.batch import Batch
-from gsv2.data.schema import SAMPLE_RATE, DataConfig
+from gsv2.data.config import DataConfig
+from gsv2.data.corpus.format import SAMPLE_RATE
+from gsv2.data.stream.batch import Batch
 from gsv2.losses.code_prediction import PredictionLoss, code_prediction_loss
 from gsv2.models.gpt.flops import count_gpt_flops
 from gsv2.models.gpt.interleave import NUM_STARTS, Rows
@@ -183,7 +184,9 @@ class GPTStage:
             keys=("",),
             texts=(".",),
             sequence=torch.zeros(1, dtype=torch.int64, device=device),
-            row=torch.zeros(1, dtype=torch.int64, device=device) if batch.num_rows else None,
+            packed_row=torch.zeros(1, dtype=torch.int64, device=device)
+            if batch.num_packed_rows
+            else None,
             codes=torch.zeros(1, K, 1, dtype=torch.int64, device=device),
             code_lengths=torch.ones(1, dtype=torch.int64, device=device),
         )
@@ -230,9 +233,9 @@ def _check_token_count(data: DataConfig, gpt: GPTConfig) -> None:
 
 def _rows(batch: Batch) -> Rows | None:
     """Return where the sequences of a batch are packed; None if they are not."""
-    if batch.row is None or not batch.num_rows:
+    if batch.packed_row is None or not batch.num_packed_rows:
         return None
-    return Rows(batch.row, batch.num_rows, batch.row_tokens)
+    return Rows(batch.packed_row, batch.num_packed_rows, batch.row_tokens)
 
 
 def _named(metrics: Mapping[str, Tensor]) -> dict[str, Tensor]:

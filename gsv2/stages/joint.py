@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gsv2.data.batch import Batch
+from gsv2.data.stream.batch import Batch
 from gsv2.stages.gpt import GPT, GPTModelSection, GPTRunConfig, GPTStage
 from gsv2.stages.sections import check_optim
 from gsv2.stages.vits2 import VITS2Stage

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from gsv2.audio.ssl import SpeechFeatures, make_speech_encoder
 from gsv2.config import config_to_dict
-from gsv2.data.batch import Batch
-from gsv2.data.schema import HOP_LENGTH
+from gsv2.data.corpus.format import HOP_LENGTH
+from gsv2.data.stream.batch import Batch
 from gsv2.losses.codebook import count_codes, masked_mse, perplexity, unexplained_variance
 from gsv2.models.quantizer.flops import quantizer_flops_per_frame
 from gsv2.models.quantizer.model import Quantizer, QuantizerConfig, QuantizerOutput

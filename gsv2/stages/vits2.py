@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gsv2.audio.mel import MelSpectrogram
 from gsv2.audio.multi_resolution import MultiResolutionSpectrogram
-from gsv2.data.batch import Batch
+from gsv2.data.stream.batch import Batch
 from gsv2.losses.adversarial import discriminator_loss, feature_matching_loss, generator_loss
 from gsv2.losses.kl import kl_divergence
 from gsv2.losses.reconstruction import mel_distance

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
-from gsv2.data.schema import DataConfig
+from gsv2.data.config import DataConfig
 from gsv2.training.checkpoints.config import CheckpointConfig
 from gsv2.training.engines.engine import EngineConfig
 from gsv2.training.telemetry.tracking import TrackingConfig

@@ -15,11 +15,10 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-from gsv2.data.batch import Batch
-from gsv2.data.largest import largest_batches
-from gsv2.data.schema import DataConfig
-from gsv2.training.distributed.ranks import Distributed
-from gsv2.training.distributed.seeds import RandomState
+from gsv2.data.config import DataConfig
+from gsv2.data.stream.batch import Batch
+from gsv2.data.stream.extreme_batches import extreme_batches
+from gsv2.training.distributed import Distributed
 from gsv2.training.engines.engine import Engine
 from gsv2.training.guard import Refusal, UpdateGuard
 from gsv2.training.stage import Stage, Trainable, Update
@@ -69,7 +68,7 @@ def dry_run(
     num_codebooks = stage.codes.num_codebooks if stage.codes else 0
     num_local = data.micro_batches_per_step // distributed.world
     peaks = {}
-    for name, batch in largest_batches(data, stage.members, num_codebooks).items():
+    for name, batch in extreme_batches(data, stage.members, num_codebooks).items():
         size = f"{name}: {num_local} micro-batches of {batch.num_clips} clips"
         batches = [replace(batch, micro_batch=k) for k in range(num_local)]
         with _untouched(stage, distributed.device):

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gsv2.data.batch import Batch
-from gsv2.data.window import LaneMark
+from gsv2.data.plan.window import LanePosition
+from gsv2.data.stream.batch import Batch
+from gsv2.training.accounting.accounts import Accounts
 from gsv2.training.accounting.consumption import sequence_shares
 from gsv2.training.accounting.counters import Accounts
 from gsv2.training.accounting.ledger import ledger_to_plain, pop_finished
@@ -37,7 +38,7 @@ from gsv2.training.validation import averaged, set_training, validate
 if TYPE_CHECKING:  # run.py needs TrainerConfig from trainer.py, which needs this module
     from gsv2.training.config import RunConfig
 
-TrainingStream = Callable[[int, Mapping[int, LaneMark]], Iterable[Batch]]
+TrainingStream = Callable[[int, Mapping[int, LanePosition]], Iterable[Batch]]
 """Global number of a micro-batch, latest marks of the lanes before it -> this rank's endless
 micro-batches from there on."""
 FiniteStream = Callable[[], Iterable[Batch]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gsv2.data.schema import DataConfig, SourceConfig
+from gsv2.data.config import DataConfig, SourceConfig
 from gsv2.models.aligner.model import AlignerConfig
 from gsv2.stages.aligner import AlignerModelSection, AlignerRunConfig
 from gsv2.training.config import RunSection

@@ -10,8 +10,8 @@ import torch
 
 from gsv2.audio.ssl import SpeechFeatures
 from gsv2.config import config_to_dict
-from gsv2.data.batch import Batch
-from gsv2.data.schema import DataConfig, SourceConfig
+from gsv2.data.config import DataConfig, SourceConfig
+from gsv2.data.stream.batch import Batch
 from gsv2.models.component import save_component
 from gsv2.models.gpt.backbone import BackboneConfig
 from gsv2.models.gpt.model import GPTConfig

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from gsv2.data.schema import DataConfig
+from gsv2.data.config import DataConfig
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.joint import JointStage
 from gsv2.stages.vits2 import VITS2Stage

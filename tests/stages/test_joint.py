@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gsv2.data.batch import Batch
+from gsv2.data.stream.batch import Batch
 from gsv2.models.component import load_component
 from gsv2.models.quantizer.model import Quantizer
 from gsv2.stages.gpt import GPTStage

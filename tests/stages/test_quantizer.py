@@ -7,11 +7,11 @@ import torch
 
 from gsv2.audio.ssl import SpeechEncoderConfig
 from gsv2.config import load_config
-from gsv2.data.batch import Batch
-from gsv2.data.index import CorpusIndex
-from gsv2.data.plan import Plan
-from gsv2.data.schema import DataConfig, SourceConfig
-from gsv2.data.stream import make_loader
+from gsv2.data.config import DataConfig, SourceConfig
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.plan.plan import Plan
+from gsv2.data.stream.batch import Batch
+from gsv2.data.stream.loader import make_loader
 from gsv2.models.component import load_component, save_component
 from gsv2.models.quantizer.codebooks import CodebookConfig
 from gsv2.models.quantizer.model import Quantizer, QuantizerConfig

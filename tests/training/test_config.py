@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from gsv2.config import ConfigError, load_config, save_config
-from gsv2.data.schema import DataConfig
+from gsv2.data.config import DataConfig
 from gsv2.stages import SCHEMAS
 from gsv2.training.config import RunConfig, RunSection
 from gsv2.training.engines.engine import EngineConfig

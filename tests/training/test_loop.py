@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gsv2.data.batch import Batch
+from gsv2.data.stream.batch import Batch
 from gsv2.training.accounting.consumption import sequence_shares
 from gsv2.training.accounting.ledger import Ledger, add_tallies, ledger_to_plain, tally_batch
 from gsv2.training.distributed.ranks import Distributed

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from gsv2.data.batch import Batch
-from gsv2.data.window import LaneMark
+from gsv2.data.plan.window import LanePosition
+from gsv2.data.stream.batch import Batch
 from gsv2.training.checkpoints.checkpoint import CheckpointMismatchError, list_steps
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.run_folder.records import read_records
@@ -99,7 +99,7 @@ def test_the_stream_is_given_the_marks_of_what_was_used(
 ) -> None:
     starts = []
 
-    def train(start: int, marks: Mapping[int, LaneMark]) -> Iterator[Batch]:
+    def train(start: int, marks: Mapping[int, LanePosition]) -> Iterator[Batch]:
         starts.append((start, dict(marks)))
         return map(torn_batch, itertools.count(start))
 

@@ -18,8 +18,8 @@ from uuid import uuid4
 import pytest
 import torch
 
-from gsv2.data.batch import Batch
-from gsv2.data.window import LaneMark
+from gsv2.data.plan.window import LanePosition
+from gsv2.data.stream.batch import Batch
 from gsv2.training.checkpoints import saver
 from gsv2.training.checkpoints.checkpoint import CheckpointMismatchError
 from gsv2.training.checkpoints.mirror import Target
@@ -59,7 +59,7 @@ def test_another_dataset_is_refused_unless_it_is_accepted(
     def fit(max_steps: int, dataset: Any, **checkpoint: Any) -> list[Any]:
         starts: list[Any] = []
 
-        def train(start: int, marks: Mapping[int, LaneMark]) -> Iterator[Batch]:
+        def train(start: int, marks: Mapping[int, LanePosition]) -> Iterator[Batch]:
             starts.append((start, dict(marks)))
             return map(torn_batch, itertools.count(start))
 

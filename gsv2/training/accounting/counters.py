@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gsv2.data.batch import Batch
+from gsv2.data.stream.batch import Batch
 from gsv2.training.accounting.consumption import Consumption
 from gsv2.training.accounting.quarantine import Quarantine
 from gsv2.training.accounting.state import TrainState

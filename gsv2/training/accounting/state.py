@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from gsv2.data.window import LaneMark
+from gsv2.data.plan.window import LanePosition
 from gsv2.training.accounting.ledger import Ledger, ledger_from_plain, ledger_to_plain
 from gsv2.training.precision.loss_scale import LossScale
 
@@ -40,7 +40,7 @@ class TrainState:
     """Clips that could not be read, over all ranks."""
     time_sec: float = 0.0
     """Wall time of the run up to here, over all its launches."""
-    marks: dict[int, LaneMark] = field(default_factory=dict)
+    marks: dict[int, LanePosition] = field(default_factory=dict)
     """Lane -> latest mark among the micro-batches used: any layout of ranks goes on from them."""
     ledger: Ledger = field(default_factory=dict)
     """Lane epochs that no row of `metrics.jsonl` has yet."""
@@ -67,7 +67,7 @@ class TrainState:
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> TrainState:
         """Return the state that `to_plain` described."""
-        marks = [LaneMark.from_plain(mark) for mark in values["marks"]]
+        marks = [LanePosition.from_plain(mark) for mark in values["marks"]]
         return cls(
             **{
                 **values,

@@ -14,8 +14,8 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TypeVar
 
-from gsv2.data.remote.body import public_name
-from gsv2.data.remote.objects import open_filesystem
+from gsv2.storage.body import public_name
+from gsv2.storage.object_store import open_filesystem
 from gsv2.training.checkpoints.checkpoint import (
     CHECKPOINTS,
     STATE,

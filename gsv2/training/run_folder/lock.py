@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gsv2.data.lock import PATIENCE_SEC, FolderLock, InUseError
+from gsv2.folder_lock import PATIENCE_SEC, FolderLock, InUseError
 
 LOCK_FILE = "lock"
 RunInUseError = InUseError

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gsv2.data.process import identify_process
 from gsv2.files import write_whole
+from gsv2.folder_lock import identify_process
 
 STATUS_FILE = "status.json"
 logger = logging.getLogger(__name__)
