@@ -18,7 +18,8 @@ import torch
 from gsv2.data.config import DataConfig
 from gsv2.data.stream.batch import Batch
 from gsv2.data.stream.extreme_batches import extreme_batches
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.distributed.seeds import RandomState
 from gsv2.training.engines.engine import Engine
 from gsv2.training.guard import Refusal, UpdateGuard
 from gsv2.training.stage import Stage, Trainable, Update

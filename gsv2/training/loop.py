@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from gsv2.data.plan.window import LanePosition
 from gsv2.data.stream.batch import Batch
-from gsv2.training.accounting.accounts import Accounts
 from gsv2.training.accounting.consumption import sequence_shares
 from gsv2.training.accounting.counters import Accounts
 from gsv2.training.accounting.ledger import ledger_to_plain, pop_finished

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from gsv2.data.stream.batch import Batch
-from gsv2.training.faults.guard import TrainingError
-from gsv2.training.faults.unison import Begun, Unison
+from gsv2.training.distributed.agreement import Begun, Unison
+from gsv2.training.guard import TrainingError
 from gsv2.training.telemetry.clock import RunClock
 
 

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from gsv2.data.stream.batch import Batch
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.distributed.seeds import seed_torch
 from gsv2.training.engines.gradient_watch import GradientWatch, StageError
 from gsv2.training.guard import Refusal, UpdateGuard
 from gsv2.training.stage import Stage, Update

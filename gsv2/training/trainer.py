@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gsv2.config import config_to_dict
 from gsv2.data.plan.plan import check_step
-from gsv2.training.background import on_main_at_length
+from gsv2.training.accounting.state import TrainState
 from gsv2.training.checkpoints.checkpoint import clean_checkpoints
 from gsv2.training.checkpoints.earlier import set_aside
 from gsv2.training.checkpoints.fingerprint import Fingerprint, RunIdentity

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers.models.qwen2.modeling_qwen2 import Qwen2MLP
 
 from gsv2.data.stream.batch import Batch
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.engines.choose import attach_engines
 from gsv2.training.engines.engine import EngineConfig
 from gsv2.training.guard import Refusal, UpdateGuard

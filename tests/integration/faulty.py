@@ -21,7 +21,6 @@ from torch import Tensor
 
 from gsv2 import train
 from gsv2.data.stream.batch import Batch
-from gsv2.training import background
 from gsv2.training.checkpoints import saver
 from gsv2.training.checkpoints.mirror import Target
 from gsv2.training.distributed import background

@@ -13,8 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from gsv2.data.stream.batch import Batch
-from gsv2.training.checkpoints.host_copies import copy_to_host
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.dry_run import dry_run
 from gsv2.training.engines.choose import attach_engines
 from gsv2.training.engines.host_copies import copy_to_host

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gsv2.data.stream.batch import Batch
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.dry_run import MemoryBudgetError, dry_run
 from gsv2.training.engines.choose import attach_engines
 from gsv2.training.engines.plain import PlainEngine

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from gsv2.data.stream.batch import Batch
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.agreement import PeerError, Unison
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.faults.failure import FlightRecorder
 from gsv2.training.faults.signals import StopSignals
 from gsv2.training.guard import TrainingError

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gsv2.data.stream.batch import Batch
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.engines.engine import EngineError
 from gsv2.training.engines.gradient_watch import StageError
 from gsv2.training.guard import UpdateGuard

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gsv2.folder_lock import is_alive
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.faults.signals import Preempted
 from gsv2.training.run_folder.status import STATUS_FILE, read_status, recorded_status
 from tests.training.toy import fit_toy, toy_config
