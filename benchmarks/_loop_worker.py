@@ -23,14 +23,14 @@ from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grad_norm_
 
-from gsv2.data.batch import Batch
-from gsv2.data.schema import DataConfig
-from gsv2.data.window import ComponentMark, LaneMark
+from gsv2.data.config import DataConfig
+from gsv2.data.plan.window import LanePosition, PartPosition
+from gsv2.data.stream.batch import Batch
 from gsv2.training.checkpoints.config import CheckpointConfig
-from gsv2.training.distributed import Distributed, leave
+from gsv2.training.config import RunConfig, RunSection
+from gsv2.training.distributed.ranks import Distributed, leave
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
-from gsv2.training.precision import PrecisionPolicy
-from gsv2.training.run import RunConfig, RunSection
+from gsv2.training.precision.policy import PrecisionPolicy
 from gsv2.training.stage import Trainable, Update
 from gsv2.training.telemetry.tracking import TrackingConfig
 from gsv2.training.trainer import Trainer
@@ -118,12 +118,12 @@ def make_batch(k: int) -> Batch:
         micro_batch=k,
         lane=0,
         epoch=0,
-        mark=LaneMark(0, k, k, (ComponentMark(0, 0, k, 0.0),)),
+        position=LanePosition(0, k, k, (PartPosition(0, 0, k, 0.0),)),
         keys=tuple(f"{k}-{clip}" for clip in range(CLIPS)),
         speakers=("",) * CLIPS,
         languages=("xx",) * CLIPS,
         texts=("text",) * CLIPS,
-        components=(0,) * CLIPS,
+        mixture_parts=(0,) * CLIPS,
         epochs=(0,) * CLIPS,
         sequence=torch.arange(CLIPS),
         codes=make_codes(k)[:, None],
@@ -135,7 +135,7 @@ def run_gsv2(module: nn.Module, distributed: Distributed, folder: Path) -> float
     """Train through our Trainer; return seconds a step, from one request for data to another."""
     requests: dict[int, float] = {}
 
-    def stream(start: int, marks: Mapping[int, LaneMark]) -> Iterator[Batch]:
+    def stream(start: int, marks: Mapping[int, LanePosition]) -> Iterator[Batch]:
         for k in itertools.count(start + distributed.rank, distributed.world):
             requests.setdefault(k // PER_STEP, time.perf_counter())
             yield make_batch(k)

@@ -26,13 +26,14 @@ from torch.nn.utils.rnn import pad_sequence
 
 from benchmarks.corpora import write_audio_corpus
 from benchmarks.harness import Options, Row, ratios, read_options
-from gsv2.data.batch import Batch
-from gsv2.data.index import CorpusIndex
-from gsv2.data.plan import Plan, validation_plan
-from gsv2.data.reader import MappedReader
-from gsv2.data.schema import SAMPLE_RATE, DataConfig, SourceConfig
-from gsv2.data.stream import make_loader, make_validation_loader
-from gsv2.data.window import LaneMark
+from gsv2.data.config import DataConfig, SourceConfig
+from gsv2.data.corpus.format import SAMPLE_RATE
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.plan.plan import Plan, validation_plan
+from gsv2.data.plan.window import LanePosition
+from gsv2.data.stream.batch import Batch
+from gsv2.data.stream.loader import make_loader, make_validation_loader
+from gsv2.data.stream.reader import MappedReader
 
 NUM_CLIPS = 480
 QUICK_CLIPS = 24
@@ -114,13 +115,13 @@ class _Stream:
     def __init__(self, loader: Iterable[Batch]) -> None:
         self._batches = iter(loader)
         self._ahead = 0
-        self._marks: dict[int, LaneMark] = {}
+        self._marks: dict[int, LanePosition] = {}
 
     def read(self, samples: int) -> None:
         """Read so many real samples, and keep what a checkpoint needs."""
         while self._ahead < samples:
             batch = next(self._batches)
-            self._marks[batch.lane] = batch.mark
+            self._marks[batch.lane] = batch.position
             self._ahead += int(batch.wave_lengths.sum())
         self._ahead -= samples
 

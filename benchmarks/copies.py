@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks.corpora import write_token_corpus
-from gsv2.data.manifest import ShardEntry, read_manifest, write_manifest
-from gsv2.data.schema import SourceConfig
+from gsv2.data.config import SourceConfig
+from gsv2.data.corpus.manifest import ShardEntry, read_manifest, write_manifest
 
 
 def write_million(root: Path, num_clips: int, *, template_clips: int = 5000) -> SourceConfig:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from gsv2.data.build.codes import write_codes
-from gsv2.data.build.encode import ClipRecord, ShardConfig
-from gsv2.data.build.shards import write_corpus
-from gsv2.data.manifest import Manifest, ShardEntry, write_manifest
-from gsv2.data.schema import SAMPLE_RATE
-from gsv2.data.tars import CLIP_SCHEMA, ShardWriter
+from gsv2.data.building.codes import write_codes
+from gsv2.data.building.encode import ClipRecord, ShardConfig
+from gsv2.data.building.shards import write_corpus
+from gsv2.data.corpus.format import SAMPLE_RATE
+from gsv2.data.corpus.index_columns import CLIP_SCHEMA
+from gsv2.data.corpus.manifest import Manifest, ShardEntry, write_manifest
+from gsv2.data.corpus.shard_writer import ShardWriter
 
 CODE_RATE_HZ = 25.0
 NUM_CODEBOOKS = 2

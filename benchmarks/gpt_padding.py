@@ -21,9 +21,9 @@ import numpy as np
 from benchmarks.harness import Options, Row, read_options
 from benchmarks.mixes import MAX_CLIP_SEC, MIXES, draw_mix, write_index
 from benchmarks.padding import measure_plan, report, report_lhotse, window_clips
-from gsv2.data.index import CorpusIndex
-from gsv2.data.plan import Plan
-from gsv2.data.schema import DataConfig
+from gsv2.data.config import DataConfig
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.plan.plan import Plan
 
 CONFIG = DataConfig(
     sources=[],

@@ -20,8 +20,8 @@ import psutil
 from benchmarks.copies import write_million
 from benchmarks.harness import Row, read_options
 from benchmarks.resume import CONFIG, open_plan
-from gsv2.data.schema import DataConfig
-from gsv2.data.stream import make_loader
+from gsv2.data.config import DataConfig
+from gsv2.data.stream.loader import make_loader
 
 NUM_CLIPS = 1_000_000
 WORKERS = 2

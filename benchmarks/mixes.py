@@ -9,10 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.corpora import CODE_RATE_HZ, NUM_CODEBOOKS, draw_seconds
-from gsv2.data.index import CorpusIndex
-from gsv2.data.manifest import Manifest, ShardEntry, write_manifest
-from gsv2.data.schema import SAMPLE_RATE, SourceConfig
-from gsv2.data.tars import CLIP_SCHEMA
+from gsv2.data.config import SourceConfig
+from gsv2.data.corpus.format import SAMPLE_RATE
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.corpus.index_columns import CLIP_SCHEMA
+from gsv2.data.corpus.manifest import Manifest, ShardEntry, write_manifest
 
 MAX_CLIP_SEC = 54.0
 """Longest clip of any mix."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.harness import Row
-from gsv2.data.plan import MicroBatchPlan, Plan
+from gsv2.data.plan.plan import MicroBatchPlan, Plan
 
 NUM_BUCKETS = (10, 30, 50, 100)
 """Counts that lhotse is tried with; the first is its default."""
@@ -75,7 +75,7 @@ def measure_plan(plan: Plan, lengths: np.ndarray) -> Padding:
 def window_clips(plan: Plan) -> int:
     """Return the clips of the largest window of lane 0 in its first epoch."""
     window, largest = plan.window(0), 0
-    while window.mark.components[0].epoch == 0:
+    while window.position.parts[0].epoch == 0:
         largest = max(largest, len(window.rows))
         window = window.following
     return largest
@@ -179,9 +179,11 @@ def _cost(plan: Plan, planned: MicroBatchPlan, sequences: list[np.ndarray]) -> i
     """Return the elements of the padded tensor of a micro-batch."""
     if plan.row_tokens:
         filled = np.bincount(
-            planned.rows, weights=[part.sum() for part in sequences], minlength=plan.num_rows
+            planned.packed_rows,
+            weights=[part.sum() for part in sequences],
+            minlength=plan.num_packed_rows,
         )
-        assert len(filled) == plan.num_rows, "rows of a micro-batch"
+        assert len(filled) == plan.num_packed_rows, "rows of a micro-batch"
         assert filled.max() <= plan.row_tokens, "a row is not overfull"
-        return plan.num_rows * plan.row_tokens
+        return plan.num_packed_rows * plan.row_tokens
     return sum(map(len, sequences)) * max(int(part.max()) for part in sequences)

@@ -30,7 +30,7 @@ import pyarrow as pa
 from benchmarks.harness import Row, read_options
 from benchmarks.mixes import MIXES, draw_mix, write_index
 from gsv2.commands.plan import open_plan
-from gsv2.data.plan import MicroBatchPlan, Plan
+from gsv2.data.plan.plan import MicroBatchPlan, Plan
 
 NUM_CLIPS = 1_000_000
 MAX_MICROSECONDS = 20.0

@@ -27,14 +27,14 @@ from accelerate import skip_first_batches
 
 from benchmarks.copies import write_million
 from benchmarks.harness import Row, read_options
-from gsv2.data.batch import Batch
-from gsv2.data.index import CorpusIndex
-from gsv2.data.members import MemberIndex, MemberPlace
-from gsv2.data.plan import MicroBatchPlan, Plan
-from gsv2.data.reader import make_reader
-from gsv2.data.schema import DataConfig
-from gsv2.data.stream import make_loader, read_batch
-from gsv2.data.window import LaneMark
+from gsv2.data.config import DataConfig
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.plan.plan import MicroBatchPlan, Plan
+from gsv2.data.plan.window import LanePosition
+from gsv2.data.stream.batch import Batch
+from gsv2.data.stream.loader import make_loader, read_batch
+from gsv2.data.stream.members import MemberIndex, MemberPlace
+from gsv2.data.stream.reader import make_reader
 
 CONFIG = DataConfig(
     sources=[],
@@ -58,7 +58,7 @@ class Place(NamedTuple):
     """Where a run was stopped."""
 
     micro_batch: int
-    marks: dict[int, LaneMark]
+    marks: dict[int, LanePosition]
     """Of the lanes that were read, as a checkpoint has them."""
     expected: MicroBatchPlan
     """What an unbroken run reads next."""
@@ -108,21 +108,21 @@ def open_plan(config: DataConfig) -> Plan:
 
 def walk_to(plan: Plan, clips: int) -> Place:
     """Plan an unbroken run until it has read so many clips."""
-    marks: dict[int, LaneMark] = {}
+    marks: dict[int, LanePosition] = {}
     read = 0
     for planned in plan.iterate():
         if read >= clips:
             return Place(planned.micro_batch, marks, planned)
         assert planned.epoch == 0, "the first epoch is longer than that"
         read += sum(map(len, planned.sequences))
-        marks[planned.lane] = planned.window.mark
+        marks[planned.lane] = planned.window.position
     raise AssertionError("a plan has no end")
 
 
 def resume(config: DataConfig, place: Place, count: int = 1) -> Batch:
     """Open everything anew and return the first of `count` batches that a run goes on with."""
     loader = make_loader(
-        open_plan(config), workers=0, start_micro_batch=place.micro_batch, marks=place.marks
+        open_plan(config), workers=0, start_micro_batch=place.micro_batch, positions=place.marks
     )
     first, *_ = islice(iter(loader), count)
     return first
@@ -155,7 +155,7 @@ def check_equal(batch: Batch, config: DataConfig, expected: MicroBatchPlan) -> N
     wanted = read_batch(reader, plan, expected)
     reader.close()
     assert batch.micro_batch == wanted.micro_batch
-    assert (batch.keys, batch.texts, batch.mark) == (wanted.keys, wanted.texts, wanted.mark)
+    assert (batch.keys, batch.texts, batch.position) == (wanted.keys, wanted.texts, wanted.position)
     assert torch.equal(batch.codes, wanted.codes)
     assert torch.equal(batch.row, wanted.row)
     assert not batch.bad

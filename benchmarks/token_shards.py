@@ -28,11 +28,11 @@ from torch.nn.utils.rnn import pad_sequence
 
 from benchmarks.corpora import NUM_CODEBOOKS, write_token_corpus
 from benchmarks.harness import Row, ratios, read_options
-from gsv2.data.collate import CODE_PADDING
-from gsv2.data.index import CorpusIndex
-from gsv2.data.plan import Plan
-from gsv2.data.schema import DataConfig, SourceConfig
-from gsv2.data.stream import make_loader
+from gsv2.data.config import DataConfig, SourceConfig
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.plan.plan import Plan
+from gsv2.data.stream.collate import CODE_PADDING
+from gsv2.data.stream.loader import make_loader
 
 NUM_CLIPS = 20_000
 QUICK_CLIPS = 400
@@ -136,7 +136,7 @@ def _read_ours(source: SourceConfig, num_clips: int) -> None:
     marks = {}
     num_read = 0
     for batch in make_loader(_plan(source)):
-        marks[batch.lane] = batch.mark
+        marks[batch.lane] = batch.position
         num_read += batch.num_clips
         if num_read >= num_clips:
             return

@@ -20,9 +20,10 @@ import numpy as np
 from benchmarks.harness import Row, read_options
 from benchmarks.mixes import MAX_CLIP_SEC, MIXES, draw_mix, write_index
 from benchmarks.padding import measure_plan, report_lhotse, window_clips
-from gsv2.data.index import CorpusIndex
-from gsv2.data.plan import Plan
-from gsv2.data.schema import HOP_LENGTH, DataConfig
+from gsv2.data.config import DataConfig
+from gsv2.data.corpus.format import HOP_LENGTH
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.plan.plan import Plan
 
 CONFIG = DataConfig(sources=[], lanes=4, max_frames=8000, max_clips=1, max_clip_sec=MAX_CLIP_SEC)
 """Like for like: single clips, the default window."""

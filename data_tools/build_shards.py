@@ -17,12 +17,12 @@ import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from gsv2.data.build.encode import ShardConfig
-from gsv2.data.build.journal import encoded_recordings
-from gsv2.data.build.recordings import FORMATS, checked_recordings
-from gsv2.data.build.shards import write_corpus
-from gsv2.data.build.text_rate import TextRateConfig
-from gsv2.data.manifest import Manifest
+from gsv2.data.building.encode import ShardConfig
+from gsv2.data.building.journal import encoded_recordings
+from gsv2.data.building.recordings import FORMATS, checked_recordings
+from gsv2.data.building.shards import write_corpus
+from gsv2.data.building.text_rate import TextRateConfig
+from gsv2.data.corpus.manifest import Manifest
 
 ItemT = TypeVar("ItemT")
 Format = StrEnum("Format", list(FORMATS))

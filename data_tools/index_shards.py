@@ -12,11 +12,10 @@ from typing import Annotated
 
 import typer
 
-from gsv2.data.foreign.compressed import ADVICE
-from gsv2.data.foreign.corpus import index_corpus
-from gsv2.data.foreign.format import AUDIO_SUFFIXES, ForeignFormat
-from gsv2.data.foreign.survey import REJECTED_NAME
-from gsv2.data.manifest import Manifest
+from gsv2.data.corpus.manifest import Manifest
+from gsv2.data.indexing.corpus import ADVICE, index_corpus
+from gsv2.data.indexing.format import AUDIO_SUFFIXES, ArchiveFormat
+from gsv2.data.indexing.survey import REJECTED_NAME
 from gsv2.training.telemetry.progress import counting_bar
 
 _FIELDS = ("text", "language", "speaker")
@@ -54,7 +53,7 @@ def main(
     Example: python data_tools/index_shards.py --corpus lj --language en --speaker lj
     """
     try:
-        form = ForeignFormat(
+        form = ArchiveFormat(
             audio_suffixes=tuple(_suffix(name) for name in audio),
             codes_suffix=_suffix(codes),
             text_suffix=_suffix(text_suffix),

@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from gsv2.data.check.verify import Verification, verify_corpus
+from gsv2.data.verify.corpus import Verification, verify_corpus
 from gsv2.training.telemetry.progress import counting_bar
 
 

@@ -1,11 +1,17 @@
-"""Files that are written whole or not at all, and whose errors name them."""
+"""Files and folders that are written whole or not at all, and whose errors name them."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+ASIDE = ".tmp-"
+"""How the names of what is not whole yet begin."""
+OLD = f"{ASIDE}old-"
+"""How the names of folders begin that wait to be replaced."""
 
 
 @contextmanager
@@ -13,7 +19,7 @@ def named_errors(path: str | os.PathLike[str], *kinds: type[Exception]) -> Itera
     """Let errors of writing a file name it: the system's own know only a number.
 
     Args:
-        path: of the file that is written inside.
+        path: file that is written inside.
         *kinds: errors by which a library says that it cannot write.
 
     Raises:
@@ -32,21 +38,96 @@ def named_errors(path: str | os.PathLike[str], *kinds: type[Exception]) -> Itera
         raise OSError(f"{path} cannot be written: {error}") from error
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write text as UTF-8; it appears under its name whole, in place of what was there.
+@contextmanager
+def whole_file(path: Path, *kinds: type[Exception], writer: str = "") -> Iterator[Path]:
+    """Give a path to write a file at; it becomes `path`, unless an error leaves the block.
 
     Args:
-        path: of the file.
-        text: lone surrogates, of names that are not UTF-8, become escapes.
+        path: file to be; what stands there stays until the block has ended well.
+        *kinds: see `named_errors`.
+        writer: tells apart the processes that may write the file at once.
+
+    Raises:
+        OSError: the disk does not take it; names the file.
+    """
+    aside = path.with_name(f"{ASIDE}{path.name}{writer}")
+    try:
+        with named_errors(path, *kinds):
+            yield aside
+            os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file that appears under its name whole, in place of what was there.
+
+    Args:
+        path: file to be.
+        content: bytes, or text to write as UTF-8; its lone surrogates, of names that are not
+            UTF-8, become escapes.
 
     Raises:
         OSError: the disk does not take it; names the file, which is as it was before.
     """
-    aside = path.with_name(f".tmp-{path.name}")
+    if isinstance(content, str):
+        content = content.encode("utf-8", "backslashreplace")
+    with whole_file(path) as aside:
+        aside.write_bytes(content)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Give a new folder to fill; it becomes `path`, unless an error leaves the block.
+
+    What is to come is made beside its place, brought to disk and renamed. For one process at a
+    time; what a killed one left aside goes.
+
+    Raises:
+        OSError: the disk is full, or fails; everything is as it was.
+    """
+    aside = path.with_name(f"{ASIDE}{path.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    try:
+        yield aside
+        _sync(aside)
+        replace_folder(aside, path)
+        _sync(path.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def replace_folder(aside: Path, path: Path) -> None:
+    """Rename a folder; what was at its new place waits beside it meanwhile, and goes.
+
+    Raises:
+        OSError: it cannot be renamed, or another process has taken the place (`ENOTEMPTY`);
+            what was there comes back if nothing else has taken its place.
+    """
+    old = path.with_name(f"{OLD}{path.name}")
+    put_back(old)
+    if path.exists():
+        path.rename(old)
+    try:
+        aside.rename(path)
+    finally:
+        put_back(old)
+
+
+def put_back(old: Path) -> None:
+    """Give a folder that waits to be replaced its place back; remove it if another one is there."""
+    path = old.with_name(old.name.removeprefix(OLD))
+    if path.exists():
+        shutil.rmtree(old, ignore_errors=True)
+    elif old.exists():
+        old.rename(path)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         with named_errors(path):
-            aside.write_text(text, encoding="utf-8", errors="backslashreplace")
-            os.replace(aside, path)
-    except OSError:
-        aside.unlink(missing_ok=True)
-        raise
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -31,21 +31,21 @@ from rich.logging import RichHandler
 
 from gsv2.caches import set_cache_folders
 from gsv2.config import load_config
-from gsv2.data.code_format import CodeFormat
-from gsv2.data.index import CorpusIndex
-from gsv2.data.plan import Plan, validation_plan
-from gsv2.data.remote.storage import Storage
-from gsv2.data.schema import SourceConfig
-from gsv2.data.stream import make_loader, make_validation_loader
+from gsv2.data.config import SourceConfig
+from gsv2.data.corpus.code_format import CodeFormat
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.plan.plan import Plan, validation_plan
+from gsv2.data.stream.loader import make_loader, make_validation_loader
 from gsv2.stages import SCHEMAS, STAGES
+from gsv2.storage.storage import Storage
 from gsv2.training.checkpoints.fingerprint import take_fingerprint
-from gsv2.training.distributed import Distributed, leave
-from gsv2.training.faults.lock import sole_launch
+from gsv2.training.config import RunConfig
+from gsv2.training.distributed.ranks import Distributed, leave
+from gsv2.training.distributed.seeds import seed_torch
 from gsv2.training.faults.signals import EXIT_REQUEUE, Preempted, StopSignals
 from gsv2.training.faults.watchdog import is_lost_rank
 from gsv2.training.optim import OptimConfig, check_schedule
-from gsv2.training.random import seed_torch
-from gsv2.training.run import RunConfig
+from gsv2.training.run_folder.lock import sole_launch
 from gsv2.training.stage import Stage
 from gsv2.training.telemetry.progress import console
 from gsv2.training.trainer import Trainer
@@ -207,7 +207,9 @@ def _train(config: RunConfig, distributed: Distributed, signals: StopSignals) ->
         distributed.on_main(lambda: stack.enter_context(sole_launch(run)))
         trainer.fit(
             stage,
-            lambda start, marks: make_loader(plan, **loading, start_micro_batch=start, marks=marks),
+            lambda start, positions: make_loader(
+                plan, **loading, start_micro_batch=start, positions=positions
+            ),
             validation,
             lambda: make_loader(plan, workers=0),
             take_fingerprint(index, config.data, stage.members),

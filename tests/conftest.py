@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from gsv2.audio.wave import save_wave
-from gsv2.data.build.codes import write_codes
-from gsv2.data.build.shards import ClipRecord, ShardConfig, write_corpus
-from gsv2.data.index import CorpusIndex
-from gsv2.data.reader import read_clips
-from gsv2.data.schema import HOP_LENGTH, SAMPLE_RATE, SourceConfig
+from gsv2.data.building.codes import write_codes
+from gsv2.data.building.shards import ClipRecord, ShardConfig, write_corpus
+from gsv2.data.config import SourceConfig
+from gsv2.data.corpus.format import HOP_LENGTH, SAMPLE_RATE
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.stream.reader import read_clips
 from gsv2.inference.bundle import export_bundle
 from tests.inference.parts import save_parts
 

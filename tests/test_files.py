@@ -12,16 +12,17 @@ import soundfile
 import torch
 
 from gsv2.audio.wave import save_wave
-from gsv2.data.build.encode import Rejected
-from gsv2.data.build.intake import Rejections
-from gsv2.data.build.spool import ClipSpool
-from gsv2.data.manifest import Manifest, write_manifest
-from gsv2.data.tars import AUDIO_SCHEMA, ShardWriter
+from gsv2.data.building.encode import Rejected
+from gsv2.data.building.intake import Rejections
+from gsv2.data.building.spool import ClipSpool
+from gsv2.data.corpus.index_columns import AUDIO_SCHEMA
+from gsv2.data.corpus.manifest import Manifest, write_manifest
+from gsv2.data.corpus.shard_writer import ShardWriter
 from gsv2.files import named_errors, write_whole
 from gsv2.models.component import save_component
 from gsv2.training.checkpoints.tensor_file import write_tensors
+from gsv2.training.run_folder.records import append_record, truncate_records
 from gsv2.training.telemetry.panels import Panel
-from gsv2.training.telemetry.records import append_record, truncate_records
 from gsv2.training.telemetry.samples import write_samples
 
 LIMIT = 50

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 import yaml
 
-from gsv2.data.batch import BadClip
-from gsv2.data.index import CorpusIndex
-from gsv2.data.manifest import CorpusError
-from gsv2.data.reader import read_clips
-from gsv2.data.remote.storage import Storage
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.corpus.manifest import CorpusError
+from gsv2.data.stream.batch import BadClip
+from gsv2.data.stream.reader import read_clips
 from gsv2.nn.codes import CodeConfig
+from gsv2.storage.storage import Storage
 from gsv2.train import CodesMismatchError, _run, check_codes, main, open_sources
 from gsv2.training.checkpoints.checkpoint import CheckpointMismatchError, find_component
-from gsv2.training.telemetry.records import read_records
+from gsv2.training.run_folder.records import read_records
 
 STEPS = 2
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from gsv2.data.decode import Clip
-from gsv2.data.index import CorpusIndex
-from gsv2.data.reader import read_clips
-from gsv2.data.schema import SourceConfig
+from gsv2.data.config import SourceConfig
+from gsv2.data.corpus.decode import Clip
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.stream.reader import read_clips
 from gsv2.inference.alignment import Report, align_corpus
 from gsv2.inference.spoken_times import SpokenText, time_text
 from gsv2.training.telemetry.progress import counting_bar

@@ -50,7 +50,7 @@ def describe(
 
     Example: `gsv2 corpus describe runs/quickstart/corpus/train`
     """
-    from gsv2.data.manifest import read_manifest
+    from gsv2.data.corpus.manifest import read_manifest
 
     manifest = read_manifest(corpus)
     codes = f", quantizer {manifest.quantizer}" if manifest.quantizer else ""

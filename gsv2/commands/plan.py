@@ -13,13 +13,13 @@ from rich.table import Table
 
 from gsv2.commands.terminal import print_json, print_table
 from gsv2.config import load_config
-from gsv2.data.index import CorpusIndex
-from gsv2.data.plan import Plan, describe_plan
-from gsv2.data.remote.storage import Storage
-from gsv2.data.summary import summarise
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.plan.plan import Plan, describe_plan
+from gsv2.data.plan.summary import summarise
 from gsv2.stages import SCHEMAS, members_of
+from gsv2.storage.storage import Storage
 from gsv2.training.accounting.audit import EpochCheck, check_ledger, read_ledgers
-from gsv2.training.run import RunConfig
+from gsv2.training.config import RunConfig
 from gsv2.training.telemetry.progress import counting_bar
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gsv2.data.batch import BadClip
-from gsv2.data.build.alignments import ClipAlignment, write_alignments
-from gsv2.data.decode import Clip
-from gsv2.data.index import CorpusIndex
-from gsv2.data.manifest import CorpusError, Manifest, read_manifest
-from gsv2.data.reader import MappedReader, read_clip
-from gsv2.data.schema import SourceConfig
+from gsv2.data.building.alignments import ClipAlignment, write_alignments
+from gsv2.data.config import SourceConfig
+from gsv2.data.corpus.decode import Clip
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.corpus.manifest import CorpusError, Manifest, read_manifest
+from gsv2.data.stream.batch import BadClip
+from gsv2.data.stream.reader import MappedReader, read_clip
 from gsv2.models.aligner.align import align_texts
 from gsv2.models.aligner.model import Aligner
 from gsv2.models.aligner.viterbi import AlignmentError

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from gsv2.data.schema import SAMPLE_RATE
+from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.models.component import Component, ComponentError
 from gsv2.models.gpt.model import GPTConfig, SemanticGPT
 from gsv2.models.quantizer.model import Quantizer

@@ -12,13 +12,14 @@ import numpy as np
 import torch
 
 from gsv2.audio.ssl import LogMelEncoder, make_speech_encoder
-from gsv2.data.batch import BadClip
-from gsv2.data.build.codes import write_codes
-from gsv2.data.decode import Clip
-from gsv2.data.index import CorpusIndex
-from gsv2.data.manifest import Manifest, is_complete, read_manifest
-from gsv2.data.reader import MappedReader, read_clip
-from gsv2.data.schema import FRAME_RATE_HZ, HOP_LENGTH, SourceConfig
+from gsv2.data.building.codes import write_codes
+from gsv2.data.config import SourceConfig
+from gsv2.data.corpus.decode import Clip
+from gsv2.data.corpus.format import FRAME_RATE_HZ, HOP_LENGTH
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.corpus.manifest import Manifest, is_complete, read_manifest
+from gsv2.data.stream.batch import BadClip
+from gsv2.data.stream.reader import MappedReader, read_clip
 from gsv2.models.component import load_component
 from gsv2.models.quantizer.model import Quantizer
 from gsv2.training.checkpoints.checkpoint import find_component

@@ -10,7 +10,7 @@ import numpy as np
 
 from gsv2.audio.level import apply_level, measure_level
 from gsv2.audio.wave import WaveError, load_wave
-from gsv2.data.schema import SAMPLE_RATE
+from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.text.normalize import TextError, normalize_text
 
 MIN_REFERENCE_SEC = 0.5

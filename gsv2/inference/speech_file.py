@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from gsv2.audio.wave import save_wave
-from gsv2.data.schema import SAMPLE_RATE
+from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.bundle_description import read_bundle_description
 from gsv2.inference.references import VoiceError, load_references
 from gsv2.inference.synthesizer import Speech, Synthesizer

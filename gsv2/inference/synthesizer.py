@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gsv2.audio.ssl import make_speech_encoder
-from gsv2.data.schema import SAMPLE_RATE
+from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.bundle import load_bundle
 from gsv2.inference.generate import GeneratedCodes, Prompt, Utterance, generate
 from gsv2.inference.references import Reference

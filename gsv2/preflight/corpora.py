@@ -7,18 +7,18 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 
-from gsv2.data.batch import BadClip
-from gsv2.data.index import CorpusIndex
-from gsv2.data.members import MemberIndex
-from gsv2.data.plan import validation_plan
-from gsv2.data.reader import make_reader, read_clip
-from gsv2.data.remote.body import public_name
-from gsv2.data.remote.command import PREFIX
-from gsv2.data.remote.storage import Storage
-from gsv2.data.schema import DataConfig, SourceConfig
-from gsv2.data.stream import read_batch
-from gsv2.data.window import Window
+from gsv2.data.config import DataConfig, SourceConfig
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.plan.plan import validation_plan
+from gsv2.data.plan.window import Window
+from gsv2.data.stream.batch import BadClip
+from gsv2.data.stream.loader import read_batch
+from gsv2.data.stream.members import MemberIndex
+from gsv2.data.stream.reader import make_reader, read_clip
 from gsv2.preflight.report import Finding, attempt
+from gsv2.storage.body import public_name
+from gsv2.storage.command import PREFIX
+from gsv2.storage.storage import Storage
 from gsv2.train import open_sources
 from gsv2.training.stage import Stage
 

@@ -21,8 +21,8 @@ from gsv2.preflight.machine import code_facts, device_facts, environment_facts, 
 from gsv2.preflight.report import Finding, RankReport, merge
 from gsv2.preflight.run_checks import build_stage, check_config, check_machine, read_config
 from gsv2.stages import members_of
-from gsv2.training.distributed import Distributed
-from gsv2.training.run import RunConfig
+from gsv2.training.config import RunConfig
+from gsv2.training.distributed.ranks import Distributed
 
 _CRITICAL = ("code", "versions", "config")
 _CONFIG = ("config", "config file")

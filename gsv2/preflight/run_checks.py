@@ -10,20 +10,20 @@ from pathlib import Path
 import torch
 
 from gsv2.config import load_config
-from gsv2.data.plan import check_layout, check_step
-from gsv2.data.schema import DataConfig
+from gsv2.data.config import DataConfig
+from gsv2.data.plan.plan import check_layout, check_step
 from gsv2.libraries import loaded_version
 from gsv2.preflight.corpora import check_corpora
 from gsv2.preflight.machine import check_devices, check_limits, check_shared_memory, device_facts
 from gsv2.preflight.report import Finding, attempt, check_room
 from gsv2.stages import SCHEMAS, STAGES, members_of
 from gsv2.train import check_sections
-from gsv2.training.checkpoints.target import try_target
-from gsv2.training.probes import planned_precision
-from gsv2.training.rehearsal import check_names
-from gsv2.training.run import RunConfig
+from gsv2.training.checkpoints.mirror import try_target
+from gsv2.training.config import RunConfig
+from gsv2.training.precision.probes import planned_precision
+from gsv2.training.prepare import check_names
+from gsv2.training.run_folder.folder import free_bytes
 from gsv2.training.stage import Stage
-from gsv2.training.telemetry.folder import free_bytes
 
 
 def check_alone(config_path: Path | None, overrides: Sequence[str]) -> Iterator[Finding]:

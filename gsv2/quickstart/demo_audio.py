@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gsv2.audio.wave import resample
-from gsv2.data.schema import SAMPLE_RATE
+from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.quickstart import espeak
 from gsv2.quickstart.demo_plan import DemoClip
 

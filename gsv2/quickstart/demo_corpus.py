@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gsv2.data.build.shards import ClipRecord, ShardConfig, write_corpus
-from gsv2.data.manifest import Manifest, is_complete, read_manifest
+from gsv2.data.building.shards import ClipRecord, ShardConfig, write_corpus
+from gsv2.data.corpus.manifest import Manifest, is_complete, read_manifest
 from gsv2.quickstart.demo_audio import render
 from gsv2.quickstart.demo_plan import DemoClip, plan_demo
 

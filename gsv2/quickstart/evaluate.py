@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gsv2.data.decode import Clip
-from gsv2.data.index import CorpusIndex
-from gsv2.data.plan import validation_plan
-from gsv2.data.reader import MappedReader, read_clip
-from gsv2.data.schema import SourceConfig
-from gsv2.data.stream import make_validation_loader
+from gsv2.data.config import SourceConfig
+from gsv2.data.corpus.decode import Clip
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.plan.plan import validation_plan
+from gsv2.data.stream.loader import make_validation_loader
+from gsv2.data.stream.reader import MappedReader, read_clip
 from gsv2.inference.references import Reference
 from gsv2.inference.synthesizer import Synthesizer
 from gsv2.losses.codebook import CodeReport, evaluate_codes, unexplained_variance
@@ -25,9 +25,9 @@ from gsv2.models.component import load_component
 from gsv2.quickstart.report_data import Reconstruction, SpokenSentence
 from gsv2.stages import STAGES
 from gsv2.training.checkpoints.checkpoint import find_component
-from gsv2.training.distributed import Distributed
-from gsv2.training.random import seed_torch
-from gsv2.training.run import RunConfig
+from gsv2.training.config import RunConfig
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.distributed.seeds import seed_torch
 from gsv2.training.stage import Stage
 from gsv2.training.validation import validate
 

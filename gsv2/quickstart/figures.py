@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from gsv2.audio.mel import MelConfig, MelSpectrogram
 from gsv2.audio.wave import save_wave
-from gsv2.data.schema import SAMPLE_RATE
+from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.quickstart.curves import Curve, TermCurves
 
 _COLOURS = {  # placeholder -> CSS variable of the page

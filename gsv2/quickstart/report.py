@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, StrictUndefined
 
-from gsv2.data.schema import SAMPLE_RATE
+from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.files import write_whole
 from gsv2.quickstart.curves import Curve, TermCurves, pair_curves, read_curves
 from gsv2.quickstart.figures import draw_curves, draw_spectrogram, embed_audio

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import torch
 
-from gsv2.data.index import CorpusIndex
-from gsv2.data.manifest import read_manifest
-from gsv2.data.schema import SourceConfig
+from gsv2.data.config import SourceConfig
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.corpus.manifest import read_manifest
 from gsv2.inference.synthesizer import Synthesizer
 from gsv2.quickstart.evaluate import (
     FeatureReport,
@@ -33,8 +33,8 @@ from gsv2.quickstart.report_data import (
     SpokenSentence,
     TrainedRun,
 )
-from gsv2.training.run import RunConfig
-from gsv2.training.telemetry.folder import describe_environment
+from gsv2.training.config import RunConfig
+from gsv2.training.run_folder.folder import describe_environment
 
 NUM_PANELS = 6
 NUM_SENTENCES = 10

@@ -14,7 +14,7 @@ from gsv2.stages.joint import JointRunConfig, JointStage
 from gsv2.stages.quantizer import QuantizerRunConfig, QuantizerStage
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.stages.vits2_config import VITS2RunConfig
-from gsv2.training.run import RunConfig
+from gsv2.training.config import RunConfig
 
 
 class StageEntry(NamedTuple):

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from gsv2.config import config_to_dict
-from gsv2.data.batch import Batch
-from gsv2.data.schema import SAMPLE_RATE
+from gsv2.data.corpus.format import SAMPLE_RATE
+from gsv2.data.stream.batch import Batch
 from gsv2.losses.advance import advance_loss
 from gsv2.losses.code_prediction import PredictionLoss, code_prediction_loss
 from gsv2.models.aligner.model import Aligner
@@ -32,7 +32,7 @@ from gsv2.stages.gpt_panels import code_panels
 from gsv2.stages.sections import check_optim, fill_codes
 from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.optim import make_optimizer, make_scheduler
-from gsv2.training.precision import PrecisionPolicy
+from gsv2.training.precision.policy import PrecisionPolicy
 from gsv2.training.stage import Trainable, Update
 from gsv2.training.telemetry.panels import Panel
 from gsv2.training.telemetry.throughput import Workload
@@ -183,7 +183,9 @@ class GPTStage:
             keys=("",),
             texts=(".",),
             sequence=torch.zeros(1, dtype=torch.int64, device=device),
-            row=torch.zeros(1, dtype=torch.int64, device=device) if batch.num_rows else None,
+            packed_row=torch.zeros(1, dtype=torch.int64, device=device)
+            if batch.num_packed_rows
+            else None,
             codes=torch.zeros(1, K, 1, dtype=torch.int64, device=device),
             code_lengths=torch.ones(1, dtype=torch.int64, device=device),
             alignments=torch.zeros(1, 1, dtype=torch.int64, device=device),
@@ -207,9 +209,9 @@ def _aligner_hash(model: GPTModelSection, quantizer: Quantizer) -> dict[str, str
 
 def _rows(batch: Batch) -> Rows | None:
     """Return where the sequences of a batch are packed; None if they are not."""
-    if batch.row is None or not batch.num_rows:
+    if batch.packed_row is None or not batch.num_packed_rows:
         return None
-    return Rows(batch.row, batch.num_rows, batch.row_tokens)
+    return Rows(batch.packed_row, batch.num_packed_rows, batch.row_tokens)
 
 
 def _named(metrics: Mapping[str, Tensor]) -> dict[str, Tensor]:

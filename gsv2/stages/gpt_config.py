@@ -8,13 +8,13 @@ from typing import Literal
 
 import torch
 
-from gsv2.data.schema import DataConfig
+from gsv2.data.config import DataConfig
 from gsv2.models.gpt.interleave import NUM_STARTS
 from gsv2.models.gpt.model import GPTConfig
 from gsv2.models.gpt.patterns import make_pattern
 from gsv2.stages.sections import CodesModelSection
+from gsv2.training.config import RunConfig
 from gsv2.training.optim import OptimConfig
-from gsv2.training.run import RunConfig
 
 GPT = "gpt"
 

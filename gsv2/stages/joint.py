@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gsv2.data.batch import Batch
+from gsv2.data.stream.batch import Batch
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.gpt_config import GPT, GPTModelSection, GPTRunConfig, gpt_members
 from gsv2.stages.sections import check_optim
@@ -28,8 +28,8 @@ from gsv2.stages.vits2_config import (
 )
 from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.optim import OptimConfig
-from gsv2.training.precision import PrecisionPolicy
-from gsv2.training.probes import LOSSES
+from gsv2.training.precision.policy import PrecisionPolicy
+from gsv2.training.precision.probes import LOSSES
 from gsv2.training.stage import Trainable, Update
 from gsv2.training.telemetry.panels import Panel
 from gsv2.training.telemetry.throughput import Workload

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, fields
 
 from gsv2.audio.mel import MelConfig
 from gsv2.audio.multi_resolution import ResolutionsConfig
-from gsv2.data.schema import SAMPLE_RATE
+from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.models.vits2.discriminators import DiscriminatorConfig
 from gsv2.models.vits2.model import VITS2Config
 from gsv2.stages.sections import CodesModelSection
+from gsv2.training.config import RunConfig
 from gsv2.training.optim import OptimConfig
-from gsv2.training.run import RunConfig
 
 GENERATOR = "generator"
 DISCRIMINATOR = "discriminator"

@@ -6,7 +6,11 @@ macrolanguages), since people write both.
 
 from __future__ import annotations
 
+import re
+
 import langcodes
+
+_TAG = re.compile(r"[A-Za-z0-9]+([-_][A-Za-z0-9]+)*")
 
 
 class LanguageError(ValueError):
@@ -27,3 +31,8 @@ def canonical_language(label: str) -> str:
     if not is_known:
         raise LanguageError(f"language must be a BCP 47 tag like en or zh-Hant, but is {label!r}")
     return tag
+
+
+def is_language(tag: str) -> bool:
+    """Tell whether a text has the form of a language tag: en, zh-Hant, pt_BR."""
+    return _TAG.fullmatch(tag) is not None

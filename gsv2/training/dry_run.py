@@ -15,16 +15,16 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
-from gsv2.data.batch import Batch
-from gsv2.data.largest import largest_batches
-from gsv2.data.schema import DataConfig
-from gsv2.training.distributed import Distributed
+from gsv2.data.config import DataConfig
+from gsv2.data.stream.batch import Batch
+from gsv2.data.stream.extreme_batches import extreme_batches
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.distributed.seeds import RandomState
 from gsv2.training.engines.engine import Engine
-from gsv2.training.faults.guard import Refusal, UpdateGuard
-from gsv2.training.memory_peak import begin_peak, read_peak
-from gsv2.training.random import RandomState
+from gsv2.training.guard import Refusal, UpdateGuard
 from gsv2.training.stage import Stage, Trainable, Update
 from gsv2.training.step import StepRunner
+from gsv2.training.telemetry.memory_peak import begin_peak, read_peak
 
 _GIB = 2**30
 
@@ -69,7 +69,7 @@ def dry_run(
     num_codebooks = stage.codes.num_codebooks if stage.codes else 0
     num_local = data.micro_batches_per_step // distributed.world
     peaks = {}
-    for name, batch in largest_batches(data, stage.members, num_codebooks).items():
+    for name, batch in extreme_batches(data, stage.members, num_codebooks).items():
         size = f"{name}: {num_local} micro-batches of {batch.num_clips} clips"
         batches = [replace(batch, micro_batch=k) for k in range(num_local)]
         with _untouched(stage, distributed.device):

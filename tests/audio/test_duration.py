@@ -6,7 +6,7 @@ import soundfile
 
 from gsv2.audio.duration import measure_duration
 from gsv2.audio.wave import WaveError, load_wave
-from tests.data.foreign.foreign import audio_bytes
+from tests.support.archives import audio_bytes
 
 FORMATS = [
     ("FLAC", None, 16_000),

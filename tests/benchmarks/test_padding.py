@@ -16,8 +16,8 @@ from benchmarks.gpt_padding import CONFIG, token_lengths
 from benchmarks.harness import Options, Row
 from benchmarks.mixes import MAX_CLIP_SEC, MIXES, draw_mix, write_index
 from benchmarks.padding import Padding, measure_plan, report_lhotse, window_clips
-from gsv2.data.plan import Plan
-from gsv2.data.schema import DataConfig
+from gsv2.data.config import DataConfig
+from gsv2.data.plan.plan import Plan
 
 ROOT = Path(__file__).parents[2]
 

@@ -35,7 +35,11 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_a_kind_is_what_it_is_called_and_has_the_lanes_of_its_config(corpus, name, unit, num_rows):
     plan = SETTINGS[name].of(corpus).open()
-    assert (plan.table.budget.unit, plan.num_rows, plan.config.lanes) == (unit, num_rows, LANES)
+    assert (plan.table.budget.unit, plan.num_packed_rows, plan.config.lanes) == (
+        unit,
+        num_rows,
+        LANES,
+    )
     assert plan.num_clips == NUM_CLIPS
 
 

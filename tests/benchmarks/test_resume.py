@@ -12,8 +12,8 @@ import pytest
 
 from benchmarks.copies import write_million
 from benchmarks.resume import CONFIG, check_equal, open_plan, resume, walk_to
-from gsv2.data.index import CorpusIndex
-from gsv2.data.reader import make_reader
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.stream.reader import make_reader
 
 ROOT = Path(__file__).parents[2]
 

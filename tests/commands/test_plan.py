@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from gsv2.commands.plan import check_run, describe_check, open_plan, summary_notes, summary_table
-from gsv2.data.summary import MixturePart, PartSummary, Summary
-from gsv2.training.telemetry.records import append_record
+from gsv2.data.plan.summary import MixtureShare, PartSummary, Summary
+from gsv2.training.run_folder.records import append_record
 
 
 def test_figures_of_a_large_corpus_fit_a_line() -> None:
@@ -42,7 +42,7 @@ def test_reasons_and_parts_of_a_mixture_have_a_line_each() -> None:
         micro_batches_per_step=1,
         languages={},
         left_out={"no codes in the corpus": 3},
-        mixture=[MixturePart("studio", 0.75, 1.5)],
+        mixture=[MixtureShare("studio", 0.75, 1.5)],
     )
     assert list(summary_notes(summary.to_plain())) == [
         "left out: 3 clips, no codes in the corpus",

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gsv2.data.index import CorpusIndex
-from gsv2.data.manifest import Manifest, ShardEntry, write_manifest
-from gsv2.data.schema import SourceConfig
-from gsv2.data.tars import CLIP_SCHEMA
+from gsv2.data.config import SourceConfig
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.corpus.index_columns import CLIP_SCHEMA
+from gsv2.data.corpus.manifest import Manifest, ShardEntry, write_manifest
 
 
 def _shard_table(number: int, num_clips: int, language: str, rng: np.random.Generator) -> pa.Table:

@@ -7,10 +7,11 @@ import torch
 
 from gsv2.audio.ssl import SpeechEncoderConfig, SpeechFeatures, make_speech_encoder
 from gsv2.config import config_to_dict
-from gsv2.data.index import CorpusIndex
-from gsv2.data.manifest import CorpusError
-from gsv2.data.reader import read_clips
-from gsv2.data.schema import HOP_LENGTH, SourceConfig
+from gsv2.data.config import SourceConfig
+from gsv2.data.corpus.format import HOP_LENGTH
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.corpus.manifest import CorpusError
+from gsv2.data.stream.reader import read_clips
 from gsv2.inference.extraction import extract_codes
 from gsv2.models.component import ComponentError, save_component
 from gsv2.models.quantizer.model import Quantizer, QuantizerConfig

@@ -3,7 +3,7 @@ import pytest
 import soundfile
 
 from gsv2.audio.wave import WaveError, measure_loudness
-from gsv2.data.schema import SAMPLE_RATE
+from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.references import VoiceError, load_reference, load_references
 from tests.conftest import synthetic_wave
 

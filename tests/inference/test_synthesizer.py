@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from gsv2.data.schema import HOP_LENGTH
+from gsv2.data.corpus.format import HOP_LENGTH
 from gsv2.inference.references import load_reference
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.synthesizer import Synthesizer

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from gsv2.config import load_config
-from gsv2.data.plan import check_layout, check_step
+from gsv2.data.plan.plan import check_layout, check_step
 from gsv2.stages import SCHEMAS
 from tests.integration.launch import ROOT
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gsv2.data.schema import DataConfig, SourceConfig
+from gsv2.data.config import DataConfig, SourceConfig
 from gsv2.nn.codes import CodeConfig
 from gsv2.preflight.corpora import check_corpora
 from gsv2.preflight.report import Finding

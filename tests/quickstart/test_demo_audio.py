@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from gsv2.data.schema import SAMPLE_RATE
+from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.quickstart.demo_audio import render, trim_silence
 from gsv2.quickstart.demo_plan import plan_demo
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from gsv2.data.manifest import CorpusError
-from gsv2.data.schema import SAMPLE_RATE
+from gsv2.data.corpus.format import SAMPLE_RATE
+from gsv2.data.corpus.manifest import CorpusError
 from gsv2.quickstart import demo_corpus
 from gsv2.quickstart.demo_corpus import demo_clips, make_demo_corpus
 from gsv2.quickstart.demo_plan import DemoPlan, plan_demo

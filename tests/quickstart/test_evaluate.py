@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from gsv2.data.schema import SourceConfig
+from gsv2.data.config import SourceConfig
 from gsv2.inference.extraction import extract_codes
 from gsv2.inference.synthesizer import Synthesizer
 from gsv2.losses.codebook import entropy_nats

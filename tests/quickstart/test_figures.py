@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from matplotlib.image import imread
 
-from gsv2.data.schema import SAMPLE_RATE
+from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.quickstart.curves import Curve, TermCurves
 from gsv2.quickstart.figures import draw_curves, draw_spectrogram, embed_audio
 

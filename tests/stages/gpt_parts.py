@@ -10,8 +10,8 @@ import torch
 
 from gsv2.audio.ssl import SpeechFeatures
 from gsv2.config import config_to_dict
-from gsv2.data.batch import Batch
-from gsv2.data.schema import DataConfig, SourceConfig
+from gsv2.data.config import DataConfig, SourceConfig
+from gsv2.data.stream.batch import Batch
 from gsv2.models.component import save_component
 from gsv2.models.gpt.backbone import BackboneConfig
 from gsv2.models.gpt.model import GPTConfig
@@ -19,8 +19,8 @@ from gsv2.models.gpt.patterns import PatternName
 from gsv2.models.quantizer.model import Quantizer, QuantizerConfig
 from gsv2.nn.codes import CodeConfig
 from gsv2.stages.gpt_config import GPTModelSection, GPTRunConfig
+from gsv2.training.config import RunSection
 from gsv2.training.optim import OptimConfig
-from gsv2.training.run import RunSection
 from gsv2.training.trainer import TrainerConfig
 from tests.stages.parts import make_clips
 

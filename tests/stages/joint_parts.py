@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from gsv2.data.batch import Batch
+from gsv2.data.stream.batch import Batch
 from gsv2.stages.joint import JointModelSection, JointRunConfig, JointStage
 from tests.stages import gpt_parts, vits2_parts
 

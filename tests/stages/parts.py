@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from gsv2.data.batch import Batch
-from gsv2.data.window import LaneMark
+from gsv2.data.plan.window import LanePosition
+from gsv2.data.stream.batch import Batch
 
 
 def make_clips(sequence: Sequence[int], **fields: Any) -> Batch:
@@ -23,12 +23,12 @@ def make_clips(sequence: Sequence[int], **fields: Any) -> Batch:
         "micro_batch": 0,
         "lane": 0,
         "epoch": 0,
-        "mark": LaneMark(lane=0, place=0, window=0, components=()),
+        "position": LanePosition(lane=0, place=0, window=0, parts=()),
         "keys": tuple(f"clip{i}" for i in range(C)),
         "speakers": ("anna",) * C,
         "languages": ("en",) * C,
         "texts": ("text",) * C,
-        "components": (0,) * C,
+        "mixture_parts": (0,) * C,
         "epochs": (0,) * C,
         "sequence": torch.tensor(sequence, dtype=torch.int64),
     }

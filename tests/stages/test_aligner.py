@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gsv2.config import load_config
-from gsv2.data.batch import Batch
+from gsv2.data.stream.batch import Batch
 from gsv2.models.aligner.flops import aligner_flops_per_frame
 from gsv2.models.aligner.model import Aligner
 from gsv2.stages.aligner import AlignerRunConfig, AlignerStage

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gsv2.config import load_config
-from gsv2.data.batch import Batch
+from gsv2.data.stream.batch import Batch
 from gsv2.losses.code_prediction import code_prediction_loss
 from gsv2.models.gpt.interleave import interleave
 from gsv2.models.gpt.model import SemanticGPT

@@ -47,7 +47,11 @@ def test_pictures_are_of_each_clips_codes_and_agree_with_the_metrics(
 def test_clips_that_were_packed_into_rows_are_shown_as_those_that_were_not(tmp_path: Path) -> None:
     """Their prompts are before them all the same."""
     stage, batch = make_stage(tmp_path), code_batch(FRAMES, (0, 0, 1))
-    rows = {"row": torch.zeros(3, dtype=torch.int64), "num_rows": 1, "row_tokens": 100}
+    rows = {
+        "packed_row": torch.zeros(3, dtype=torch.int64),
+        "num_packed_rows": 1,
+        "row_tokens": 100,
+    }
     packed = code_batch(FRAMES, (0, 0, 1), **rows)
     for panel, other in zip(
         stage.panels(first_clips(packed, 2)), stage.panels(batch), strict=False

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from gsv2.data.batch import Batch
-from gsv2.data.index import CorpusIndex
-from gsv2.data.plan import Plan
-from gsv2.data.schema import DataConfig
-from gsv2.data.stream import make_loader
+from gsv2.data.config import DataConfig
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.plan.plan import Plan
+from gsv2.data.stream.batch import Batch
+from gsv2.data.stream.loader import make_loader
 from gsv2.models.gpt.interleave import Rows
 from gsv2.stages.gpt import GPTStage
 from gsv2.training.validation import validate
@@ -41,14 +41,14 @@ def packed_batch(k: int, row: tuple[int, ...] = (0, 0, 0, 2, 2, 2)) -> Batch:
         seed=k,
         micro_batch=k,
         texts=("one", "two", "три", "four", "五", "six"),
-        row=torch.tensor(row),
-        num_rows=R,
+        packed_row=torch.tensor(row),
+        num_packed_rows=R,
         row_tokens=L,
     )
 
 
 def unpack(batch: Batch) -> Batch:
-    return replace(batch, row=None, num_rows=0, row_tokens=0)
+    return replace(batch, packed_row=None, num_packed_rows=0, row_tokens=0)
 
 
 def train(stage: GPTStage, batches: list[Batch]) -> list[float]:
@@ -101,7 +101,7 @@ class OneRank:
 
 def test_a_validation_over_rows_equals_one_over_padded_sequences(quantizer_file):
     stage = make_stage(quantizer_file)
-    packed = [packed_batch(0), packed_batch(1), no_clips(num_rows=R, row_tokens=L)]
+    packed = [packed_batch(0), packed_batch(1), no_clips(num_packed_rows=R, row_tokens=L)]
     padded = [unpack(batch) for batch in packed]
     of_rows, of_padded = (validate(stage, b, OneRank(), seed=0) for b in (packed, padded))
     assert of_rows == pytest.approx(of_padded, abs=1e-5)
@@ -110,7 +110,7 @@ def test_a_validation_over_rows_equals_one_over_padded_sequences(quantizer_file)
 
 def test_rows_without_any_clip_give_zero_and_a_gradient_for_every_parameter(quantizer_file):
     stage = make_stage(quantizer_file)
-    batch = no_clips(row=torch.zeros(0, dtype=torch.int64), num_rows=R, row_tokens=L)
+    batch = no_clips(packed_row=torch.zeros(0, dtype=torch.int64), num_packed_rows=R, row_tokens=L)
     (update,) = stage.updates(batch, step=1)
     update.loss.backward()
     assert float(update.loss.detach()) == 0
@@ -125,7 +125,11 @@ def test_shapes_are_those_of_the_rows_whatever_is_packed(quantizer_file):
     stage.model.backbone.register_forward_pre_hook(
         lambda _, args, kwargs: shapes.add(tuple(kwargs["inputs_embeds"].shape)), with_kwargs=True
     )
-    for batch in (packed_batch(0), packed_batch(1, (1,) * 6), no_clips(num_rows=R, row_tokens=L)):
+    for batch in (
+        packed_batch(0),
+        packed_batch(1, (1,) * 6),
+        no_clips(num_packed_rows=R, row_tokens=L),
+    ):
         stage.validate(batch)
     assert shapes == {(R, L, 32)}
 

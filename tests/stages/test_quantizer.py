@@ -7,18 +7,18 @@ import torch
 
 from gsv2.audio.ssl import SpeechEncoderConfig
 from gsv2.config import load_config
-from gsv2.data.batch import Batch
-from gsv2.data.index import CorpusIndex
-from gsv2.data.plan import Plan
-from gsv2.data.schema import DataConfig, SourceConfig
-from gsv2.data.stream import make_loader
+from gsv2.data.config import DataConfig, SourceConfig
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.plan.plan import Plan
+from gsv2.data.stream.batch import Batch
+from gsv2.data.stream.loader import make_loader
 from gsv2.models.component import load_component, save_component
 from gsv2.models.quantizer.codebooks import CodebookConfig
 from gsv2.models.quantizer.model import Quantizer, QuantizerConfig
 from gsv2.nn.codes import CodeConfig
 from gsv2.stages.quantizer import QuantizerRunConfig, QuantizerStage
+from gsv2.training.config import RunSection
 from gsv2.training.optim import OptimConfig
-from gsv2.training.run import RunSection
 from gsv2.training.trainer import TrainerConfig
 from tests.stages.parts import no_clips
 

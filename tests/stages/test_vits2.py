@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gsv2.data.batch import Batch
+from gsv2.data.stream.batch import Batch
 from gsv2.models.component import load_component, save_component
 from gsv2.models.quantizer.model import Quantizer
 from gsv2.models.vits2.model import VITS2

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gsv2.data.batch import Batch
+from gsv2.data.stream.batch import Batch
 from gsv2.models.component import ComponentError, load_component, save_component
 from gsv2.models.vits2.istft_generator import ISTFTGenerator
 from gsv2.models.vits2.model import VITS2, VITS2Config
@@ -21,8 +21,8 @@ from gsv2.stages.vits2_config import DiscriminatorSection
 from gsv2.training.checkpoints.fingerprint import RunIdentity
 from gsv2.training.checkpoints.restore import check_snapshot, read_record
 from gsv2.training.checkpoints.resume import find_checkpoint
-from gsv2.training.distributed import Distributed
-from gsv2.training.random import seed_torch
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.distributed.seeds import seed_torch
 from gsv2.training.trainer import Trainer
 from tests.stages.gpt_parts import save_quantizer
 from tests.stages.vits2_parts import OPTIM, TINY, make_batch, make_config
@@ -159,15 +159,15 @@ def test_spectra_alone_bring_an_inverse_stft_closer(tmp_path: Path) -> None:
 
 def numbered_batch(k: int) -> Batch:
     mark = toy_mark(k)
-    epoch = mark.components[0].epoch
+    epoch = mark.parts[0].epoch
     return replace(
         make_batch((12, 9)),
         micro_batch=k,
         lane=mark.lane,
         epoch=epoch,
-        mark=mark,
+        position=mark,
         keys=(f"{k}-0", f"{k}-1"),
-        components=(0, 0),
+        mixture_parts=(0, 0),
         epochs=(epoch, epoch),
     )
 

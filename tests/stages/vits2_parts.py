@@ -8,7 +8,7 @@ import torch
 import yaml
 
 from gsv2.config import load_config
-from gsv2.data.batch import Batch
+from gsv2.data.stream.batch import Batch
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.stages.vits2_config import VITS2RunConfig
 from tests.stages.gpt_parts import save_quantizer

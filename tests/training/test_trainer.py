@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from gsv2.data.batch import Batch
-from gsv2.data.window import LaneMark
+from gsv2.data.plan.window import LanePosition
+from gsv2.data.stream.batch import Batch
 from gsv2.training.checkpoints.checkpoint import CheckpointMismatchError, list_steps
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.run_folder.records import read_records
 from gsv2.training.telemetry.clock import TIMING_KEYS
-from gsv2.training.telemetry.records import read_records
 from gsv2.training.trainer import Trainer, TrainerConfig
 from tests.training.toy import (
     NUM_LANES,
@@ -99,7 +99,7 @@ def test_the_stream_is_given_the_marks_of_what_was_used(
 ) -> None:
     starts = []
 
-    def train(start: int, marks: Mapping[int, LaneMark]) -> Iterator[Batch]:
+    def train(start: int, marks: Mapping[int, LanePosition]) -> Iterator[Batch]:
         starts.append((start, dict(marks)))
         return map(torn_batch, itertools.count(start))
 

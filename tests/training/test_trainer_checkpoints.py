@@ -18,15 +18,15 @@ from uuid import uuid4
 import pytest
 import torch
 
-from gsv2.data.batch import Batch
-from gsv2.data.window import LaneMark
+from gsv2.data.plan.window import LanePosition
+from gsv2.data.stream.batch import Batch
 from gsv2.training.checkpoints import saver
 from gsv2.training.checkpoints.checkpoint import CheckpointMismatchError
+from gsv2.training.checkpoints.mirror import Target
 from gsv2.training.checkpoints.snapshot import Snapshot, write_snapshot
-from gsv2.training.checkpoints.target import Target
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.faults.signals import Preempted, StopSignals
-from gsv2.training.telemetry.records import read_records
+from gsv2.training.run_folder.records import read_records
 from gsv2.training.trainer import Trainer
 from tests.training.checkpoints.test_fingerprint import make_fingerprint
 from tests.training.test_trainer import Killed, dying_at, metrics
@@ -59,7 +59,7 @@ def test_another_dataset_is_refused_unless_it_is_accepted(
     def fit(max_steps: int, dataset: Any, **checkpoint: Any) -> list[Any]:
         starts: list[Any] = []
 
-        def train(start: int, marks: Mapping[int, LaneMark]) -> Iterator[Batch]:
+        def train(start: int, marks: Mapping[int, LanePosition]) -> Iterator[Batch]:
             starts.append((start, dict(marks)))
             return map(torn_batch, itertools.count(start))
 

@@ -19,16 +19,16 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from gsv2.config import load_config
-from gsv2.data.batch import BadClip, Batch
-from gsv2.data.window import ComponentMark, LaneMark
-from gsv2.training.distributed import Distributed, leave
+from gsv2.data.plan.window import LanePosition, PartPosition
+from gsv2.data.stream.batch import BadClip, Batch
+from gsv2.training.accounting.state import TrainState
+from gsv2.training.config import RunConfig
+from gsv2.training.distributed.ranks import Distributed, leave
+from gsv2.training.distributed.seeds import seed_torch
 from gsv2.training.faults.signals import StopSignals
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
-from gsv2.training.precision import PrecisionPolicy
-from gsv2.training.random import seed_torch
-from gsv2.training.run import RunConfig
+from gsv2.training.precision.policy import PrecisionPolicy
 from gsv2.training.stage import Trainable, Update
-from gsv2.training.state import TrainState
 from gsv2.training.trainer import Trainer
 
 NUM_SAMPLES = 8
@@ -115,12 +115,12 @@ class ToyStage:
         return {"generator/error": (self.trainables["generator"](real) - real).abs().mean()}
 
 
-def toy_mark(k: int) -> LaneMark:
+def toy_mark(k: int) -> LanePosition:
     """Return where the window of micro-batch k begins: one component, windows within an epoch."""
     lane, window = k % NUM_LANES, k // NUM_LANES // WINDOW_PLACES
     epoch, offset = divmod(window * WINDOW_PLACES, EPOCH_PLACES)
-    component = ComponentMark(epoch=epoch, piece=0, offset=offset, clock=window / 3)
-    return LaneMark(lane, window * WINDOW_PLACES, window, (component,))
+    component = PartPosition(epoch=epoch, shard_range=0, offset=offset, clock=window / 3)
+    return LanePosition(lane, window * WINDOW_PLACES, window, (component,))
 
 
 def toy_batch(k: int, *, num_clips: int | None = None, bad: int = 0) -> Batch:
@@ -128,18 +128,18 @@ def toy_batch(k: int, *, num_clips: int | None = None, bad: int = 0) -> Batch:
     rng = torch.Generator().manual_seed(k)
     count = 1 + k % 4 if num_clips is None else num_clips
     keys = tuple(f"clip-{k}-{i}" for i in range(count))
-    epoch = toy_mark(k).components[0].epoch
+    epoch = toy_mark(k).parts[0].epoch
     lost = BadClip(key="", shard="a.tar", reason="torn", epoch=epoch)
     return Batch(
         micro_batch=k,
         lane=k % NUM_LANES,
         epoch=epoch,
-        mark=toy_mark(k),
+        position=toy_mark(k),
         keys=keys,
         speakers=("s",) * count,
         languages=("en",) * count,
         texts=("text",) * count,
-        components=(0,) * count,
+        mixture_parts=(0,) * count,
         epochs=(epoch,) * count,
         sequence=(torch.arange(count) - 1).clamp(min=0),
         wave=torch.randn(count, 1, NUM_SAMPLES, generator=rng),
@@ -197,7 +197,7 @@ def fit_toy(
 def torn_batch(k: int) -> Batch:
     """Return micro-batch k of a corpus with one torn clip and one torn micro-batch."""
     if k == 5:
-        return replace(toy_batch(9, bad=1), micro_batch=k, mark=toy_mark(k), weight=0.0)
+        return replace(toy_batch(9, bad=1), micro_batch=k, position=toy_mark(k), weight=0.0)
     return toy_batch(k, bad=int(k == 2))
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gsv2.training.accounting.ledger import LaneEpoch, Ledger, Tally, ledger_from_plain, tally_keys
-from gsv2.training.telemetry.records import read_records
+from gsv2.training.run_folder.records import read_records
 
 
 class KeyPlan(Protocol):
-    """The part of `gsv2.data.plan.Plan` that an audit asks."""
+    """The part of `gsv2.data.plan.plan.Plan` that an audit asks."""
 
     def lane_epoch_keys(self, component: int, lane: int, epoch: int) -> Iterator[str]:
         """Yield the keys of a lane epoch."""

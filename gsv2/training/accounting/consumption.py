@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gsv2.data.batch import Batch
-from gsv2.data.window import LaneMark
+from gsv2.data.plan.window import LanePosition
+from gsv2.data.stream.batch import Batch
 from gsv2.training.accounting.ledger import Ledger, add_tallies, tally_batch
-from gsv2.training.state import TrainState
+from gsv2.training.accounting.state import TrainState
 from gsv2.training.telemetry.throughput import Workload
 
 LONGEST_COUNTED = 5
@@ -20,7 +20,7 @@ LONGEST_COUNTED = 5
 class ConsumptionShare:
     """What one rank has read."""
 
-    marks: dict[int, LaneMark] = field(default_factory=dict)
+    marks: dict[int, LanePosition] = field(default_factory=dict)
     """Lane -> its latest."""
     ledger: Ledger = field(default_factory=dict)
     sequences: Counter[int] = field(default_factory=Counter)
@@ -38,7 +38,7 @@ class Consumption:
     def count(self, batches: Sequence[Batch], workloads: Sequence[Workload] = ()) -> None:
         """Take note of this rank's micro-batches, and of what they hold."""
         mine = self._share
-        _add_marks(mine.marks, (batch.mark for batch in batches))
+        _add_marks(mine.marks, (batch.position for batch in batches))
         for batch in batches:
             add_tallies(mine.ledger, tally_batch(batch))
             if batch.weight:
@@ -79,7 +79,7 @@ def sequence_shares(sequences: Mapping[int, int]) -> dict[str, float]:
     return {**shares, f"data/sequence_share/{LONGEST_COUNTED}+": longer / total}
 
 
-def _add_marks(marks: dict[int, LaneMark], more: Iterable[LaneMark]) -> None:
+def _add_marks(marks: dict[int, LanePosition], more: Iterable[LanePosition]) -> None:
     """Keep the latest mark of each lane."""
     for mark in more:
         marks[mark.lane] = max(mark, marks.get(mark.lane, mark), key=lambda m: (m.place, m.window))

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from gsv2.data.batch import Batch
-from gsv2.data.window import LaneMark
+from gsv2.data.plan.window import LanePosition
+from gsv2.data.stream.batch import Batch
 
 _DIGEST_BYTES = 16
 _MODULUS = 1 << (8 * _DIGEST_BYTES)
@@ -73,12 +73,14 @@ def tally_batch(batch: Batch) -> Ledger:
     """Return what one micro-batch delivered; of one with weight 0, only what it lacks."""
     good: dict[LaneEpoch, list[str]] = {}
     if batch.weight:
-        for key, component, epoch in zip(batch.keys, batch.components, batch.epochs, strict=True):
+        for key, component, epoch in zip(
+            batch.keys, batch.mixture_parts, batch.epochs, strict=True
+        ):
             good.setdefault(LaneEpoch(component, batch.lane, epoch), []).append(key)
     ledger = {place: tally_keys(keys) for place, keys in good.items()}
     for clip in batch.bad:
         lost = Tally(bad_clips=1, bad_digest=hash_key(clip.key))
-        add_tallies(ledger, {LaneEpoch(clip.component, batch.lane, clip.epoch): lost})
+        add_tallies(ledger, {LaneEpoch(clip.mixture_part, batch.lane, clip.epoch): lost})
     return ledger
 
 
@@ -88,7 +90,7 @@ def add_tallies(ledger: Ledger, more: Mapping[LaneEpoch, Tally]) -> None:
         ledger[place] = ledger.get(place, Tally()) + tally
 
 
-def pop_finished(ledger: Ledger, marks: Mapping[int, LaneMark]) -> Ledger:
+def pop_finished(ledger: Ledger, marks: Mapping[int, LanePosition]) -> Ledger:
     """Take the lane epochs to which nothing can be added any more out of a ledger.
 
     Args:
@@ -99,7 +101,7 @@ def pop_finished(ledger: Ledger, marks: Mapping[int, LaneMark]) -> Ledger:
     finished = {
         place: ledger[place]
         for place in sorted(ledger)
-        if place.lane in marks and marks[place.lane].components[place.component].epoch > place.epoch
+        if place.lane in marks and marks[place.lane].parts[place.component].epoch > place.epoch
     }
     for place in finished:
         del ledger[place]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
-from gsv2.data.batch import BadClip, Batch
-from gsv2.training.distributed import Distributed
-from gsv2.training.state import TrainState
-from gsv2.training.telemetry.record_file import RecordFile
+from gsv2.data.stream.batch import BadClip, Batch
+from gsv2.training.accounting.state import TrainState
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.run_folder.record_file import RecordFile
 
 MIN_CLIPS_TO_JUDGE = 100
 """The share of bad clips is taken of at least so many, so that one early clip stops no run."""
@@ -65,7 +64,7 @@ class Quarantine:
             clips += bad
         clips.sort(key=lambda pair: pair[0])  # as one rank would
         if self._distributed.is_main:
-            self._file.append([{"step": state.step, **asdict(clip)} for _, clip in clips])
+            self._file.append([{"step": state.step, **clip.to_record()} for _, clip in clips])
         if clips:
             self._judge(state)
 

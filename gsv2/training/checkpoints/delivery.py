@@ -12,11 +12,11 @@ import time
 from concurrent.futures import Future
 from pathlib import Path
 
-from gsv2.training.background import in_background, is_over
 from gsv2.training.checkpoints.checkpoint import checkpoint_folder, list_steps
+from gsv2.training.checkpoints.mirror import Target
 from gsv2.training.checkpoints.retention import Retention
 from gsv2.training.checkpoints.swap import take_away
-from gsv2.training.checkpoints.target import Target
+from gsv2.training.distributed.background import in_background, is_over
 
 logger = logging.getLogger(__name__)
 

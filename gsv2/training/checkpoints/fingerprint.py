@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
-from gsv2.data.index import CorpusIndex
-from gsv2.data.schema import DataConfig
-from gsv2.data.shard import Shard
+from gsv2.data.config import DataConfig
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.corpus.shard import Shard
 
 _DIGITS = 16
 NOT_OF_THE_PLAN = frozenset(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from gsv2.data.remote.body import public_name
+from gsv2.storage.body import public_name
 from gsv2.training.checkpoints.checkpoint import (
     CHECKPOINTS,
     FETCHED,
@@ -19,7 +19,7 @@ from gsv2.training.checkpoints.checkpoint import (
     parse_step,
     verify_checkpoint,
 )
-from gsv2.training.checkpoints.target import Target
+from gsv2.training.checkpoints.mirror import Target
 
 logger = logging.getLogger(__name__)
 

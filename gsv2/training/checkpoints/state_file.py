@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from gsv2.data.window import LaneMark
+from gsv2.data.plan.window import LanePosition
 from gsv2.training.accounting.ledger import ledger_from_plain
-from gsv2.training.loss_scale import LossScale
-from gsv2.training.state import TrainState
+from gsv2.training.accounting.state import TrainState
+from gsv2.training.precision.loss_scale import LossScale
 
 _COUNTS = ("step", "next_micro_batch", "skipped", "spikes", "samples_seen", "bad_clips")
 _MUST = {*_COUNTS, "marks", "ledger", "sequences"}
@@ -98,7 +98,7 @@ def _is_pair_of_counts(value: Any) -> bool:
 
 def _is_mark(value: Any) -> bool:
     is_list = isinstance(value, list) and len(value) == 4
-    return is_list and all(map(_is_count, value[:3])) and _makes(LaneMark.from_plain)(value)
+    return is_list and all(map(_is_count, value[:3])) and _makes(LanePosition.from_plain)(value)
 
 
 def _is_scale(value: Any) -> bool:

@@ -30,7 +30,7 @@ from typing import Self, TypeVar
 
 import torch
 
-from gsv2.data.batch import Batch
+from gsv2.data.stream.batch import Batch
 from gsv2.files import write_whole
 
 T = TypeVar("T")

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gsv2.data.batch import Batch
-from gsv2.training.distributed import Distributed
-from gsv2.training.random import seed_torch
+from gsv2.data.stream.batch import Batch
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.distributed.seeds import seed_torch
 from gsv2.training.stage import Stage
 from gsv2.training.telemetry.panels import Panel, PanelStage
 from gsv2.training.telemetry.samples import write_samples
@@ -112,5 +112,5 @@ def first_clips(batch: Batch, num_clips: int) -> Batch:
             per_clip[field.name] = value[:num_clips].clone()
         elif isinstance(value, tuple) and field.name not in _OF_BATCH:
             per_clip[field.name] = value[:num_clips]
-    per_clip |= {"bad": (), "row": None, "num_rows": 0, "row_tokens": 0}
+    per_clip |= {"bad": (), "packed_row": None, "num_packed_rows": 0, "row_tokens": 0}
     return replace(batch, **per_clip)

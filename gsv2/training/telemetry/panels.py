@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from gsv2.audio.mel import MelConfig, MelSpectrogram
-from gsv2.data.batch import Batch
-from gsv2.data.schema import SAMPLE_RATE
+from gsv2.data.corpus.format import SAMPLE_RATE
+from gsv2.data.stream.batch import Batch
 
 _MEL = MelConfig(n_fft=2048, win_length=1024, hop_length=320, num_mels=128)
 _RANGE_NEPER = 75.0 / 20.0 * np.log(10.0)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from gsv2.audio.wave import save_wave
-from gsv2.data.schema import SAMPLE_RATE
+from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.files import named_errors
 from gsv2.training.telemetry.panels import Panel, PanelFile, draw_sheet
 

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.image import imread
 
 from gsv2.audio.wave import load_wave
-from gsv2.data.schema import SAMPLE_RATE
+from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.training.telemetry.panels import PanelFile
 
 

@@ -13,9 +13,9 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import psutil
 import torch
 
-from gsv2.data.batch import Batch
-from gsv2.data.schema import SAMPLE_RATE
-from gsv2.training.distributed import Distributed
+from gsv2.data.corpus.format import SAMPLE_RATE
+from gsv2.data.stream.batch import Batch
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.stage import Stage
 from gsv2.training.telemetry.peaks import peak_flops
 

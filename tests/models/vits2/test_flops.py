@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from gsv2.data.batch import Batch
+from gsv2.data.stream.batch import Batch
 from gsv2.models.vits2.flops import VITS2Flops
 from gsv2.nn.flops import flop_counter
 from gsv2.stages.vits2 import VITS2Stage

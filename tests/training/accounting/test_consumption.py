@@ -8,21 +8,23 @@ from typing import Any
 
 import pytest
 
-from gsv2.data.batch import Batch
-from gsv2.data.window import LaneMark
+from gsv2.data.plan.window import LanePosition
+from gsv2.data.stream.batch import Batch
 from gsv2.training.accounting.consumption import Consumption, sequence_shares
 from gsv2.training.accounting.ledger import ledger_to_plain, pop_finished
-from gsv2.training.distributed import Distributed
-from gsv2.training.state import TrainState
+from gsv2.training.accounting.state import TrainState
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.telemetry.throughput import Workload
 from tests.training.crowd import bring_together, run_ranks
 from tests.training.toy import NUM_LANES, torn_batch, toy_batch, toy_mark
 
 PER_STEP = 12
-Stream = Callable[[Distributed, int, Mapping[int, LaneMark]], Iterator[Batch]]
+Stream = Callable[[Distributed, int, Mapping[int, LanePosition]], Iterator[Batch]]
 
 
-def toys(distributed: Distributed, start: int, marks: Mapping[int, LaneMark]) -> Iterator[Batch]:
+def toys(
+    distributed: Distributed, start: int, marks: Mapping[int, LanePosition]
+) -> Iterator[Batch]:
     """The stream of one rank, which must be given every lane's latest mark."""
     for lane, mark in marks.items():
         assert mark == toy_mark(start - (start - lane - 1) % NUM_LANES - 1)

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from gsv2.data.index import CorpusIndex
-from gsv2.data.plan import Plan
-from gsv2.data.schema import DataConfig, SourceConfig
-from gsv2.data.stream import make_loader
+from gsv2.data.config import DataConfig, SourceConfig
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.plan.plan import Plan
+from gsv2.data.stream.loader import make_loader
 from gsv2.training.accounting.audit import check_ledger
 from gsv2.training.accounting.consumption import Consumption
 from gsv2.training.accounting.ledger import ledger_to_plain, pop_finished
-from gsv2.training.distributed import Distributed
-from gsv2.training.state import TrainState
+from gsv2.training.accounting.state import TrainState
+from gsv2.training.distributed.ranks import Distributed
 from tests.training.crowd import bring_together, run_ranks
 
 LANES = 4
@@ -84,7 +84,7 @@ def test_the_ledger_of_a_run_is_what_the_plan_says(plan: Plan) -> None:
     assert not any(check.differences for check in checks)
     assert sum(check.bad_clips for check in checks) >= 2  # the damaged clip, once an epoch
     whole = [check for check in checks if check.num_equal == LANES]
-    sizes = {part.number: sum(s.num_clips for s in part.shards) for part in plan.components}
+    sizes = {part.number: sum(s.num_clips for s in part.shards) for part in plan.parts}
     for check in whole:
         assert check.clips + check.bad_clips == sizes[check.component]
 

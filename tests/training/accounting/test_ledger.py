@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from gsv2.data.window import ComponentMark, LaneMark
+from gsv2.data.plan.window import LanePosition, PartPosition
 from gsv2.training.accounting.ledger import (
     LaneEpoch,
     Ledger,
@@ -24,8 +24,8 @@ from tests.training.toy import torn_batch, toy_batch
 KEYS = [f"clip-{i}" for i in range(100)]
 
 
-def mark(*epochs: int) -> LaneMark:
-    return LaneMark(3, 0, 0, tuple(ComponentMark(epoch, 0, 0, 0.0) for epoch in epochs))
+def mark(*epochs: int) -> LanePosition:
+    return LanePosition(3, 0, 0, tuple(PartPosition(epoch, 0, 0, 0.0) for epoch in epochs))
 
 
 def test_a_digest_is_the_sum_of_the_keys_blake2b_hashes() -> None:
@@ -46,7 +46,7 @@ def test_a_digest_knows_no_order_but_every_clip() -> None:
 
 def test_clips_are_counted_for_the_epoch_of_their_own_component() -> None:
     batch = toy_batch(3, bad=1)  # 4 clips of lane 3
-    batch = replace(batch, components=(0, 1, 1, 0), epochs=(5, 2, 2, 6))
+    batch = replace(batch, mixture_parts=(0, 1, 1, 0), epochs=(5, 2, 2, 6))
     first, second, third, fourth = batch.keys
     assert tally_batch(batch) == {
         LaneEpoch(0, 3, 5): tally_keys([first]),

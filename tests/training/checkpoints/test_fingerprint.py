@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from gsv2.data.index import CorpusIndex
-from gsv2.data.remote.storage import Storage
-from gsv2.data.schema import DataConfig, SourceConfig
-from gsv2.data.shard import Shard
+from gsv2.data.config import DataConfig, SourceConfig
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.corpus.shard import Shard
+from gsv2.storage.storage import Storage
 from gsv2.training.checkpoints.fingerprint import (
     NOT_OF_THE_PLAN,
     fingerprint_differences,

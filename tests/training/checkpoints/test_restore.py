@@ -10,13 +10,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from gsv2.data.window import LaneMark
+from gsv2.data.plan.window import LanePosition
 from gsv2.training.accounting.ledger import LaneEpoch, Tally
+from gsv2.training.accounting.state import TrainState
 from gsv2.training.checkpoints.checkpoint import CheckpointDamagedError, CheckpointMismatchError
 from gsv2.training.checkpoints.restore import check_snapshot, read_state
 from gsv2.training.checkpoints.tensor_file import write_tensors
-from gsv2.training.distributed import Distributed
-from gsv2.training.state import TrainState
+from gsv2.training.distributed.ranks import Distributed
 from tests.training.checkpoints.test_fingerprint import make_fingerprint
 from tests.training.checkpoints.test_snapshot import (
     IDENTITY,
@@ -38,7 +38,7 @@ def folder(tmp_path: Path, stage: ToyStage) -> Path:
     state = TrainState(
         step=7,
         next_micro_batch=28,
-        marks={0: LaneMark(0, 7, 3, ())},
+        marks={0: LanePosition(0, 7, 3, ())},
         ledger={LaneEpoch(0, 0, 0): Tally(clips=3)},
     )
     identity = replace(IDENTITY, dataset=make_fingerprint())

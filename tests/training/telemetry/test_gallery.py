@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.telemetry import gallery
 from gsv2.training.telemetry.gallery import Gallery, first_clips
 from gsv2.training.telemetry.panels import PanelFile
@@ -95,7 +95,7 @@ def test_a_stage_without_panels_and_a_run_without_samples_show_nothing(
 def test_clips_that_were_packed_are_taken_out_of_their_rows() -> None:
     rows = {"row": torch.tensor([0, 0, 1, 1]), "num_rows": 2, "row_tokens": 9}
     cut = first_clips(replace(toy_batch(3, num_clips=4), **rows), 3)
-    assert (cut.row, cut.num_rows, cut.row_tokens, cut.num_clips) == (None, 0, 0, 3)
+    assert (cut.packed_row, cut.num_packed_rows, cut.row_tokens, cut.num_clips) == (None, 0, 0, 3)
 
 
 def test_the_first_clips_of_a_batch_are_a_copy_with_every_field_cut() -> None:
@@ -103,7 +103,7 @@ def test_the_first_clips_of_a_batch_are_a_copy_with_every_field_cut() -> None:
     cut = first_clips(batch, 2)
     assert (cut.keys, cut.num_clips) == (batch.keys[:2], 2)
     assert {len(cut.speakers), len(cut.epochs), len(cut.sequence)} == {2}
-    assert cut.mark == batch.mark
+    assert cut.position == batch.position
     assert cut.bad == ()
     assert batch.wave is not None
     assert cut.wave is not None

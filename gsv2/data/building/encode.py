@@ -1,0 +1,150 @@
+"""One clip on its way into a shard: checked, levelled, as FLAC and JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from gsv2.audio.level import Level, apply_level, level_gain, measure_level
+from gsv2.audio.wave import TARGET_LUFS, WaveError, save_wave
+from gsv2.data.corpus.format import SAMPLE_RATE, SIZE_LIMITS
+from gsv2.text.language import is_language
+from gsv2.text.normalize import TextError, normalize_text
+
+_KEY = re.compile(r"(?!/)[^.\s\\]+")  # webdataset cuts a key at its first dot
+_NAME = re.compile(r"[\w-]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipRecord:
+    """A clip to be written."""
+
+    key: str
+    """Unique in the corpus; without dots and blanks. `/` is allowed."""
+    wave: np.ndarray
+    """[N] float32 at `SAMPLE_RATE`, mono; levelled when it is written."""
+    text: str
+    """What is said; normalised when it is written."""
+    language: str
+    """Folder of its shards, e.g. `en`, `zh-Hant`."""
+    speaker: str = ""
+    """Speaker label; "" when unknown."""
+    source: str = ""
+    """Where it comes from."""
+    licence: str = ""
+    recording: str = ""
+    """Clips without a speaker that share a recording share a voice; "" = stands alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejected:
+    """A clip that a reader could not make a record of."""
+
+    key: str
+    reason: str
+    """A fixed phrase, by which rejections are counted."""
+    value: str = ""
+    """What was found in place of what is needed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardConfig:
+    """How a corpus is cut into shards; written into corpus.json."""
+
+    name: str = "clips"
+    """Shards are `LANG/NAME-000000.tar`."""
+    block_clips: int = 16
+    """Most clips of one speaker that lie together."""
+    shard_mb: float = 512.0
+    """A shard ends with the block that fills this many MiB."""
+    seed: int = 0
+    """Of the order of blocks."""
+    target_lufs: float = TARGET_LUFS
+    min_clip_sec: float = 0.1
+    """Shorter clips are rejected."""
+    max_clip_sec: float = 600.0
+    """Longer clips are rejected."""
+
+    def __post_init__(self) -> None:
+        """Check the values that no type can."""
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"name of shards must be letters, digits, - and _, not {self.name!r}")
+        if self.block_clips < 1 or self.shard_mb <= 0:
+            raise ValueError(
+                "block_clips and shard_mb must be positive, "
+                f"but are {self.block_clips} and {self.shard_mb}"
+            )
+
+
+class EncodedClip(NamedTuple):
+    """A clip as it lies in a shard."""
+
+    key: str
+    audio: bytes
+    json: bytes
+    num_samples: int
+    text_bytes: int
+    level: Level
+    """Of `audio`."""
+
+
+def encode_clip(clip: ClipRecord, config: ShardConfig) -> EncodedClip | Rejected:
+    """Check and encode one clip.
+
+    Args:
+        clip: not changed.
+        config: limits and loudness.
+
+    Returns:
+        The encoded clip, or why it cannot be used.
+    """
+    if not _KEY.fullmatch(clip.key):
+        return Rejected(key=clip.key, reason="key with dots or blanks")
+    if not is_language(clip.language):
+        return Rejected(key=clip.key, reason="language is not a tag like en or zh-Hant")
+    wave = np.asarray(clip.wave)
+    if wave.ndim != 1 or not np.isfinite(wave).all():
+        return Rejected(key=clip.key, reason="audio is not one finite channel")
+    duration_sec = wave.size / SAMPLE_RATE
+    if not config.min_clip_sec <= duration_sec <= config.max_clip_sec:
+        long = duration_sec > config.max_clip_sec
+        return Rejected(key=clip.key, reason="audio too long" if long else "audio too short")
+    try:
+        text = normalize_text(clip.text)
+    except TextError:
+        return Rejected(key=clip.key, reason="no speech in the text")
+    try:
+        audio, level = _encode_audio(wave, config.target_lufs)
+    except WaveError as error:
+        return Rejected(key=clip.key, reason=f"audio {error.kind}", value=error.reason)
+    fields = {
+        "text": text,
+        "language": clip.language,
+        "speaker": clip.speaker,
+        "duration_sec": duration_sec,
+        "source": clip.source,
+        "licence": clip.licence,
+    }
+    described = json.dumps(fields, ensure_ascii=False).encode()
+    if len(audio) > SIZE_LIMITS["audio"] or len(described) > SIZE_LIMITS["json"]:
+        return Rejected(key=clip.key, reason="member above the size limit")
+    return EncodedClip(clip.key, audio, described, wave.size, len(text.encode()), level)
+
+
+def _encode_audio(wave: np.ndarray, target_lufs: float) -> tuple[bytes, Level]:
+    """Return levelled FLAC and the level that it has.
+
+    Raises:
+        WaveError: its level is none of speech.
+    """
+    levelled = wave.astype(np.float32)  # a copy
+    level = measure_level(levelled, SAMPLE_RATE)
+    buffer = io.BytesIO()
+    save_wave(buffer, apply_level(levelled, level, target_lufs), SAMPLE_RATE)
+    gain = level_gain(level, target_lufs)
+    return buffer.getvalue(), level.amplified(gain)

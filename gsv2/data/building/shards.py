@@ -1,0 +1,139 @@
+"""Write corpora: clips into speaker blocks, blocks into shards (DESIGN.md section 3.1).
+
+Two passes in bounded memory: clips are encoded into a spool on disk as they arrive, then each
+language is written block by block in shuffled order.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gsv2.data.building.encode import ClipRecord, EncodedClip, ShardConfig
+from gsv2.data.building.intake import Offered, Rejections, accepted_clips, leave_out_unlikely
+from gsv2.data.building.offered import RecordedClip
+from gsv2.data.building.spool import ClipSpool
+from gsv2.data.building.staging import staged_corpus
+from gsv2.data.building.text_rate import TextRateConfig, TextRates
+from gsv2.data.corpus.format import SAMPLE_RATE
+from gsv2.data.corpus.index_columns import AUDIO_SCHEMA
+from gsv2.data.corpus.manifest import (
+    CorpusError,
+    Manifest,
+    ShardEntry,
+    totals_by_language,
+    write_manifest,
+)
+from gsv2.data.corpus.shard_writer import ShardWriter
+
+_MIB = 1 << 20
+
+
+def write_corpus(
+    clips: Iterable[Offered],
+    out: Path,
+    config: ShardConfig | None = None,
+    *,
+    overwrite: bool = False,
+    arguments: Mapping[str, Any] | None = None,
+    text_rate: TextRateConfig | None = None,
+) -> Manifest:
+    """Write a corpus; `out` appears complete or not at all.
+
+    Args:
+        clips: read once, never held together. Unusable ones are counted by reason in the
+            manifest's `rejected`.
+        out: corpus folder.
+        config: how to cut it.
+        overwrite: replace a complete corpus at `out`.
+        arguments: what the clips were made with; joins `config` in the manifest's `build`.
+        text_rate: which texts cannot be what is said; None: not checked.
+
+    Raises:
+        CorpusError: `out` is in the way, or no clip was usable.
+    """
+    config = config or ShardConfig()
+    with staged_corpus(out, overwrite=overwrite) as building:
+        rejections = Rejections(building / "rejected.jsonl")
+        rates = None if text_rate is None else TextRates(text_rate)
+        with ClipSpool(building / ".spool") as spool:
+            num_speakers = _fill(spool, accepted_clips(clips, config, rejections, rates))
+            if rates is not None:
+                leave_out_unlikely(spool, rates, rejections)
+            if not spool.languages:
+                raise CorpusError(f"{out}: no usable clip; rejected: {dict(rejections.counts)}")
+            shards = list(_write_languages(spool, building, config))
+        shutil.rmtree(building / ".spool")
+        manifest = Manifest(
+            shards=tuple(shards),
+            languages=totals_by_language(shards),
+            num_speakers=num_speakers,
+            build={**asdict(config), **(arguments or {})},
+            rejected=dict(sorted(rejections.counts.items())),
+        )
+        write_manifest(manifest, building)
+    return manifest
+
+
+def _fill(spool: ClipSpool, clips: Iterable[tuple[ClipRecord, EncodedClip]]) -> int:
+    """Spool all clips and return the number of speakers."""
+    speakers: set[str] = set()
+    for record, encoded in clips:
+        spool.append(record.language, _voice(record), _head(record, encoded), encoded.audio)
+        if record.speaker:
+            speakers.add(record.speaker)
+    return len(speakers)
+
+
+def _voice(clip: ClipRecord) -> str:
+    """Return what clips of one block share; "" for a clip alone."""
+    return f"speaker {clip.speaker}" if clip.speaker else clip.recording
+
+
+def _head(record: ClipRecord, clip: EncodedClip) -> bytes:
+    file = record.file if isinstance(record, RecordedClip) else ""
+    row = {
+        "key": clip.key,
+        "speaker": record.speaker,
+        "language": record.language,
+        "num_samples": clip.num_samples,
+        "duration_sec": clip.num_samples / SAMPLE_RATE,
+        "text_bytes": clip.text_bytes,
+        "level_lufs": clip.level.lufs,
+        "peak": clip.level.peak,
+    }
+    return json.dumps([row, clip.json.decode(), file]).encode()
+
+
+def _write_languages(spool: ClipSpool, root: Path, config: ShardConfig) -> Iterator[ShardEntry]:
+    for language in spool.languages:
+        yield from _write_language(spool, language, root, config)
+
+
+def _write_language(
+    spool: ClipSpool, language: str, root: Path, config: ShardConfig
+) -> Iterator[ShardEntry]:
+    """Write the shards of one language."""
+    rng = np.random.default_rng([config.seed, *language.encode()])
+    blocks = spool.blocks(language, config.block_clips, rng)
+    following = next(blocks, None)
+    number = 0
+    while following is not None:
+        name = f"{language}/{config.name}-{number:06d}"
+        seconds, block_number = 0.0, 0
+        with ShardWriter(root, name, AUDIO_SCHEMA) as shard:
+            while following is not None and shard.num_bytes < config.shard_mb * _MIB:
+                for head, audio in following:
+                    row, described, _ = json.loads(head)
+                    members = {"audio": audio, "json": described.encode()}
+                    shard.add(members=members, block=block_number, **row)
+                    seconds += row["duration_sec"]
+                following, block_number = next(blocks, None), block_number + 1
+            yield shard.finish(seconds)
+        number += 1

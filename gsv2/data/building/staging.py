@@ -1,0 +1,62 @@
+"""Write a folder aside and put it in place when it is whole."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gsv2.data.corpus.manifest import CorpusError, is_complete
+from gsv2.files import replace_folder
+from gsv2.folder_lock import FolderLock
+
+RESUME_FILE = ".resume"
+
+
+@contextmanager
+def staged_corpus(out: Path, *, overwrite: bool, resume: str | None = None) -> Iterator[Path]:
+    """Lend an empty folder beside `out` that becomes `out` when the block ends well.
+
+    What stood at `out` stays untouched until then. A killed build leaves `.NAME.building`,
+    which the next one removes, unless both are of one `resume`: then it holds what was done.
+
+    Args:
+        out: the folder to be.
+        overwrite: replace a complete corpus at `out`.
+        resume: what the content is made of; kept in `RESUME_FILE` while it is not whole.
+
+    Raises:
+        InUseError: another process writes to `out`; the message names it.
+        CorpusError: `out` is a complete corpus and `overwrite` is False, or it is a folder of
+            other things, which is never replaced.
+    """
+    lock = FolderLock(
+        file=out.parent / f".{out.name}.lock",
+        folder=f"output {out}",
+        advice="wait for it, stop it, or choose another folder",
+    )
+    with lock.held():
+        _check_place(out, overwrite)
+        building = out.parent / f".{out.name}.building"
+        mark = building / RESUME_FILE
+        if resume is None or not (mark.is_file() and mark.read_text(encoding="utf-8") == resume):
+            shutil.rmtree(building, ignore_errors=True)
+            building.mkdir(parents=True)
+        if resume is not None:
+            mark.write_text(resume, encoding="utf-8")
+        try:
+            yield building
+            mark.unlink(missing_ok=True)
+            replace_folder(building, out)
+        finally:
+            if not mark.is_file():
+                shutil.rmtree(building, ignore_errors=True)
+
+
+def _check_place(out: Path, overwrite: bool) -> None:
+    complete = is_complete(out)
+    if complete and not overwrite:
+        raise CorpusError(f"corpus {out} exists already; overwrite it or choose another folder")
+    if not complete and out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise CorpusError(f"{out} exists and is not a corpus; remove it or choose another folder")

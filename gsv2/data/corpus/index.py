@@ -1,0 +1,248 @@
+"""The index of what is read: one row a clip, columns read shard by shard when they are asked for.
+
+Rows are numbered over all shards of all sources, in the order of corpus.json, which is all that
+is read to start. Strings stay in Arrow buffers, numbers are numpy arrays; no clip is a Python
+object.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from gsv2.data.config import SourceConfig
+from gsv2.data.corpus.code_format import CodeFormat
+from gsv2.data.corpus.index_columns import ARCHIVE_SCHEMA
+from gsv2.data.corpus.manifest import (
+    CorpusError,
+    Manifest,
+    ShardEntry,
+    common_code_format,
+    read_kind,
+)
+from gsv2.data.corpus.shard import Shard, read_shard
+from gsv2.lru import LruCache
+from gsv2.storage.storage import Storage
+
+logger = logging.getLogger(__name__)
+
+_KEPT_SHARDS = 64
+"""Shards whose keys are kept."""
+_STRING_COLUMNS = frozenset(f.name for f in ARCHIVE_SCHEMA if pa.types.is_string(f.type))
+
+
+class CorpusIndex:
+    """Clips of one or several sources, as columns."""
+
+    def __init__(
+        self,
+        shards: Sequence[Shard],
+        quantizer: str | None,
+        storage: Storage,
+        code_format: CodeFormat | None = None,
+        aligner: str | None = None,
+    ) -> None:
+        self.shards = tuple(shards)
+        self.quantizer = quantizer
+        """Hash of the quantizer that made the codes; None without sidecar codes."""
+        self.aligner = aligner
+        """Hash of the aligner of all sidecar codes; None = some are not aligned."""
+        self.storage = storage
+        """Where the tars and their indexes are read."""
+        self.code_format = code_format or CodeFormat()
+        """That all codes must have."""
+        self._columns: dict[str, np.ndarray | pa.Array] = {}
+        self._keys: LruCache[int, pa.Array] = LruCache(_KEPT_SHARDS)
+
+    @classmethod
+    def open(cls, *sources: SourceConfig, storage: Storage | None = None) -> CorpusIndex:
+        """Open corpora by their corpus.json; tars and columns are not touched yet.
+
+        Raises:
+            CorpusError: a corpus is missing, incomplete or of another format, its sidecar codes
+                were made from other tars, or two sources have codes of different quantizers.
+        """
+        storage = storage or Storage()
+        shards: list[Shard] = []
+        quantizers: dict[str, str] = {}
+        aligners: dict[str, str | None] = {}
+        formats: dict[str, CodeFormat] = {}
+        for number, source in enumerate(sources):
+            manifest = read_kind(source.path, "audio", storage)
+            codes_of: Mapping[str, ShardEntry] = {}
+            if source.codes is not None:
+                codes = read_kind(source.codes, "codes", storage)
+                _check_same_shards(source, manifest, codes)
+                quantizers[source.codes] = codes.quantizer or ""
+                aligners[source.codes] = codes.aligner
+                formats[source.codes] = codes.code_format
+                codes_of = {entry.name: entry for entry in codes.shards}
+            for entry in manifest.shards:
+                start = shards[-1].stop if shards else 0
+                beside = source.codes or source.path
+                shard = Shard(
+                    number=len(shards),
+                    name=entry.name,
+                    language=entry.language or entry.name.rpartition("/")[0],
+                    source=number,
+                    tar=storage.join(source.path, f"{entry.name}.tar"),
+                    codes_tar=storage.join(beside, f"{entry.name}.tar"),
+                    tar_index=storage.join(source.path, f"{entry.name}.parquet"),
+                    codes_index=storage.join(beside, f"{entry.name}.parquet"),
+                    start=start,
+                    stop=start + entry.num_clips,
+                    seconds=entry.seconds,
+                    sha256=entry.sha256,
+                    codes_sha256=codes_of.get(entry.name, entry).sha256,
+                    num_bytes=entry.num_bytes,
+                    codes_num_bytes=codes_of.get(entry.name, entry).num_bytes,
+                )
+                shards.append(shard)
+        if len(set(quantizers.values())) > 1:
+            raise CorpusError(f"the sources hold codes of different quantizers: {quantizers}")
+        if len(known := {aligner for aligner in aligners.values() if aligner}) > 1:
+            raise CorpusError(f"the sources hold alignments of different aligners: {aligners}")
+        quantizer = next(iter(quantizers.values()), None)
+        aligner = next(iter(known), None) if all(aligners.values()) else None
+        return cls(shards, quantizer, storage, common_code_format(CodeFormat(), formats), aligner)
+
+    def with_codes(self, wanted: CodeFormat) -> CorpusIndex:
+        """Return the index for a reader of codes of a format.
+
+        Raises:
+            CorpusError: its codes have another.
+        """
+        made = common_code_format(wanted, {"of the sources": self.code_format})
+        return CorpusIndex(self.shards, self.quantizer, self.storage, made, self.aligner)
+
+    @property
+    def num_clips(self) -> int:
+        """Number of rows."""
+        return self.shards[-1].stop if self.shards else 0
+
+    @cached_property
+    def shard_starts(self) -> np.ndarray:
+        """[shards] int64: first row of each shard."""
+        return np.array([shard.start for shard in self.shards], dtype=np.int64)
+
+    def shard_of(self, row: int) -> Shard:
+        """Return the shard that holds a row."""
+        return self.shards[int(np.searchsorted(self.shard_starts, row, side="right")) - 1]
+
+    def sha256_of(self, tar: str) -> str:
+        """Return the SHA-256 of a tar as its corpus.json says."""
+        return self._hashes[tar]
+
+    @cached_property
+    def _hashes(self) -> dict[str, str]:
+        hashes = {shard.codes_tar: shard.codes_sha256 for shard in self.shards}
+        return hashes | {shard.tar: shard.sha256 for shard in self.shards}
+
+    def read(self, shard: Shard, names: Sequence[str]) -> dict[str, pa.Array]:
+        """Read columns of one shard, see `read_shard`."""
+        return read_shard(self.storage, shard, names)
+
+    def read_numbers(self, shard: Shard, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Read numeric columns of one shard as `read` does; nulls are -1."""
+        return {name: _to_numpy(array) for name, array in self.read(shard, names).items()}
+
+    def numbers(self, name: str) -> np.ndarray:
+        """Return a numeric column of all shards, [rows]; nulls are -1. It stays in memory."""
+        self.load([name])
+        return self._columns[name]
+
+    def strings(self, name: str) -> pa.Array:
+        """Return a string column of all shards, `large_string`. It stays in memory."""
+        self.load([name])
+        return self._columns[name]
+
+    def key(self, row: int) -> str:
+        """Return the key of one clip."""
+        shard = self.shard_of(row)
+        keys = self._keys.get(shard.number)
+        if keys is None:
+            keys = self._keys.put(shard.number, self.read(shard, ["key"])["key"])
+        return keys[row - shard.start].as_py()
+
+    def load(self, names: Iterable[str]) -> None:
+        """Read several columns of all shards in one pass over the index files.
+
+        For tools that look at a whole corpus; a run reads what its lanes come to.
+        """
+        wanted = [name for name in names if name not in self._columns]
+        if not wanted:
+            return
+        parts = [self.read(shard, wanted) for shard in self.shards]
+        for name in wanted:
+            arrays = [part[name] for part in parts]
+            if name in _STRING_COLUMNS:
+                self._columns[name] = pa.concat_arrays([a.cast(pa.large_string()) for a in arrays])
+            else:
+                self._columns[name] = np.concatenate([_to_numpy(array) for array in arrays])
+
+    def check_tars(
+        self, members: Sequence[str] = ("audio", "codes"), *, part: int = 0, parts: int = 1
+    ) -> None:
+        """Check that the local tars that are read for these members are there.
+
+        One that has another size than corpus.json says is no error, since what is left of it can
+        be read; it is warned of.
+
+        Args:
+            members: of `audio` and `codes`.
+            part: share of the shards to look at, so that ranks divide the work.
+            parts: number of shares.
+
+        Raises:
+            CorpusError: names the first that is missing.
+        """
+        wanted: dict[str, int] = {}
+        for shard in self.shards[part::parts]:
+            if "audio" in members:
+                wanted[shard.tar] = shard.num_bytes
+            if "codes" in members:
+                wanted[shard.codes_tar] = shard.codes_num_bytes
+        for tar, num_bytes in wanted.items():
+            if not self.storage.is_local(tar):
+                continue
+            if not Path(tar).is_file():
+                raise CorpusError(f"shard {tar} is missing")
+            if (found := Path(tar).stat().st_size) != num_bytes:
+                logger.warning(
+                    "shard %s has %d bytes, but corpus.json says %d: it was cut or changed; "
+                    "`gsv2 corpus verify` tells what is left of it", tar, found, num_bytes
+                )  # fmt: skip
+
+    def summary(self) -> str:
+        """Return one line about clips, hours, languages and codes, from corpus.json alone."""
+        hours = sum(shard.seconds for shard in self.shards) / 3600.0
+        languages = ", ".join(sorted({shard.language for shard in self.shards}))
+        codes = (
+            f"codes of quantizer {self.quantizer[:12]}" if self.quantizer else "no sidecar codes"
+        )
+        return (
+            f"{self.num_clips} clips, {hours:.2f} h, languages {languages}, "
+            f"{len(self.shards)} shards, {codes}"
+        )
+
+
+def _check_same_shards(source: SourceConfig, audio: Manifest, codes: Manifest) -> None:
+    made_from = {shard.name: shard.source_sha256 for shard in codes.shards}
+    for shard in audio.shards:
+        if shard.name not in made_from:
+            raise CorpusError(f"codes {source.codes} lack shard {shard.name} of {source.path}")
+        if made_from[shard.name] != shard.sha256:
+            raise CorpusError(
+                f"codes {source.codes} of shard {shard.name} were made from another tar than the "
+                f"one in {source.path}; make the codes again"
+            )
+
+
+def _to_numpy(array: pa.Array) -> np.ndarray:
+    filled = array.fill_null(-1) if array.null_count else array
+    return filled.to_numpy(zero_copy_only=False)

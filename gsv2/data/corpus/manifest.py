@@ -1,0 +1,191 @@
+"""corpus.json: what a corpus holds, written last, so that it also says that it is complete."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Literal
+
+from gsv2.data.corpus.code_format import CodeFormat
+from gsv2.data.corpus.format import FORMAT_VERSION, SAMPLE_RATE
+from gsv2.data.corpus.manifest_values import check_manifest_values
+from gsv2.files import write_whole
+from gsv2.storage.storage import Storage
+
+MANIFEST_NAME = "corpus.json"
+MAX_MANIFEST_BYTES = 512 << 20
+"""Most bytes of a corpus.json that are read from a server: more than a million shards."""
+
+
+class CorpusError(ValueError):
+    """A corpus that cannot be read or written; the message names the file and the reason."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardEntry:
+    """One tar."""
+
+    name: str
+    """Path without suffix below the corpus: `LANG/NAME-000000`."""
+    num_clips: int
+    seconds: float
+    """Duration of its clips."""
+    num_bytes: int
+    sha256: str
+    """Of the tar."""
+    source_sha256: str | None = None
+    """For codes: SHA-256 of the audio tar that they were made from."""
+    language: str | None = None
+    """Of its clips, `mul` (ISO 639-3) if they have several; None = the folder that it lies in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """The content of corpus.json."""
+
+    kind: Literal["audio", "codes"] = "audio"
+    shards: tuple[ShardEntry, ...]
+    languages: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Language -> `clips` and `hours`."""
+    num_speakers: int = 0
+    """Different speaker labels, over all languages."""
+    build: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments that it was built with."""
+    rejected: Mapping[str, int] = field(default_factory=dict)
+    """Reason -> clips that were offered and left out."""
+    quantizer: str | None = None
+    """For codes: hash of the quantizer that made them."""
+    num_codebooks: int | None = None
+    """For codes: K."""
+    codebook_size: int | None = None
+    """For codes: V, above every code; None in corpora of before it was written."""
+    code_rate_hz: float | None = None
+    """For codes: frames a second; None in corpora of before it was written."""
+    aligner: str | None = None
+    """For codes: hash of the aligner that aligned them with their texts; None = nobody did."""
+
+    @property
+    def code_format(self) -> CodeFormat:
+        """What its codes have in common."""
+        return CodeFormat(self.num_codebooks, self.codebook_size, self.code_rate_hz)
+
+    @property
+    def num_clips(self) -> int:
+        """Clips in all shards."""
+        return sum(shard.num_clips for shard in self.shards)
+
+    @property
+    def hours(self) -> float:
+        """Duration of all clips."""
+        return sum(shard.seconds for shard in self.shards) / 3600.0
+
+
+def is_complete(corpus: Path) -> bool:
+    """Tell whether a corpus was written to its end."""
+    return (corpus / MANIFEST_NAME).is_file()
+
+
+def write_manifest(manifest: Manifest, corpus: Path) -> None:
+    """Write corpus.json, with the totals that people look for first."""
+    values = {
+        "format_version": FORMAT_VERSION,
+        "sample_rate": SAMPLE_RATE,
+        "num_clips": manifest.num_clips,
+        "hours": manifest.hours,
+        "num_bytes": sum(shard.num_bytes for shard in manifest.shards),
+        **asdict(manifest),
+    }
+    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    write_whole(corpus / MANIFEST_NAME, text)
+
+
+def read_manifest(corpus: str | Path, storage: Storage | None = None) -> Manifest:
+    """Read corpus.json.
+
+    Args:
+        corpus: folder, or URL that `storage` can read.
+        storage: None for local folders.
+
+    Raises:
+        CorpusError: no such corpus, not complete, or of another format.
+    """
+    storage = storage or Storage()
+    path = storage.join(str(corpus), MANIFEST_NAME)
+    try:
+        content = storage.read(path, MAX_MANIFEST_BYTES)
+    except FileNotFoundError as error:
+        there = "it has no corpus.json: not a corpus, or never finished"
+        absent = storage.is_local(str(corpus)) and not Path(corpus).is_dir()
+        raise CorpusError(f"corpus {corpus}: {'no such folder' if absent else there}") from error
+    except OSError as error:
+        raise CorpusError(f"corpus {corpus} cannot be read: {error}") from error
+    try:
+        values = json.loads(content)
+    except (ValueError, RecursionError) as error:  # also of a number with too many digits
+        raise CorpusError(f"{path} is not valid JSON: {error}") from error
+    if isinstance(values, dict):
+        version, rate = values.get("format_version"), values.get("sample_rate")
+        if None not in (version, rate) and (version, rate) != (FORMAT_VERSION, SAMPLE_RATE):
+            raise CorpusError(
+                f"{path} must have format version {FORMAT_VERSION} and {SAMPLE_RATE} Hz, "
+                f"but has {version!r} and {rate!r}"
+            )
+        if None in (version, rate):
+            missing = "format_version" if version is None else "sample_rate"
+            raise CorpusError(f"{path} is no corpus description: {missing} is missing")
+    try:
+        check_manifest_values(values)
+    except ValueError as error:
+        raise CorpusError(f"{path}: {error}") from error
+    known = {name: values[name] for name in Manifest.__dataclass_fields__ if name in values}
+    known["shards"] = tuple(ShardEntry(**shard) for shard in values["shards"])
+    return Manifest(**known)
+
+
+def read_kind(corpus: str, kind: str, storage: Storage) -> Manifest:
+    """Read the corpus.json of a corpus that is to be read.
+
+    Raises:
+        CorpusError: what `read_manifest` raises, another kind, no shards, or one listed twice.
+    """
+    manifest = read_manifest(corpus, storage)
+    if manifest.kind != kind:
+        raise CorpusError(f"corpus {corpus} must hold {kind}, but holds {manifest.kind}")
+    names = Counter(shard.name for shard in manifest.shards)
+    if repeated := [name for name, count in names.items() if count > 1]:
+        raise CorpusError(f"corpus {corpus}: {MANIFEST_NAME} lists shard {repeated[0]} twice")
+    if not names:
+        raise CorpusError(f"corpus {corpus}: {MANIFEST_NAME} lists no shards")
+    return manifest
+
+
+def common_code_format(wanted: CodeFormat, formats: Mapping[str, CodeFormat]) -> CodeFormat:
+    """Return the format of the codes of all sources.
+
+    Args:
+        wanted: that the reader of the codes asks for.
+        formats: folder of codes -> their format as corpus.json says.
+
+    Raises:
+        CorpusError: codes of another format than `wanted` or than codes of another source.
+    """
+    for codes, found in formats.items():
+        if differences := found.differences(wanted):
+            raise CorpusError(f"codes {codes}: corpus.json says {', '.join(differences)}")
+        wanted = wanted.filled_from(found)
+    return wanted
+
+
+def totals_by_language(shards: Sequence[ShardEntry]) -> dict[str, dict[str, float]]:
+    """Return language -> `clips` and `hours` of shards that lie in folders of languages."""
+    by_language = groupby(shards, key=lambda shard: shard.name.split("/")[0])
+    totals = {}
+    for language, group in by_language:
+        entries = list(group)
+        hours = sum(entry.seconds for entry in entries) / 3600.0
+        totals[language] = {"clips": sum(e.num_clips for e in entries), "hours": hours}
+    return totals

@@ -1,0 +1,182 @@
+"""One tar of an index: where it lies, and the columns of its Parquet index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from gsv2.data.corpus.format import SUFFIXES, TAR_BLOCK_BYTES
+from gsv2.data.corpus.index_columns import (
+    ALIGN_FIELDS,
+    ALIGNED_SCHEMA,
+    ARCHIVE_SCHEMA,
+    LEVEL_FIELDS,
+    OPTIONAL_FIELD,
+    column_fault,
+    type_fault,
+)
+from gsv2.data.corpus.manifest import CorpusError
+from gsv2.storage.storage import Storage
+
+_OPTIONAL = {field.name: field for field in (OPTIONAL_FIELD, *LEVEL_FIELDS, *ALIGN_FIELDS)}
+_MAX_INDEX_BYTES = 1 << 30
+"""Most bytes of an index file that are read from a server."""
+_SPARE_BYTES = 16 << 20
+"""By which an index may be larger than its tar: of the smallest, and of what was rejected."""
+_CODES_COLUMNS = frozenset(ALIGNED_SCHEMA.names) - {"key"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shard:
+    """One tar of the index, with the tar that holds its codes."""
+
+    number: int
+    """Place in the index."""
+    name: str
+    """`LANG/NAME-000000`."""
+    language: str
+    """Of its clips; `mul` if they have several."""
+    source: int
+    """Number of the source that it belongs to."""
+    tar: str
+    """Path or URL."""
+    codes_tar: str
+    """Sidecar tar, or `tar` itself."""
+    tar_index: str
+    """Parquet index of `tar`."""
+    codes_index: str
+    """Parquet index of `codes_tar`."""
+    start: int
+    """First row."""
+    stop: int
+    """One past the last row."""
+    seconds: float
+    """Duration of its clips."""
+    sha256: str
+    """Of `tar`."""
+    codes_sha256: str
+    """Of `codes_tar`."""
+    num_bytes: int
+    """Of `tar`."""
+    codes_num_bytes: int
+    """Of `codes_tar`."""
+
+    @property
+    def num_clips(self) -> int:
+        """Number of rows."""
+        return self.stop - self.start
+
+    def tar_of(self, member: str) -> str:
+        """Return the tar that holds a member."""
+        return self.codes_tar if member.startswith(("codes", "align")) else self.tar
+
+
+def read_shard(storage: Storage, shard: Shard, names: Sequence[str]) -> dict[str, pa.Array]:
+    """Read columns of one shard, those of codes from the sidecar if there is one.
+
+    Args:
+        storage: where the index files lie.
+        shard: to read of.
+        names: of columns; only these are read.
+
+    Returns:
+        Name -> [clips of the shard] array; null where a clip has no such member.
+
+    Raises:
+        CorpusError: the index file is missing, damaged or does not fit its corpus.json.
+    """
+    if shard.codes_tar == shard.tar:
+        own = [name for name in names if name in ARCHIVE_SCHEMA.names]
+        columns = _read_own(storage, shard, own)
+        absent = pa.nulls(shard.num_clips, pa.int64())
+        return {name: columns.get(name, absent) for name in names}
+    beside = [name for name in names if name in _CODES_COLUMNS]
+    own = [name for name in names if name not in _CODES_COLUMNS]
+    if beside:
+        own = list(dict.fromkeys(["key", *own]))
+    columns = _read_own(storage, shard, own)
+    if beside:
+        sidecar = _read_columns(storage, shard.codes_index, ["key", *beside], shard.codes_num_bytes)
+        places = _match(columns["key"], sidecar["key"], shard)
+        columns |= {name: sidecar[name].take(places) for name in beside}
+    return {name: columns[name] for name in names}
+
+
+def _read_own(storage: Storage, shard: Shard, names: Sequence[str]) -> dict[str, pa.Array]:
+    """Read columns of the index of the tar of clips."""
+    return _read_columns(storage, shard.tar_index, names, shard.num_bytes, shard.num_clips)
+
+
+def _read_columns(
+    storage: Storage,
+    location: str,
+    names: Sequence[str],
+    tar_bytes: int,
+    num_clips: int | None = None,
+) -> dict[str, pa.Array]:
+    """Read columns of an index file; optional ones are null where the file lacks them.
+
+    Args:
+        storage: where it lies.
+        location: of the file.
+        names: of columns.
+        tar_bytes: of the tar that it is of.
+        num_clips: rows that it must have; None = not known.
+    """
+    try:
+        is_local = storage.is_local(location)
+        limit = min(_MAX_INDEX_BYTES, tar_bytes + _SPARE_BYTES)
+        source = location if is_local else pa.BufferReader(storage.read(location, limit))
+        with pq.ParquetFile(source, memory_map=is_local) as file:
+            num_rows = file.metadata.num_rows
+            _check_rows(location, num_rows, tar_bytes, num_clips)
+            there = set(file.schema_arrow.names)
+            if missing := set(names) - there - set(_OPTIONAL):
+                lacking = ", ".join(sorted(missing))
+                raise CorpusError(f"index {location} lacks the columns {lacking}")
+            wanted = [name for name in names if name in there]
+            for name in wanted:
+                if fault := type_fault(name, file.schema_arrow.field(name).type):
+                    raise CorpusError(f"index {location}: {fault}")
+            table = file.read(wanted, use_threads=False)
+            table.validate(full=True)  # also that texts are UTF-8
+    except CorpusError:
+        raise
+    except FileNotFoundError as error:
+        raise CorpusError(f"index {location} is missing") from error
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise CorpusError(f"index {location} cannot be read: {reason}") from error
+    columns = {name: table[name].combine_chunks() for name in wanted}
+    if fault := column_fault(columns, dict.fromkeys(SUFFIXES, tar_bytes)):
+        raise CorpusError(f"index {location}: {fault}")
+    absent = {name: pa.nulls(num_rows, _OPTIONAL[name].type) for name in set(names) - there}
+    return columns | absent
+
+
+def _match(keys: pa.Array, sidecar_keys: pa.Array, shard: Shard) -> pa.Array:
+    """Return the sidecar's row of every clip; null where a clip has no codes."""
+    places = pc.index_in(keys, value_set=sidecar_keys)
+    found = pc.drop_null(places)
+    if len(found) != len(sidecar_keys) or not found.equals(pa.array(range(len(found)), pa.int32())):
+        raise CorpusError(
+            f"index of {shard.codes_tar} does not list the clips of {shard.tar} in their order; "
+            "make the codes again"
+        )
+    return places
+
+
+def _check_rows(location: str, num_rows: int, tar_bytes: int, num_clips: int | None) -> None:
+    """Check how many rows a file claims, before memory is taken for them."""
+    if num_clips is not None and num_rows != num_clips:
+        raise CorpusError(
+            f"index {location} must have {num_clips} rows as corpus.json says, but has {num_rows}"
+        )
+    if num_rows * TAR_BLOCK_BYTES > tar_bytes:
+        raise CorpusError(
+            f"index {location} has {num_rows} rows, more than a tar of {tar_bytes} bytes can hold"
+        )

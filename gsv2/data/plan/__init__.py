@@ -1,0 +1,1 @@
+"""What is read when: lanes, windows, sequences and micro-batches, from the index alone."""

@@ -1,0 +1,39 @@
+"""Work done in processes, in order, a little ahead of where it is needed."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from typing import TypeVar
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
+
+_AHEAD = 4  # items in flight for each process
+
+
+def map_ahead(
+    function: Callable[[ItemT], ResultT], items: Iterable[ItemT], workers: int
+) -> Iterator[ResultT]:
+    """Yield `function(item)` in the order of the items.
+
+    Args:
+        function: of a module, as it goes to other processes; what it raises is raised here.
+        items: taken as they are needed, never held together.
+        workers: processes; 0 works in this one.
+    """
+    if workers == 0:
+        yield from map(function, items)
+        return
+    waiting: deque[Future[ResultT]] = deque()
+    pool = ProcessPoolExecutor(workers)
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) >= _AHEAD * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,1 @@
+"""Bytes of the planned clips, decoded into batches."""

@@ -1,0 +1,214 @@
+"""A corpus against itself: every tar, every index, and the totals of corpus.json.
+
+Whether an index is older or newer than its tar is told by content, not by the times of files,
+which copying changes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from gsv2.data.corpus.manifest import MANIFEST_NAME, CorpusError, Manifest, read_manifest
+from gsv2.data.indexing.corpus import compressed_tars
+from gsv2.data.indexing.key_set import KeySet
+from gsv2.data.process_pool import map_ahead
+from gsv2.data.verify.findings import Findings, Problem
+from gsv2.data.verify.index_check import check_code_lengths
+from gsv2.data.verify.shard_check import ShardJob, ShardReport, check_shard
+
+_NAMED = 3  # keys in two shards whose first shard is looked up
+
+
+@dataclass
+class Verification:
+    """What was checked, and what is wrong."""
+
+    corpus: str
+    num_shards: int = 0
+    num_clips: int = 0
+    num_bytes: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+
+def verify_corpus(
+    corpus: Path,
+    *,
+    audio: Path | None = None,
+    decode: bool = False,
+    workers: int = 0,
+    progress: Callable[[int, int], object] = lambda done, total: None,
+) -> Verification:
+    """Read all tars of a local corpus of audio or codes and check them.
+
+    One shard's index at a time is in memory, and 8 bytes a key.
+
+    Args:
+        corpus: folder with corpus.json.
+        audio: for codes: the corpus that they were made from; None = not compared.
+        decode: also decode every clip.
+        workers: processes; 0 works in this one.
+        progress: takes (shards done, shards in all).
+
+    Raises:
+        CorpusError: there is no corpus.json, it cannot be read, or `audio` is no audio corpus.
+    """
+    manifest = read_manifest(corpus)
+    jobs = [
+        ShardJob(corpus, entry, manifest.kind, decode, *manifest.code_format)
+        for entry in manifest.shards
+    ]
+    result = Verification(str(corpus), num_shards=len(jobs))
+    totals = _Totals(corpus)
+    for done, report in enumerate(map_ahead(check_shard, jobs, workers), start=1):
+        result.problems += report.problems
+        result.num_clips += report.entry.num_clips
+        result.num_bytes += report.entry.num_bytes
+        result.problems += totals.add(report)
+        progress(done, len(jobs))
+    findings = Findings("")
+    _check_manifest(corpus, manifest, findings)
+    _check_folder(corpus, manifest, findings)
+    if manifest.kind == "audio":
+        totals.check(manifest, findings)
+    else:
+        _check_codes(corpus, manifest, audio, findings)
+    result.problems += findings
+    return result
+
+
+class _Totals:
+    """Languages, speakers and keys over all shards."""
+
+    def __init__(self, corpus: Path) -> None:
+        self._corpus = corpus
+        self._languages: dict[str, tuple[int, float]] = {}
+        self._speakers: set[str] = set()
+        self._keys = KeySet()
+        self._names: list[str] = []
+
+    def add(self, report: ShardReport) -> list[Problem]:
+        """Add a shard; returns its keys that were in another."""
+        for language, (clips, seconds) in report.languages.items():
+            before = self._languages.get(language, (0, 0.0))
+            self._languages[language] = (before[0] + clips, before[1] + seconds)
+        self._speakers |= report.speakers
+        findings = Findings(report.entry.name)
+        places = self._keys.add(report.key_hashes).tolist()
+        if places and self._names:
+            keys = self._read_keys(report.entry.name)
+            for number, place in enumerate(places):
+                key = keys[place].as_py()
+                first = self._first_shard(key) if number < _NAMED else "another shard"
+                if first:
+                    findings.add("key in two shards", f"{key}, first in {first}")
+        self._names.append(report.entry.name)
+        return list(findings)
+
+    def check(self, manifest: Manifest, findings: Findings) -> None:
+        """Compare with corpus.json."""
+        findings.expect(
+            "speakers differ from corpus.json", len(self._speakers), manifest.num_speakers
+        )
+        kind = "languages differ from corpus.json"
+        findings.expect(kind, sorted(self._languages), sorted(manifest.languages))
+        for language, (clips, seconds) in self._languages.items():
+            said = manifest.languages.get(language, {})
+            findings.expect(
+                f"clips of {language} differ from corpus.json", clips, said.get("clips")
+            )
+            hours = seconds / 3600.0
+            findings.expect(
+                f"hours of {language} differ from corpus.json", hours, said.get("hours")
+            )
+
+    def _read_keys(self, name: str) -> pa.ChunkedArray:
+        return pq.read_table(self._corpus / f"{name}.parquet", columns=["key"])["key"]
+
+    def _first_shard(self, key: str) -> str:
+        """Return the shard before that has the key; "" if only its hash was there."""
+        for name in self._names:
+            if (self._corpus / f"{name}.parquet").is_file():
+                if pc.any(pc.equal(self._read_keys(name), key)).as_py():
+                    return name
+        return ""
+
+
+def _check_manifest(corpus: Path, manifest: Manifest, findings: Findings) -> None:
+    """Check the totals of corpus.json against its own lines."""
+    said: Mapping[str, Any] = json.loads((corpus / MANIFEST_NAME).read_bytes())
+    num_bytes = sum(entry.num_bytes for entry in manifest.shards)
+    findings.expect("num_clips of corpus.json is no sum", said["num_clips"], manifest.num_clips)
+    findings.expect("hours of corpus.json is no sum", float(said["hours"]), manifest.hours)
+    findings.expect("num_bytes of corpus.json is no sum", said["num_bytes"], num_bytes)
+    names: set[str] = set()
+    for entry in manifest.shards:
+        if entry.name in names:
+            findings.add("shard twice in corpus.json", entry.name)
+        names.add(entry.name)
+
+
+def _check_folder(corpus: Path, manifest: Manifest, findings: Findings) -> None:
+    """Every tar below the folder must be known."""
+    left_out = manifest.build.get("left_out", [])
+    known = {entry.name for entry in manifest.shards} | set(left_out)
+    for tar in sorted(corpus.rglob("*.tar")):
+        name = tar.relative_to(corpus).with_suffix("").as_posix()
+        if name not in known and not tar.name.startswith("."):
+            findings.add("tar is not in corpus.json", f"{name}.tar")
+    told = set(manifest.build.get("left_alone", []))
+    for path in compressed_tars(corpus):
+        if (name := path.relative_to(corpus).as_posix()) not in told:
+            findings.add("compressed tar is not in corpus.json", name)
+
+
+def _check_codes(corpus: Path, manifest: Manifest, audio: Path | None, findings: Findings) -> None:
+    """Check what only codes have, and against the audio that they were made from."""
+    if not manifest.quantizer:
+        findings.add("hash of the quantizer is missing", str(corpus / MANIFEST_NAME))
+    if not manifest.num_codebooks:
+        findings.add("number of codebooks is missing", str(corpus / MANIFEST_NAME))
+    clips = sum(int(total.get("clips", 0)) for total in manifest.languages.values())
+    findings.expect("languages of corpus.json are no sum", clips, manifest.num_clips)
+    if audio is None:
+        return
+    source = read_manifest(audio)
+    if source.kind != "audio":
+        raise CorpusError(f"corpus {audio} must hold audio, but holds {source.kind}")
+    entries = {entry.name: entry for entry in manifest.shards}
+    for entry in source.shards:
+        if entry.name not in entries:
+            findings.add("codes lack a shard of the audio", entry.name)
+            continue
+        if entries[entry.name].source_sha256 != entry.sha256:
+            findings.add("codes were made from another tar", entry.name)
+        _check_keys(corpus, audio, entry.name, manifest.code_rate_hz, findings)
+    for name in sorted(set(entries) - {entry.name for entry in source.shards}):
+        findings.add("codes of a shard that the audio lacks", name)
+
+
+def _check_keys(
+    corpus: Path, audio: Path, name: str, rate_hz: float | None, findings: Findings
+) -> None:
+    """The clips of a shard of codes are clips of its audio, in their order, and as long."""
+    try:
+        table = pq.read_table(corpus / f"{name}.parquet", columns=["key", "num_code_frames"])
+        beside = pq.read_table(audio / f"{name}.parquet", columns=["key", "duration_sec"])
+    except (pa.ArrowException, OSError, KeyError):
+        return  # a missing or damaged index is told where its shard is checked
+    ours, theirs = table["key"], beside["key"]
+    places = pc.index_in(ours, value_set=theirs)
+    seconds = beside["duration_sec"].take(places).fill_null(0.0).to_numpy()
+    check_code_lengths(table, seconds, rate_hz, findings)
+    for row in pc.indices_nonzero(places.is_null()).to_pylist()[:_NAMED]:
+        findings.add("codes of a clip that the audio lacks", f"{name}: {ours[row]}")
+    order = places.drop_null().to_pylist()
+    if order != sorted(order):
+        findings.add("codes in another order than the audio", name)

@@ -1,0 +1,1 @@
+"""Files wherever they lie: local folders, HTTP, object stores, shell commands."""

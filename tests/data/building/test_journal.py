@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+
+from gsv2.audio.wave import save_wave
+from gsv2.data.building import recordings as reading
+from gsv2.data.building.encode import ShardConfig
+from gsv2.data.building.folder import folder_recordings
+from gsv2.data.building.journal import encoded_recordings
+from gsv2.data.building.shards import write_corpus
+from gsv2.data.corpus.manifest import read_manifest
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number in range(5):
+        path = tmp_path / "in" / "en" / "anna" / f"{number}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_wave(path, 0.1 * np.random.default_rng(number).standard_normal(20_000), 16_000)
+        if number != 1:
+            path.with_suffix(".txt").write_text("hello there")
+    return tmp_path / "in"
+
+
+def build(folder, out, journal):
+    clips = encoded_recordings(folder_recordings(folder), journal, ShardConfig(), workers=0)
+    write_corpus(clips, out)
+    return {
+        p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()
+    }  # fmt: skip
+
+
+def test_an_ended_build_goes_on_and_gives_the_same_bytes(folder, tmp_path, monkeypatch):
+    whole = build(folder, tmp_path / "a", tmp_path / "a.journal")
+    read = []
+    load_wave = reading.load_wave
+
+    def load(path, *rest):
+        read.append(path.name)
+        if len(read) == 3:
+            raise OSError(5, "Input/output error")
+        return load_wave(path, *rest)
+
+    monkeypatch.setattr(reading, "load_wave", load)
+    with pytest.raises(OSError, match="Input/output"):
+        build(folder, tmp_path / "b", tmp_path / "b.journal")
+    with (tmp_path / "b.journal").open("ab") as journal:
+        journal.write(b"half of a record")
+    (folder / "en" / "anna" / "0.txt").touch()
+    (folder / "en" / "anna" / "2.txt").write_text("hello THERE")  # changed: is read again
+    (folder / "en" / "anna" / "2.txt").write_text("hello there")
+    assert build(folder, tmp_path / "b", tmp_path / "b.journal") == whole
+    assert read[3:] == ["0.wav", "2.wav", "3.wav", "4.wav"]
+    again = build(folder, tmp_path / "c", tmp_path / "b.journal")
+    assert again == whole
+    assert len(read) == 7
+    assert read_manifest(tmp_path / "c").rejected == {"no transcript": 1}
