@@ -9,7 +9,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from gsv2.config import config_to_dict
 from gsv2.data.config import DataConfig
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.stream.batch import Batch
@@ -21,11 +20,9 @@ from gsv2.models.gpt.patterns import make_pattern
 from gsv2.stages.gpt_panels import code_panels
 from gsv2.stages.sections import CodesModelSection, check_optim, fill_codes
 from gsv2.training.config import RunConfig
-from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
+from gsv2.training.optim import OptimConfig
 from gsv2.training.precision.policy import PrecisionPolicy
-from gsv2.training.stage import Trainable, Update
-from gsv2.training.telemetry.panels import Panel
-from gsv2.training.telemetry.throughput import Workload
+from gsv2.training.stage import Panel, Update, Workload, make_trainable
 
 GPT = "gpt"
 
@@ -61,6 +58,7 @@ class GPTStage:
     """
 
     members: tuple[str, ...] = ("codes",)
+    full_step = 1
 
     def __init__(self, config: GPTRunConfig, device: torch.device) -> None:
         self.precision = PrecisionPolicy(config.precision, (GPT, "losses"))
@@ -76,20 +74,10 @@ class GPTStage:
         self._flops = count_gpt_flops(self.model)
         self.model.to(device)
         self.codes = gpt_config.codes
-        optim = config.optim[GPT]
-        optimizer = make_optimizer(self.model, optim)
-        self.trainables = {
-            GPT: Trainable(
-                kind="gpt",
-                module=self.model,
-                config=config_to_dict(gpt_config),
-                optimizer=optimizer,
-                scheduler=make_scheduler(optimizer, optim, config.trainer.max_steps),
-                max_grad_norm=optim.max_grad_norm,
-                ema_decay=optim.ema_decay,
-                provenance={"quantizer": self.quantizer_hash},
-            )
-        }
+        provenance = {"quantizer": self.quantizer_hash}
+        optim, steps = config.optim[GPT], config.trainer.max_steps
+        trainable = make_trainable("gpt", self.model, gpt_config, optim, steps, provenance)
+        self.trainables = {GPT: trainable}
 
     def initialise(self, batches: Iterable[Batch]) -> None:
         """Do nothing: no parameter depends on data."""

@@ -1,11 +1,9 @@
-"""What a stage shows of a clip: sounds and pictures, drawn on one sheet per clip."""
+"""Panels of clips, drawn: sounds and pictures on one sheet per clip."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +13,7 @@ from torch import Tensor
 
 from gsv2.audio.mel import MelConfig, MelSpectrogram
 from gsv2.data.corpus.format import SAMPLE_RATE
-from gsv2.data.stream.batch import Batch
+from gsv2.training.stage import Panel
 
 _MEL = MelConfig(n_fft=2048, win_length=1024, hop_length=320, num_mels=128)
 _RANGE_NEPER = 75.0 / 20.0 * np.log(10.0)
@@ -25,18 +23,6 @@ _PICTURE_INCHES = 2.0
 """Height of one picture."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Panel:
-    """One clip of the validation, as several parts of a stage see it."""
-
-    name: str
-    """Key of the clip."""
-    waves: Mapping[str, Tensor] = field(default_factory=dict)
-    """What it is -> [N] float, at `SAMPLE_RATE`; drawn as spectrograms on one scale."""
-    images: Mapping[str, Tensor] = field(default_factory=dict)
-    """What it is -> [H, T] float, each drawn on its own scale, row 0 at the bottom."""
-
-
 class PanelFile(NamedTuple):
     """A picture or a sound of a panel."""
 
@@ -44,17 +30,6 @@ class PanelFile(NamedTuple):
     """`CLIP/sheet`, `CLIP/recording`, ...: the same at every validation."""
     path: Path
     """A `.png` or a `.flac`."""
-
-
-@runtime_checkable
-class PanelStage(Protocol):
-    """A stage that has something to show."""
-
-    def panels(self, batch: Batch) -> Sequence[Panel]:
-        """Return a panel for each clip of a batch on the device; evaluation mode, no gradients.
-
-        Only the main rank asks: bare networks, no collective.
-        """
 
 
 def draw_sheet(panel: Panel) -> Figure:
