@@ -39,13 +39,13 @@ from gsv2.data.stream.loader import make_loader, make_validation_loader
 from gsv2.stages import SCHEMAS, STAGES
 from gsv2.storage.storage import Storage
 from gsv2.training.checkpoints.fingerprint import take_fingerprint
-from gsv2.training.distributed import Distributed, leave
-from gsv2.training.faults.lock import sole_launch
+from gsv2.training.config import RunConfig
+from gsv2.training.distributed.ranks import Distributed, leave
+from gsv2.training.distributed.seeds import seed_torch
 from gsv2.training.faults.signals import EXIT_REQUEUE, Preempted, StopSignals
 from gsv2.training.faults.watchdog import is_lost_rank
 from gsv2.training.optim import OptimConfig, check_schedule
-from gsv2.training.random import seed_torch
-from gsv2.training.run import RunConfig
+from gsv2.training.run_folder.lock import sole_launch
 from gsv2.training.stage import Stage
 from gsv2.training.telemetry.progress import console
 from gsv2.training.trainer import Trainer
@@ -139,6 +139,12 @@ def check_codes(index: CorpusIndex, stage: Stage, where: str) -> None:
             raise CodesMismatchError(
                 f"{where}: the codes were made by quantizer {index.quantizer}, but {name} is given "
                 f"quantizer {wanted}; make the codes again, or name that quantizer in the config"
+            )
+        aligner = trainable.provenance.get("aligner")
+        if aligner is not None and index.aligner != aligner:
+            raise CodesMismatchError(
+                f"{where}: the codes must be aligned by {aligner}, which {name} is given, but are "
+                f"by {index.aligner}; align them: gsv2 align CORPUS --codes CODES --aligner RUN"
             )
 
 

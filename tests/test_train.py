@@ -17,7 +17,7 @@ from gsv2.nn.codes import CodeConfig
 from gsv2.storage.storage import Storage
 from gsv2.train import CodesMismatchError, _run, check_codes, main, open_sources
 from gsv2.training.checkpoints.checkpoint import CheckpointMismatchError, find_component
-from gsv2.training.telemetry.records import read_records
+from gsv2.training.run_folder.records import read_records
 
 STEPS = 2
 

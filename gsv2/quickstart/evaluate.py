@@ -25,9 +25,9 @@ from gsv2.models.component import load_component
 from gsv2.quickstart.report_data import Reconstruction, SpokenSentence
 from gsv2.stages import STAGES
 from gsv2.training.checkpoints.checkpoint import find_component
-from gsv2.training.distributed import Distributed
-from gsv2.training.random import seed_torch
-from gsv2.training.run import RunConfig
+from gsv2.training.config import RunConfig
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.distributed.seeds import seed_torch
 from gsv2.training.stage import Stage
 from gsv2.training.validation import validate
 

@@ -19,9 +19,9 @@ from gsv2.models.aligner.flops import aligner_flops_per_frame
 from gsv2.models.aligner.model import Aligner, AlignerConfig, AlignerOutput, read_logits
 from gsv2.models.aligner.reading_errors import count_errors
 from gsv2.stages.sections import CodesModelSection, check_optim, fill_codes
+from gsv2.training.config import RunConfig
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
-from gsv2.training.precision import PrecisionPolicy
-from gsv2.training.run import RunConfig
+from gsv2.training.precision.policy import PrecisionPolicy
 from gsv2.training.stage import Trainable, Update
 from gsv2.training.telemetry.throughput import Workload
 

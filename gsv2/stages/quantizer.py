@@ -17,10 +17,10 @@ from gsv2.models.quantizer.flops import quantizer_flops_per_frame
 from gsv2.models.quantizer.model import Quantizer, QuantizerConfig, QuantizerOutput
 from gsv2.nn.codebook_ema import CodebookStatistics, dead_entries
 from gsv2.stages.sections import check_optim
-from gsv2.training.collectives import stack_over_ranks, sum_over_ranks
+from gsv2.training.config import RunConfig
+from gsv2.training.distributed.collectives import stack_over_ranks, sum_over_ranks
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
-from gsv2.training.precision import PrecisionPolicy
-from gsv2.training.run import RunConfig
+from gsv2.training.precision.policy import PrecisionPolicy
 from gsv2.training.stage import Trainable, Update
 from gsv2.training.telemetry.panels import Panel
 from gsv2.training.telemetry.throughput import Workload, wave_samples

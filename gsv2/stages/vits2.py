@@ -30,7 +30,7 @@ from gsv2.stages.sections import check_optim, fill_codes
 from gsv2.stages.vits2_config import DISCRIMINATOR, GENERATOR, VITS2RunConfig
 from gsv2.stages.vits2_inputs import VITS2Inputs, make_inputs, silent_batch
 from gsv2.training.optim import make_optimizer, make_scheduler
-from gsv2.training.precision import PrecisionPolicy
+from gsv2.training.precision.policy import PrecisionPolicy
 from gsv2.training.stage import Trainable, Update
 from gsv2.training.telemetry.panels import Panel
 from gsv2.training.telemetry.throughput import Workload, wave_samples

@@ -18,13 +18,13 @@ import torch
 from gsv2.data.config import DataConfig
 from gsv2.data.stream.batch import Batch
 from gsv2.data.stream.extreme_batches import extreme_batches
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.distributed.seeds import RandomState
 from gsv2.training.engines.engine import Engine
-from gsv2.training.faults.guard import Refusal, UpdateGuard
-from gsv2.training.memory_peak import begin_peak, read_peak
-from gsv2.training.random import RandomState
+from gsv2.training.guard import Refusal, UpdateGuard
 from gsv2.training.stage import Stage, Trainable, Update
 from gsv2.training.step import StepRunner
+from gsv2.training.telemetry.memory_peak import begin_peak, read_peak
 
 _GIB = 2**30
 

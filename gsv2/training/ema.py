@@ -13,8 +13,8 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor, nn
 
-from gsv2.training.checkpoints.host_copies import Hold
 from gsv2.training.engines.engine import Engine
+from gsv2.training.engines.host_copies import Hold
 
 EMA_SUFFIX = ".ema"
 """Of the component's name: `gpt.ema.safetensors` lies beside `gpt.safetensors`."""

@@ -7,35 +7,35 @@ from typing import TYPE_CHECKING, Any
 
 from gsv2.data.plan.window import LanePosition
 from gsv2.data.stream.batch import Batch
-from gsv2.training.accounting.accounts import Accounts
 from gsv2.training.accounting.consumption import sequence_shares
+from gsv2.training.accounting.counters import Accounts
 from gsv2.training.accounting.ledger import ledger_to_plain, pop_finished
+from gsv2.training.accounting.state import TrainState
 from gsv2.training.checkpoints.saver import Saver
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.agreement import StopAgreed, Unison
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.faults.failure import FlightRecorder
 from gsv2.training.faults.finite import check_weights
-from gsv2.training.faults.guard import (
+from gsv2.training.faults.signals import Preempted, StopSignals
+from gsv2.training.guard import (
     UpdateGuard,
     check_first_steps,
     check_left_out,
     note_left_out,
 )
-from gsv2.training.faults.signals import Preempted, StopSignals
-from gsv2.training.faults.unison import StopAgreed, Unison
-from gsv2.training.lookahead import LookAhead
-from gsv2.training.precision_watch import PrecisionWatch
+from gsv2.training.precision.watch import PrecisionWatch
+from gsv2.training.prefetch import LookAhead
+from gsv2.training.run_folder.folder import RunFolder
 from gsv2.training.stage import Stage
-from gsv2.training.state import TrainState
 from gsv2.training.step import StepResult, StepRunner
 from gsv2.training.telemetry.clock import RunClock
-from gsv2.training.telemetry.folder import RunFolder
 from gsv2.training.telemetry.gallery import Gallery
 from gsv2.training.telemetry.throughput import hours_by_language
 from gsv2.training.telemetry.tracking import Tracker
 from gsv2.training.validation import averaged, set_training, validate
 
 if TYPE_CHECKING:  # run.py needs TrainerConfig from trainer.py, which needs this module
-    from gsv2.training.run import RunConfig
+    from gsv2.training.config import RunConfig
 
 TrainingStream = Callable[[int, Mapping[int, LanePosition]], Iterable[Batch]]
 """Global number of a micro-batch, latest marks of the lanes before it -> this rank's endless

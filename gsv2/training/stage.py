@@ -15,8 +15,8 @@ from gsv2.data.stream.batch import Batch
 from gsv2.nn.codes import CodeConfig
 from gsv2.training.ema import WeightAverage
 from gsv2.training.engines.engine import Engine, EngineError
-from gsv2.training.loss_scale import LossScale
-from gsv2.training.precision import PrecisionPolicy
+from gsv2.training.precision.loss_scale import LossScale
+from gsv2.training.precision.policy import PrecisionPolicy
 
 
 @dataclass(kw_only=True)
@@ -67,7 +67,7 @@ class Trainable:
 
         The only way to use a network in another one's update: an engine must not see it
         (DDP and ZeRO would count the pass as their own and train on it). Engines see to that:
-        see `gsv2.training.engines.own_updates`.
+        see `gsv2.training.engines.contract`.
         """
         parameters = [p for p in self.module.parameters() if p.requires_grad]
         for parameter in parameters:

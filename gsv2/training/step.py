@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from gsv2.data.stream.batch import Batch
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.distributed.seeds import seed_torch
 from gsv2.training.engines.gradient_watch import GradientWatch, StageError
-from gsv2.training.faults.guard import Refusal, UpdateGuard
-from gsv2.training.random import seed_torch
+from gsv2.training.guard import Refusal, UpdateGuard
 from gsv2.training.stage import Stage, Update
 from gsv2.training.telemetry.metrics import WeightedMeans
 

@@ -11,39 +11,39 @@ from typing import TYPE_CHECKING
 
 from gsv2.config import config_to_dict
 from gsv2.data.plan.plan import check_step
-from gsv2.training.background import on_main_at_length
+from gsv2.training.accounting.state import TrainState
 from gsv2.training.checkpoints.checkpoint import clean_checkpoints
 from gsv2.training.checkpoints.earlier import set_aside
 from gsv2.training.checkpoints.fingerprint import Fingerprint, RunIdentity
+from gsv2.training.checkpoints.mirror import Target, target_of
 from gsv2.training.checkpoints.restore import RestorePoint, check_snapshot
 from gsv2.training.checkpoints.resume import find_checkpoint, is_own, send_missing
 from gsv2.training.checkpoints.saver import Saver
-from gsv2.training.checkpoints.target import Target, target_of
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.background import on_main_at_length
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.distributed.seeds import seed_torch
 from gsv2.training.engines.choose import attach_engines
 from gsv2.training.faults.failure import FlightRecorder, stacks_at_sigterm
 from gsv2.training.faults.signals import StopSignals
 from gsv2.training.faults.watchdog import Watchdog
 from gsv2.training.loop import FiniteStream, TrainingLoop, TrainingStream
-from gsv2.training.random import seed_torch
-from gsv2.training.rehearsal import (
+from gsv2.training.prepare import (
     attach_averages,
     attach_loss_scales,
     recompute_activations,
     rehearse,
 )
-from gsv2.training.shared_folder import check_shared
+from gsv2.training.run_folder.folder import RunFolder
+from gsv2.training.run_folder.records import truncate_records
+from gsv2.training.run_folder.shared import check_shared
+from gsv2.training.run_folder.status import recorded_status
 from gsv2.training.stage import Stage
-from gsv2.training.state import TrainState
-from gsv2.training.telemetry.folder import RunFolder
-from gsv2.training.telemetry.records import truncate_records
-from gsv2.training.telemetry.status import recorded_status
 from gsv2.training.telemetry.tracking import Tracker, open_trackers
 from gsv2.training.telemetry.weights_and_biases import stored_wandb_id
 from gsv2.training.trainer_config import TrainerConfig
 
 if TYPE_CHECKING:  # run.py needs TrainerConfig from here
-    from gsv2.training.run import RunConfig
+    from gsv2.training.config import RunConfig
 
 __all__ = ["Trainer", "TrainerConfig"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from gsv2.training.compile import check_compile
-from gsv2.training.faults.guard import WINDOW_UPDATES
+from gsv2.training.engines.compile import check_compile
+from gsv2.training.guard import WINDOW_UPDATES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from gsv2.training.distributed import Distributed, leave
+from gsv2.training.distributed.ranks import Distributed, leave
 from gsv2.training.engines.choose import make_engine
 from gsv2.training.engines.engine import EngineConfig, EngineError
 from gsv2.training.engines.trainable_state import TrainableState

@@ -21,10 +21,10 @@ from torch import Tensor
 
 from gsv2 import train
 from gsv2.data.stream.batch import Batch
-from gsv2.training import background
 from gsv2.training.checkpoints import saver
-from gsv2.training.checkpoints.target import Target
-from gsv2.training.distributed import Distributed, leave
+from gsv2.training.checkpoints.mirror import Target
+from gsv2.training.distributed import background
+from gsv2.training.distributed.ranks import Distributed, leave
 from gsv2.training.faults.signals import StopSignals
 from gsv2.training.stage import Update
 from gsv2.training.telemetry.weights_and_biases import WandbTracker

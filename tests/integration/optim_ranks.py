@@ -13,14 +13,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from gsv2.data.stream.batch import Batch
-from gsv2.training.checkpoints.host_copies import copy_to_host
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.dry_run import dry_run
 from gsv2.training.engines.choose import attach_engines
-from gsv2.training.loss_scale import LossScale
-from gsv2.training.precision import PrecisionPolicy
-from gsv2.training.probes import PrecisionProbes
-from gsv2.training.rehearsal import attach_averages, attach_loss_scales
+from gsv2.training.engines.host_copies import copy_to_host
+from gsv2.training.precision.loss_scale import LossScale
+from gsv2.training.precision.policy import PrecisionPolicy
+from gsv2.training.precision.probes import PrecisionProbes
+from gsv2.training.prepare import attach_averages, attach_loss_scales
 from gsv2.training.stage import Update
 from gsv2.training.step import StepRunner
 from gsv2.training.validation import averaged

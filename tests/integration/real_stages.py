@@ -10,7 +10,7 @@ import yaml
 
 from gsv2.inference.extraction import extract_codes
 from gsv2.train import main
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 
 WAVENET = {"channels": 8, "num_layers": 1, "kernel_size": 3}
 BLOCKS = {"num_layers": 3, "block": {"num_heads": 1, "ffn_dim": 16}}

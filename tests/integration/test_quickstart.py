@@ -12,8 +12,8 @@ import pytest
 
 from gsv2.quickstart import demo_plan, pipeline, summary
 from gsv2.quickstart.pipeline import STAGES, run_quickstart
+from gsv2.training.run_folder.records import read_records
 from gsv2.training.telemetry.clock import TIMING_KEYS
-from gsv2.training.telemetry.records import read_records
 
 SCALE = 0.02
 NUM_SENTENCES = 2

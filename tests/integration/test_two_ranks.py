@@ -7,8 +7,8 @@ import pytest
 from safetensors.torch import load_file
 
 from gsv2.training.checkpoints.checkpoint import find_component
-from gsv2.training.distributed import Distributed
-from gsv2.training.telemetry.records import read_records
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.run_folder.records import read_records
 from tests.integration.launch import finish, start_two_ranks
 from tests.integration.real_stages import train_stage
 from tests.integration.same_run import assert_same_metrics

@@ -13,10 +13,10 @@ from gsv2.data.config import DataConfig
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.joint import JointStage
 from gsv2.stages.vits2 import VITS2Stage
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.dry_run import dry_run
 from gsv2.training.engines.choose import attach_engines
-from gsv2.training.probes import PrecisionProbes
+from gsv2.training.precision.probes import PrecisionProbes
 from gsv2.training.stage import Stage
 from gsv2.training.validation import set_training
 from tests.stages import gpt_parts, joint_parts, test_quantizer, vits2_parts

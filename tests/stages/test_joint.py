@@ -12,8 +12,8 @@ from gsv2.models.quantizer.model import Quantizer
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.joint import JointStage
 from gsv2.stages.vits2 import VITS2Stage
-from gsv2.training.distributed import Distributed
-from gsv2.training.precision import PrecisionError
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.precision.policy import PrecisionError
 from gsv2.training.stage import Stage
 from gsv2.training.step import StepRunner
 from gsv2.training.telemetry.panels import PanelStage

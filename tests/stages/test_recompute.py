@@ -12,8 +12,8 @@ from torch import Tensor
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.joint import JointStage
 from gsv2.stages.vits2 import VITS2Stage
-from gsv2.training.distributed import Distributed
-from gsv2.training.rehearsal import recompute_activations
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.prepare import recompute_activations
 from gsv2.training.stage import Stage
 from gsv2.training.step import StepRunner
 from gsv2.training.validation import set_training

@@ -21,8 +21,8 @@ from gsv2.stages.vits2_config import DiscriminatorSection
 from gsv2.training.checkpoints.fingerprint import RunIdentity
 from gsv2.training.checkpoints.restore import check_snapshot, read_record
 from gsv2.training.checkpoints.resume import find_checkpoint
-from gsv2.training.distributed import Distributed
-from gsv2.training.random import seed_torch
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.distributed.seeds import seed_torch
 from gsv2.training.trainer import Trainer
 from tests.stages.gpt_parts import save_quantizer
 from tests.stages.vits2_parts import OPTIM, TINY, make_batch, make_config

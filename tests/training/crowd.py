@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor
 
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 
 T = TypeVar("T")
 

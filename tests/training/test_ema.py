@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.ema import WARMUP, WeightAverage
 
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from gsv2.data.stream.batch import Batch
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.engines.engine import EngineError
 from gsv2.training.engines.gradient_watch import StageError
-from gsv2.training.faults.guard import UpdateGuard
+from gsv2.training.guard import UpdateGuard
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
 from gsv2.training.stage import Trainable, Update
 from gsv2.training.step import StepRunner

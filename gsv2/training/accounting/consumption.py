@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from gsv2.data.plan.window import LanePosition
 from gsv2.data.stream.batch import Batch
 from gsv2.training.accounting.ledger import Ledger, add_tallies, tally_batch
-from gsv2.training.state import TrainState
+from gsv2.training.accounting.state import TrainState
 from gsv2.training.telemetry.throughput import Workload
 
 LONGEST_COUNTED = 5

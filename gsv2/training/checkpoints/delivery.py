@@ -13,10 +13,10 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from gsv2.files import remove_folder
-from gsv2.training.background import in_background, is_over
 from gsv2.training.checkpoints.checkpoint import checkpoint_folder, list_steps
+from gsv2.training.checkpoints.mirror import Target
 from gsv2.training.checkpoints.retention import Retention
-from gsv2.training.checkpoints.target import Target
+from gsv2.training.distributed.background import in_background, is_over
 
 logger = logging.getLogger(__name__)
 

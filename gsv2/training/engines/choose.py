@@ -6,11 +6,11 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.launcher import ignored_flags
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.engines.deepspeed import DeepSpeedEngine
 from gsv2.training.engines.deepspeed_config import ignored_settings, launched_engine
 from gsv2.training.engines.engine import Engine, EngineConfig, EngineError
-from gsv2.training.launcher import ignored_flags
 from gsv2.training.stage import Trainable
 
 logger = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
-from gsv2.training.checkpoints.host_copies import Hold, copy_to_host
+from gsv2.training.engines.contract import OwnUpdates
 from gsv2.training.engines.deepspeed_config import deepspeed_json
 from gsv2.training.engines.deepspeed_state import (
     capture_state,
@@ -30,9 +30,9 @@ from gsv2.training.engines.deepspeed_state import (
     restore_state,
 )
 from gsv2.training.engines.engine import MAX_ZERO_STAGE, EngineConfig
-from gsv2.training.engines.lending import lent, lent_to_pieces, piece_of
+from gsv2.training.engines.host_copies import Hold, copy_to_host
 from gsv2.training.engines.module_state import moments_to_come, trained
-from gsv2.training.engines.own_updates import OwnUpdates
+from gsv2.training.engines.swapped_weights import lent, lent_to_pieces, piece_of
 from gsv2.training.engines.trainable_state import TrainableState
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
-from gsv2.training.checkpoints.host_copies import Hold, copy_to_host
+from gsv2.training.engines.host_copies import Hold, copy_to_host
 from gsv2.training.engines.trainable_state import TrainableState
 
 MAX_ZERO_STAGE = 3
@@ -99,7 +99,7 @@ class Engine(Protocol):
         Args:
             hold: copies one tensor to the host: `hold("weights/NAME", tensor)` and
                 `hold("optimizer/KEY/NAME", tensor)`. Whoever saves often hands in memory that is
-                used again (`gsv2.training.checkpoints.host_copies`); no other copy is made.
+                used again (`gsv2.training.engines.host_copies`); no other copy is made.
         """
 
     def restore(self, state: TrainableState) -> None:

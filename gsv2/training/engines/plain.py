@@ -13,15 +13,15 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
-from gsv2.training.checkpoints.host_copies import Hold, copy_to_host
-from gsv2.training.engines.lending import lent
+from gsv2.training.engines.contract import OwnUpdates
+from gsv2.training.engines.host_copies import Hold, copy_to_host
 from gsv2.training.engines.module_state import (
     capture_module,
     moments_to_come,
     restore_module,
     trained,
 )
-from gsv2.training.engines.own_updates import OwnUpdates
+from gsv2.training.engines.swapped_weights import lent
 from gsv2.training.engines.trainable_state import TrainableState
 
 

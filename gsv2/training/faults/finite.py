@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import chain
 
-from gsv2.training.distributed import Distributed
-from gsv2.training.faults.guard import TrainingError
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.guard import TrainingError
 from gsv2.training.stage import Trainable
 
 

@@ -2,9 +2,9 @@
 
 Schedulers announce the end of a job with one of them. Before the first step there is nothing to
 save, and the process leaves at once; later it leaves at the end of its step, with all ranks
-(`gsv2.training.faults.unison`). Further signals change nothing for a minute; after that, one makes
-the process leave without its checkpoint. SIGINT stays Python's own: a person at a terminal does
-not wait.
+(`gsv2.training.distributed.agreement`). Further signals change nothing for a minute; after that,
+one makes the process leave without its checkpoint. SIGINT stays Python's own: a person at a
+terminal does not wait.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 
 
 class WeightedMeans:

@@ -15,7 +15,7 @@ import torch
 
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.stream.batch import Batch
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.stage import Stage
 from gsv2.training.telemetry.peaks import peak_flops
 

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from gsv2.training import background
 from gsv2.training.checkpoints import delivery as delivery_module
 from gsv2.training.checkpoints import saver as saver_module
 from gsv2.training.checkpoints.checkpoint import list_steps
 from gsv2.training.checkpoints.config import CheckpointConfig
 from gsv2.training.checkpoints.delivery import Delivery
+from gsv2.training.checkpoints.mirror import Target
 from gsv2.training.checkpoints.retention import Retention
 from gsv2.training.checkpoints.saver import CheckpointWriteError
-from gsv2.training.checkpoints.target import Target
+from gsv2.training.distributed import background
 from tests.training.checkpoints import test_checkpoint
 from tests.training.checkpoints.test_saver import MakeSaver, make_saver, run, save, stage
 from tests.training.checkpoints.test_saver_keeps import target

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.engines.choose import attach_engines, choose_engines
 from gsv2.training.engines.engine import EngineConfig, EngineError
 from gsv2.training.engines.plain import PlainEngine

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.engines.engine import EngineError
 from gsv2.training.engines.plain import PlainEngine
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.telemetry import gallery
 from gsv2.training.telemetry.gallery import Gallery, first_clips
 from gsv2.training.telemetry.panels import PanelFile

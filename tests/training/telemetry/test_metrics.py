@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.telemetry.metrics import WeightedMeans, merge_shares
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from gsv2.data.stream.batch import Batch
-from gsv2.training.distributed import Distributed
-from gsv2.training.precision import PrecisionPolicy
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.precision.policy import PrecisionPolicy
 from gsv2.training.stage import Stage
 from gsv2.training.telemetry.throughput import (
     Throughput,
