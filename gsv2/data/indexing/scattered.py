@@ -33,7 +33,7 @@ class ScatteredMembers:
     """The places of all members of a tar, and the clips whose members do not follow each other.
 
     Args:
-        suffixes: of members that are read.
+        suffixes: suffixes of members that are read.
     """
 
     def __init__(self, suffixes: frozenset[str]) -> None:

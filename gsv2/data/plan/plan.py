@@ -1,4 +1,4 @@
-"""Which clips form which micro-batch: a pure function of (index, config, seed).
+"""Plan of a run: which clips form which micro-batch, a pure function of (index, config, seed).
 
 The stream is `data.lanes` logical lanes; micro-batch k is the next one of lane k mod lanes. Ranks
 and workers only choose which k they read, so any layout reads the same sequence. A lane reads its
@@ -52,11 +52,11 @@ class Plan:
     """The endless sequence of micro-batches of a training run.
 
     Args:
-        index: of all sources.
+        index: index of all sources.
         config: the `data` section.
-        seed: of the run.
-        members: what the stage reads of a clip, of `audio` and `codes`; clips without them are
-            left out.
+        seed: seed of the run's shuffling.
+        members: members of a clip that are read, of `audio` and `codes`; clips without them
+            are left out.
 
     Attributes:
         parts: those of the mixture; one unless sources have weights or languages a temperature.
@@ -182,7 +182,6 @@ def describe_plan(
     """Yield the micro-batches that a run would read, as plain values, without end.
 
     Args:
-        plan: of the run.
         world: number of ranks.
         workers: DataLoader processes of a rank.
         start: first micro-batch.

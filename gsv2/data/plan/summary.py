@@ -76,7 +76,7 @@ class MixtureShare(NamedTuple):
 
     name: str
     share: float
-    """Of the audio that a run reads."""
+    """Share of the audio that a run reads."""
     epochs: float
     """How often it comes around while as much audio is read as there is in all."""
 
@@ -119,7 +119,6 @@ def summarise(plan: Plan, progress: Progress | None = None) -> Summary:
     """Plan one pass over all clips and count what comes.
 
     Args:
-        plan: of a run.
         progress: called as clips are done.
     """
     mixture = _mixture(plan) if len(plan.parts) > 1 else []

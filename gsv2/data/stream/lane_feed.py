@@ -28,7 +28,7 @@ class ClipOrder(NamedTuple):
 
     @property
     def num_bytes(self) -> int:
-        """Of all members."""
+        """Number of bytes of all members."""
         if isinstance(self.places, ClipError):
             return 0
         return sum(place.length for place in self.places)
@@ -63,7 +63,7 @@ class LaneFeed:
 
     Args:
         storage: where the tars lie.
-        max_bytes: see above.
+        max_bytes: number of bytes of clips that nobody has taken yet.
     """
 
     def __init__(self, storage: Storage, max_bytes: float) -> None:

@@ -21,8 +21,7 @@ class SequentialReader:
     """Read the clips of each lane's windows from tars that are read from their front to their end.
 
     Args:
-        index: of the corpora.
-        members: any of `audio`, `codes`; what is said always comes with them.
+        members: members to read, of `audio`, `codes`; what is said always comes with them.
         window_bytes: undecoded bytes that a lane holds, as many as a window has.
         single_pass: whether the lanes end with their epoch, so that nothing is read ahead there.
     """
