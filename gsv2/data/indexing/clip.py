@@ -2,7 +2,7 @@
 
 Members are grouped as webdataset does (`webdataset.tariterators.base_plus_ext`, `group_by_keys`):
 the key is the path up to the first dot of its last part, the suffix is the rest in lower case.
-Members of one clip follow each other, or are put together afterwards (`apart`). Files of macOS,
+Members of one clip follow each other, or are put together afterwards (`scattered`). Files of macOS,
 such as AppleDouble's `._x.flac`, belong to no clip.
 """
 

@@ -161,16 +161,16 @@ def _usable_clips(
     rejected: list[tuple[str, str]],
 ) -> list[IndexedClip]:
     """Return the clips that can be used; the others go to `rejected`."""
-    apart = ScatteredMembers(form.suffixes)
+    scattered = ScatteredMembers(form.suffixes)
     found: dict[str, IndexedClip | ClipError] = {}
     for clip in group_clips(members, form.suffixes):
-        if not apart.meets_again(clip):
+        if not scattered.meets_again(clip):
             found[clip.key] = _index(clip, name, form, cut=members.cut)
-        apart.note(clip)
-    apart.follow(members.links)
-    for key in sorted(apart.keys):
+        scattered.note(clip)
+    scattered.follow(members.links)
+    for key in sorted(scattered.keys):
         try:
-            found[key] = _index(apart.read(key, file), name, form, cut=members.cut)
+            found[key] = _index(scattered.read(key, file), name, form, cut=members.cut)
         except ClipError as error:
             found[key] = error
     for key, result in found.items():

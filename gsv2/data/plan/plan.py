@@ -162,7 +162,9 @@ class Plan:
             yield from keys.take(assignment.clips(shard_range).rows - shard.start).to_pylist()
 
 
-def natural_plan(index: CorpusIndex, config: DataConfig, seed: int, members: Sequence[str]) -> Plan:
+def unweighted_plan(
+    index: CorpusIndex, config: DataConfig, seed: int, members: Sequence[str]
+) -> Plan:
     """Return the plan of reading every clip once, without weights and temperature."""
     sources = [replace(source, weight=None) for source in config.sources]
     natural = replace(config, sources=sources, language_temperature=1.0)
@@ -173,7 +175,7 @@ def validation_plan(
     index: CorpusIndex, config: DataConfig, seed: int, members: Sequence[str]
 ) -> Plan:
     """Return the plan of a validation, to be read by `Plan.single_pass`: one lane, any size."""
-    return natural_plan(index, replace(config, lanes=1), seed, members)
+    return unweighted_plan(index, replace(config, lanes=1), seed, members)
 
 
 def describe_plan(
