@@ -153,6 +153,12 @@ def check_codes(index: CorpusIndex, stage: Stage, where: str) -> None:
                 f"{where}: the codes were made by quantizer {index.quantizer}, but {name} is given "
                 f"quantizer {wanted}; make the codes again, or name that quantizer in the config"
             )
+        aligner = trainable.provenance.get("aligner")
+        if aligner is not None and index.aligner != aligner:
+            raise CodesMismatchError(
+                f"{where}: the codes must be aligned by {aligner}, which {name} is given, but are "
+                f"by {index.aligner}; align them: gsv2 align CORPUS --codes CODES --aligner RUN"
+            )
 
 
 def check_sections(config: RunConfig) -> list[str]:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import torch
 
 from gsv2.stages.aligner import AlignerRunConfig, AlignerStage
-from gsv2.stages.gpt import GPTRunConfig, GPTStage
+from gsv2.stages.gpt import GPTStage
+from gsv2.stages.gpt_config import GPTRunConfig, gpt_members
 from gsv2.stages.joint import JointRunConfig, JointStage
 from gsv2.stages.quantizer import QuantizerRunConfig, QuantizerStage
 from gsv2.stages.vits2 import VITS2Stage
@@ -35,6 +36,13 @@ STAGES: dict[str, StageEntry] = {
     "joint": StageEntry(JointRunConfig, JointStage, JointStage.members),
 }
 """`stage` of a config file -> its entry."""
+
+
+def members_of(config: RunConfig) -> tuple[str, ...]:
+    """Return what the stage of a run reads of a clip beside its text, `align` among it."""
+    members = STAGES[config.stage].members
+    return gpt_members(members, config.model) if isinstance(config, GPTRunConfig) else members
+
 
 SCHEMAS = {name: entry.schema for name, entry in STAGES.items()}
 """`stage` -> schema, as `gsv2.config.load_config` takes it."""
