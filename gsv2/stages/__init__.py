@@ -15,6 +15,7 @@ from gsv2.stages.quantizer import QuantizerRunConfig, QuantizerStage
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.stages.vits2_config import VITS2RunConfig
 from gsv2.training.config import RunConfig
+from gsv2.training.stage import Stage
 
 
 class StageEntry(NamedTuple):
@@ -22,8 +23,8 @@ class StageEntry(NamedTuple):
 
     schema: type[RunConfig]
     """Dataclass of the whole config file."""
-    build: Callable[[Any, torch.device], Any]
-    """Makes the `Stage` from an instance of `schema`, on a device."""
+    build: Callable[[Any, torch.device], Stage]
+    """Makes the stage from an instance of `schema`, on a device."""
     members: tuple[str, ...]
     """Members that it reads of a clip beside its text, any of `audio` and `codes`."""
 

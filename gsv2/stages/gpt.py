@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gsv2.config import config_to_dict
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.stream.batch import Batch
 from gsv2.losses.advance import advance_loss
@@ -18,7 +17,7 @@ from gsv2.models.aligner.model import Aligner
 from gsv2.models.component import load_component
 from gsv2.models.gpt.flops import count_gpt_flops
 from gsv2.models.gpt.interleave import NUM_STARTS, Rows
-from gsv2.models.gpt.model import GPTConfig, GPTOutput, SemanticGPT
+from gsv2.models.gpt.model import GPTOutput, SemanticGPT
 from gsv2.models.quantizer.model import Quantizer
 from gsv2.stages.gpt_config import (
     GPT,
@@ -31,11 +30,8 @@ from gsv2.stages.gpt_config import (
 from gsv2.stages.gpt_panels import code_panels
 from gsv2.stages.sections import check_optim, fill_codes
 from gsv2.training.checkpoints.checkpoint import find_component
-from gsv2.training.optim import make_optimizer, make_scheduler
 from gsv2.training.precision.policy import PrecisionPolicy
-from gsv2.training.stage import Trainable, Update
-from gsv2.training.telemetry.panels import Panel
-from gsv2.training.telemetry.throughput import Workload
+from gsv2.training.stage import Panel, Update, Workload, make_trainable
 
 
 class GPTStage:
@@ -47,6 +43,7 @@ class GPTStage:
 
     members: tuple[str, ...] = ("codes",)
     """With `align`, if a pointer reads; see `gpt_members`."""
+    full_step = 1
 
     def __init__(self, config: GPTRunConfig, device: torch.device) -> None:
         self.precision = PrecisionPolicy(config.precision, (GPT, "losses"))
@@ -65,21 +62,9 @@ class GPTStage:
         self._flops = count_gpt_flops(self.model)
         self.model.to(device)
         self.codes = gpt_config.codes
-        optim = config.optim[GPT]
-        optimizer = make_optimizer(self.model, optim)
-        self.trainables = {
-            GPT: Trainable(
-                kind="gpt",
-                module=self.model,
-                config=config_to_dict(gpt_config),
-                config_type=GPTConfig,
-                optimizer=optimizer,
-                scheduler=make_scheduler(optimizer, optim, config.trainer.max_steps),
-                max_grad_norm=optim.max_grad_norm,
-                ema_decay=optim.ema_decay,
-                provenance=provenance,
-            )
-        }
+        optim, steps = config.optim[GPT], config.trainer.max_steps
+        trainable = make_trainable("gpt", self.model, gpt_config, optim, steps, provenance)
+        self.trainables = {GPT: trainable}
 
     def initialise(self, batches: Iterable[Batch]) -> None:
         """Do nothing: no parameter depends on data."""

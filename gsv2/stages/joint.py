@@ -30,9 +30,7 @@ from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.optim import OptimConfig
 from gsv2.training.precision.policy import PrecisionPolicy
 from gsv2.training.precision.probes import LOSSES
-from gsv2.training.stage import Trainable, Update
-from gsv2.training.telemetry.panels import Panel
-from gsv2.training.telemetry.throughput import Workload
+from gsv2.training.stage import Panel, Trainable, Update, Workload
 
 _GAN = (GENERATOR, DISCRIMINATOR)
 

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -33,15 +32,6 @@ logger = logging.getLogger(__name__)
 
 class MemoryBudgetError(ValueError):
     """The largest micro-batch that the budget allows does not fit into memory."""
-
-
-@runtime_checkable
-class PhasedStage(Protocol):
-    """A stage some of whose updates come in later steps only."""
-
-    @property
-    def full_step(self) -> int:
-        """A step that has all updates of the run."""
 
 
 def dry_run(
@@ -98,8 +88,7 @@ def _try(
     begin_peak(device)
     moments = sum(_engine(trainable).moments_to_come() for trainable in stage.trainables.values())
     to_come = torch.empty(moments, dtype=torch.uint8, device=device)
-    step = stage.full_step if isinstance(stage, PhasedStage) else 1
-    StepRunner(stage, distributed, seed, RefuseAll(), observe).run(batches, step)
+    StepRunner(stage, distributed, seed, RefuseAll(), observe).run(batches, stage.full_step)
     del to_come
     return read_peak(device) + (moments if device.type == "cpu" else 0)
 

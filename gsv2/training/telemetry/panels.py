@@ -1,34 +1,19 @@
-"""What a stage shows of a clip: sounds and pictures, drawn on one sheet per clip."""
+"""Panels of clips, drawn: sounds and pictures on one sheet per clip."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from torch import Tensor
 
 from gsv2.audio.picture import PICTURE_RANGE_DB, picture_levels
-from gsv2.data.stream.batch import Batch
+from gsv2.training.stage import Panel
 
 _WIDTH_INCHES = 8.0
 _PICTURE_INCHES = 2.0
 """Height of one picture."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Panel:
-    """One clip of the validation, as several parts of a stage see it."""
-
-    name: str
-    """Key of the clip."""
-    waves: Mapping[str, Tensor] = field(default_factory=dict)
-    """What it is -> [N] float, at `SAMPLE_RATE`; drawn as spectrograms on one scale."""
-    images: Mapping[str, Tensor] = field(default_factory=dict)
-    """What it is -> [H, T] float, each drawn on its own scale, row 0 at the bottom."""
 
 
 class PanelFile(NamedTuple):
@@ -38,17 +23,6 @@ class PanelFile(NamedTuple):
     """`CLIP/sheet`, `CLIP/recording`, ...: the same at every validation."""
     path: Path
     """A `.png` or a `.flac`."""
-
-
-@runtime_checkable
-class PanelStage(Protocol):
-    """A stage that has something to show."""
-
-    def panels(self, batch: Batch) -> Sequence[Panel]:
-        """Return a panel for each clip of a batch on the device; evaluation mode, no gradients.
-
-        Only the main rank asks: bare networks, no collective.
-        """
 
 
 def draw_sheet(panel: Panel) -> Figure:
