@@ -18,15 +18,14 @@ from torch.nn import functional
 
 from gsv2 import train
 from gsv2.audio.mel import MelConfig, MelSpectrogram
-from gsv2.config import config_to_dict
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.stream.batch import Batch
 from gsv2.nn.masks import length_mask
 from gsv2.stages import STAGES, StageEntry
 from gsv2.training.config import RunConfig
-from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
+from gsv2.training.optim import OptimConfig
 from gsv2.training.precision.policy import PrecisionPolicy
-from gsv2.training.stage import Trainable, Update
+from gsv2.training.stage import Panel, Update, Workload, audio_workload, make_trainable
 
 NAME = "language"
 
@@ -45,10 +44,12 @@ class LanguageConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageRunConfig(RunConfig):
-    """A run of the stage: what every run has, and the two sections that are its own."""
+    """A run of the stage: the sections of every run, and two of its own."""
 
     model: LanguageConfig
+    """Sizes of the network."""
     optim: dict[str, OptimConfig] = field(default_factory=lambda: {NAME: OptimConfig()})
+    """Optimizer and schedule of `language`."""
 
 
 class LanguageClassifier(nn.Module):
@@ -83,24 +84,16 @@ class LanguageStage:
 
     members: tuple[str, ...] = ("audio",)
     codes = None
+    full_step = 1
 
     def __init__(self, config: LanguageRunConfig, device: torch.device) -> None:
         self.languages = config.model.languages
         self.device = device
         self.precision = PrecisionPolicy(config.precision, (NAME,))
         self.network = LanguageClassifier(config.model).to(device)
-        optim = config.optim[NAME]
-        optimizer = make_optimizer(self.network, optim)
-        self.trainables = {
-            NAME: Trainable(
-                kind=NAME,
-                module=self.network,
-                config=config_to_dict(config.model),
-                optimizer=optimizer,
-                scheduler=make_scheduler(optimizer, optim, config.trainer.max_steps),
-                max_grad_norm=optim.max_grad_norm,
-            )
-        }
+        optim, max_steps = config.optim[NAME], config.trainer.max_steps
+        made = make_trainable(NAME, self.network, config.model, optim, max_steps, provenance={})
+        self.trainables = {NAME: made}
 
     def initialise(self, batches: Iterable[Batch]) -> None:
         """Do nothing: no parameter depends on data."""
@@ -121,6 +114,18 @@ class LanguageStage:
         """Return loss and accuracy."""
         loss, accuracy = self._judge(self.network(*self._audio(batch)), batch)
         return {f"{NAME}/loss": loss, f"{NAME}/accuracy": accuracy}
+
+    def workload(self, batch: Batch) -> Workload:
+        """Return the audio."""
+        return audio_workload(batch)
+
+    def flops(self, batch: Batch) -> Mapping[str, float]:
+        """Return nothing: nobody has counted them."""
+        return {}
+
+    def panels(self, batch: Batch) -> Sequence[Panel]:
+        """Return nothing: there is nothing to see or to hear."""
+        return ()
 
     def _audio(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return wave and lengths; of a batch without clips, a second of silence."""
