@@ -50,8 +50,11 @@ class Shown(NamedTuple):
 
 def shown_commands() -> list[Shown]:
     """Return the commands of all pages, each once."""
-    found = [Shown(page.name, command) for page in PAGES for command in _commands(page)]
-    return list({command.text: command for command in reversed(found)}.values())[::-1]
+    found: dict[str, Shown] = {}
+    for page in PAGES:
+        for command in _commands(page):
+            found.setdefault(command, Shown(page.name, command))
+    return list(found.values())
 
 
 def shown_python() -> list[Shown]:
