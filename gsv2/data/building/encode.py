@@ -65,6 +65,7 @@ class ShardConfig:
     seed: int = 0
     """Seed of the order of blocks."""
     target_lufs: float = TARGET_LUFS
+    """Loudness that clips are brought to, in LUFS."""
     min_clip_sec: float = 0.1
     """Shorter clips are rejected."""
     max_clip_sec: float = 600.0
