@@ -34,7 +34,7 @@ from gsv2.training.precision.policy import PrecisionPolicy
 from gsv2.training.stage import Trainable, Update
 from gsv2.training.telemetry.tracking import TrackingConfig
 from gsv2.training.trainer import Trainer
-from gsv2.training.trainer_config import TrainerConfig
+from gsv2.training.config import TrainerConfig
 
 WARMUP_STEPS = 5
 STEPS = 45

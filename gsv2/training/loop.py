@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gsv2.data.plan.window import LanePosition
 from gsv2.data.stream.batch import Batch
@@ -13,14 +13,15 @@ from gsv2.training.accounting.ledger import ledger_to_plain, pop_finished
 from gsv2.training.accounting.state import TrainState
 from gsv2.training.checkpoints.saver import Saver
 from gsv2.training.distributed.agreement import StopAgreed, Unison
+from gsv2.training.config import RunConfig
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.faults.failure import FlightRecorder
-from gsv2.training.faults.finite import check_weights
 from gsv2.training.faults.signals import Preempted, StopSignals
 from gsv2.training.guard import (
     UpdateGuard,
     check_first_steps,
     check_left_out,
+    check_weights,
     note_left_out,
 )
 from gsv2.training.precision.watch import PrecisionWatch
@@ -34,10 +35,7 @@ from gsv2.training.telemetry.throughput import hours_by_language
 from gsv2.training.telemetry.tracking import Tracker
 from gsv2.training.validation import averaged, set_training, validate
 
-if TYPE_CHECKING:  # run.py needs TrainerConfig from trainer.py, which needs this module
-    from gsv2.training.config import RunConfig
-
-TrainingStream = Callable[[int, Mapping[int, LanePosition]], Iterable[Batch]]
+TrainingStream = Callable[[int, Mapping[int, LaneMark]], Iterable[Batch]]
 """Global number of a micro-batch, latest marks of the lanes before it -> this rank's endless
 micro-batches from there on."""
 FiniteStream = Callable[[], Iterable[Batch]]
@@ -121,7 +119,7 @@ class TrainingLoop:
             is_row = bool(is_logged or is_validated)
             if is_row or is_saved or result.skipped or result.spikes:
                 figures = self._accounts.settle(state, result.means if is_row else None)
-                check_left_out(state, trainer)
+                check_left_out(state, trainer.left_out_limits)
             if result.skipped or result.spikes:
                 check_first_steps(state, self._left_out, self._taken, trainer.max_steps)
             row: dict[str, Any] | None = None
@@ -152,7 +150,8 @@ class TrainingLoop:
             result.means.add(figures, 1.0)
         self._state.step = step
         self._state.next_micro_batch += self._config.data.micro_batches_per_step
-        note_left_out(self._state, result.skipped, result.spikes, self._config.trainer)
+        window = self._config.trainer.left_out_window_steps
+        note_left_out(self._state, result.skipped, result.spikes, window)
         self._taken |= result.taken
         self._left_out |= result.left_out
         self._clock.count_step()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from gsv2.training.config import RunConfig
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.dry_run import dry_run
 from gsv2.training.ema import WeightAverage
@@ -15,9 +16,6 @@ from gsv2.training.precision.loss_scale import LossScale
 from gsv2.training.precision.watch import PrecisionWatch
 from gsv2.training.stage import Stage, Trainable
 from gsv2.training.validation import set_training
-
-if TYPE_CHECKING:  # run.py needs TrainerConfig, which trainer.py offers, which needs this module
-    from gsv2.training.config import RunConfig
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,6 @@ import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gsv2.config import config_to_dict
 from gsv2.data.plan.plan import check_step
@@ -40,12 +38,7 @@ from gsv2.training.run_folder.status import recorded_status
 from gsv2.training.stage import Stage
 from gsv2.training.telemetry.tracking import Tracker, open_trackers
 from gsv2.training.telemetry.weights_and_biases import stored_wandb_id
-from gsv2.training.trainer_config import TrainerConfig
-
-if TYPE_CHECKING:  # run.py needs TrainerConfig from here
-    from gsv2.training.config import RunConfig
-
-__all__ = ["Trainer", "TrainerConfig"]
+from gsv2.training.config import RunConfig
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +63,7 @@ class Trainer:
         self._config = config
         self._distributed = distributed
         self._signals = signals or StopSignals()
-        self.folder = RunFolder(Path(config.run.dir) / config.run.name)
+        self.folder = RunFolder(config.run.folder)
 
     def fit(
         self,

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from gsv2.training.distributed.ranks import Distributed, leave
 from gsv2.training.engines.choose import make_engine
 from gsv2.training.engines.engine import EngineConfig, EngineError
-from gsv2.training.engines.trainable_state import TrainableState
+from gsv2.training.engines.engine import TrainableState
 from gsv2.training.optim import seek_schedule
 from gsv2.training.stage import Trainable
 from tests.integration.engine_training import (

@@ -13,7 +13,7 @@ from gsv2.data.config import DataConfig
 from gsv2.stages import SCHEMAS
 from gsv2.training.config import RunConfig, RunSection
 from gsv2.training.engines.engine import EngineConfig
-from gsv2.training.trainer_config import TrainerConfig
+from gsv2.training.config import TrainerConfig
 from tests.training.toy import ToyRunConfig
 
 SHORTEST = {

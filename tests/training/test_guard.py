@@ -17,7 +17,7 @@ from gsv2.training.guard import (
     check_left_out,
     note_left_out,
 )
-from gsv2.training.trainer import TrainerConfig
+from gsv2.training.config import TrainerConfig
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])

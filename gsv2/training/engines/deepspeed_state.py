@@ -24,7 +24,7 @@ from gsv2.training.engines.module_state import (
     restore_module,
 )
 from gsv2.training.engines.swapped_weights import piece_of
-from gsv2.training.engines.trainable_state import TrainableState
+from gsv2.training.engines.engine import TrainableState
 
 
 def capture_state(

@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 
 from gsv2.training.engines.engine import EngineError
 from gsv2.training.engines.host_copies import Hold
-from gsv2.training.engines.trainable_state import TrainableState
+from gsv2.training.engines.engine import TrainableState
 
 COUNT = "step"
 """Key of the one tensor that is no moment: Adam's count of steps."""

@@ -13,7 +13,7 @@ from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.ema import WeightAverage
 from gsv2.training.engines.engine import EngineError
 from gsv2.training.engines.host_copies import copy_to_host
-from gsv2.training.engines.trainable_state import TrainableState
+from gsv2.training.engines.engine import TrainableState
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler, seek_schedule
 from gsv2.training.stage import Trainable
 from tests.training.engines.parts import Net, loss_of
