@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from itertools import count
 
-from gsv2.data.batch import Batch
+from gsv2.data.stream.batch import Batch
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.engines.contract import GradientContract, StageError
 from gsv2.training.precision.watch import PrecisionWatch

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
-from gsv2.data.batch import Batch
+from gsv2.data.stream.batch import Batch
 from gsv2.training.distributed.agreement import PendingAgreement, RankAgreement
 from gsv2.training.guard import TrainingError
 from gsv2.training.telemetry.clock import RunClock

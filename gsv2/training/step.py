@@ -28,8 +28,10 @@ Updates = Callable[[Batch, int], Iterator[Update]]
 
 @dataclass(kw_only=True)
 class StepResult:
-    """What one optimizer step did."""
+    """What one optimizer step read and did."""
 
+    batches: Sequence[Batch] = ()
+    """This rank's micro-batches."""
     means: WeightedMeans = field(default_factory=WeightedMeans)
     """Metrics over the targets of the step, not yet reduced over the ranks."""
     figures: dict[str, Tensor | float] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The one Trainer: resumes a run and brings it to its end."""
+"""Trainer of any stage: resumes a run and brings it to its end."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ from gsv2.training.checkpoints.mirror import Target, target_of
 from gsv2.training.checkpoints.restore import RestorePoint, check_snapshot
 from gsv2.training.checkpoints.resume import find_checkpoint, is_own, send_missing
 from gsv2.training.checkpoints.saver import Saver
+from gsv2.training.config import RunConfig
+from gsv2.training.distributed.agreement import RankAgreement
 from gsv2.training.distributed.background import on_main_at_length
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.distributed.seeds import seed_torch
-from gsv2.training.engines.choose import attach_engines
 from gsv2.training.faults.failure import FlightRecorder, stacks_at_sigterm
 from gsv2.training.faults.signals import StopSignals
 from gsv2.training.faults.watchdog import Watchdog
 from gsv2.training.loop import FiniteStream, TrainingLoop, TrainingStream
 from gsv2.training.prepare import (
     attach_averages,
+    attach_engines,
     attach_loss_scales,
+    prepare,
     recompute_activations,
-    rehearse,
 )
 from gsv2.training.run_folder.folder import RunFolder
 from gsv2.training.run_folder.records import truncate_records
@@ -38,7 +40,6 @@ from gsv2.training.run_folder.status import recorded_status
 from gsv2.training.stage import Stage
 from gsv2.training.telemetry.tracking import Tracker, open_trackers
 from gsv2.training.telemetry.weights_and_biases import stored_wandb_id
-from gsv2.training.config import RunConfig
 
 logger = logging.getLogger(__name__)
 
@@ -127,21 +128,11 @@ class Trainer:
             stack.enter_context(recorder)
             if world > 1:
                 stack.enter_context(Watchdog(recorder, config.trainer.rank_timeout_sec))
-            precision = rehearse(config, stage, self._distributed, self.folder.note)
+            inspection = prepare(config, stage, self._distributed, self.folder.note)
             attach_loss_scales(stage, state.loss_scales)
-            loop = TrainingLoop(
-                self._config,
-                self._distributed,
-                self.folder,
-                stage,
-                state,
-                trackers,
-                saver,
-                self._signals,
-                recorder,
-                precision,
-            )
-            loop.run(train, validation)
+            agreement = RankAgreement(self._distributed, self._signals, recorder)
+            loop = TrainingLoop(config, stage, state, agreement, saver, trackers)
+            loop.run(train, validation, inspection)
         return state
 
     def _restore(

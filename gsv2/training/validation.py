@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from gsv2.data.batch import Batch
+from gsv2.data.stream.batch import Batch
 from gsv2.training.distributed.agreement import RankAgreement
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.distributed.seeds import seed_torch

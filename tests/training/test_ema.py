@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.ema import WARMUP, WeightAverage
+from gsv2.training.engines.plain import PlainEngine
 
 
 class Net(nn.Module):
@@ -21,7 +22,7 @@ class Net(nn.Module):
 
 def average_of(net: Net, decay: float) -> WeightAverage:
     optimizer = torch.optim.SGD(net.linear.parameters(), lr=0.1)
-    return WeightAverage(net, Distributed().plain_engine("net", net, optimizer), decay)
+    return WeightAverage(net, PlainEngine("net", net, optimizer, Distributed()), decay)
 
 
 def walk(net: Net, average: WeightAverage, num_updates: int, first: int = 1) -> list[Tensor]:

@@ -38,7 +38,7 @@ class Consumption:
     def count(self, batches: Sequence[Batch], workloads: Sequence[Workload] = ()) -> None:
         """Take note of this rank's micro-batches, and of what they hold."""
         mine = self._counts
-        _add_marks(mine.marks, (batch.mark for batch in batches))
+        _add_marks(mine.marks, (batch.position for batch in batches))
         for batch in batches:
             add_tallies(mine.ledger, tally_batch(batch))
             if batch.weight:

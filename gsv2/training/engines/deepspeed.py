@@ -29,11 +29,10 @@ from gsv2.training.engines.deepspeed_state import (
     join_pieces,
     restore_state,
 )
-from gsv2.training.engines.engine import MAX_ZERO_STAGE, EngineConfig
+from gsv2.training.engines.engine import MAX_ZERO_STAGE, EngineConfig, TrainableState
 from gsv2.training.engines.host_copies import Hold, copy_to_host
 from gsv2.training.engines.module_state import moments_to_come, trained
 from gsv2.training.engines.swapped_weights import piece_of, swapped_pieces, swapped_weights
-from gsv2.training.engines.engine import TrainableState
 
 
 class DeepSpeedEngine:

@@ -13,8 +13,9 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
-from gsv2.training.engines.contract import EngineContract
 from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.engines.contract import EngineContract
+from gsv2.training.engines.engine import TrainableState
 from gsv2.training.engines.host_copies import Hold, copy_to_host
 from gsv2.training.engines.module_state import (
     capture_module,
@@ -23,7 +24,6 @@ from gsv2.training.engines.module_state import (
     trained,
 )
 from gsv2.training.engines.swapped_weights import swapped_weights
-from gsv2.training.engines.engine import TrainableState
 
 
 class PlainEngine:

@@ -12,9 +12,7 @@ from gsv2.training.engines.engine import EngineError
 
 
 @contextmanager
-def swapped_weights(
-    held: Mapping[str, Tensor], weights: Mapping[str, Tensor]
-) -> Iterator[None]:
+def swapped_weights(held: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Iterator[None]:
     """Point the parameters of a network to other tensors inside, for passes without gradients.
 
     Nothing is copied: optimizer and engine keep the memory that they know.

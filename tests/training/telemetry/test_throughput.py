@@ -12,9 +12,9 @@ from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.precision.policy import PrecisionPolicy
 from gsv2.training.stage import Stage
 from gsv2.training.telemetry.throughput import (
+    RankWork,
     Throughput,
     Workload,
-    RankWork,
     hours_by_language,
     measure,
     wave_samples,
