@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -35,15 +34,6 @@ class Panel:
     """What it is -> [N] float, at `SAMPLE_RATE`; drawn as spectrograms on one scale."""
     images: Mapping[str, Tensor] = field(default_factory=dict)
     """What it is -> [H, T] float, each drawn on its own scale, row 0 at the bottom."""
-
-
-class PanelFile(NamedTuple):
-    """A picture or a sound of a panel."""
-
-    name: str
-    """`CLIP/sheet`, `CLIP/recording`, ...: the same at every validation."""
-    path: Path
-    """A `.png` or a `.flac`."""
 
 
 @runtime_checkable
