@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gsv2.caches import set_cache_folders
-from gsv2.commands import configs, corpus
+from gsv2.commands import align, configs, corpus
 from gsv2.commands.terminal import print_json, print_table
 
 Config = Annotated[
@@ -60,6 +60,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Train GPT-SoVITS2 and speak with it. `--debug` shows tracebacks.",
 )
+app.command()(align.align)
 app.add_typer(corpus.app, name="corpus", help="Build, index, check and encode corpora.")
 app.add_typer(configs.app, name="configs", help="List or copy the configs that come with gsv2.")
 

@@ -56,6 +56,8 @@ class DataConfig:
     """Code frames a second, where the index does not know the exact number."""
     steps_per_frame: int = 1
     """Tokens of a code frame: K for the pattern `flatten`, else 1."""
+    tokens_per_text_byte: int = 1
+    """Tokens of a byte of text: 0 for `model.gpt.reading: pointer`, whose sequences hold none."""
     clip_overhead_tokens: int = 4
     """Tokens that a clip costs beside its text and codes (starts, end, pattern delay)."""
     max_clips: int = 4
@@ -143,7 +145,7 @@ def _check_amounts(config: DataConfig) -> None:
             raise ValueError(
                 f"data.{name} must be a number above 0, but is {getattr(config, name)}"
             )
-    for name in ("workers", "clip_overhead_tokens"):
+    for name in ("workers", "clip_overhead_tokens", "tokens_per_text_byte"):
         if getattr(config, name) < 0:
             raise ValueError(f"data.{name} must be at least 0, but is {getattr(config, name)}")
     if not 1 <= config.max_length_ratio < math.inf:

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gsv2.files import replace_folder
 from gsv2.inference.bundle_description import (
     FILES,
     BundleDescription,
@@ -122,18 +123,13 @@ def _put_in_place(aside: Path, out: Path) -> None:
     """Rename `aside` to `out`; what was there goes."""
     for _ in range(_TRIES):
         try:
-            aside.rename(out)
+            replace_folder(aside, out)
         except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
                 raise
         else:
             return
         _check_place(out)
-        with tempfile.TemporaryDirectory(prefix=f".tmp-{out.name}-", dir=out.parent) as gone:
-            try:
-                out.rename(Path(gone) / out.name)
-            except FileNotFoundError:  # another process has just taken it away
-                continue
     raise BundleError(f"{out} was replaced by others {_TRIES} times; are there so many exports?")
 
 

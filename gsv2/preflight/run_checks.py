@@ -16,7 +16,7 @@ from gsv2.libraries import loaded_version
 from gsv2.preflight.corpora import check_corpora
 from gsv2.preflight.machine import check_devices, check_limits, check_shared_memory, device_facts
 from gsv2.preflight.report import Finding, attempt, check_room
-from gsv2.stages import SCHEMAS, STAGES
+from gsv2.stages import SCHEMAS, STAGES, members_of
 from gsv2.train import check_sections
 from gsv2.training.checkpoints.mirror import try_target
 from gsv2.training.config import RunConfig
@@ -49,7 +49,7 @@ def check_alone(config_path: Path | None, overrides: Sequence[str]) -> Iterator[
         yield attempt("tensorboard", _tensorboard)
     stage, findings = build_stage(config)
     yield from findings
-    yield from check_corpora(config.data, STAGES[config.stage].members, stage)
+    yield from check_corpora(config.data, members_of(config), stage)
     if stage is not None:
         yield from _describe_networks(stage)
 

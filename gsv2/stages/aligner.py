@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from gsv2.config import config_to_dict
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.stream.batch import Batch
 from gsv2.losses.ctc import ctc_losses
@@ -20,10 +19,9 @@ from gsv2.models.aligner.model import Aligner, AlignerConfig, AlignerOutput, rea
 from gsv2.models.aligner.reading_errors import count_errors
 from gsv2.stages.sections import CodesModelSection, check_optim, fill_codes
 from gsv2.training.config import RunConfig
-from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
+from gsv2.training.optim import OptimConfig
 from gsv2.training.precision.policy import PrecisionPolicy
-from gsv2.training.stage import Trainable, Update
-from gsv2.training.telemetry.throughput import Workload
+from gsv2.training.stage import Panel, Trainable, Update, Workload, make_trainable
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +68,7 @@ class AlignerStage:
     """
 
     members: tuple[str, ...] = ("codes",)
+    full_step = 1
 
     def __init__(self, config: AlignerRunConfig, device: torch.device) -> None:
         self.precision = PrecisionPolicy(config.precision, (ALIGNER, "losses"))
@@ -83,20 +82,10 @@ class AlignerStage:
         self.codes = aligner.codes
         self._flops_per_frame = aligner_flops_per_frame(aligner)
         self._named: set[str] = set()
-        optim = config.optim[ALIGNER]
-        optimizer = make_optimizer(self.model, optim)
-        self.trainables = {
-            ALIGNER: Trainable(
-                kind="aligner",
-                module=self.model,
-                config=config_to_dict(aligner),
-                optimizer=optimizer,
-                scheduler=make_scheduler(optimizer, optim, config.trainer.max_steps),
-                max_grad_norm=optim.max_grad_norm,
-                ema_decay=optim.ema_decay,
-                provenance={"quantizer": self.quantizer_hash},
-            )
-        }
+        provenance = {"quantizer": self.quantizer_hash}
+        optim, steps = config.optim[ALIGNER], config.trainer.max_steps
+        trainable = make_trainable("aligner", self.model, aligner, optim, steps, provenance)
+        self.trainables = {ALIGNER: trainable}
 
     def initialise(self, batches: Iterable[Batch]) -> None:
         """Do nothing: no parameter depends on data."""
@@ -135,6 +124,10 @@ class AlignerStage:
         share = num_errors / max(1, int(heard.vocabulary.lengths.sum()))
         metrics[f"{ALIGNER}/char_errors"] = torch.tensor(share, device=batch.sequence.device)
         return metrics
+
+    def panels(self, batch: Batch) -> Sequence[Panel]:
+        """Return nothing: there is nothing to see or hear."""
+        return ()
 
     def _hear(self, network: Trainable | Aligner, batch: Batch) -> _Heard:
         """Run the network; on a batch without clips, over one frame that cannot be aligned."""

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from gsv2.audio.ssl import SpeechFeatures, make_speech_encoder
-from gsv2.config import config_to_dict
 from gsv2.data.corpus.format import HOP_LENGTH
 from gsv2.data.stream.batch import Batch
 from gsv2.losses.codebook import count_codes, masked_mse, perplexity, unexplained_variance
@@ -19,11 +18,9 @@ from gsv2.nn.codebook_ema import CodebookStatistics, dead_entries
 from gsv2.stages.sections import check_optim
 from gsv2.training.config import RunConfig
 from gsv2.training.distributed.collectives import stack_over_ranks, sum_over_ranks
-from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
+from gsv2.training.optim import OptimConfig
 from gsv2.training.precision.policy import PrecisionPolicy
-from gsv2.training.stage import Trainable, Update
-from gsv2.training.telemetry.panels import Panel
-from gsv2.training.telemetry.throughput import Workload, wave_samples
+from gsv2.training.stage import Panel, Update, Workload, audio_workload, make_trainable
 
 _NAME = "quantizer"
 
@@ -43,6 +40,7 @@ class QuantizerStage:
 
     members: tuple[str, ...] = ("audio",)
     codes = None
+    full_step = 1
 
     def __init__(self, config: QuantizerRunConfig, device: torch.device) -> None:
         check_optim(config.optim, (_NAME,))
@@ -59,20 +57,10 @@ class QuantizerStage:
                 f"optim.{_NAME}.ema_decay must be 0, but is {optim.ema_decay}: the codebooks, "
                 "averages already, belong to the encoder as it is"
             )
-        optimizer = make_optimizer(self.quantizer, optim)
-        self.trainables = {
-            _NAME: Trainable(
-                kind=_NAME,
-                module=self.quantizer,
-                config=config_to_dict(config.model),
-                optimizer=optimizer,
-                scheduler=make_scheduler(optimizer, optim, config.trainer.max_steps),
-                max_grad_norm=optim.max_grad_norm,
-                ema_decay=optim.ema_decay,
-                provenance=LiveFingerprint(self.quantizer),
-                plain_because="codebooks stay in fp32, and move outside engines",
-            )
-        }
+        provenance, steps = LiveFingerprint(self.quantizer), config.trainer.max_steps
+        made = make_trainable(_NAME, self.quantizer, config.model, optim, steps, provenance)
+        made.plain_because = "codebooks stay in fp32, and move outside engines"
+        self.trainables = {_NAME: made}
         self._flops_per_frame = quantizer_flops_per_frame(config.model)
         self._collected: list[CodebookStatistics] = []
 
@@ -102,7 +90,7 @@ class QuantizerStage:
 
     def workload(self, batch: Batch) -> Workload:
         """Return the audio."""
-        return Workload(wave_samples(batch))
+        return audio_workload(batch)
 
     def flops(self, batch: Batch) -> Mapping[str, float]:
         """Return what the frames cost the quantizer; its speech encoder is frozen."""

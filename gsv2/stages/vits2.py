@@ -8,7 +8,6 @@ section 2.4). Before `discriminator.start_step` the generator learns from spectr
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 
 import torch
 from torch import Tensor
@@ -20,20 +19,17 @@ from gsv2.losses.adversarial import discriminator_loss, feature_matching_loss, g
 from gsv2.losses.kl import kl_divergence
 from gsv2.losses.reconstruction import mel_distance
 from gsv2.losses.stft import stft_loss
-from gsv2.models.vits2.discriminators import DiscriminatorConfig, MultiDiscriminator
+from gsv2.models.vits2.discriminators import MultiDiscriminator
 from gsv2.models.vits2.flops import VITS2Flops
-from gsv2.models.vits2.model import VITS2, Decoded, VITS2Config
+from gsv2.models.vits2.model import VITS2, Decoded
 from gsv2.models.vits2.references import next_references, random_references
 from gsv2.models.vits2.segments import cut_segments, random_starts
 from gsv2.nn.masks import length_mask
 from gsv2.stages.sections import check_optim, fill_codes
 from gsv2.stages.vits2_config import DISCRIMINATOR, GENERATOR, VITS2RunConfig
 from gsv2.stages.vits2_inputs import VITS2Inputs, make_inputs, silent_batch
-from gsv2.training.optim import make_optimizer, make_scheduler
 from gsv2.training.precision.policy import PrecisionPolicy
-from gsv2.training.stage import Trainable, Update
-from gsv2.training.telemetry.panels import Panel
-from gsv2.training.telemetry.throughput import Workload, wave_samples
+from gsv2.training.stage import Panel, Update, Workload, audio_workload, make_trainable
 
 
 class VITS2Stage:
@@ -60,13 +56,13 @@ class VITS2Stage:
         networks = config.model.discriminator.network()
         discriminator = MultiDiscriminator(networks).to(device)
         provenance = {"quantizer": quantizer.fingerprint()}
+        optim, steps = config.optim, config.trainer.max_steps
+        parts = {
+            GENERATOR: ("vits2", self._network, self.model_config, optim[GENERATOR]),
+            DISCRIMINATOR: ("discriminator", discriminator, networks, optim[DISCRIMINATOR]),
+        }
         self.trainables = {
-            GENERATOR: self._trainable(
-                "vits2", GENERATOR, self._network, self.model_config, provenance
-            ),
-            DISCRIMINATOR: self._trainable(
-                "discriminator", DISCRIMINATOR, discriminator, networks, provenance
-            ),
+            name: make_trainable(*part, steps, provenance) for name, part in parts.items()
         }
 
     @property
@@ -74,28 +70,6 @@ class VITS2Stage:
         """The first step with every update; 1 if the discriminators join in no step of the run."""
         start = max(1, self.config.model.discriminator.start_step)
         return start if start <= self.config.trainer.max_steps else 1
-
-    def _trainable(
-        self,
-        kind: str,
-        name: str,
-        module: torch.nn.Module,
-        config: VITS2Config | DiscriminatorConfig,
-        provenance: Mapping[str, str],
-    ) -> Trainable:
-        optim = self.config.optim[name]
-        optimizer = make_optimizer(module, optim)
-        return Trainable(
-            kind=kind,
-            module=module,
-            config=asdict(config),
-            config_type=type(config),
-            optimizer=optimizer,
-            scheduler=make_scheduler(optimizer, optim, self.config.trainer.max_steps),
-            max_grad_norm=optim.max_grad_norm,
-            ema_decay=optim.ema_decay,
-            provenance=provenance,
-        )
 
     def initialise(self, batches: Iterable[Batch]) -> None:
         """Do nothing: no part depends on data."""
@@ -107,7 +81,7 @@ class VITS2Stage:
 
     def workload(self, batch: Batch) -> Workload:
         """Return the audio."""
-        return Workload(wave_samples(batch))
+        return audio_workload(batch)
 
     def flops(self, batch: Batch) -> Mapping[str, float]:
         """Return what the clips cost the networks in the step that was asked for last.
@@ -118,7 +92,7 @@ class VITS2Stage:
         if self._flops is None:
             judges = section.discriminator.network()
             self._flops = VITS2Flops(model, judges, section.segment_frames)
-        frames = [samples // model.mel.hop_length for samples in wave_samples(batch)]
+        frames = [samples // model.mel.hop_length for samples in audio_workload(batch).samples]
         judged = section.discriminator.judges_at(self._step) * self._flops.judgement
         trained = section.discriminator.trains_at(self._step) * self._flops.discriminator_update
         return {

@@ -11,15 +11,14 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
 
 import torch
 
 from gsv2.data.config import DataConfig
 from gsv2.data.stream.batch import Batch
 from gsv2.data.stream.extreme_batches import extreme_batches
+from gsv2.seeds import RandomState
 from gsv2.training.distributed.ranks import Distributed
-from gsv2.training.distributed.seeds import RandomState
 from gsv2.training.engines.engine import Engine
 from gsv2.training.guard import Refusal, UpdateGuard
 from gsv2.training.inspection import StepInspection
@@ -35,15 +34,6 @@ logger = logging.getLogger(__name__)
 
 class MemoryBudgetError(ValueError):
     """The largest micro-batch that the budget allows does not fit into memory."""
-
-
-@runtime_checkable
-class PhasedStage(Protocol):
-    """A stage some of whose updates come in later steps only."""
-
-    @property
-    def full_step(self) -> int:
-        """A step that has all updates of the run."""
 
 
 def dry_run(
@@ -100,7 +90,7 @@ def _try(
     begin_peak(device)
     moments = sum(_engine(trainable).moments_to_come() for trainable in stage.trainables.values())
     to_come = torch.empty(moments, dtype=torch.uint8, device=device)
-    step = stage.full_step if isinstance(stage, PhasedStage) else 1
+    step = stage.full_step
     runner = StepRunner(stage, distributed, seed, RefuseAll())
     totals = distributed.sum(runner.count_targets(batches))
     inspection = StepInspection(stage, distributed, len(batches), precision)

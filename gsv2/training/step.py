@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from gsv2.data.stream.batch import Batch
+from gsv2.seeds import seed_torch
 from gsv2.training.distributed.ranks import Distributed
-from gsv2.training.distributed.seeds import seed_torch
 from gsv2.training.engines.contract import StageError
 from gsv2.training.engines.engine import Engine
 from gsv2.training.guard import Refusal, UpdateGuard

@@ -9,6 +9,7 @@ from functools import partial
 
 from gsv2.config import config_to_dict
 from gsv2.data.plan.plan import check_step
+from gsv2.seeds import seed_torch
 from gsv2.training.accounting.state import TrainState
 from gsv2.training.checkpoints.checkpoint import clean_checkpoints
 from gsv2.training.checkpoints.earlier import set_aside
@@ -21,7 +22,6 @@ from gsv2.training.config import RunConfig
 from gsv2.training.distributed.agreement import RankAgreement
 from gsv2.training.distributed.background import on_main_at_length
 from gsv2.training.distributed.ranks import Distributed
-from gsv2.training.distributed.seeds import seed_torch
 from gsv2.training.faults.failure import FlightRecorder, stacks_at_sigterm
 from gsv2.training.faults.signals import StopSignals
 from gsv2.training.faults.watchdog import Watchdog

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from gsv2.data.stream.batch import Batch
+from gsv2.seeds import seed_torch
 from gsv2.training.distributed.agreement import RankAgreement
 from gsv2.training.distributed.ranks import Distributed
-from gsv2.training.distributed.seeds import seed_torch
 from gsv2.training.stage import Stage
 from gsv2.training.telemetry.metrics import WeightedMeans
 

@@ -89,18 +89,18 @@ def logits(stage: AnyStage) -> Tensor:
 
 
 def check_averages(kind: str, ranks: Distributed, out: Path) -> None:
-    """Check that averages are lent and taken back, are equal on all ranks, and disturb nothing."""
+    """Check that averages are swapped in and out, are equal on all ranks, and disturb nothing."""
     stage = make(kind, "fp32", ranks, out)
     runner = StepRunner(stage, ranks, SEED)
     take_steps(runner, ranks, 1, 2)
     own = logits(stage)
     with averaged(stage):
-        lent = [logits(stage) for _ in range(2)]
+        averaged_logits = [logits(stage) for _ in range(2)]
     assert torch.equal(logits(stage), own), f"{kind}: the weights did not come back"
-    assert torch.equal(*lent)
-    assert not torch.equal(lent[0], own)
-    for others in ranks.gather(lent[0]):
-        assert torch.equal(others, lent[0]), f"{kind}: the averages differ between ranks"
+    assert torch.equal(*averaged_logits)
+    assert not torch.equal(averaged_logits[0], own)
+    for others in ranks.gather(averaged_logits[0]):
+        assert torch.equal(others, averaged_logits[0]), f"{kind}: the averages differ between ranks"
     before = capture(stage)
     config = toy_config(out / f"dry-{ranks.rank}")
     dry_run(config.data, stage, ranks, SEED)
@@ -109,7 +109,7 @@ def check_averages(kind: str, ranks: Distributed, out: Path) -> None:
     for name, value in before.items():
         assert torch.equal(after[name], value), f"{kind}: the dry run changed {name}"
     take_steps(runner, ranks, 3, 1)
-    tensors = {**capture(stage), "logits": lent[0]}
+    tensors = {**capture(stage), "logits": averaged_logits[0]}
     if ranks.is_main:
         save_file(tensors, out / f"{kind}.fp32")
 

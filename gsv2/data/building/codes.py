@@ -71,7 +71,7 @@ def write_codes(
     sources = json.dumps([quantizer, [(shard.name, shard.sha256) for shard in audio.shards]])
     resume = sources if callable(codes) else None
     with staged_corpus(out, overwrite=overwrite, resume=resume) as building:
-        done = _FinishedShards(building)
+        done = FinishedShards(building)
         left = codes(done.names) if callable(codes) else codes
         for entry, of_shard in _by_shard(audio.shards, left):
             if entry.name not in done.names:
@@ -156,7 +156,7 @@ def _write_codes_shard(
         return shard.finish(total_sec, source_sha256=entry.sha256)
 
 
-class _FinishedShards:
+class FinishedShards:
     """Entries of the shards that are whole; one line each, written after the shard."""
 
     def __init__(self, building: Path) -> None:

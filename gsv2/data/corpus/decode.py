@@ -13,11 +13,16 @@ import orjson
 
 from gsv2.audio.level import Level, apply_level, check_level, measure_level
 from gsv2.audio.wave import WaveError, load_wave
+from gsv2.data.corpus.alignment import (
+    AlignmentContentError,
+    check_alignment,
+    decode_alignment,
+)
 from gsv2.data.corpus.code_format import CodeFormat, CodesError
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.text.normalize import TextError, normalize_text
 
-MEMBERS = ("audio", "codes")
+MEMBERS = ("audio", "codes", "align")
 """What a stage may ask for; what is said is always read."""
 
 LENGTH_TOLERANCE_SEC = 0.1
@@ -62,6 +67,8 @@ class Clip(NamedTuple):
     """[N] float32 at `SAMPLE_RATE`, levelled as references of synthesis are."""
     codes: np.ndarray | None = None
     """[K, T] uint16, read-only: it may be the memory of the tar."""
+    alignment: np.ndarray | None = None
+    """[T] uint16: character of the text that is spoken at each code frame."""
 
 
 def decode_clip(
@@ -106,7 +113,8 @@ def decode_clip(
             code_format.check(codes, num_code_frames, num_samples)
         except CodesError as error:
             raise ClipError(str(error), "codes", error.kind) from error
-    return Clip(row, key, shard, text, language, speaker, wave, codes)
+    alignment = _decode_alignment(members["align"], codes, text) if "align" in members else None
+    return Clip(row, key, shard, text, language, speaker, wave, codes, alignment)
 
 
 def encode_codes(codes: np.ndarray) -> bytes:
@@ -180,6 +188,17 @@ def decode_json(content: bytes | memoryview) -> Transcript:
     if not (type(said[0]) is type(said[1]) is type(said[2]) is str):
         raise ClipError("json has no text, language and speaker", "json")
     return said
+
+
+def _decode_alignment(
+    content: bytes | memoryview, codes: np.ndarray | None, text: str
+) -> np.ndarray:
+    try:
+        characters = decode_alignment(content)
+        check_alignment(characters, len(characters) if codes is None else codes.shape[1], text)
+    except AlignmentContentError as error:
+        raise ClipError(str(error), "align", error.kind) from error
+    return characters
 
 
 def _decode_audio(

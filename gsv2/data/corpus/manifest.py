@@ -65,6 +65,8 @@ class Manifest:
     """For codes: V, above every code; None in corpora of before it was written."""
     code_rate_hz: float | None = None
     """For codes: frames a second; None in corpora of before it was written."""
+    aligner: str | None = None
+    """For codes: hash of the aligner that aligned them with their texts; None = nobody did."""
 
     @property
     def code_format(self) -> CodeFormat:

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 
 from gsv2.data.corpus.format import SUFFIXES, TAR_BLOCK_BYTES
 from gsv2.data.corpus.index_columns import (
+    ALIGN_FIELDS,
+    ALIGNED_SCHEMA,
     ARCHIVE_SCHEMA,
-    CODES_SCHEMA,
     LEVEL_FIELDS,
     OPTIONAL_FIELD,
     column_fault,
@@ -21,12 +22,12 @@ from gsv2.data.corpus.index_columns import (
 from gsv2.data.corpus.manifest import CorpusError
 from gsv2.storage.storage import Storage
 
-_OPTIONAL = {field.name: field for field in (OPTIONAL_FIELD, *LEVEL_FIELDS)}
+_OPTIONAL = {field.name: field for field in (OPTIONAL_FIELD, *LEVEL_FIELDS, *ALIGN_FIELDS)}
 _MAX_INDEX_BYTES = 1 << 30
 """Most bytes of an index file that are read from a server."""
 _SPARE_BYTES = 16 << 20
 """By which an index may be larger than its tar: of the smallest, and of what was rejected."""
-_CODES_COLUMNS = frozenset(CODES_SCHEMA.names) - {"key"}
+_CODES_COLUMNS = frozenset(ALIGNED_SCHEMA.names) - {"key"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +72,7 @@ class Shard:
 
     def tar_of(self, member: str) -> str:
         """Return the tar that holds a member."""
-        return self.codes_tar if member.startswith("codes") else self.tar
+        return self.codes_tar if member.startswith(("codes", "align")) else self.tar
 
 
 def read_shard(storage: Storage, shard: Shard, names: Sequence[str]) -> dict[str, pa.Array]:

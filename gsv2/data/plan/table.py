@@ -175,7 +175,8 @@ def _lengths(numbers: Mapping[str, np.ndarray], config: DataConfig, budget: Budg
     known = numbers["num_code_frames"].astype(np.int64)
     guess = np.ceil(numbers["duration_sec"] * config.code_rate_hz).astype(np.int64)
     steps = np.where(known >= 0, known, guess) * config.steps_per_frame
-    return steps + numbers["text_bytes"] + config.clip_overhead_tokens
+    text = numbers["text_bytes"] * config.tokens_per_text_byte
+    return steps + text + config.clip_overhead_tokens
 
 
 def _voices(shard: Shard, speakers: pa.Array, blocks: np.ndarray) -> np.ndarray:

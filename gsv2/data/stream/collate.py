@@ -15,7 +15,7 @@ from gsv2.data.stream.batch import BadClip, Batch
 from gsv2.data.stream.wave_buffer import WaveBuffer
 
 CODE_PADDING = -1
-"""Value of `Batch.codes` beyond a clip's end."""
+"""Value of `Batch.codes` and `Batch.alignments` beyond a clip's end."""
 
 
 def collate(
@@ -46,6 +46,7 @@ def collate(
     waves = [clip.wave for clip in flat if clip.wave is not None]
     wave, wave_lengths = (buffer or WaveBuffer([])).stack(waves) if waves else (None, None)
     codes, code_lengths = _stack_codes([c.codes for c in flat if c.codes is not None])
+    aligned = [c.alignment for c in flat if c.alignment is not None]
     kept = [count for count in counts if count]
     parts, epochs = zip(*planned.passes, strict=True) if planned.passes else ((), ())
     return Batch(
@@ -67,6 +68,7 @@ def collate(
         wave_lengths=wave_lengths,
         codes=codes,
         code_lengths=code_lengths,
+        alignments=_stack_alignments(aligned) if aligned else None,
         weight=1.0 if flat else 0.0,
         padding=planned.padding,
         bad=tuple(bad),
@@ -81,6 +83,13 @@ def _spread(values: Sequence[int], counts: Sequence[int]) -> tuple[int, ...]:
 def _to_tensor(values: Sequence[int]) -> Tensor:
     """Return int64; by way of numpy, which reads a sequence three times as fast as torch."""
     return torch.from_numpy(np.array(values, dtype=np.int64))
+
+
+def _stack_alignments(aligned: list[np.ndarray]) -> Tensor:
+    """Stack [T_i] uint16 into [C, T] int64."""
+    stacked, _ = _stack_codes([characters[None] for characters in aligned])
+    assert stacked is not None
+    return stacked[:, 0]
 
 
 def _stack_codes(codes: list[np.ndarray]) -> tuple[Tensor | None, Tensor | None]:

@@ -27,7 +27,7 @@ class MemberPlace(NamedTuple):
     """One member of a clip in a tar."""
 
     member: str
-    """`json`, `audio` or `codes`; JSON beside sidecar codes counts as `json` too."""
+    """`json`, `audio`, `codes` or `align`; JSON beside sidecar codes counts as `json` too."""
     tar: str
     offset: int
     length: int
@@ -134,7 +134,8 @@ class MemberIndex:
 
     Args:
         index: of the corpora.
-        members: any of `audio`, `codes`; what is said comes always, from the JSON or the index.
+        members: any of `audio`, `codes`, `align`; what is said comes always, from the JSON or the
+            index.
     """
 
     def __init__(self, index: CorpusIndex, members: Sequence[str]) -> None:
@@ -142,7 +143,7 @@ class MemberIndex:
         self.code_format = index.code_format
         """That all codes must have."""
         self._members = ("json", *members)
-        self._beside = tuple(members) == ("codes",)
+        self._beside = "codes" in members and "audio" not in members
         self._starts = index.shard_starts
         self._shards: LruCache[int, ShardMembers] = LruCache(_MAX_CLIPS)
         self._last: ShardMembers | None = None

@@ -51,9 +51,13 @@ class IndexedPlaces:
         self._by_row: dict[int, list[Place]] = {}
         if table is None:
             return
-        members = ("audio", "json", "codes") if kind == "audio" else ("codes", "codes_json")
+        members = (
+            ("audio", "json", "codes") if kind == "audio" else ("codes", "codes_json", "align")
+        )
         for member in members:
             names = [f"{member}_{part}" for part in ("offset", "length", "crc32")]
+            if names[0] not in table.column_names:  # codes that nobody has aligned
+                continue
             columns = [table[name].to_pylist() for name in names]
             for row, numbers in enumerate(zip(*columns, strict=True)):
                 self._add(row, member, *numbers)

@@ -24,7 +24,7 @@ from gsv2.data.verify.findings import Findings, Problem
 from gsv2.data.verify.index_check import check_rows, index_totals, read_index
 from gsv2.data.verify.member_places import IndexedPlaces, Place, keys_of_links
 
-_KNOWN = frozenset(AUDIO_SUFFIXES) | {"json", "codes.npy"}
+_KNOWN = frozenset(AUDIO_SUFFIXES) | {"json", "codes.npy", "align.npy"}
 
 
 class ShardJob(NamedTuple):

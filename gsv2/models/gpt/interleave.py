@@ -80,7 +80,7 @@ class Interleaved(NamedTuple):
         Args:
             text_start: [D].
             text: [C, S, D].
-            audio_start: [D].
+            audio_start: [D], or [C, D].
             steps: [C, P, D].
 
         Returns:

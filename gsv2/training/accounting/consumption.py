@@ -10,7 +10,7 @@ from gsv2.data.plan.window import LanePosition
 from gsv2.data.stream.batch import Batch
 from gsv2.training.accounting.ledger import Ledger, add_tallies, tally_batch
 from gsv2.training.accounting.state import TrainState
-from gsv2.training.telemetry.throughput import Workload
+from gsv2.training.stage import Workload
 
 LONGEST_COUNTED = 5
 """Sequences of so many clips and more share a figure."""

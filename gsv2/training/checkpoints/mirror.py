@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TypeVar
 
+from gsv2.files import ASIDE, whole_folder
 from gsv2.storage.body import public_name
 from gsv2.storage.object_store import open_filesystem
 from gsv2.training.checkpoints.checkpoint import (
@@ -26,7 +27,6 @@ from gsv2.training.checkpoints.checkpoint import (
     parse_step,
     verify_checkpoint,
 )
-from gsv2.training.checkpoints.swap import ASIDE, put_in_place
 
 T = TypeVar("T")
 
@@ -121,7 +121,7 @@ class Target:
         final, there = checkpoint_folder(run, step), self._folder(step)
         logger.info("fetching %s from %s", final.name, self.name)
         try:
-            with put_in_place(final) as aside:
+            with whole_folder(final) as aside:
                 for name in self._list(there):
                     if not name.startswith(ASIDE):
                         self._fetch_file(f"{there}/{name}", aside / name)

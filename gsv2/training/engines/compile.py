@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from gsv2.training.distributed.seeds import RandomState
+from gsv2.seeds import RandomState
 
 COMPILE_MODES = ("off", "default", "max-autotune-no-cudagraphs")
 """CUDA graphs are not among them: they overwrite the outputs of the micro-batch before, whose

@@ -8,7 +8,6 @@ import os
 import platform
 import shutil
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,10 @@ import torch
 
 from gsv2.config import save_config
 from gsv2.files import write_whole
+from gsv2.libraries import recorded_versions
 from gsv2.version import __version__
 
 logger = logging.getLogger(__name__)
-
-PACKAGES = (
-    "torch", "torchaudio", "accelerate", "deepspeed", "transformers", "vector-quantize-pytorch",
-    "numpy", "safetensors",
-)  # fmt: skip
-"""Packages whose versions change results."""
 
 
 class RunFolder:
@@ -98,7 +92,7 @@ def describe_environment(world: int, device: torch.device) -> dict[str, Any]:
     return {
         "gsv2": __version__,
         "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "packages": recorded_versions(),
         "platform": platform.platform(),
         "ranks": world,
         "device": torch.cuda.get_device_name(device) if has_gpu else "cpu",

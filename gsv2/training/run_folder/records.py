@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from gsv2.files import named_errors
+from gsv2.files import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -73,10 +73,7 @@ def truncate_records(path: Path, step: int) -> None:
             logger.warning("dropped: %s", error)
             continue
         kept.append(line)
-    aside = path.with_name(f".tmp-{path.name}")
-    with named_errors(path):
-        aside.write_bytes(b"".join(kept))
-        os.replace(aside, path)
+    write_whole(path, b"".join(kept))
 
 
 def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:

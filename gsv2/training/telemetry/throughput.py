@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import psutil
 import torch
@@ -16,47 +16,15 @@ import torch
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.stream.batch import Batch
 from gsv2.training.distributed.ranks import Distributed
-from gsv2.training.stage import Stage
+from gsv2.training.stage import Stage, Workload
 from gsv2.training.telemetry.peaks import peak_flops
 
 _GIB = 1 << 30
 
 
-class Workload(NamedTuple):
-    """What a micro-batch holds; padding is not in it."""
-
-    samples: Sequence[int] = ()
-    """Audio of each clip in samples at `SAMPLE_RATE`, also where only its codes are read."""
-    tokens: int = 0
-    """Positions of a sequence model; 0 for other networks."""
-
-
-@runtime_checkable
-class MeasuredStage(Protocol):
-    """A stage that knows its workload. Both methods take a batch on the host, with a clip."""
-
-    def workload(self, batch: Batch) -> Workload:
-        """Return what a micro-batch holds."""
-
-    def flops(self, batch: Batch) -> Mapping[str, float]:
-        """Return module (a name of the precision policy) -> floating-point operations.
-
-        Those that its outputs need, forward and backward: no padding, no recomputation.
-        """
-
-
 def measure(stage: Stage, batch: Batch) -> Workload:
-    """Return the workload of a micro-batch on the host; its audio alone if the stage has none."""
-    if not batch.weight or not batch.num_clips:
-        return Workload()
-    if isinstance(stage, MeasuredStage):
-        return stage.workload(batch)
-    return Workload(samples=wave_samples(batch))
-
-
-def wave_samples(batch: Batch) -> tuple[int, ...]:
-    """Return the samples of each clip; none for batches without audio."""
-    return () if batch.wave_lengths is None else tuple(batch.wave_lengths.tolist())
+    """Return the workload of a micro-batch on the host; nothing if it counts for nothing."""
+    return stage.workload(batch) if batch.weight and batch.num_clips else Workload()
 
 
 def hours_by_language(samples: Mapping[str, int]) -> dict[str, float]:
@@ -108,7 +76,7 @@ class Throughput:
 
     def _seconds_at_peak(self, batch: Batch) -> float:
         """Return how long the device would need at its peak; 0 where either is unknown."""
-        if not self._has_peak or not isinstance(self._stage, MeasuredStage):
+        if not self._has_peak:
             return 0.0
         flops = self._stage.flops(batch)
         dtype = self._stage.precision.dtype

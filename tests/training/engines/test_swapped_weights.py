@@ -89,7 +89,7 @@ def swapping(request: pytest.FixtureRequest, module: nn.Module) -> tuple[Swap, C
     return pieces.swap, pieces.read
 
 
-def test_inside_are_the_lent_weights_and_after_it_the_own_ones(
+def test_inside_are_the_swapped_weights_and_after_it_the_own_ones(
     swapping: tuple[Swap, Callable], module: nn.Module, others: dict[str, Tensor]
 ) -> None:
     swap, read = swapping
@@ -100,7 +100,7 @@ def test_inside_are_the_lent_weights_and_after_it_the_own_ones(
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_the_own_weights_are_back_whatever_ends_the_loan(
+def test_the_own_weights_are_back_whatever_ends_it(
     swapping: tuple[Swap, Callable],
     module: nn.Module,
     others: dict[str, Tensor],
@@ -114,15 +114,17 @@ def test_the_own_weights_are_back_whatever_ends_the_loan(
 
 
 @pytest.mark.parametrize("shape", [(), (2,), (1, 1)])
-def test_values_of_another_shape_are_refused_by_name_and_nothing_is_lent(
+def test_values_of_another_shape_are_refused_by_name_and_nothing_is_swapped(
     module: nn.Module, others: dict[str, Tensor], shape: tuple[int, ...]
 ) -> None:
     """The entry before them does fit."""
     before = whole(module)
-    message = rf"lent to 2\.bias must have the shape \[1\], but has {re.escape(str(list(shape)))}$"
+    message = (
+        rf"swapped into 2\.bias must have the shape \[1\], but has {re.escape(str(list(shape)))}$"
+    )
     with pytest.raises(EngineError, match=message):
         with swap_whole(module, {**others, "2.bias": torch.zeros(shape)}):
-            pytest.fail("it was lent")
+            pytest.fail("it was swapped")
     assert_equal(whole(module), before)
 
 
@@ -137,7 +139,7 @@ def test_a_loan_within_a_loan_gives_back_to_the_outer_one(
         assert_equal(read(), outer)
 
 
-def test_what_is_lent_stays_as_it_was(
+def test_what_is_swapped_in_stays_as_it_was(
     swapping: tuple[Swap, Callable], module: nn.Module, others: dict[str, Tensor]
 ) -> None:
     swap, _ = swapping
@@ -149,7 +151,7 @@ def test_what_is_lent_stays_as_it_was(
 
 
 @pytest.mark.parametrize("context", [torch.no_grad, torch.enable_grad])
-def test_frozen_networks_are_lent_to_and_come_back_frozen(
+def test_frozen_networks_take_other_weights_and_come_back_frozen(
     swapping: tuple[Swap, Callable],
     module: nn.Module,
     others: dict[str, Tensor],
@@ -177,7 +179,7 @@ def test_frozen_networks_are_lent_to_and_come_back_frozen(
     assert_equal(read(), before)
 
 
-def test_a_whole_network_is_lent_memory_and_not_copies(
+def test_a_whole_network_is_given_memory_and_not_copies(
     module: nn.Module, others: dict[str, Tensor]
 ) -> None:
     """An optimizer goes on with the memory that it knows."""
@@ -187,24 +189,26 @@ def test_a_whole_network_is_lent_memory_and_not_copies(
     assert [p.data_ptr() for p in module.parameters()] == memory
 
 
-def test_weights_in_another_dtype_are_lent_in_that_of_the_parameter(module: nn.Module) -> None:
+def test_weights_in_another_dtype_are_swapped_in_as_that_of_the_parameter(
+    module: nn.Module,
+) -> None:
     wide = {"0.weight": torch.full((4, 3), 2.0, dtype=torch.float64)}
     with swap_whole(module, wide):
         assert module(X).dtype == torch.float32
         assert (module[0].weight == 2.0).all()
 
 
-def test_training_goes_on_as_if_nothing_had_been_lent(module: nn.Module) -> None:
+def test_training_goes_on_as_if_nothing_had_been_swapped(module: nn.Module) -> None:
     """Also with a graph that was made before the loan, and used after it."""
     twin = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
     twin.load_state_dict(module.state_dict())
     strange = {name: torch.randn_like(p) for name, p in module.named_parameters()}
     ends = []
-    for network, is_lent in ((module, True), (twin, False)):
+    for network, is_swapped in ((module, True), (twin, False)):
         optimizer = torch.optim.AdamW(network.parameters(), lr=0.1)
         for _ in range(3):
             loss = network(X).square().sum()
-            if is_lent:
+            if is_swapped:
                 with torch.no_grad(), swap_whole(network, strange):
                     network(X)
             loss.backward()
@@ -214,7 +218,7 @@ def test_training_goes_on_as_if_nothing_had_been_lent(module: nn.Module) -> None
     assert_equal(*ends)
 
 
-def test_a_pass_that_fails_over_lent_pieces_is_not_hidden_by_what_it_left_open(
+def test_a_pass_that_fails_over_swapped_pieces_is_not_hidden_by_what_it_left_open(
     module: nn.Module, others: dict[str, Tensor]
 ) -> None:
     """DeepSpeed drops no parameter that a layer still uses."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gsv2.training.checkpoints.swap import clean_up, put_in_place, take_away
+from gsv2.files import clean_up, remove_folder, replace_folder, whole_folder
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def final(tmp_path: Path) -> Path:
 
 
 def write(final: Path, text: str) -> None:
-    with put_in_place(final) as folder:
+    with whole_folder(final) as folder:
         (folder / "file").write_text(text)
 
 
@@ -34,7 +34,7 @@ def test_an_error_leaves_everything_as_it_was(final: Path, before: dict[str, str
         write(final, text)
 
     def fill_the_disk() -> None:
-        with put_in_place(final) as folder:
+        with whole_folder(final) as folder:
             (folder / "file").write_text("half")
             raise OSError("full")
 
@@ -83,5 +83,17 @@ def test_what_a_killed_process_has_left_is_whole_or_gone(
 
 def test_what_is_taken_away_leaves_nothing(final: Path) -> None:
     write(final, "first")
-    take_away(final)
+    remove_folder(final)
     assert list(final.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("left", [{}, {"step_1": "first"}, {"step_1": "x", ".tmp-old-step_1": "y"}])
+def test_a_folder_that_was_made_elsewhere_takes_its_place(
+    tmp_path: Path, left: dict[str, str]
+) -> None:
+    """Also where a killed process has left what it was replacing."""
+    for name, text in {**left, "made": "second"}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(text)
+    replace_folder(tmp_path / "made", tmp_path / "step_1")
+    assert content(tmp_path) == {"step_1": "second"}
