@@ -14,7 +14,7 @@ import torch
 
 import gsv2.training
 from gsv2.config import load_config
-from gsv2.shipped import shipped_path
+from gsv2.shipped import find_config
 from gsv2.stages import SCHEMAS
 from gsv2.stages.gpt import GPTStage
 from gsv2.training.distributed.ranks import Distributed
@@ -23,6 +23,7 @@ from gsv2.training.prefetch import StepPrefetcher
 from gsv2.training.step import StepResult
 from gsv2.training.trainer import Trainer
 from tests.stages.gpt_parts import code_batch, save_quantizer
+from tests.training.toy import toy_mark
 
 MAX_FILES = 12
 TRACED_STEP = 4
@@ -55,10 +56,10 @@ def test_one_update_is_read_in_at_most_twelve_files_of_training(
     quantizer = save_quantizer(tmp_path / "quantizer.safetensors")
     sections = ("trainer.max_steps=6", "trainer.validate_every_steps=0", "tracking.progress=false")
     values = [f"run.dir={tmp_path}", f"model.quantizer={quantizer}", *sections]
-    config = load_config(shipped_path("configs/gpt/debug.yaml"), values, SCHEMAS)
+    config = load_config(find_config(Path("gpt/debug")), values, SCHEMAS)
     stage = GPTStage(config, torch.device("cpu"))
     batch = code_batch([5, 7], [0, 0])
-    stream = (replace(batch, micro_batch=k) for k in itertools.count())
+    stream = (replace(batch, micro_batch=k, position=toy_mark(k)) for k in itertools.count())
     Trainer(config, distributed).fit(stage, lambda start, positions: stream)
 
     assert {"loop.py", "prefetch.py", "step.py", "stage.py", "engines/plain.py"} <= entered

@@ -189,7 +189,7 @@ def test_a_whole_network_is_given_memory_and_not_copies(
     assert [p.data_ptr() for p in module.parameters()] == memory
 
 
-def test_weights_in_another_dtype_are_swapped_in_as_that_of_the_parameter(
+def test_weights_in_another_dtype_become_that_of_the_parameter(
     module: nn.Module,
 ) -> None:
     wide = {"0.weight": torch.full((4, 3), 2.0, dtype=torch.float64)}
