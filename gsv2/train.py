@@ -35,6 +35,7 @@ from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.plan.plan import Plan, validation_plan
 from gsv2.data.stream.loader import make_loader, make_validation_loader
+from gsv2.seeds import seed_torch
 from gsv2.stages import STAGES, StageEntry
 from gsv2.stages.sections import check_sections
 from gsv2.stages.sources import open_sources
@@ -42,7 +43,6 @@ from gsv2.storage.storage import Storage
 from gsv2.training.checkpoints.fingerprint import take_fingerprint
 from gsv2.training.config import RunConfig
 from gsv2.training.distributed.ranks import Distributed, leave
-from gsv2.training.distributed.seeds import seed_torch
 from gsv2.training.faults.signals import EXIT_REQUEUE, Preempted, StopSignals
 from gsv2.training.faults.watchdog import is_lost_rank
 from gsv2.training.run_folder.lock import sole_launch

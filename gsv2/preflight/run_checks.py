@@ -136,5 +136,6 @@ def _describe_networks(stage: Stage) -> Iterator[Finding]:
         count = sum(p.numel() for p in parameters) / 1e6
         stored = ", ".join(sorted({str(p.dtype).removeprefix("torch.") for p in parameters}))
         yield Finding(f"module {name}", "ok", f"{count:.2f} M parameters, stored {stored}")
-    for row in planned_precision(stage):
-        yield Finding(f"precision {row.module}", "ok", str(row).partition(": ")[2])
+    modules = {name: trainable.module for name, trainable in stage.trainables.items()}
+    for entry in planned_precision(stage.precision, modules):
+        yield Finding(f"precision {entry.module}", "ok", str(entry).partition(": ")[2])

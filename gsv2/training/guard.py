@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from itertools import chain
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from gsv2.training.accounting.state import TrainState
-
-if TYPE_CHECKING:  # trainer.py needs the loop, which needs this module
-    from gsv2.training.trainer import TrainerConfig
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.stage import Trainable
 
 FIRST_STEPS = 10
 """A run that takes no update of a trainable in so many steps from its start will take none."""
@@ -94,36 +95,50 @@ class UpdateGuard:
         return None
 
 
-def note_left_out(state: TrainState, skipped: int, spikes: int, config: TrainerConfig) -> None:
+@dataclass(frozen=True, kw_only=True)
+class LeftOutLimits:
+    """How many updates a run may leave out; the fields of the `trainer` section."""
+
+    window_steps: int
+    """Last steps that count (`left_out_window_steps`)."""
+    max_skipped: int
+    """Updates left out as not finite (`max_skipped_steps`)."""
+    max_spikes: int
+    """Updates left out as spikes."""
+    spike_factor: float
+    """Times its median that a value must have to be a spike."""
+
+
+def note_left_out(state: TrainState, skipped: int, spikes: int, window_steps: int) -> None:
     """Count the updates that a step has left out, and forget those that no limit looks back to."""
     state.skipped += skipped
     state.spikes += spikes
-    first = state.step - config.left_out_window_steps + 1
+    first = state.step - window_steps + 1
     for name, count in (("skipped", skipped), ("spikes", spikes)):
         steps = [*state.left_out.get(name, []), *[state.step] * count]
         state.left_out[name] = [step for step in steps if step >= first]
 
 
-def check_left_out(state: TrainState, config: TrainerConfig) -> None:
+def check_left_out(state: TrainState, limits: LeftOutLimits) -> None:
     """Check how many updates were left out in the last `trainer.left_out_window_steps`.
 
     Raises:
         TrainingError: more than `trainer.max_skipped_steps` or `trainer.max_spikes`.
     """
-    window = f"in the last {config.left_out_window_steps} steps (trainer.left_out_window_steps)"
+    window = f"in the last {limits.window_steps} steps (trainer.left_out_window_steps)"
     advice = "lower the learning rate, look at the data, or raise that limit"
     skipped, spikes = (len(state.left_out.get(name, [])) for name in ("skipped", "spikes"))
-    if skipped > config.max_skipped_steps:
+    if skipped > limits.max_skipped:
         raise TrainingError(
             f"step {state.step}: {skipped} updates were left out {window} for a loss or gradient "
             f"that was not finite, more than trainer.max_skipped_steps="
-            f"{config.max_skipped_steps}; {advice}"
+            f"{limits.max_skipped}; {advice}"
         )
-    if spikes > config.max_spikes:
+    if spikes > limits.max_spikes:
         raise TrainingError(
             f"step {state.step}: {spikes} updates were left out {window} for a loss or gradient "
-            f"norm above trainer.spike_factor={config.spike_factor} times its median, more than "
-            f"trainer.max_spikes={config.max_spikes}; {advice}"
+            f"norm above trainer.spike_factor={limits.spike_factor} times its median, more than "
+            f"trainer.max_spikes={limits.max_spikes}; {advice}"
         )
 
 
@@ -152,3 +167,26 @@ def check_first_steps(
             "gradient that is not finite, or no clip that can be read); nothing was learnt: look "
             "at the data, metrics.jsonl and quarantine.jsonl"
         )
+
+
+def check_weights(trainables: Mapping[str, Trainable], distributed: Distributed) -> None:
+    """Check the weights and buffers that a run is about to save as its last ones. Collective.
+
+    Raises:
+        TrainingError: names the first tensor that holds NaN or infinity.
+    """
+    for found in distributed.gather(_first_not_finite(trainables)):
+        if found is not None:
+            raise TrainingError(
+                f"{found} holds values that are not finite: they are not saved as the result of "
+                "this run; look at the data and at quarantine.jsonl"
+            )
+
+
+def _first_not_finite(trainables: Mapping[str, Trainable]) -> str | None:
+    for name, trainable in trainables.items():
+        module = trainable.module
+        for key, tensor in chain(module.named_parameters(), module.named_buffers()):
+            if tensor.is_floating_point() and not bool(tensor.detach().isfinite().all()):
+                return f"{name}.{key}"
+    return None

@@ -14,6 +14,7 @@ from gsv2.stages.joint import JointStage
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.precision.policy import PrecisionError
+from gsv2.training.prepare import attach_engines
 from gsv2.training.stage import Stage
 from gsv2.training.step import StepRunner
 from tests.stages import gpt_parts, vits2_parts
@@ -101,6 +102,7 @@ def test_the_trainer_takes_its_steps_also_with_a_micro_batch_that_has_no_clip(
     stage: JointStage,
 ) -> None:
     """Gradients are watched in the first step."""
+    attach_engines(stage.trainables, {}, Distributed())
     runner = StepRunner(stage, Distributed(), seed=0)
     empty = replace(make_batch(()), micro_batch=1, weight=0.0)
     for step in (1, 2):

@@ -17,9 +17,8 @@ from gsv2.models.quantizer.codebooks import CodebookConfig
 from gsv2.models.quantizer.model import Quantizer, QuantizerConfig
 from gsv2.nn.codes import CodeConfig
 from gsv2.stages.quantizer import QuantizerRunConfig, QuantizerStage
-from gsv2.training.config import RunSection
+from gsv2.training.config import RunSection, TrainerConfig
 from gsv2.training.optim import OptimConfig
-from gsv2.training.trainer import TrainerConfig
 from tests.stages.parts import no_clips
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "quantizer"

@@ -16,13 +16,13 @@ from gsv2.data.stream.batch import Batch
 from gsv2.models.component import ComponentError, load_component, save_component
 from gsv2.models.vits2.istft_generator import ISTFTGenerator
 from gsv2.models.vits2.model import VITS2, VITS2Config
+from gsv2.seeds import seed_torch
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.stages.vits2_config import DiscriminatorSection, VITS2RunConfig
 from gsv2.training.checkpoints.fingerprint import RunIdentity
 from gsv2.training.checkpoints.restore import check_snapshot, read_record
 from gsv2.training.checkpoints.resume import find_checkpoint
 from gsv2.training.distributed.ranks import Distributed
-from gsv2.training.distributed.seeds import seed_torch
 from gsv2.training.trainer import Trainer
 from tests.stages.gpt_parts import save_quantizer
 from tests.stages.vits2_parts import OPTIM, TINY, make_batch, make_config

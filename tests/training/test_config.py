@@ -11,9 +11,8 @@ import yaml
 from gsv2.config import ConfigError, load_config, save_config
 from gsv2.data.config import DataConfig
 from gsv2.stages import SCHEMAS
-from gsv2.training.config import RunConfig, RunSection
+from gsv2.training.config import RunConfig, RunSection, TrainerConfig
 from gsv2.training.engines.engine import EngineConfig
-from gsv2.training.trainer_config import TrainerConfig
 from tests.training.toy import ToyRunConfig
 
 SHORTEST = {

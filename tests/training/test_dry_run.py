@@ -11,8 +11,8 @@ import torch
 from gsv2.data.stream.batch import Batch
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.dry_run import MemoryBudgetError, dry_run
-from gsv2.training.engines.choose import attach_engines
 from gsv2.training.engines.plain import PlainEngine
+from gsv2.training.prepare import attach_engines
 from gsv2.training.run_folder.records import read_records
 from gsv2.training.stage import Update
 from gsv2.training.telemetry.clock import TIMING_KEYS

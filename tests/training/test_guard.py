@@ -7,6 +7,7 @@ import statistics
 import pytest
 
 from gsv2.training.accounting.state import TrainState
+from gsv2.training.config import TrainerConfig
 from gsv2.training.guard import (
     FIRST_STEPS,
     WINDOW_UPDATES,
@@ -17,7 +18,6 @@ from gsv2.training.guard import (
     check_left_out,
     note_left_out,
 )
-from gsv2.training.trainer import TrainerConfig
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -82,17 +82,17 @@ def test_a_guard_goes_on_from_a_saved_history() -> None:
 
 def left_out(step: int, config: TrainerConfig, *, skipped: int = 0, spikes: int = 0) -> TrainState:
     state = TrainState(step=step)
-    note_left_out(state, skipped, spikes, config)
+    note_left_out(state, skipped, spikes, config.left_out_window_steps)
     return state
 
 
 def test_a_run_that_leaves_out_too_much_stops() -> None:
     config = TrainerConfig(max_steps=9, max_skipped_steps=2, max_spikes=3, spike_factor=4.0)
-    check_left_out(left_out(7, config, skipped=2, spikes=3), config)
+    check_left_out(left_out(7, config, skipped=2, spikes=3), config.left_out_limits)
     with pytest.raises(TrainingError, match=r"step 7: 3 updates .*not finite.*skipped_steps=2"):
-        check_left_out(left_out(7, config, skipped=3), config)
+        check_left_out(left_out(7, config, skipped=3), config.left_out_limits)
     with pytest.raises(TrainingError, match=r"4 updates .*spike_factor=4.0 .*max_spikes=3"):
-        check_left_out(left_out(7, config, spikes=4), config)
+        check_left_out(left_out(7, config, spikes=4), config.left_out_limits)
 
 
 def test_what_was_left_out_long_ago_stops_no_run() -> None:
@@ -101,19 +101,19 @@ def test_what_was_left_out_long_ago_stops_no_run() -> None:
     state = TrainState()
     for step in range(1, 1001):
         state.step = step
-        note_left_out(state, int(step % 50 == 0), 0, config)
-        check_left_out(state, config)
+        note_left_out(state, int(step % 50 == 0), 0, 100)
+        check_left_out(state, config.left_out_limits)
     assert state.skipped == 20
     assert state.left_out["skipped"] == [950, 1000]
     state = TrainState.from_plain(json.loads(json.dumps(state.to_plain())))
     state.step = 1001
-    note_left_out(state, 1, 0, config)
+    note_left_out(state, 1, 0, 100)
     message = r"3 updates .*last 100 steps \(trainer\.left_out_window_steps\)"
     with pytest.raises(TrainingError, match=message):
-        check_left_out(state, config)
+        check_left_out(state, config.left_out_limits)
     state.step = 1050
-    note_left_out(state, 0, 0, config)
-    check_left_out(state, config)
+    note_left_out(state, 0, 0, 100)
+    check_left_out(state, config.left_out_limits)
 
 
 @pytest.mark.parametrize(

@@ -9,38 +9,38 @@ import pytest
 import torch
 
 from gsv2.data.stream.batch import Batch
-from gsv2.training.distributed.agreement import PeerError, Unison
+from gsv2.training.distributed.agreement import PeerError, RankAgreement
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.faults.failure import FlightRecorder
 from gsv2.training.faults.signals import StopSignals
 from gsv2.training.guard import TrainingError
-from gsv2.training.prefetch import LookAhead
+from gsv2.training.prefetch import StepPrefetcher
 from gsv2.training.telemetry.clock import RunClock
 from tests.training.crowd import run_ranks
 from tests.training.toy import toy_batch
 
 
-def look_ahead(
+def prefetcher_of(
     distributed: Distributed, stream: Iterator[Batch], clock: RunClock | None = None
-) -> LookAhead:
+) -> StepPrefetcher:
     """Return one of two micro-batches a step, which count their clips."""
     recorder = FlightRecorder(Path(), distributed.rank, torch.device("cpu"))
-    unison = Unison(distributed, StopSignals(), recorder)
+    agreement = RankAgreement(distributed, StopSignals(), recorder)
 
     def weigh(batches: list[Batch]) -> list[float]:
         return [float(sum(batch.num_clips for batch in batches))]
 
-    return LookAhead(stream, 2, weigh, 1, unison, clock or RunClock(0.0))
+    return StepPrefetcher(stream, 2, weigh, 1, agreement, clock or RunClock(0.0))
 
 
-def batches_of(ahead: LookAhead) -> list[int]:
+def batches_of(ahead: StepPrefetcher) -> list[int]:
     return [batch.micro_batch for batch in ahead.take()[0]]
 
 
 def test_every_micro_batch_is_handed_out_once_whether_begun_before_or_not(
     distributed: Distributed,
 ) -> None:
-    ahead = look_ahead(distributed, map(toy_batch, itertools.count()))
+    ahead = prefetcher_of(distributed, map(toy_batch, itertools.count()))
     assert batches_of(ahead) == [0, 1]
     ahead.begin()
     assert batches_of(ahead) == [2, 3]
@@ -50,7 +50,7 @@ def test_every_micro_batch_is_handed_out_once_whether_begun_before_or_not(
 def test_counts_are_those_of_the_step_over_all_ranks() -> None:
     def run(distributed: Distributed) -> list[float]:
         sizes = itertools.count(1 + 10 * distributed.rank)
-        ahead = look_ahead(distributed, (toy_batch(0, num_clips=n) for n in sizes))
+        ahead = prefetcher_of(distributed, (toy_batch(0, num_clips=n) for n in sizes))
         ahead.begin()
         return [ahead.take()[1][0], ahead.take()[1][0]]
 
@@ -65,7 +65,7 @@ def test_a_rank_counts_its_own_reading_and_not_its_waiting_for_others() -> None:
                 yield toy_batch(k)
 
         clock = RunClock(0.0)
-        look_ahead(distributed, slow(), clock).take()
+        prefetcher_of(distributed, slow(), clock).take()
         return clock.lap_read_sec
 
     first, second = run_ranks(2, run)
@@ -76,7 +76,7 @@ def test_a_rank_counts_its_own_reading_and_not_its_waiting_for_others() -> None:
 
 def test_a_stream_that_ends_on_one_rank_ends_the_step_on_all() -> None:
     def run(distributed: Distributed) -> list[int]:
-        ahead = look_ahead(distributed, map(toy_batch, range(2 + distributed.rank)))
+        ahead = prefetcher_of(distributed, map(toy_batch, range(2 + distributed.rank)))
         ahead.take()
         return batches_of(ahead)
 
@@ -92,7 +92,7 @@ def test_an_error_of_the_stream_is_named_to_the_other_ranks() -> None:
 
     def run(distributed: Distributed) -> list[int]:
         stream = broken() if distributed.rank else map(toy_batch, itertools.count())
-        return batches_of(look_ahead(distributed, stream))
+        return batches_of(prefetcher_of(distributed, stream))
 
     first, second = run_ranks(2, run)
     assert isinstance(first, PeerError)
@@ -101,7 +101,7 @@ def test_an_error_of_the_stream_is_named_to_the_other_ranks() -> None:
 
 
 def test_waiting_without_an_error_is_an_error_of_nobody(distributed: Distributed) -> None:
-    ahead = look_ahead(distributed, iter(()))
-    begun = ahead.begin()  # says nothing yet: the ranks act on it together
+    ahead = prefetcher_of(distributed, iter(()))
+    pending = ahead.begin()  # says nothing yet: the ranks act on it together
     with pytest.raises(TrainingError, match="endless"):
-        begun.settle()
+        pending.wait()

@@ -19,8 +19,7 @@ from gsv2.training.precision.policy import PrecisionError, PrecisionPolicy
 from gsv2.training.prepare import attach_loss_scales, recompute_activations
 from gsv2.training.run_folder.records import read_records
 from gsv2.training.stage import Update
-from gsv2.training.step import StepRunner
-from tests.training.test_step import LineStage
+from tests.training.test_step import LineStage, runner_of
 from tests.training.toy import ToyRunConfig, ToyStage, fit_toy, toy_batch, toy_config
 
 STEADY = {name: {"schedule": "constant"} for name in ("generator", "discriminator")}
@@ -164,7 +163,7 @@ class HalfStage(LineStage):
 
 
 def norms(stage: HalfStage, distributed: Distributed, num_steps: int = 1) -> list[float]:
-    runner = StepRunner(stage, distributed, 0)
+    runner = runner_of(stage, distributed)
     results = [runner.run([toy_batch(3)], step) for step in range(1, num_steps + 1)]
     assert all(result.skipped == 0 for result in results)
     return [float(result.figures["line/grad_norm"]) for result in results]
@@ -187,7 +186,7 @@ def test_an_overflow_of_the_scaled_loss_halves_the_scale_and_counts_as_no_failur
     scales = {"line": LossScale(value=2.0**18)}
     attach_loss_scales(stage, scales)
     before = stage.weight.clone()
-    runner = StepRunner(stage, distributed, 0)
+    runner = runner_of(stage, distributed)
     result = runner.run([toy_batch(3)], 1)
     assert torch.equal(stage.weight, before)
     assert result.skipped == 0

@@ -21,10 +21,10 @@ from torch.nn.utils.parametrizations import weight_norm
 from gsv2.config import load_config
 from gsv2.data.plan.window import LanePosition, PartPosition
 from gsv2.data.stream.batch import BadClip, Batch
+from gsv2.seeds import seed_torch
 from gsv2.training.accounting.state import TrainState
 from gsv2.training.config import RunConfig
 from gsv2.training.distributed.ranks import Distributed, leave
-from gsv2.training.distributed.seeds import seed_torch
 from gsv2.training.faults.signals import StopSignals
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
 from gsv2.training.precision.policy import PrecisionPolicy

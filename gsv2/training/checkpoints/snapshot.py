@@ -25,8 +25,8 @@ from gsv2.training.checkpoints.checkpoint import STATE
 from gsv2.training.checkpoints.fingerprint import RunIdentity
 from gsv2.training.checkpoints.tensor_file import write_hashed, write_tensors
 from gsv2.training.ema import EMA_SUFFIX
+from gsv2.training.engines.engine import TrainableState
 from gsv2.training.engines.host_copies import HostCopies
-from gsv2.training.engines.trainable_state import TrainableState
 from gsv2.training.stage import Trainable
 from gsv2.version import __version__
 

@@ -1,4 +1,4 @@
-"""Ranks: the only holder of Accelerate.
+"""Ranks of a run and their host values: the only holder of Accelerate.
 
 Accelerate opens the process group, and that is all: networks (which it would wrap as the launcher
 says), schedules (stepped once per rank) and loaders (sharded once more) never pass through it.
@@ -18,11 +18,9 @@ import torch.distributed as dist
 from accelerate import Accelerator, InitProcessGroupKwargs
 from accelerate.utils import parse_flag_from_env
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from gsv2.training.distributed.launcher import check_launcher, hidden_deepspeed
 from gsv2.training.distributed.packed_objects import pack, packed_length, unpack
-from gsv2.training.engines.plain import PlainEngine
 from gsv2.training.faults.watchdog import still_limit_sec
 
 T = TypeVar("T")
@@ -30,7 +28,7 @@ T = TypeVar("T")
 _ONEDNN_CACHE = "32768"
 """Compiled convolutions to keep, at a few kB each."""
 
-_BOX_BYTES = 4096
+_MESSAGE_BYTES = 4096
 """What fits into one message of `gather` and `broadcast`; more takes a second one. torch's own
 functions for objects always take two, which a row of figures would pay for many times."""
 DEFAULT_TIMEOUT_SEC = 900.0
@@ -90,11 +88,6 @@ class Distributed:
         """Whether this rank writes files and shows progress."""
         return self.rank == 0
 
-    def plain_engine(self, name: str, module: nn.Module, optimizer: Optimizer) -> PlainEngine:
-        """Return the engine that shares a network's gradients by all ranks. Collective."""
-        self.share_buffers(module)
-        return PlainEngine(name, module, optimizer, rank=self.rank, world=self.world)
-
     def share_buffers(self, module: nn.Module) -> None:
         """Give every rank the main rank's buffers. Collective."""
         if self.world > 1:
@@ -131,28 +124,28 @@ class Distributed:
         """Return one small host object of each rank, in rank order, on every rank."""
         if self.world == 1:
             return [value]
-        boxes = self._gather_boxes(pack(value, _BOX_BYTES))
-        longest = max(map(packed_length, boxes))
-        if longest > _BOX_BYTES:
-            boxes = self._gather_boxes(pack(value, longest))
-        return [unpack(box) for box in boxes]
+        messages = self._gather_packed(pack(value, _MESSAGE_BYTES))
+        longest = max(map(packed_length, messages))
+        if longest > _MESSAGE_BYTES:
+            messages = self._gather_packed(pack(value, longest))
+        return [unpack(message) for message in messages]
 
-    def _gather_boxes(self, box: Tensor) -> list[Tensor]:
-        boxes = [torch.empty_like(box) for _ in range(self.world)]
-        dist.all_gather(boxes, box, group=self._host_group)
-        return boxes
+    def _gather_packed(self, packed: Tensor) -> list[Tensor]:
+        messages = [torch.empty_like(packed) for _ in range(self.world)]
+        dist.all_gather(messages, packed, group=self._host_group)
+        return messages
 
     def broadcast(self, value: T, source: int = 0) -> T:
         """Return rank `source`'s host object on every rank."""
         if self.world == 1:
             return value
         is_source = self.rank == source
-        box = pack(value if is_source else None, _BOX_BYTES)
-        dist.broadcast(box, src=source, group=self._host_group)
-        if (length := packed_length(box)) > _BOX_BYTES:
-            box = pack(value if is_source else None, length)
-            dist.broadcast(box, src=source, group=self._host_group)
-        return value if is_source else unpack(box)
+        packed = pack(value if is_source else None, _MESSAGE_BYTES)
+        dist.broadcast(packed, src=source, group=self._host_group)
+        if (length := packed_length(packed)) > _MESSAGE_BYTES:
+            packed = pack(value if is_source else None, length)
+            dist.broadcast(packed, src=source, group=self._host_group)
+        return value if is_source else unpack(packed)
 
     def on_main(self, action: Callable[[], T]) -> T:
         """Run `action` on the main rank alone and return its result on all of them.

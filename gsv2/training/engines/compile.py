@@ -1,4 +1,4 @@
-"""torch.compile by config, one trainable at a time.
+"""Compilation by torch.compile and config, one trainable at a time.
 
 The network's own `__call__` is compiled in place, so that engines, names of parameters and
 `frozen()` know nothing of it. What cannot be compiled runs as it was written, and says so.
@@ -17,14 +17,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from gsv2.training.distributed.seeds import RandomState
-from gsv2.training.stage import Trainable
+from gsv2.seeds import RandomState
 
 COMPILE_MODES = ("off", "default", "max-autotune-no-cudagraphs")
 """CUDA graphs are not among them: they overwrite the outputs of the micro-batch before, whose
 backward pass may still come."""
 _REASON_CHARACTERS = 300
-"""Of a compiler's error, which may be pages long."""
+"""Length that a compiler's error is cut to, which may be pages long."""
 
 logger = logging.getLogger(__name__)
 
@@ -50,23 +49,23 @@ def check_compile(modes: Mapping[str, str], names: Mapping[str, Any] | None = No
             )
 
 
-def compile_trainables(
-    trainables: Mapping[str, Trainable], modes: Mapping[str, str], backend: str = "inductor"
+def compile_networks(
+    modules: Mapping[str, nn.Module], modes: Mapping[str, str], backend: str = "inductor"
 ) -> None:
     """Let networks be compiled when they next run.
 
     Args:
-        trainables: of the stage.
-        modes: trainable -> mode; trainables without an entry stay as they are.
-        backend: of torch.compile.
+        modules: trainable -> bare network.
+        modes: trainable -> mode; networks without an entry stay as they are.
+        backend: backend of torch.compile.
 
     Raises:
         CompileError: see `check_compile`; or torch has no such backend.
     """
-    check_compile(modes, trainables)
+    check_compile(modes, modules)
     for name, mode in modes.items():
         if mode != "off":
-            module = trainables[name].module
+            module = modules[name]
             compiled = _compiled(module, mode, backend)
             module._compiled_call_impl = _Guarded(name, module, compiled)
             logger.info("%s is compiled as it first runs (%s, %s)", name, backend, mode)

@@ -1,24 +1,34 @@
-"""Sees to it that a network is trained in its own updates, and through its engine.
+"""Contract of an update: it trains its own network, all of it, and through its engine alone.
 
 A network lent to another's update must be frozen and bare: DDP and ZeRO would take the gradients
-of that update for their own, ZeRO-0 and ZeRO-1 without a word.
+of that update for their own, ZeRO-0 and ZeRO-1 without a word. What passes through an engine is
+checked in every step; which parameters are reached, in the first one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
+from torch.utils.hooks import RemovableHandle
 
 from gsv2.training.engines.engine import EngineError
 
 
-class OwnUpdates:
-    """Watches the passes through one engine."""
+class StageError(RuntimeError):
+    """A stage that breaks the contract of `gsv2.training.stage`."""
+
+
+class EngineContract:
+    """Checks the passes through one engine.
+
+    Args:
+        name: trainable that the engine runs.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -62,3 +72,53 @@ class OwnUpdates:
                 f"the update of another network sends gradients through {self._name}'s engine; "
                 f"use {self._name} inside `frozen()` there, or detach what it returned"
             )
+
+
+class GradientContract:
+    """Checks which parameters the updates of a step reach, by hooks, until it is closed.
+
+    ZeRO takes gradients away as they come, so `parameter.grad` tells nothing.
+
+    Args:
+        modules: trainable -> bare network.
+    """
+
+    def __init__(self, modules: Mapping[str, nn.Module]) -> None:
+        self._reached: set[tuple[str, str]] = set()
+        self._trained: dict[str, list[str]] = {}
+        self._handles: list[RemovableHandle] = []
+        for name, module in modules.items():
+            self._trained[name] = []
+            for key, parameter in module.named_parameters():
+                if parameter.requires_grad:
+                    self._trained[name].append(key)
+                    self._handles.append(parameter.register_hook(self._note(name, key)))
+
+    def check(self, name: str) -> None:
+        """Check that an update has trained all of its own network and nothing of the others.
+
+        Raises:
+            StageError: names a parameter.
+        """
+        for other, key in sorted(self._reached):
+            if other != name:
+                raise StageError(
+                    f"the update of {name} sent a gradient to {other}.{key}; "
+                    "use the other network inside `frozen()`, or detach"
+                )
+        for key in self._trained[name]:
+            if (name, key) not in self._reached:
+                raise StageError(f"{name}: parameter {key} got no gradient; drop or freeze it")
+        self._reached.clear()
+
+    def close(self) -> None:
+        """Look no longer."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+    def _note(self, name: str, key: str) -> Callable[[Tensor], None]:
+        def hook(gradient: Tensor) -> None:
+            self._reached.add((name, key))
+
+        return hook

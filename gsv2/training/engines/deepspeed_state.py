@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from gsv2.training.engines.engine import MAX_ZERO_STAGE
+from gsv2.training.engines.engine import MAX_ZERO_STAGE, TrainableState
 from gsv2.training.engines.host_copies import Hold
 from gsv2.training.engines.module_state import (
     COUNT,
@@ -24,7 +24,6 @@ from gsv2.training.engines.module_state import (
     restore_module,
 )
 from gsv2.training.engines.swapped_weights import piece_of
-from gsv2.training.engines.trainable_state import TrainableState
 
 
 def capture_state(

@@ -1,4 +1,4 @@
-"""Other weights in a network for a while, e.g. their average for a validation."""
+"""Swapped weights: others in a network for a while, e.g. their average for a validation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from gsv2.training.engines.engine import EngineError
 
 
 @contextmanager
-def lent(held: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Iterator[None]:
+def swapped_weights(held: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Iterator[None]:
     """Point the parameters of a network to other tensors inside, for passes without gradients.
 
     Nothing is copied: optimizer and engine keep the memory that they know.
@@ -22,7 +22,7 @@ def lent(held: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Iterator[
         weights: name of a parameter -> values for that; those without stay as they are.
 
     Raises:
-        EngineError: values of another shape; nothing was lent.
+        EngineError: values of another shape; nothing was swapped.
     """
     _check_shapes(held, weights)
     kept = {name: held[name].data for name in weights}
@@ -36,7 +36,7 @@ def lent(held: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Iterator[
 
 
 @contextmanager
-def lent_to_pieces(
+def swapped_pieces(
     parameters: Mapping[str, nn.Parameter], weights: Mapping[str, Tensor]
 ) -> Iterator[None]:
     """Do the same with parameters that ZeRO-3 has cut, of which each pass makes whole ones.
@@ -45,13 +45,13 @@ def lent_to_pieces(
         parameters: by name.
         weights: name of a parameter -> values for this rank's piece.
     """
-    lenders = [parameters[name] for name in weights]
-    _drop_whole(lenders)
+    swapped = [parameters[name] for name in weights]
+    _drop_whole(swapped)
     try:
-        with lent({name: piece_of(p) for name, p in parameters.items()}, weights):
+        with swapped_weights({name: piece_of(p) for name, p in parameters.items()}, weights):
             yield
     finally:
-        _drop_whole(lenders)
+        _drop_whole(swapped)
 
 
 def piece_of(parameter: Any) -> Tensor:
@@ -74,6 +74,6 @@ def _check_shapes(held: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> 
     for name, value in weights.items():
         if value.shape != held[name].shape:
             raise EngineError(
-                f"what is lent to {name} must have the shape {list(held[name].shape)}, "
+                f"the weights swapped into {name} must have the shape {list(held[name].shape)}, "
                 f"but has {list(value.shape)}"
             )

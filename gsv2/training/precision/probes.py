@@ -1,4 +1,4 @@
-"""What modules really compute in, seen in the first steps.
+"""Probes of what modules really compute in, in the first steps.
 
 Hooks on every linear and convolutional layer, whose output has the dtype that it computed in
 (autocast or not), and on the named modules themselves. They are gone after the first steps.
@@ -16,8 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 from torch.utils.hooks import RemovableHandle
 
-from gsv2.training.precision.policy import DTYPES, PrecisionError
-from gsv2.training.stage import Stage, Update
+from gsv2.training.precision.policy import DTYPES, PrecisionError, PrecisionPolicy
 
 LOSSES = "losses"
 """Name of the policy under which the losses themselves stand."""
@@ -27,15 +26,15 @@ _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 @dataclass(kw_only=True)
 class ModulePrecision:
-    """One row of the table: dtypes by name; several are joined with `+`."""
+    """Entry of one module in the table: dtypes by name; several are joined with `+`."""
 
     module: str
     parameters: str
-    """Of the parameters, and of the buffers of a module without; empty if it has neither."""
+    """Dtype of the parameters, or the buffers of a module without; empty if it has neither."""
     computes_in: str
     """What the policy says; what the layers did, once they were probed."""
     returns: str = ""
-    """Of the output; empty as long as it was not seen."""
+    """Dtype of the output; empty as long as it was not seen."""
     is_probed: bool = False
 
     def __str__(self) -> str:
@@ -70,31 +69,44 @@ class _Look(NamedTuple):
             self.seen.layers[name] = output.dtype
 
 
-def planned_precision(stage: Stage) -> list[ModulePrecision]:
-    """Return the table of what a stage will compute in, before it has computed anything."""
-    modules = _modules(stage)
+def planned_precision(
+    policy: PrecisionPolicy, trained: Mapping[str, nn.Module]
+) -> list[ModulePrecision]:
+    """Return the table of what modules will compute in, before they have computed anything.
+
+    Args:
+        policy: the policy of a stage.
+        trained: trainable -> bare network.
+    """
+    modules = _modules(policy, trained)
     return [
         ModulePrecision(
             module=name,
             parameters=_parameter_dtypes(modules[name]) if name in modules else "",
             computes_in=dtype,
         )
-        for name, dtype in stage.precision.table().items()
+        for name, dtype in policy.table().items()
     ]
 
 
 class PrecisionProbes:
-    """Hooks on the modules of a stage, from `attach` to `detach`."""
+    """Hooks on the modules of a stage, from `attach` to `detach`.
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-        self._seen: dict[str, _Seen] = {name: _Seen() for name in stage.precision.table()}
+    Args:
+        policy: the policy of the stage.
+        trained: trainable -> bare network.
+    """
+
+    def __init__(self, policy: PrecisionPolicy, trained: Mapping[str, nn.Module]) -> None:
+        self._policy = policy
+        self._trained = trained
+        self._seen: dict[str, _Seen] = {name: _Seen() for name in policy.table()}
         self._handles: list[RemovableHandle] = []
 
     def attach(self) -> None:
         """Begin to look."""
-        policy = self._stage.precision
-        for name, module in _modules(self._stage).items():
+        policy = self._policy
+        for name, module in _modules(policy, self._trained).items():
             look = _Look(self._seen[name], policy.dtype(name), name in policy.frozen)
             self._handles.append(module.register_forward_hook(look.at_output))
             for path, layer in module.named_modules():
@@ -102,13 +114,16 @@ class PrecisionProbes:
                     hook = partial(look.at_layer, f"{name}.{path}" if path else name)
                     self._handles.append(layer.register_forward_hook(hook))
 
-    def see(self, update: Update) -> None:
-        """Look at the loss of an update, and at its terms: their sum hides what one computed in."""
+    def see(self, losses: Mapping[str, Tensor]) -> None:
+        """Look at the loss of an update and its terms, whose sum hides what one computed in.
+
+        Args:
+            losses: what it is -> [] tensor.
+        """
         seen = self._seen.get(LOSSES)
         if seen is not None:
-            wanted = self._stage.precision.dtype(LOSSES)
-            terms = {f"the loss of {update.trainable}": update.loss, **update.metrics}
-            for name, value in terms.items():
+            wanted = self._policy.dtype(LOSSES)
+            for name, value in losses.items():
                 if value.is_floating_point() and seen.layers.get(name, wanted) == wanted:
                     seen.layers[name] = value.dtype
 
@@ -119,7 +134,7 @@ class PrecisionProbes:
             PrecisionError: a layer or a loss computed in another dtype; names it and both.
         """
         for name, seen in self._seen.items():
-            wanted = self._stage.precision.dtype(name)
+            wanted = self._policy.dtype(name)
             for layer, dtype in seen.layers.items():
                 if dtype != wanted:
                     raise PrecisionError(
@@ -135,20 +150,19 @@ class PrecisionProbes:
 
     def table(self) -> list[ModulePrecision]:
         """Return the table of what was seen; of modules without such layers, of the plan."""
-        rows = planned_precision(self._stage)
-        for row in rows:
-            seen = self._seen[row.module]
-            row.is_probed = bool(seen.layers)
-            row.computes_in = _join(set(seen.layers.values())) or row.computes_in
-            row.returns = _join(seen.outputs)
-        return rows
+        table = planned_precision(self._policy, self._trained)
+        for entry in table:
+            seen = self._seen[entry.module]
+            entry.is_probed = bool(seen.layers)
+            entry.computes_in = _join(set(seen.layers.values())) or entry.computes_in
+            entry.returns = _join(seen.outputs)
+        return table
 
 
-def _modules(stage: Stage) -> dict[str, nn.Module]:
+def _modules(policy: PrecisionPolicy, trained: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
     """Return the networks that have a name in the policy."""
-    named = {name: trainable.module for name, trainable in stage.trainables.items()}
-    known = stage.precision.table()
-    return {n: module for n, module in {**named, **stage.precision.frozen}.items() if n in known}
+    known = policy.table()
+    return {n: module for n, module in {**trained, **policy.frozen}.items() if n in known}
 
 
 def _floats(value: Any) -> Iterator[Tensor]:

@@ -1,15 +1,17 @@
-"""The probes of a launch: attached before its first steps, gone after them."""
+"""Watch over the precision of a launch: probes that are gone after its first steps."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from torch import Tensor, nn
+
 from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.precision.policy import PrecisionPolicy
 from gsv2.training.precision.probes import ModulePrecision, PrecisionProbes, planned_precision
-from gsv2.training.stage import Stage, Update
 
 PROBED_STEPS = 2
 """Steps of a launch that are looked at."""
@@ -21,25 +23,35 @@ class PrecisionWatch:
     """Says what a stage will compute in, sees to it, and says what it did compute in.
 
     Args:
-        stage: whose modules are probed.
+        policy: the policy of the stage.
+        trained: trainable -> bare network.
         distributed: the ranks.
         note: writes a key into `environment.json`; called on the main rank.
     """
 
     def __init__(
-        self, stage: Stage, distributed: Distributed, note: Callable[[str, Any], None]
+        self,
+        policy: PrecisionPolicy,
+        trained: Mapping[str, nn.Module],
+        distributed: Distributed,
+        note: Callable[[str, Any], None],
     ) -> None:
         self._distributed = distributed
         self._note = note
         self._steps_left = PROBED_STEPS
-        self._probes: PrecisionProbes | None = PrecisionProbes(stage)
+        self._probes: PrecisionProbes | None = PrecisionProbes(policy, trained)
         self._probes.attach()
-        self._tell(planned_precision(stage))
+        self._tell(planned_precision(policy, trained))
 
-    def see(self, update: Update) -> None:
-        """Look at the losses of an update."""
+    @property
+    def is_over(self) -> bool:
+        """Whether it looks no longer."""
+        return self._probes is None
+
+    def see(self, losses: Mapping[str, Tensor]) -> None:
+        """Look at the losses of an update: what each is -> [] tensor."""
         if self._probes is not None:
-            self._probes.see(update)
+            self._probes.see(losses)
 
     def settle(self, *, is_last: bool = False) -> None:
         """Judge what was seen, after each step. Collective as long as it looks.
@@ -68,7 +80,7 @@ class PrecisionWatch:
             self._tell(probes.table())
 
     def _tell(self, table: list[ModulePrecision]) -> None:
-        for row in table:
-            logger.info("precision of %s", row)
-        rows = [asdict(row) for row in table]
-        self._distributed.on_main(lambda: self._note("precision", rows))
+        for entry in table:
+            logger.info("precision of %s", entry)
+        entries = [asdict(entry) for entry in table]
+        self._distributed.on_main(lambda: self._note("precision", entries))

@@ -37,6 +37,11 @@ class RunFolder:
         """One object per clip that could not be read."""
         return self.path / "quarantine.jsonl"
 
+    @property
+    def samples(self) -> Path:
+        """Folders of sounds and pictures, one per validation."""
+        return self.path / "samples"
+
     def create(self, config: Any, *, world: int, device: torch.device) -> None:
         """Make the folder and write what the run is and where it runs.
 

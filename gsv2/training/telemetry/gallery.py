@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from gsv2.data.stream.batch import Batch
+from gsv2.seeds import seed_torch
 from gsv2.training.distributed.ranks import Distributed
-from gsv2.training.distributed.seeds import seed_torch
 from gsv2.training.stage import Panel, Stage
 from gsv2.training.telemetry.samples import write_samples
 from gsv2.training.telemetry.tracking import Tracker, TrackingConfig

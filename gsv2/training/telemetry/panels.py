@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -14,15 +13,6 @@ from gsv2.training.stage import Panel
 _WIDTH_INCHES = 8.0
 _PICTURE_INCHES = 2.0
 """Height of one picture."""
-
-
-class PanelFile(NamedTuple):
-    """A picture or a sound of a panel."""
-
-    name: str
-    """`CLIP/sheet`, `CLIP/recording`, ...: the same at every validation."""
-    path: Path
-    """A `.png` or a `.flac`."""
 
 
 def draw_sheet(panel: Panel) -> Figure:

@@ -13,7 +13,9 @@ import numpy as np
 from gsv2.audio.wave import save_wave
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.files import named_errors, whole_folder
-from gsv2.training.telemetry.panels import Panel, PanelFile, draw_sheet
+from gsv2.training.stage import Panel
+from gsv2.training.telemetry.panels import draw_sheet
+from gsv2.training.telemetry.tracker import PanelFile
 
 logger = logging.getLogger(__name__)
 

@@ -35,7 +35,7 @@ def hours_by_language(samples: Mapping[str, int]) -> dict[str, float]:
     }
 
 
-class WorkShare(NamedTuple):
+class RankWork(NamedTuple):
     """What one rank did in a lap, and takes."""
 
     tokens: int
@@ -47,7 +47,7 @@ class WorkShare(NamedTuple):
 
 
 class Throughput:
-    """This rank's work since the last `share`."""
+    """This rank's work since the last `drain`."""
 
     def __init__(
         self, stage: Stage, distributed: Distributed, peak_tflops: float | None = None
@@ -67,12 +67,12 @@ class Throughput:
             samples += sum(workload.samples)
             self._work = (tokens + workload.tokens, samples, at_peak_before + at_peak)
 
-    def share(self) -> WorkShare:
-        """Return this rank's share of the lap, and begin the next."""
+    def drain(self) -> RankWork:
+        """Return this rank's work in the lap, and begin the next."""
         work, self._work = self._work, (0, 0, 0.0)
         on_gpu = self._device.type == "cuda"
         on_device = torch.cuda.max_memory_allocated(self._device) if on_gpu else 0
-        return WorkShare(*work, self._process.memory_info().rss / _GIB, on_device / _GIB)
+        return RankWork(*work, self._process.memory_info().rss / _GIB, on_device / _GIB)
 
     def _seconds_at_peak(self, batch: Batch) -> float:
         """Return how long the device would need at its peak; 0 where either is unknown."""
@@ -83,11 +83,11 @@ class Throughput:
         return sum(number / self._peak(dtype(module)) for module, number in flops.items())
 
 
-def work_figures(shares: Sequence[WorkShare], span_sec: float) -> dict[str, float]:
+def work_figures(ranks: Sequence[RankWork], span_sec: float) -> dict[str, float]:
     """Return the figures of a lap.
 
     Args:
-        shares: of all ranks.
+        ranks: work of each rank in the lap.
         span_sec: training time of the lap.
 
     Returns:
@@ -95,10 +95,10 @@ def work_figures(shares: Sequence[WorkShare], span_sec: float) -> dict[str, floa
         stages that have them; memory of the rank that takes most.
     """
     figures = {
-        "train/tokens_per_sec": sum(share.tokens for share in shares) / span_sec,
-        "train/audio_sec_per_sec": sum(share.samples for share in shares) / SAMPLE_RATE / span_sec,
-        "train/mfu": sum(share.at_peak_sec for share in shares) / (span_sec * len(shares)),
-        "train/host_memory_gib": max(share.host_gib for share in shares),
-        "train/device_memory_gib": max(share.device_gib for share in shares),
+        "train/tokens_per_sec": sum(rank.tokens for rank in ranks) / span_sec,
+        "train/audio_sec_per_sec": sum(rank.samples for rank in ranks) / SAMPLE_RATE / span_sec,
+        "train/mfu": sum(rank.at_peak_sec for rank in ranks) / (span_sec * len(ranks)),
+        "train/host_memory_gib": max(rank.host_gib for rank in ranks),
+        "train/device_memory_gib": max(rank.device_gib for rank in ranks),
     }
     return {name: value for name, value in figures.items() if value}

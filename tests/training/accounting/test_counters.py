@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from gsv2.training.accounting.counters import Accounts
-from gsv2.training.accounting.quarantine import TooManyBadClipsError
+from gsv2.training.accounting.counters import RankCounters
+from gsv2.training.accounting.quarantine import Quarantine, TooManyBadClipsError
 from gsv2.training.accounting.state import TrainState
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.run_folder.folder import RunFolder
@@ -36,9 +36,11 @@ class CountedMessages:
         return self._ranks.gather(value)
 
 
-def make_accounts(folder: Path, ranks: Any, clock: RunClock) -> Accounts:
+def make_counters(folder: Path, ranks: Any, clock: RunClock) -> RankCounters:
     config = toy_config(folder / str(ranks.rank))
-    return Accounts(config, ranks, ToyStage(config, CPU), RunFolder(folder), clock)
+    fraction = config.data.max_bad_fraction
+    quarantine = Quarantine(RunFolder(folder).quarantine, fraction, ranks)
+    return RankCounters(ToyStage(config, CPU), ranks, clock, quarantine)
 
 
 def means_of(value: float) -> WeightedMeans:
@@ -52,14 +54,13 @@ def test_one_message_takes_what_all_ranks_have_read_and_the_figures_of_their_row
 ) -> None:
     def run(distributed: Distributed) -> tuple[TrainState, dict[str, float], int, float]:
         ranks, clock, state = CountedMessages(distributed), RunClock(0.0), TrainState(step=1)
-        accounts = make_accounts(tmp_path, ranks, clock)
+        counters = make_counters(tmp_path, ranks, clock)
         rank = distributed.rank
         if rank:
-            with clock.reading():
-                time.sleep(0.05)
-        accounts.count([toy_batch(rank, num_clips=2 + rank, bad=rank)])
-        clock.count_step()
-        figures = accounts.settle(state, means_of(1.0 + rank))
+            time.sleep(0.05)
+            clock.lap_read_sec += 0.05
+        counters.count([toy_batch(rank, num_clips=2 + rank, bad=rank)])
+        figures = counters.reduce(state, means_of(1.0 + rank))
         return state, figures, ranks.num_gathers, clock.elapsed_sec
 
     first, other = run_ranks(2, run)
@@ -76,27 +77,26 @@ def test_one_message_takes_what_all_ranks_have_read_and_the_figures_of_their_row
     assert figures["train/steps_per_sec"] > 0
 
 
-def test_what_is_settled_without_a_row_ends_no_lap(
+def test_what_is_reduced_without_a_row_ends_no_lap(
     tmp_path: Path, distributed: Distributed
 ) -> None:
     clock, state = RunClock(0.0), TrainState()
-    accounts = make_accounts(tmp_path, distributed, clock)
+    counters = make_counters(tmp_path, distributed, clock)
     for k in range(2):
-        accounts.count([toy_batch(k, num_clips=3)])
-        clock.count_step()
+        counters.count([toy_batch(k, num_clips=3)])
         time.sleep(0.1)
-        assert k or accounts.settle(state) == {}
+        assert k or counters.reduce(state) == {}
     assert state.samples_seen == 3
-    figures = accounts.settle(state, means_of(2.0))
+    figures = counters.reduce(state, means_of(2.0))
     assert state.samples_seen == 6
     assert figures["train/steps_per_sec"] * clock.elapsed_sec == pytest.approx(2.0, rel=0.3)
 
 
 def test_too_many_bad_clips_end_all_ranks_alike(tmp_path: Path) -> None:
     def run(distributed: Distributed) -> dict[str, float]:
-        accounts = make_accounts(tmp_path, CountedMessages(distributed), RunClock(0.0))
-        accounts.count([toy_batch(distributed.rank, bad=60 * distributed.rank)])
-        return accounts.settle(TrainState(step=1))
+        counters = make_counters(tmp_path, CountedMessages(distributed), RunClock(0.0))
+        counters.count([toy_batch(distributed.rank, bad=60 * distributed.rank)])
+        return counters.reduce(TrainState(step=1))
 
     errors = run_ranks(2, run)
     assert {type(error) for error in errors} == {TooManyBadClipsError}

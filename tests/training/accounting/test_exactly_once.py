@@ -62,7 +62,7 @@ def consume(plan: Plan, distributed: Distributed, state: TrainState, steps: int)
         rank=distributed.rank,
         world=distributed.world,
         start_micro_batch=state.next_micro_batch,
-        marks=dict(state.marks),
+        positions=dict(state.marks),
     )
     batches = iter(loader)
     for _ in range(steps):

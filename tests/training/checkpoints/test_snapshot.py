@@ -17,8 +17,8 @@ from gsv2.training.checkpoints.fingerprint import RunIdentity
 from gsv2.training.checkpoints.restore import check_snapshot
 from gsv2.training.checkpoints.snapshot import capture_snapshot, write_snapshot
 from gsv2.training.distributed.ranks import Distributed
-from gsv2.training.engines.choose import attach_engines
 from gsv2.training.engines.host_copies import HostCopies
+from gsv2.training.prepare import attach_engines
 from gsv2.training.step import StepRunner
 from tests.training.toy import ToyStage, toy_batch, toy_config
 

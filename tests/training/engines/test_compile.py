@@ -8,7 +8,7 @@ import torch
 import torch._inductor.config
 from torch import Tensor, nn
 
-from gsv2.training.engines.compile import CompileError, check_compile, compile_trainables
+from gsv2.training.engines.compile import CompileError, check_compile, compile_networks
 from gsv2.training.stage import Trainable
 
 
@@ -37,6 +37,10 @@ def make(seed: int = 0) -> dict[str, Trainable]:
     }
 
 
+def modules_of(trainables: dict[str, Trainable]) -> dict[str, nn.Module]:
+    return {name: trainable.module for name, trainable in trainables.items()}
+
+
 def train(trainables: dict[str, Trainable], num_steps: int = 3) -> list[Tensor]:
     trainable = trainables["net"]
     losses = []
@@ -61,7 +65,7 @@ def test_a_compiled_network_trains_like_an_ordinary_one_with_dropout(backend: st
     expected = train(make())
     compiled = make()
     names = list(compiled["net"].module.state_dict())
-    compile_trainables(compiled, {"net": "default"}, backend)
+    compile_networks(modules_of(compiled), {"net": "default"}, backend)
     torch.testing.assert_close(train(compiled), expected)
     assert list(compiled["net"].module.state_dict()) == names
 
@@ -75,7 +79,7 @@ def test_inductor_trains_like_an_ordinary_network_given_the_same_noise() -> None
     """Of itself inductor draws other noise for dropout than torch does, from the same seed."""
     expected = train(make())
     compiled = make()
-    compile_trainables(compiled, {"net": "default"}, "inductor")
+    compile_networks(modules_of(compiled), {"net": "default"}, "inductor")
     with torch._inductor.config.patch(fallback_random=True):
         torch.testing.assert_close(train(compiled), expected, rtol=1e-5, atol=1e-6)
     assert compiled["net"].module._compiled_call_impl is not None, "it fell back"
@@ -83,7 +87,7 @@ def test_inductor_trains_like_an_ordinary_network_given_the_same_noise() -> None
 
 def test_a_network_that_is_off_is_left_alone() -> None:
     trainables = make()
-    compile_trainables(trainables, {"net": "off"})
+    compile_networks(modules_of(trainables), {"net": "off"})
     assert trainables["net"].module._compiled_call_impl is None
 
 
@@ -96,7 +100,7 @@ def test_what_cannot_be_compiled_runs_uncompiled_with_a_warning_and_the_same_noi
 
     expected = train(make())
     broken = make()
-    compile_trainables(broken, {"net": "default"}, no_compiler)
+    compile_networks(modules_of(broken), {"net": "default"}, no_compiler)
     torch.testing.assert_close(train(broken), expected, rtol=0, atol=0)
     warnings = [r.message for r in caplog.records if r.name == "gsv2.training.engines.compile"]
     assert len(warnings) == 1
@@ -106,14 +110,14 @@ def test_what_cannot_be_compiled_runs_uncompiled_with_a_warning_and_the_same_noi
 
 def test_an_error_of_the_network_itself_is_not_taken_for_one_of_the_compiler() -> None:
     trainables = make()
-    compile_trainables(trainables, {"net": "default"}, "eager")
+    compile_networks(modules_of(trainables), {"net": "default"}, "eager")
     with pytest.raises(RuntimeError):
         trainables["net"](torch.ones(2, 5))
 
 
 def test_a_frozen_network_compiled_for_training_gets_no_gradient() -> None:
     trainables = make()
-    compile_trainables(trainables, {"net": "default"}, "aot_eager")
+    compile_networks(modules_of(trainables), {"net": "default"}, "aot_eager")
     train(trainables, 1)
     x = torch.ones(2, 4, requires_grad=True)
     with trainables["net"].frozen() as judge:
@@ -126,10 +130,10 @@ def test_unknown_modes_and_names_are_refused() -> None:
     with pytest.raises(CompileError, match=r"trainer\.compile\.net must be one of off, default"):
         check_compile({"net": "fastest"})
     with pytest.raises(CompileError, match=r"trainer\.compile\.gtp.*this stage has net"):
-        compile_trainables(make(), {"gtp": "default"})
+        compile_networks(modules_of(make()), {"gtp": "default"})
 
 
 def test_a_backend_that_torch_does_not_have_is_named() -> None:
     wanted = r"compile_backend must .*aot_eager.*inductor.*'inducter'"
     with pytest.raises(CompileError, match=wanted):
-        compile_trainables(make(), {"net": "default"}, backend="inducter")
+        compile_networks(modules_of(make()), {"net": "default"}, backend="inducter")

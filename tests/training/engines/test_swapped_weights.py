@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from gsv2.training.engines.engine import EngineError
-from gsv2.training.engines.swapped_weights import lent, lent_to_pieces
+from gsv2.training.engines.swapped_weights import swapped_pieces, swapped_weights
 from gsv2.training.stage import Trainable
 
 X = torch.ones(2, 3)
-Lend = Callable[[nn.Module, Mapping[str, Tensor]], AbstractContextManager[None]]
+Swap = Callable[[nn.Module, Mapping[str, Tensor]], AbstractContextManager[None]]
 
 
 class Status(Enum):
@@ -37,11 +37,11 @@ class Pieces:
             parameter.partition = partial(self._cut, parameter)
             parameter.partition()
 
-    def lend(
+    def swap(
         self, module: nn.Module, weights: Mapping[str, Tensor]
     ) -> AbstractContextManager[None]:
         pieces = {name: value.flatten() for name, value in weights.items()}
-        return lent_to_pieces(dict(module.named_parameters()), pieces)
+        return swapped_pieces(dict(module.named_parameters()), pieces)
 
     def read(self) -> dict[str, Tensor]:
         """Return what a pass would compute with; the first parameter is small, and stays whole."""
@@ -61,8 +61,8 @@ class Pieces:
         parameter.ds_status = Status.NOT_AVAILABLE
 
 
-def lend_whole(module: nn.Module, weights: Mapping[str, Tensor]) -> AbstractContextManager[None]:
-    return lent(dict(module.named_parameters()), weights)
+def swap_whole(module: nn.Module, weights: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+    return swapped_weights(dict(module.named_parameters()), weights)
 
 
 def whole(module: nn.Module) -> dict[str, Tensor]:
@@ -81,82 +81,84 @@ def others() -> dict[str, Tensor]:
 
 
 @pytest.fixture(params=["whole", "shards"])
-def lending(request: pytest.FixtureRequest, module: nn.Module) -> tuple[Lend, Callable]:
-    """How to lend, and how to read the parameters: of a whole network, and of a sharded one."""
+def swapping(request: pytest.FixtureRequest, module: nn.Module) -> tuple[Swap, Callable]:
+    """How to swap, and how to read the parameters: of a whole network, and of a sharded one."""
     if request.param == "whole":
-        return lend_whole, lambda: whole(module)
+        return swap_whole, lambda: whole(module)
     pieces = Pieces(module)
-    return pieces.lend, pieces.read
+    return pieces.swap, pieces.read
 
 
-def test_inside_are_the_lent_weights_and_after_it_the_own_ones(
-    lending: tuple[Lend, Callable], module: nn.Module, others: dict[str, Tensor]
+def test_inside_are_the_swapped_weights_and_after_it_the_own_ones(
+    swapping: tuple[Swap, Callable], module: nn.Module, others: dict[str, Tensor]
 ) -> None:
-    lend, read = lending
+    swap, read = swapping
     before = read()
-    with lend(module, others):
+    with swap(module, others):
         assert_equal(read(), {**before, **others})
     assert_equal(read(), before)
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
-def test_the_own_weights_are_back_whatever_ends_the_loan(
-    lending: tuple[Lend, Callable],
+def test_the_own_weights_are_back_whatever_ends_it(
+    swapping: tuple[Swap, Callable],
     module: nn.Module,
     others: dict[str, Tensor],
     error: type[BaseException],
 ) -> None:
-    lend, read = lending
+    swap, read = swapping
     before = read()
-    with pytest.raises(error), lend(module, others):
+    with pytest.raises(error), swap(module, others):
         raise error
     assert_equal(read(), before)
 
 
 @pytest.mark.parametrize("shape", [(), (2,), (1, 1)])
-def test_values_of_another_shape_are_refused_by_name_and_nothing_is_lent(
+def test_values_of_another_shape_are_refused_by_name_and_nothing_is_swapped(
     module: nn.Module, others: dict[str, Tensor], shape: tuple[int, ...]
 ) -> None:
     """The entry before them does fit."""
     before = whole(module)
-    message = rf"lent to 2\.bias must have the shape \[1\], but has {re.escape(str(list(shape)))}$"
+    message = (
+        rf"swapped into 2\.bias must have the shape \[1\], but has {re.escape(str(list(shape)))}$"
+    )
     with pytest.raises(EngineError, match=message):
-        with lend_whole(module, {**others, "2.bias": torch.zeros(shape)}):
-            pytest.fail("it was lent")
+        with swap_whole(module, {**others, "2.bias": torch.zeros(shape)}):
+            pytest.fail("it was swapped")
     assert_equal(whole(module), before)
 
 
 def test_a_loan_within_a_loan_gives_back_to_the_outer_one(
-    lending: tuple[Lend, Callable], module: nn.Module, others: dict[str, Tensor]
+    swapping: tuple[Swap, Callable], module: nn.Module, others: dict[str, Tensor]
 ) -> None:
-    lend, read = lending
-    with lend(module, others):
+    swap, read = swapping
+    with swap(module, others):
         outer = read()
-        with lend(module, {"0.weight": torch.zeros(4, 3)}):
+        with swap(module, {"0.weight": torch.zeros(4, 3)}):
             assert not read()["0.weight"].any()
         assert_equal(read(), outer)
 
 
-def test_what_is_lent_stays_as_it_was(
-    lending: tuple[Lend, Callable], module: nn.Module, others: dict[str, Tensor]
+def test_what_is_swapped_in_stays_as_it_was(
+    swapping: tuple[Swap, Callable], module: nn.Module, others: dict[str, Tensor]
 ) -> None:
-    lend, _ = lending
+    swap, _ = swapping
     before = {name: value.clone() for name, value in others.items()}
     for _ in range(2):
-        with lend(module, others):
+        with swap(module, others):
             pass
     assert_equal(others, before)
 
 
 @pytest.mark.parametrize("context", [torch.no_grad, torch.enable_grad])
-def test_frozen_networks_are_lent_to_and_come_back_frozen(
-    lending: tuple[Lend, Callable],
+def test_frozen_networks_take_other_weights_and_come_back_frozen(
+    swapping: tuple[Swap, Callable],
     module: nn.Module,
     others: dict[str, Tensor],
     context: Callable[[], AbstractContextManager],
 ) -> None:
     """In a validation (no gradients) of a network that another one's update has frozen."""
-    lend, read = lending
+    swap, read = swapping
     optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: 1.0)
     trainable = Trainable(
@@ -169,7 +171,7 @@ def test_frozen_networks_are_lent_to_and_come_back_frozen(
     )
     before = read()
     with trainable.frozen() as frozen, context():
-        with lend(frozen, others):
+        with swap(frozen, others):
             assert_equal(read(), {**before, **others})
             assert not any(p.requires_grad for p in module.parameters())
         assert not any(p.requires_grad for p in module.parameters())
@@ -177,35 +179,37 @@ def test_frozen_networks_are_lent_to_and_come_back_frozen(
     assert_equal(read(), before)
 
 
-def test_a_whole_network_is_lent_memory_and_not_copies(
+def test_a_whole_network_is_given_memory_and_not_copies(
     module: nn.Module, others: dict[str, Tensor]
 ) -> None:
     """An optimizer goes on with the memory that it knows."""
     memory = [p.data_ptr() for p in module.parameters()]
-    with lend_whole(module, others):
+    with swap_whole(module, others):
         assert module[0].weight.data_ptr() == others["0.weight"].data_ptr()
     assert [p.data_ptr() for p in module.parameters()] == memory
 
 
-def test_weights_in_another_dtype_are_lent_in_that_of_the_parameter(module: nn.Module) -> None:
+def test_weights_in_another_dtype_become_that_of_the_parameter(
+    module: nn.Module,
+) -> None:
     wide = {"0.weight": torch.full((4, 3), 2.0, dtype=torch.float64)}
-    with lend_whole(module, wide):
+    with swap_whole(module, wide):
         assert module(X).dtype == torch.float32
         assert (module[0].weight == 2.0).all()
 
 
-def test_training_goes_on_as_if_nothing_had_been_lent(module: nn.Module) -> None:
+def test_training_goes_on_as_if_nothing_had_been_swapped(module: nn.Module) -> None:
     """Also with a graph that was made before the loan, and used after it."""
     twin = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
     twin.load_state_dict(module.state_dict())
     strange = {name: torch.randn_like(p) for name, p in module.named_parameters()}
     ends = []
-    for network, is_lent in ((module, True), (twin, False)):
+    for network, is_swapped in ((module, True), (twin, False)):
         optimizer = torch.optim.AdamW(network.parameters(), lr=0.1)
         for _ in range(3):
             loss = network(X).square().sum()
-            if is_lent:
-                with torch.no_grad(), lend_whole(network, strange):
+            if is_swapped:
+                with torch.no_grad(), swap_whole(network, strange):
                     network(X)
             loss.backward()
             optimizer.step()
@@ -214,7 +218,7 @@ def test_training_goes_on_as_if_nothing_had_been_lent(module: nn.Module) -> None
     assert_equal(*ends)
 
 
-def test_a_pass_that_fails_over_lent_pieces_is_not_hidden_by_what_it_left_open(
+def test_a_pass_that_fails_over_swapped_pieces_is_not_hidden_by_what_it_left_open(
     module: nn.Module, others: dict[str, Tensor]
 ) -> None:
     """DeepSpeed drops no parameter that a layer still uses."""
@@ -225,7 +229,7 @@ def test_a_pass_that_fails_over_lent_pieces_is_not_hidden_by_what_it_left_open(
         module[0].weight.ds_active_sub_modules.add(0)
         raise RuntimeError("out of memory")
 
-    with pytest.raises(RuntimeError, match="out of memory"), pieces.lend(module, others):
+    with pytest.raises(RuntimeError, match="out of memory"), pieces.swap(module, others):
         fail()
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from gsv2.training.precision.policy import PrecisionError, PrecisionPolicy
 from gsv2.training.precision.probes import PrecisionProbes, planned_precision
-from gsv2.training.stage import Trainable, Update
+from gsv2.training.stage import Trainable
 
 CPU = torch.device("cpu")
 NAMES = ("gpt", "ssl", "losses")
@@ -47,6 +47,10 @@ class ProbedStage:
             )
         }
 
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        return {name: trainable.module for name, trainable in self.trainables.items()}
+
     def run(self) -> Tensor:
         with self.precision.autocast("ssl", CPU):
             features = self.precision.frozen["ssl"](torch.ones(2, 3, 4))
@@ -55,15 +59,15 @@ class ProbedStage:
 
 
 def probed(stage: ProbedStage, loss_dtype: torch.dtype = torch.float32) -> PrecisionProbes:
-    probes = PrecisionProbes(stage)
+    probes = PrecisionProbes(stage.precision, stage.modules)
     probes.attach()
-    probes.see(Update("gpt", stage.run().to(loss_dtype), {}))
+    probes.see({"the loss of gpt": stage.run().to(loss_dtype)})
     return probes
 
 
 def test_a_stage_that_keeps_its_policy_passes_and_its_table_says_what_was_seen() -> None:
     stage = ProbedStage(Net(), {"gpt": "bf16"})
-    assert [str(row) for row in planned_precision(stage)] == [
+    assert [str(row) for row in planned_precision(stage.precision, stage.modules)] == [
         "gpt: parameters fp32, computes in bf16",
         "ssl: parameters fp32, computes in fp32",
         "losses: computes in fp32",
@@ -113,7 +117,7 @@ def test_a_term_in_half_precision_stops_the_run_by_its_name_though_the_sum_is_in
     probes = probed(ProbedStage(Net(), {"gpt": "bf16"}))
     terms = {"gpt/kl": torch.ones((), dtype=torch.bfloat16), "gpt/frames": torch.tensor(3)}
     for metrics in (terms, {name: value.float() for name, value in terms.items()}):
-        probes.see(Update("gpt", torch.ones(()), metrics))
+        probes.see({"the loss of gpt": torch.ones(()), **metrics})
     with pytest.raises(PrecisionError, match=r"losses is fp32, but gpt/kl computed in bf16"):
         probes.check()
 

@@ -10,7 +10,6 @@ from torch import nn
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.precision.policy import PrecisionError
 from gsv2.training.precision.watch import PROBED_STEPS, PrecisionWatch
-from gsv2.training.stage import Update
 from tests.training.crowd import run_ranks
 from tests.training.precision.test_probes import Net, ProbedStage
 
@@ -33,10 +32,14 @@ class Notes(list[tuple[str, Any]]):
         ]
 
 
+def watch_of(stage: ProbedStage, distributed: Distributed, note: Notes) -> PrecisionWatch:
+    return PrecisionWatch(stage.precision, stage.modules, distributed, note)
+
+
 def take_step(
     stage: ProbedStage, watch: PrecisionWatch, loss_dtype: torch.dtype = torch.float32
 ) -> None:
-    watch.see(Update("gpt", stage.run().to(loss_dtype), {}))
+    watch.see({"the loss of gpt": stage.run().to(loss_dtype)})
     watch.settle()
 
 
@@ -54,7 +57,7 @@ def test_the_plan_is_written_down_first_and_what_was_seen_after_the_probed_steps
 ) -> None:
     notes, stage = Notes(), ProbedStage(Net(), BF16)
     with caplog.at_level(logging.INFO):
-        watch = PrecisionWatch(stage, distributed, notes)
+        watch = watch_of(stage, distributed, notes)
         assert notes.modules == [PLANNED]
         for step in range(PROBED_STEPS):
             assert num_hooks(stage) > 0, step
@@ -69,7 +72,7 @@ def test_after_the_probed_steps_nothing_is_left_that_costs_or_is_collective(
     distributed: Distributed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notes, stage = Notes(), ProbedStage(Net(), BF16)
-    watch = PrecisionWatch(stage, distributed, notes)
+    watch = watch_of(stage, distributed, notes)
     for _ in range(PROBED_STEPS):
         take_step(stage, watch)
     assert num_hooks(stage) == 0
@@ -86,7 +89,7 @@ def test_a_module_in_another_dtype_in_any_probed_step_stops_the_run(
 ) -> None:
     """By its name, the dtype that it should compute in, and the one that it did."""
     notes, stage = Notes(), ProbedStage(Net(), BF16)
-    watch = PrecisionWatch(stage, distributed, notes)
+    watch = watch_of(stage, distributed, notes)
     for _ in range(step):
         take_step(stage, watch)
     stage.trainables["gpt"].module.is_island = True
@@ -100,13 +103,13 @@ def test_a_module_in_another_dtype_in_any_probed_step_stops_the_run(
 
 def test_a_frozen_network_and_a_loss_are_watched_too(distributed: Distributed) -> None:
     stage = ProbedStage(Net(), BF16)
-    watch = PrecisionWatch(stage, distributed, Notes())
+    watch = watch_of(stage, distributed, Notes())
     with torch.autocast("cpu", dtype=torch.bfloat16):
         stage.precision.frozen["ssl"](torch.ones(1, 3, 4))
     with pytest.raises(PrecisionError, match=r"precision\.ssl is fp32, but ssl computed in bf16"):
         take_step(stage, watch)
     stage = ProbedStage(Net(), BF16)
-    watch = PrecisionWatch(stage, distributed, Notes())
+    watch = watch_of(stage, distributed, Notes())
     message = r"precision\.losses is fp32, but the loss of gpt computed in bf16"
     with pytest.raises(PrecisionError, match=message):
         take_step(stage, watch, torch.bfloat16)
@@ -114,8 +117,8 @@ def test_a_frozen_network_and_a_loss_are_watched_too(distributed: Distributed) -
 
 def test_a_trial_may_be_all_that_is_looked_at(distributed: Distributed) -> None:
     notes, stage = Notes(), ProbedStage(Net(), BF16)
-    watch = PrecisionWatch(stage, distributed, notes)
-    watch.see(Update("gpt", stage.run(), {}))
+    watch = watch_of(stage, distributed, notes)
+    watch.see({"the loss of gpt": stage.run()})
     watch.settle(is_last=True)
     assert notes.modules == [PLANNED, SEEN]
     assert num_hooks(stage) == 0
@@ -134,7 +137,7 @@ def test_one_rank_in_another_dtype_stops_all_ranks_and_the_main_rank_alone_write
     notes = [Notes(), Notes()]
 
     def run(rank: Any) -> None:
-        watch = PrecisionWatch(stages[rank.rank], speaking(rank), notes[rank.rank])
+        watch = watch_of(stages[rank.rank], speaking(rank), notes[rank.rank])
         take_step(stages[rank.rank], watch)
 
     first, second = run_ranks(2, run)
@@ -151,5 +154,5 @@ def test_a_network_without_a_name_in_the_policy_is_not_looked_at(distributed: Di
     stage = ProbedStage(Net(), BF16)
     other = nn.Linear(4, 4)
     stage.precision.frozen["text_encoder"] = other
-    PrecisionWatch(stage, distributed, Notes())
+    watch_of(stage, distributed, Notes())
     assert not other._forward_hooks

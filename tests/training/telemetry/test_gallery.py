@@ -12,7 +12,7 @@ import torch
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.telemetry import gallery
 from gsv2.training.telemetry.gallery import Gallery, first_clips
-from gsv2.training.telemetry.panels import PanelFile
+from gsv2.training.telemetry.tracker import PanelFile
 from gsv2.training.telemetry.tracking import TrackingConfig
 from tests.training.telemetry.showing import ShowingStage
 from tests.training.toy import ToyStage, fit_toy, toy_batch, toy_config

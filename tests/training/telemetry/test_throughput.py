@@ -11,8 +11,8 @@ from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.precision.policy import PrecisionPolicy
 from gsv2.training.stage import Stage, Workload
 from gsv2.training.telemetry.throughput import (
+    RankWork,
     Throughput,
-    WorkShare,
     hours_by_language,
     measure,
     work_figures,
@@ -46,14 +46,14 @@ def as_stage(value: Any) -> Stage:
     return cast(Stage, value)
 
 
-def share(throughput: Throughput, batches: list[Batch]) -> WorkShare:
+def drain(throughput: Throughput, batches: list[Batch]) -> RankWork:
     stage = as_stage(Counting())
     throughput.count(batches, [measure(stage, batch) for batch in batches])
-    return throughput.share()
+    return throughput.drain()
 
 
 def lap(throughput: Throughput, batches: list[Batch], span_sec: float) -> dict[str, float]:
-    return work_figures([share(throughput, batches)], span_sec)
+    return work_figures([drain(throughput, batches)], span_sec)
 
 
 def test_figures_are_of_all_ranks_and_mfu_is_a_share_of_all_their_peaks(
@@ -61,9 +61,9 @@ def test_figures_are_of_all_ranks_and_mfu_is_a_share_of_all_their_peaks(
 ) -> None:
     """Ranks with 1 and 3 clips in 2 s, on devices of 12 TFLOP/s."""
 
-    def one(rank: int) -> WorkShare:
+    def one(rank: int) -> RankWork:
         throughput = Throughput(as_stage(Counting()), distributed, peak_tflops=12.0)
-        return share(throughput, [toy_batch(0, num_clips=1 + 2 * rank)])
+        return drain(throughput, [toy_batch(0, num_clips=1 + 2 * rank)])
 
     figures = work_figures([one(rank) for rank in range(2)], span_sec=2.0)
     assert figures["train/tokens_per_sec"] == 20.0
@@ -87,7 +87,7 @@ def test_figures_that_nobody_knows_are_left_out(distributed: Distributed) -> Non
     throughput = Throughput(as_stage(Silent()), distributed, peak_tflops=1.0)
     workload = measure(as_stage(Silent()), toy_batch(0))
     throughput.count([toy_batch(0)], [workload])
-    assert work_figures([throughput.share()], 1.0).keys() == {"train/host_memory_gib"}
+    assert work_figures([throughput.drain()], 1.0).keys() == {"train/host_memory_gib"}
 
 
 def test_hours_are_of_samples() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gsv2.training.distributed.seeds import derive_seed, seed_torch
+from gsv2.seeds import derive_seed, seed_torch
 
 
 def test_seeds_depend_on_every_word_and_its_place() -> None:

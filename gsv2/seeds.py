@@ -1,4 +1,4 @@
-"""Seeds: whose random numbers come from what."""
+"""Seeds of torch's random numbers, derived from what they belong to."""
 
 from __future__ import annotations
 
