@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--save", type=Path, help="file for the weights")
     parser.add_argument("--load", type=Path, help="file of weights, in place of training")
     parser.add_argument("overrides", nargs="*", help="section.key=value")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     torch.set_num_threads(1)
     stage, config = make_stage(options)
     row: dict[str, Any] = {"reading": options.reading, "cpu_seconds": options.cpu_seconds}
