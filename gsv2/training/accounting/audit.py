@@ -51,7 +51,7 @@ def read_ledgers(metrics: Path) -> list[Mapping[str, Any]]:
     """
     if not metrics.is_file():
         raise ValueError(f"{metrics} does not exist; name a run")
-    return [entry for row in read_records(metrics) for entry in row.get("data/ledger", ())]
+    return [entry for record in read_records(metrics) for entry in record.get("data/ledger", ())]
 
 
 def check_ledger(plan: KeyPlan, entries: Iterable[Mapping[str, Any]]) -> Iterator[EpochCheck]:

@@ -68,12 +68,12 @@ def capture_snapshot(
     states = {}
     for name, trainable in trainables.items():
         assert trainable.engine is not None, "the Trainer has set the engines"
-        hold = partial(_hold, copies, name)
-        captured = trainable.engine.capture(hold)
+        copy = partial(_copy, copies, name)
+        captured = trainable.engine.capture(copy)
         average: Mapping[str, Tensor] = {}
         if trainable.average is not None:
             weights = None if captured is None else captured.weights
-            average = trainable.average.merge(weights, hold)
+            average = trainable.average.merge(weights, copy)
         if captured is not None:
             states[name] = replace(captured, average=average)
     copies.finish()
@@ -116,8 +116,8 @@ def write_snapshot(snapshot: Snapshot, folder: Path) -> dict[str, str]:
     return sums
 
 
-def _hold(copies: HostCopies, trainable: str, name: str, tensor: Tensor) -> Tensor:
-    return copies.hold(f"{trainable}/{name}", tensor)
+def _copy(copies: HostCopies, trainable: str, name: str, tensor: Tensor) -> Tensor:
+    return copies.copy(f"{trainable}/{name}", tensor)
 
 
 def _place(trainable: Trainable) -> int:

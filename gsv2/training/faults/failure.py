@@ -4,7 +4,7 @@ Every rank writes its own folder without asking the others, who may be gone:
 
 - `failure.json`: step, rank, the error, micro-batches of the step and the keys of their clips;
 - `traceback.txt` and `stacks.txt`: of the error, and where every thread stood;
-- `metrics.jsonl`: the last rows; `gpu_memory.txt` on a GPU.
+- `metrics.jsonl`: the last records; `gpu_memory.txt` on a GPU.
 
 Launchers end the ranks beside a failed one with SIGTERM, then SIGKILL. One that hangs in native
 code cannot write a folder any more; where it stood at SIGTERM is in
@@ -35,7 +35,7 @@ from gsv2.files import write_whole
 
 T = TypeVar("T")
 
-NUM_ROWS = 50
+NUM_RECORDS = 50
 """Rows of metrics.jsonl to keep."""
 
 logger = logging.getLogger(__name__)
@@ -129,8 +129,8 @@ class FlightRecorder:
         _write(folder / "failure.json", text + "\n")
         metrics = self._run / "metrics.jsonl"
         if metrics.exists():
-            rows = metrics.read_bytes().splitlines(keepends=True)
-            (folder / metrics.name).write_bytes(b"".join(rows[-NUM_ROWS:]))
+            records = metrics.read_bytes().splitlines(keepends=True)
+            (folder / metrics.name).write_bytes(b"".join(records[-NUM_RECORDS:]))
         if self._device.type == "cuda":
             summary = torch.cuda.memory_summary(self._device)
             _write(folder / "gpu_memory.txt", summary)

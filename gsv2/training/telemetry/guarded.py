@@ -32,9 +32,9 @@ class GuardedTracker:
         """Take note of a finished step."""
         self._try(lambda: self._tracker.advance(step))
 
-    def log(self, step: int, row: Mapping[str, Any]) -> None:
+    def log(self, step: int, record: Mapping[str, Any]) -> None:
         """Take the figures of a logged step."""
-        self._try(lambda: self._tracker.log(step, row))
+        self._try(lambda: self._tracker.log(step, record))
 
     def show(self, step: int, files: Sequence[PanelFile]) -> None:
         """Take the pictures and sounds of a validation."""

@@ -22,7 +22,7 @@ class Tracker(Protocol):
     def advance(self, step: int) -> None:
         """Take note of a finished step."""
 
-    def log(self, step: int, row: Mapping[str, Any]) -> None:
+    def log(self, step: int, record: Mapping[str, Any]) -> None:
         """Take the figures of a logged step; only the file keeps what is no number."""
 
     def show(self, step: int, files: Sequence[PanelFile]) -> None:

@@ -62,9 +62,9 @@ class MetricsFile:
     def advance(self, step: int) -> None:
         """Nothing to do."""
 
-    def log(self, step: int, row: Mapping[str, Any]) -> None:
-        """Append `{"step", **row}`."""
-        self._file.append([{"step": step, **row}])
+    def log(self, step: int, record: Mapping[str, Any]) -> None:
+        """Append `{"step", **record}`."""
+        self._file.append([{"step": step, **record}])
 
     def show(self, step: int, files: Sequence[PanelFile]) -> None:
         """Nothing to do."""
@@ -91,7 +91,7 @@ def open_trackers(
         folder: run folder.
         name: the run's name, for people.
         values: plain values of the run's config.
-        done: last step whose row was written; what came after it was rolled back.
+        done: last step whose record was written; what came after it was rolled back.
         max_steps: steps that it will have.
 
     Raises:

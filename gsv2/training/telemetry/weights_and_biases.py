@@ -26,7 +26,7 @@ _WANTED: dict[str, Any] = {
     "silent": True,  # the terminal is ours: wandb neither writes to it nor copies it
     "console": "off",
     # What a process that is killed may lose of wandb's file, from which `wandb sync` uploads;
-    # wandb's own 15 s lose rows that a checkpoint has, so that no launch would send them again.
+    # wandb's own 15 s lose records that a checkpoint has, so that no launch would send them again.
     "x_transaction_log_flush_interval": 1.0,
     "finish_timeout": FINISH_SEC,
     "finish_timeout_raises": True,
@@ -113,9 +113,9 @@ class WandbTracker:
     def advance(self, step: int) -> None:
         """Nothing to do."""
 
-    def log(self, step: int, row: Mapping[str, Any]) -> None:
-        """Send the numbers of the row."""
-        self._run.log({"step": step, **only_numbers(row)})
+    def log(self, step: int, record: Mapping[str, Any]) -> None:
+        """Send the numbers of the record."""
+        self._run.log({"step": step, **only_numbers(record)})
 
     def show(self, step: int, files: Sequence[PanelFile]) -> None:
         """Send pictures and sounds."""
@@ -144,9 +144,9 @@ class WandbTracker:
             )  # fmt: skip
 
 
-def only_numbers(row: Mapping[str, Any]) -> dict[str, int | float]:
-    """Return the figures of a row that a chart can show."""
-    return {key: value for key, value in row.items() if isinstance(value, int | float)}
+def only_numbers(record: Mapping[str, Any]) -> dict[str, int | float]:
+    """Return the figures of a record that a chart can show."""
+    return {key: value for key, value in record.items() if isinstance(value, int | float)}
 
 
 def _do_within(limit_sec: float, action: Callable[[], object]) -> None:
