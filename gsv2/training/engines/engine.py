@@ -62,8 +62,8 @@ class Engine(Protocol):
     """A network, its optimizer and its gradients, over all ranks.
 
     Within a step: any number of forward passes and `backward`, the last with `is_last`; then
-    `grad_norm`; then either `step` or `skip`. These are collective, as are `to_whole`, `capture` and
-    `restore`.
+    `grad_norm`; then either `step` or `skip`. These are collective, as are `to_whole`, `capture`
+    and `restore`.
     """
 
     loss_scale: float
@@ -95,7 +95,7 @@ class Engine(Protocol):
         """
 
     def to_local(self, name: str, whole: Tensor) -> Tensor:
-        """Return of values of a whole parameter what is this rank's, in the form of `local_weights`."""
+        """Return what is this rank's of a whole parameter, in the form of `local_weights`."""
 
     def to_whole(self, name: str, part: Tensor) -> Tensor:
         """Return the values of a whole parameter, of which each rank gives its part."""
