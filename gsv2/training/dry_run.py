@@ -48,8 +48,6 @@ def dry_run(
     Args:
         data: the section whose budget they fill.
         stage: with its engines, in training mode.
-        distributed: the ranks.
-        seed: seed of the run.
         precision: is shown every loss.
 
     Returns:

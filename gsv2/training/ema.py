@@ -31,7 +31,6 @@ class WeightAverage:
 
         Args:
             module: the bare network.
-            engine: that runs it.
             decay: share of the average that an update keeps, once warmed up.
         """
         self.decay = decay

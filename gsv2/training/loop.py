@@ -45,10 +45,9 @@ class TrainingLoop:
     """Steps, validates, records and saves; every rank takes the same branches.
 
     Args:
-        config: config of the run.
         stage: prepared for its first step.
-        state: where the run stands; moved on.
-        agreement: in which the ranks go on, leave and fail.
+        state: state of the run, moved on step by step.
+        agreement: agreement in which the ranks go on, leave and fail.
         saver: makes the checkpoints.
         trackers: are told about the run.
     """

@@ -53,8 +53,6 @@ class Trainer:
         """Check that the ranks can share a step.
 
         Args:
-            config: of the run.
-            distributed: the ranks.
             signals: what this process was told; None for a run that nobody tells to leave.
 
         Raises:

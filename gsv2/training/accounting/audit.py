@@ -1,4 +1,4 @@
-"""Exactly once, checked: the ledger of a run against the plan that it should have followed."""
+"""Audit of a run: its ledger against the plan, which has each clip exactly once."""
 
 from __future__ import annotations
 
@@ -58,7 +58,6 @@ def check_ledger(plan: KeyPlan, entries: Iterable[Mapping[str, Any]]) -> Iterato
     """Compare finished lane epochs with the plan; open ones are not looked at.
 
     Args:
-        plan: of the run.
         entries: from `read_ledgers`.
 
     Yields:

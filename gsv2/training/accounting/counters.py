@@ -20,8 +20,6 @@ class RankCounters:
 
     Args:
         stage: knows what a micro-batch costs.
-        distributed: the ranks.
-        clock: clock of the run.
         quarantine: takes the clips that could not be read.
         peak_tflops: peak of one device for `train/mfu`; None = by its name.
     """
@@ -53,7 +51,6 @@ class RankCounters:
         """Add what all ranks have counted to `state`, and begin anew. Collective.
 
         Args:
-            state: where the run stands.
             means: metrics of the step that a record is due for, which begins a lap and waits for
                 the device; None if none is.
 

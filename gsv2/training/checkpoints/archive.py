@@ -36,10 +36,9 @@ def archive_checkpoints(
     """Move the checkpoints of a run aside that it will not go on from.
 
     Args:
-        run: run folder.
         found: checkpoint that the run begins with; None for a fresh start.
-        step: of that checkpoint; 0 for a fresh start.
-        mirror: where copies of the run's checkpoints are.
+        step: step of that checkpoint; 0 for a fresh start.
+        mirror: place of copies of the run's checkpoints.
 
     Raises:
         CheckpointMismatchError: the target has later ones, which nobody can move.

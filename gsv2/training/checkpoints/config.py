@@ -1,4 +1,4 @@
-"""The `checkpoint` section."""
+"""Config of checkpoints: the `checkpoint` section."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class CheckpointMirror:
     """Copies of the checkpoints of one run at a URL, that of `checkpoint.target`.
 
     Args:
-        url: of the run: `s3://bucket/runs/NAME`.
+        url: URL of the run: `s3://bucket/runs/NAME`.
 
     Raises:
         ValueError: nothing is known of such URLs, or a package is missing.

@@ -1,4 +1,4 @@
-"""Which checkpoint a run starts from."""
+"""Choice of the checkpoint that a run starts from."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def find_checkpoint(run: Path, resume: str, mirror: CheckpointMirror | None = No
     Args:
         run: run folder; a checkpoint from elsewhere is copied into it.
         resume: `auto`, `none`, or the path or URL of a checkpoint or of another run.
-        mirror: where copies of the run's checkpoints are.
+        mirror: place of copies of the run's checkpoints.
 
     Returns:
         Its folder; None to start afresh.
@@ -63,9 +63,6 @@ def send_missing(mirror: CheckpointMirror, folder: Path, step: int, *, is_last: 
     """Copy the checkpoint that a run goes on from to the target, if an earlier launch could not.
 
     Args:
-        mirror: of the run.
-        folder: the checkpoint.
-        step: of it.
         is_last: whether no other checkpoint will follow; else a failure is only told.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Which checkpoints stay."""
+"""Retention: which checkpoints stay."""
 
 from __future__ import annotations
 
@@ -24,10 +24,9 @@ def steps_to_keep(
     resuming before them.
 
     Args:
-        steps: of all checkpoints.
+        steps: steps of all checkpoints.
         newest: step of the one that was just made.
         values: step -> value of the metric `checkpoint.best`, where it was measured.
-        config: the `checkpoint` section.
     """
     present = sorted(step for step in steps if step <= newest)
     kept = set(present[-config.keep_last :])
@@ -46,7 +45,6 @@ def value_of_record(
 
     Args:
         best: `checkpoint.best`.
-        step: of the checkpoint.
         record: figures of this step, if there are any.
     """
     if best is None or record is None:
@@ -60,11 +58,7 @@ def value_of_record(
 
 
 class Retention:
-    """Removes checkpoints that need not stay from one place, a run folder or a target.
-
-    Args:
-        config: the `checkpoint` section.
-    """
+    """Removes checkpoints that need not stay from one place, a run folder or a target."""
 
     def __init__(self, config: CheckpointConfig) -> None:
         self._config = config

@@ -1,4 +1,4 @@
-"""Checkpoints beside training: a step is blocked for a copy to the host, a thread writes it.
+"""Saver of checkpoints beside training: a step is blocked for a copy to the host, a thread writes it.
 
 One write is under way at most. A write that fails leaves the checkpoints before it as they are.
 Copies to the target follow by themselves (`gsv2.training.checkpoints.uploads`).
@@ -56,10 +56,6 @@ class Saver:
     """Makes the checkpoints of a run.
 
     Args:
-        run: run folder.
-        config: the `checkpoint` section.
-        distributed: the ranks; the main one writes.
-        identity: of the run.
         mirror: gets a copy of every checkpoint.
         beat: called again and again while ranks wait for a write, so that nobody takes them for
             dead.
@@ -100,7 +96,6 @@ class Saver:
 
         Args:
             trainables: with their engines.
-            state: where the run stands.
             record: figures of this step, if there are any.
 
         Raises:

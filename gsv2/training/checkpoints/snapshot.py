@@ -1,4 +1,4 @@
-"""What a checkpoint says: networks, moments, schedules and where the run stands.
+"""Snapshot of a run, the content of a checkpoint: networks, moments, schedules and where the run stands.
 
 `NAME.safetensors` is a component file, and so is `NAME.ema.safetensors`, which is there if the
 average of the weights is kept. `NAME.optimizer.safetensors` holds the optimizer's
@@ -58,10 +58,7 @@ def capture_snapshot(
     Collective.
 
     Args:
-        trainables: of the stage, with their engines.
-        state: where the run stands.
-        identity: of the run.
-        world: number of ranks, for people.
+        trainables: trainables of the stage, with their engines.
         copies: memory to copy to; an earlier snapshot that lies there is lost.
         values: name -> figures of this step by which the checkpoint is judged.
     """

@@ -1,4 +1,4 @@
-"""What `state.json` of a checkpoint must hold before anything is made of it."""
+"""Check of a checkpoint's `state.json`, before anything is made of it."""
 
 from __future__ import annotations
 

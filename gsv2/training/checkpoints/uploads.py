@@ -25,8 +25,7 @@ class CheckpointUploads:
     """Brings checkpoints of a run to its target, one at a time.
 
     Args:
-        run: run folder.
-        mirror: of the run; None brings them nowhere.
+        mirror: mirror of the run; None brings them nowhere.
         retention: says which stay there.
     """
 

@@ -46,7 +46,6 @@ def wait_for_main(
     """Let all ranks wait for the main one, in slices that no timeout takes for its end. Collective.
 
     Args:
-        distributed: the ranks.
         is_done: tells on the main rank whether the work is over within so many seconds.
         beat: called on every rank between two slices.
     """

@@ -51,12 +51,11 @@ class DeepSpeedEngine:
         """Wrap a network. Collective.
 
         Args:
-            name: of the trainable.
             module: on its device, in fp32.
             optimizer: a torch optimizer of the module's parameters; DeepSpeed keeps it.
             config: says the ZeRO stage.
             max_grad_norm: gradients are clipped to this L2 norm.
-            device: of this rank.
+            device: device of this rank.
         """
         deepspeed = _import_deepspeed()
         self._contract = EngineContract(name)

@@ -34,7 +34,6 @@ def capture_state(
     Args:
         module: the bare network.
         optimizer: DeepSpeed's, or torch's under ZeRO-0.
-        stage: of ZeRO.
         copy: copies a tensor of a name to the host.
     """
     is_main = dist.get_rank() == 0

@@ -72,7 +72,6 @@ def check_fits(state: TrainableState, module: nn.Module, trained: Collection[str
     """Check that a state is of a network, before anything of it is taken.
 
     Args:
-        state: given.
         module: the bare network, whose parameters ZeRO-3 may have cut.
         trained: names of the parameters that the optimizer steps.
 

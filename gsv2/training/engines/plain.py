@@ -1,4 +1,4 @@
-"""The whole network on every rank: one process, or DistributedDataParallel."""
+"""Plain engine, the whole network on every rank: one process, or DistributedDataParallel."""
 
 from __future__ import annotations
 
@@ -35,10 +35,7 @@ class PlainEngine:
         """Wrap a network; its weights and buffers become those of the main rank. Collective.
 
         Args:
-            name: name of the trainable.
-            module: bare network on its device.
             optimizer: optimizer of the module's parameters.
-            distributed: the ranks.
         """
         distributed.share_buffers(module)
         self._contract = EngineContract(name)

@@ -1,4 +1,4 @@
-"""What a run leaves behind when it fails: `RUN/failure/step_00000012-rank0/`.
+"""Failure record of a run: `RUN/failure/step_00000012-rank0/`.
 
 Every rank writes its own folder without asking the others, who may be gone:
 
@@ -42,13 +42,7 @@ logger = logging.getLogger(__name__)
 
 
 class FlightRecorder:
-    """Knows what this rank is doing; writes it down if an exception leaves its `with`.
-
-    Args:
-        run: run folder.
-        rank: of this process.
-        device: of this process.
-    """
+    """Knows what this rank is doing; writes it down if an exception leaves its `with`."""
 
     def __init__(self, run: Path, rank: int, device: torch.device) -> None:
         self._run = run
@@ -141,10 +135,6 @@ def stacks_at_sigterm(run: Path, rank: int) -> Iterator[None]:
     """Write the stacks of all threads down at SIGTERM, even where no Python runs.
 
     What is written is dropped again if the block is left, however late.
-
-    Args:
-        run: run folder.
-        rank: of this process.
     """
     name = f"sigterm-rank{rank}.txt"
     with _make_in_failure(run, name, lambda path: path.open("a", encoding="utf-8")) as stream:

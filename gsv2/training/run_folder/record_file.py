@@ -17,11 +17,7 @@ logger = logging.getLogger(__name__)
 
 
 class RecordFile:
-    """Appends records; those that the disk does not take wait for the next call.
-
-    Args:
-        path: of the file.
-    """
+    """Appends records; those that the disk does not take wait for the next call."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

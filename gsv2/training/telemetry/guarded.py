@@ -1,4 +1,4 @@
-"""A tracker whose end is not that of the run."""
+"""Guarded tracker, whose end is not that of the run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class GuardedTracker:
     has everything all the same.
 
     Args:
-        name: of the tracker, for people.
+        name: name of the tracker, for people.
         tracker: what may fail.
     """
 

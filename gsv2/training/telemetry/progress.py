@@ -1,4 +1,4 @@
-"""What a person at the terminal sees of a run: a bar with the time left, or lines of a log."""
+"""Progress of a run at the terminal: a bar with the time left, or lines of a log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is told about a run: metrics.jsonl, Weights & Biases, TensorBoard, the terminal.
+"""Tracking of a run: metrics.jsonl, Weights & Biases, TensorBoard, the terminal.
 
 `metrics.jsonl` is the truth; the others show it, and may fail without an end of the run.
 """
@@ -87,9 +87,6 @@ def open_trackers(
     """Open what the main rank tells about a run.
 
     Args:
-        config: the `tracking` section.
-        folder: run folder.
-        name: the run's name, for people.
         values: plain values of the run's config.
         done: last step whose record was written; what came after it was rolled back.
         max_steps: steps that it will have.

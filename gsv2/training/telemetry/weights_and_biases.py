@@ -38,8 +38,7 @@ def stored_wandb_id(folder: Path, kept: str | None = None) -> str:
     """Return the id of a run in Weights & Biases, which lives in its folder.
 
     Args:
-        folder: run folder.
-        kept: what a checkpoint has kept of it, for a folder on a disk that knows nothing yet.
+        kept: id that a checkpoint has kept, for a folder on a disk that knows nothing yet.
     """
     file = folder / "wandb_id"
     if not file.exists():
@@ -56,9 +55,7 @@ class WandbTracker:
 
     Args:
         mode: `offline` or `online`; where no server can be reached, `online` becomes `offline`.
-        project: in Weights & Biases.
-        folder: run folder.
-        name: the run's name, for people.
+        project: project in Weights & Biases.
         values: plain values of the run's config.
     """
 
@@ -127,7 +124,7 @@ class WandbTracker:
         """Finish the upload, for a bounded time, and say how the run ended.
 
         Args:
-            kind: of the exception that ends the run, if one does.
+            kind: class of the exception that ends the run, if one does.
         """
 
         def finish() -> None:
