@@ -1,4 +1,4 @@
-"""Saver of checkpoints beside training: a step is blocked for a copy to the host, a thread writes it.
+"""Saver of checkpoints beside training: a step waits for a copy to the host, a thread writes it.
 
 One write is under way at most. A write that fails leaves the checkpoints before it as they are.
 Copies to the target follow by themselves (`gsv2.training.checkpoints.uploads`).

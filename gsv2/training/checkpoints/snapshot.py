@@ -1,4 +1,4 @@
-"""Snapshot of a run, the content of a checkpoint: networks, moments, schedules and where the run stands.
+"""Snapshot of a run, the content of a checkpoint: networks, moments, schedules, state.
 
 `NAME.safetensors` is a component file, and so is `NAME.ema.safetensors`, which is there if the
 average of the weights is kept. `NAME.optimizer.safetensors` holds the optimizer's

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gsv2.training.checkpoints import delivery as delivery_module
 from gsv2.training.checkpoints import saver as saver_module
+from gsv2.training.checkpoints import uploads as delivery_module
 from gsv2.training.checkpoints.checkpoint import list_steps
 from gsv2.training.checkpoints.config import CheckpointConfig
 from gsv2.training.checkpoints.mirror import CheckpointMirror
@@ -175,18 +175,18 @@ def test_an_error_of_our_own_ends_no_thread_in_silence(
 
     monkeypatch.setattr(target, "put", broken)
     test_checkpoint.save(tmp_path, 1)
-    delivery = CheckpointUploads(tmp_path, target, Retention(CheckpointConfig()))
-    delivery.send(1)
+    uploads = CheckpointUploads(tmp_path, target, Retention(CheckpointConfig()))
+    uploads.send(1)
     with pytest.raises(TypeError, match="a bug"):
-        delivery.is_over(20)
+        uploads.is_over(20)
     with pytest.raises(TypeError, match="a bug"):
-        delivery.send(2)
+        uploads.send(2)
 
 
 def test_without_a_target_nothing_is_sent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        delivery = CheckpointUploads(tmp_path, None, Retention(CheckpointConfig()))
-        delivery.send(1)
-        assert delivery.is_over(0)
-        delivery.give_up(0)
+        uploads = CheckpointUploads(tmp_path, None, Retention(CheckpointConfig()))
+        uploads.send(1)
+        assert uploads.is_over(0)
+        uploads.give_up(0)
     assert caplog.text == ""
