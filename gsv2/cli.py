@@ -185,7 +185,10 @@ def doctor(
 
 @app.command()
 def export(
-    runs: Annotated[list[Path], typer.Argument(help="run folders: a quantizer, a GPT, a VITS2")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="runs: quantizer, GPT, VITS2, any aligner"),
+    ],
     out: Annotated[Path, typer.Option(help="bundle folder to write")],
     ema: Annotated[
         bool | None,
@@ -217,6 +220,12 @@ def synthesize(
         list[float] | None, typer.Option(help="weight of each reference's voice (default: equal)")
     ] = None,
     seed: Annotated[int, typer.Option(help="same seed, same speech")] = 0,
+    rate: Annotated[
+        float, typer.Option(help="how much faster than the model would; a pointer must read")
+    ] = 1.0,
+    times: Annotated[
+        Path | None, typer.Option(help=".TextGrid or .json for when words are spoken")
+    ] = None,
 ) -> None:
     """Speak a text in the voice of one or several recordings.
 
@@ -233,6 +242,8 @@ def synthesize(
         transcripts=ref_text or [],
         weights=weight or [],
         seed=seed,
+        speaking_rate=rate,
+        times=times,
     )
     cut = "" if speech.ended else " (cut at the length limit: no end of speech was found)"
     typer.echo(f"{out}: {len(speech.wave) / speech.sample_rate:.2f} s{cut}")

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ASIDE = ".tmp-"
-"""How the names of what is not whole yet begin."""
+"""Beginning of the names of what is not whole yet."""
 _OLD = f"{ASIDE}old-"
-"""How the names of folders begin that wait to be replaced."""
+"""Beginning of the names of folders that wait to be replaced."""
 _GONE = f"{ASIDE}gone-"
-"""How the names of folders begin that are being removed."""
+"""Beginning of the names of folders that are being removed."""
 
 
 @contextmanager

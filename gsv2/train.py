@@ -37,7 +37,7 @@ from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.plan.plan import Plan, validation_plan
 from gsv2.data.stream.loader import make_loader, make_validation_loader
 from gsv2.seeds import seed_torch
-from gsv2.stages import SCHEMAS, STAGES
+from gsv2.stages import STAGES, StageEntry
 from gsv2.storage.storage import Storage
 from gsv2.training.checkpoints.fingerprint import take_fingerprint
 from gsv2.training.config import RunConfig
@@ -66,7 +66,12 @@ class CodesMismatchError(ValueError):
     """Codes of another quantizer than the one a stage was given."""
 
 
-def main(config_path: str | Path, overrides: Sequence[str] = ()) -> Path:
+def main(
+    config_path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    stages: Mapping[str, StageEntry] = STAGES,
+) -> Path:
     """Train one stage to its last step, from its last checkpoint if it has one.
 
     May be called again and again in one process.
@@ -74,6 +79,7 @@ def main(config_path: str | Path, overrides: Sequence[str] = ()) -> Path:
     Args:
         config_path: YAML file of the run.
         overrides: `section.key=value` strings.
+        stages: stages that `stage` of the file may name, e.g. those of gsv2 and one's own.
 
     Returns:
         The run folder.
@@ -83,10 +89,11 @@ def main(config_path: str | Path, overrides: Sequence[str] = ()) -> Path:
         Preempted: SIGTERM or SIGUSR1 told a rank to leave; a `SystemExit` with `EXIT_REQUEUE`.
     """
     with StopSignals() as signals:
-        config = load_config(config_path, overrides, SCHEMAS)
+        schemas = {name: entry.schema for name, entry in stages.items()}
+        config = load_config(config_path, overrides, schemas)
         distributed = Distributed(config.trainer.rank_timeout_sec)
         try:
-            return _train(config, distributed, signals)
+            return _train(config, distributed, signals, stages)
         except Preempted as stop:
             logger.warning("%s", stop.message)
             raise
@@ -97,9 +104,15 @@ def main(config_path: str | Path, overrides: Sequence[str] = ()) -> Path:
 class _CallableModule(ModuleType):
     """This module as the function that `from gsv2 import train` promises; both have its name."""
 
-    def __call__(self, config_path: str | Path, overrides: Sequence[str] = ()) -> Path:
+    def __call__(
+        self,
+        config_path: str | Path,
+        overrides: Sequence[str] = (),
+        *,
+        stages: Mapping[str, StageEntry] = STAGES,
+    ) -> Path:
         """See `main`."""
-        return main(config_path, overrides)
+        return main(config_path, overrides, stages=stages)
 
 
 sys.modules[__name__].__class__ = _CallableModule
@@ -177,7 +190,12 @@ def check_sections(config: RunConfig) -> list[str]:
     return doubts
 
 
-def _train(config: RunConfig, distributed: Distributed, signals: StopSignals) -> Path:
+def _train(
+    config: RunConfig,
+    distributed: Distributed,
+    signals: StopSignals,
+    stages: Mapping[str, StageEntry],
+) -> Path:
     if distributed.is_main:
         where = distributed.device
         logger.info("rank %d of %d on %s", distributed.rank, distributed.world, where)
@@ -185,7 +203,7 @@ def _train(config: RunConfig, distributed: Distributed, signals: StopSignals) ->
         logger.warning("%s", doubt)
     trainer = Trainer(config, distributed, signals)
     seed_torch(config.seed, "build")
-    stage = STAGES[config.stage].build(config, distributed.device)
+    stage = stages[config.stage].build(config, distributed.device)
     loading: dict[str, Any] = {
         "rank": distributed.rank,
         "world": distributed.world,

@@ -61,9 +61,9 @@ class DataConfig:
     clip_overhead_tokens: int = 4
     """Tokens that a clip costs beside its text and codes (starts, end, pattern delay)."""
     max_clips: int = 4
-    """Most clips of one speaker in a sequence."""
+    """Largest number of clips in a same-speaker sequence."""
     max_seconds: float = 30.0
-    """Most audio in a sequence, in seconds."""
+    """Longest audio of a sequence, in seconds."""
     max_length_ratio: float = 1.05
     """Under `max_frames`: about how much longer than its shortest clip the longest of a sequence
     may be, since they are padded to each other. Larger = more clips with company, more padding."""
@@ -80,7 +80,7 @@ class DataConfig:
     """Clips from which a lane forms micro-batches at a time, in MiB undecoded; larger = less
     padding. Only a remote source without a cache holds them in memory."""
     window_clips: int = 8192
-    """Most clips of a window, which bounds it where clips are small (codes)."""
+    """Largest number of clips of a window, which bounds it where clips are small (codes)."""
     workers: int = 0
     """DataLoader processes of a rank; 0 reads in the training process."""
     prefetch: int = 2

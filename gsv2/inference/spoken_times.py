@@ -73,6 +73,15 @@ def time_text(text: str, characters: np.ndarray, rate_hz: float) -> SpokenText:
     return SpokenText(spoken, words, len(characters) / rate_hz)
 
 
+def join_times(parts: Sequence[SpokenText]) -> SpokenText:
+    """Return the times of parts that each say when they are spoken in the whole."""
+    return SpokenText(
+        tuple(spoken for part in parts for spoken in part.characters),
+        tuple(spoken for part in parts for spoken in part.words),
+        parts[-1].duration_sec if parts else 0.0,
+    )
+
+
 def split_words(text: str) -> list[tuple[int, int]]:
     """Return where the words of a text start and end, as places of its characters."""
     words: list[tuple[int, int]] = []
@@ -122,11 +131,19 @@ def write_times(spoken: SpokenText, path: Path) -> None:
     Raises:
         ValueError: another suffix.
     """
-    makers = {".textgrid": to_textgrid, ".json": to_json}
-    make = makers.get(path.suffix.lower())
-    if make is None:
-        raise ValueError(f"times are written as .TextGrid or .json, but {path} is neither")
+    check_suffix(path)
+    make = to_json if path.suffix.lower() == ".json" else to_textgrid
     write_whole(path, make(spoken))
+
+
+def check_suffix(path: Path) -> None:
+    """Check that times can be written to a file of this name.
+
+    Raises:
+        ValueError: another suffix.
+    """
+    if path.suffix.lower() not in (".textgrid", ".json"):
+        raise ValueError(f"times are written as .TextGrid or .json, but {path} is neither")
 
 
 def _join(parts: Sequence[Spoken]) -> Spoken:

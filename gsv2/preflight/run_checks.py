@@ -1,4 +1,4 @@
-"""Checks of a run's config that a rank makes by itself, and doctor, which makes them all alone."""
+"""Checks of a machine and of a run's config that a rank makes by itself; those of doctor."""
 
 from __future__ import annotations
 
@@ -23,11 +23,17 @@ from gsv2.training.config import RunConfig
 from gsv2.training.precision.probes import planned_precision
 from gsv2.training.prepare import check_names
 from gsv2.training.run_folder.folder import free_bytes
+from gsv2.training.run_folder.shared import check_writable
 from gsv2.training.stage import Stage
 
 
-def check_alone(config_path: Path | None, overrides: Sequence[str]) -> Iterator[Finding]:
-    """Check this machine and, if there is one, a run's config, as far as it can be read."""
+def check_one_rank(config_path: Path | None, overrides: Sequence[str]) -> Iterator[Finding]:
+    """Check this machine and, if there is one, a run's config, as far as it can be read.
+
+    Args:
+        config_path: YAML file of the run; None = no run.
+        overrides: `section.key=value` strings.
+    """
     is_gpu = torch.cuda.is_available()
     device = torch.device("cuda" if is_gpu else "cpu")
     yield Finding("device", "ok", device_facts(device)["device"])
@@ -42,7 +48,7 @@ def check_alone(config_path: Path | None, overrides: Sequence[str]) -> Iterator[
         yield check_room("disk", free_bytes(Path.cwd()), "here")
         return
     yield from check_config(config, int(os.environ.get("WORLD_SIZE", "1")))
-    yield attempt("run folder", partial(_write_probe, Path(config.run.dir)))
+    yield attempt("run folder", partial(_writable, Path(config.run.dir)))
     where = (config.checkpoint.target, config.run.name)
     yield attempt("checkpoint target", partial(try_mirror, *where))
     if config.tracking.tensorboard:
@@ -110,12 +116,8 @@ def _names(config: RunConfig, stage: Stage) -> str:
     return f"of {', '.join(stage.trainables)}"
 
 
-def _write_probe(folder: Path) -> str:
-    """Write and rename a file there, as a checkpoint does."""
-    folder.mkdir(parents=True, exist_ok=True)
-    probe = folder / ".doctor-probe"
-    probe.write_text("probe")
-    probe.rename(folder / ".doctor-probe-renamed").unlink()
+def _writable(folder: Path) -> str:
+    check_writable(folder)
     return f"{folder}: writable"
 
 

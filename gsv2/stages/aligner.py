@@ -46,7 +46,7 @@ class AlignerRunConfig(RunConfig):
     """Optimizer and schedule of `aligner`."""
 
 
-class _Heard(NamedTuple):
+class _Prediction(NamedTuple):
     """A batch and what the network says about it."""
 
     output: AlignerOutput
@@ -111,17 +111,18 @@ class AlignerStage:
 
     def updates(self, batch: Batch, step: int) -> Iterator[Update]:
         """Yield the one update."""
-        heard = self._hear(self.trainables[ALIGNER], batch)
-        loss = self._loss(heard)
-        yield Update(ALIGNER, loss, self._metrics(heard, loss))
+        prediction = self._predict(self.trainables[ALIGNER], batch)
+        loss = self._loss(prediction)
+        yield Update(ALIGNER, loss, self._metrics(prediction, loss))
 
     @torch.no_grad()
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return the same metrics as `updates`, and the errors of greedy reading."""
-        heard = self._hear(self.model, batch)
-        metrics = self._metrics(heard, self._loss(heard))
-        num_errors = count_errors(batch.texts, read_logits(heard.output)) if batch.num_clips else 0
-        share = num_errors / max(1, int(heard.vocabulary.lengths.sum()))
+        prediction = self._predict(self.model, batch)
+        metrics = self._metrics(prediction, self._loss(prediction))
+        readings = read_logits(prediction.output) if batch.num_clips else []
+        num_errors = count_errors(batch.texts, readings)
+        share = num_errors / max(1, int(prediction.vocabulary.lengths.sum()))
         metrics[f"{ALIGNER}/char_errors"] = torch.tensor(share, device=batch.sequence.device)
         return metrics
 
@@ -129,7 +130,7 @@ class AlignerStage:
         """Return nothing: there is nothing to see or hear."""
         return ()
 
-    def _hear(self, network: Trainable | Aligner, batch: Batch) -> _Heard:
+    def _predict(self, network: Trainable | Aligner, batch: Batch) -> _Prediction:
         """Run the network; on a batch without clips, over one frame that cannot be aligned."""
         device = batch.sequence.device
         codes, lengths = batch.codes, batch.code_lengths
@@ -142,24 +143,24 @@ class AlignerStage:
         self._name_unalignable(batch, is_alignable, vocabulary, lengths)
         with self.precision.autocast(ALIGNER, device):
             output = network(codes, lengths, vocabulary.required > lengths)
-        return _Heard(output, vocabulary, is_alignable)
+        return _Prediction(output, vocabulary, is_alignable)
 
-    def _loss(self, heard: _Heard) -> Tensor:
+    def _loss(self, prediction: _Prediction) -> Tensor:
         """Return the nats of all characters over their number."""
-        vocabulary = heard.vocabulary
+        vocabulary = prediction.vocabulary
         losses = ctc_losses(
-            column_log_probs(heard.output.logits, vocabulary.positions),
-            heard.output.lengths,
+            column_log_probs(prediction.output.logits, vocabulary.positions),
+            prediction.output.lengths,
             vocabulary.targets,
             vocabulary.lengths,
-            heard.is_alignable,
+            prediction.is_alignable,
         )
-        nothing = heard.output.logits.sum() * 0.0  # every parameter has a gradient
+        nothing = prediction.output.logits.sum() * 0.0  # every parameter has a gradient
         return losses.sum() / vocabulary.lengths.sum().clamp(min=1) + nothing
 
-    def _metrics(self, heard: _Heard, loss: Tensor) -> dict[str, Tensor]:
-        lengths = heard.vocabulary.lengths
-        lost = (lengths * ~heard.is_alignable).sum() / lengths.sum().clamp(min=1)
+    def _metrics(self, prediction: _Prediction, loss: Tensor) -> dict[str, Tensor]:
+        lengths = prediction.vocabulary.lengths
+        lost = (lengths * ~prediction.is_alignable).sum() / lengths.sum().clamp(min=1)
         return {f"{ALIGNER}/loss": loss.detach(), f"{ALIGNER}/unalignable": lost}
 
     def _name_unalignable(

@@ -44,7 +44,8 @@ class QuantizerStage:
 
     def __init__(self, config: QuantizerRunConfig, device: torch.device) -> None:
         check_optim(config.optim, (_NAME,))
-        self.config = config
+        self.model_config = config.model
+        self._micro_batches_per_step = config.data.micro_batches_per_step
         self.device = device
         kinds = {"ssl": config.model.speech_encoder.name}
         self.precision = PrecisionPolicy(config.precision, ("ssl", _NAME, "losses"), kinds)
@@ -66,7 +67,7 @@ class QuantizerStage:
 
     def initialise(self, batches: Iterable[Batch]) -> None:
         """Start normalisation and codebooks from a reservoir: enough frames, or one epoch."""
-        config = self.config.model
+        config = self.model_config
         wanted = config.codebooks.reservoir_per_entry * config.codes.codebook_size
         reservoir: list[SpeechFeatures] = []
         num_code_frames, num_batches = 0, 0
@@ -79,7 +80,7 @@ class QuantizerStage:
                 num_code_frames += int(reservoir[-1].mask[:, :: config.stride].sum())
         if not reservoir:
             raise ValueError("the first epoch of the training data must hold a clip to start from")
-        per_step = num_code_frames / num_batches * self.config.data.micro_batches_per_step
+        per_step = num_code_frames / num_batches * self._micro_batches_per_step
         self.quantizer.initialise(reservoir, per_step)
 
     def num_targets(self, batch: Batch) -> Mapping[str, int]:
@@ -117,7 +118,7 @@ class QuantizerStage:
         metrics[f"{_NAME}/feature_error"] = unexplained_variance(
             output.reconstruction, output.target, features.mask
         )
-        size = self.config.model.codes.codebook_size
+        size = self.model_config.codes.codebook_size
         shares = perplexity(count_codes(output.codes, size)) / size
         return metrics | _per_codebook("perplexity_share", shares)
 
@@ -147,7 +148,7 @@ class QuantizerStage:
 
     def _loss(self, output: QuantizerOutput, mask: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         reconstruction = masked_mse(output.reconstruction, output.target, mask)
-        loss = reconstruction + self.config.model.commitment_weight * output.commitment
+        loss = reconstruction + self.model_config.commitment_weight * output.commitment
         return loss, {
             f"{_NAME}/reconstruction": reconstruction.detach(),
             f"{_NAME}/commitment": output.commitment.detach(),
@@ -156,7 +157,7 @@ class QuantizerStage:
     def _codebook_metrics(self, output: QuantizerOutput) -> dict[str, Tensor]:
         """Describe the codebooks as the last step left them."""
         sizes = self.quantizer.codebooks.cluster_sizes
-        dead = dead_entries(sizes, self.config.model.codebooks.dead_share)
+        dead = dead_entries(sizes, self.model_config.codebooks.dead_share)
         energy = {
             f"{_NAME}/residual_energy_{level}": value
             for level, value in enumerate(output.residual_energy)

@@ -40,7 +40,8 @@ class VITS2Stage:
     def __init__(self, config: VITS2RunConfig, device: torch.device) -> None:
         names = (GENERATOR, DISCRIMINATOR)
         check_optim(config.optim, names)
-        self.config = config
+        self.section = config.model
+        self._max_steps = config.trainer.max_steps
         self.device = device
         self.precision = PrecisionPolicy(config.precision, (*names, "losses"))
         quantizer = config.model.load_quantizer()
@@ -56,20 +57,20 @@ class VITS2Stage:
         networks = config.model.discriminator.network()
         discriminator = MultiDiscriminator(networks).to(device)
         provenance = {"quantizer": quantizer.fingerprint()}
-        optim, steps = config.optim, config.trainer.max_steps
+        optim = config.optim
         parts = {
             GENERATOR: ("vits2", self._network, self.model_config, optim[GENERATOR]),
             DISCRIMINATOR: ("discriminator", discriminator, networks, optim[DISCRIMINATOR]),
         }
         self.trainables = {
-            name: make_trainable(*part, steps, provenance) for name, part in parts.items()
+            name: make_trainable(*part, self._max_steps, provenance) for name, part in parts.items()
         }
 
     @property
     def full_step(self) -> int:
         """The first step with every update; 1 if the discriminators join in no step of the run."""
-        start = max(1, self.config.model.discriminator.start_step)
-        return start if start <= self.config.trainer.max_steps else 1
+        start = max(1, self.section.discriminator.start_step)
+        return start if start <= self._max_steps else 1
 
     def initialise(self, batches: Iterable[Batch]) -> None:
         """Do nothing: no part depends on data."""
@@ -88,7 +89,7 @@ class VITS2Stage:
 
         Each clip counts with its own length.
         """
-        model, section = self.model_config, self.config.model
+        model, section = self.model_config, self.section
         if self._flops is None:
             judges = section.discriminator.network()
             self._flops = VITS2Flops(model, judges, section.segment_frames)
@@ -107,9 +108,9 @@ class VITS2Stage:
         """
         self._step = step
         inputs, share = self._inputs(batch)
-        size = self.config.model.segment_frames
+        size = self.section.segment_frames
         starts = random_starts(inputs.lengths, size)
-        reference = random_references(inputs.sequence, self.config.model.self_reference_probability)
+        reference = random_references(inputs.sequence, self.section.self_reference_probability)
         with self.precision.autocast(GENERATOR, self.device):
             decoded: Decoded = self.trainables[GENERATOR](
                 inputs.codes,
@@ -122,7 +123,7 @@ class VITS2Stage:
             )
         hop = self.model_config.mel.hop_length
         real = cut_segments(inputs.wave, starts * hop, size * hop)
-        if self.config.model.discriminator.trains_at(step):
+        if self.section.discriminator.trains_at(step):
             yield _scaled(self._discriminator_update(real, decoded.wave.detach()), share)
         yield _scaled(self._generator_update(real, decoded, step), share)
 
@@ -139,9 +140,9 @@ class VITS2Stage:
         return Update(DISCRIMINATOR, discriminator_loss(of_real, of_fake), {})
 
     def _generator_update(self, real: Tensor, decoded: Decoded, step: int) -> Update:
-        weights = self.config.model.loss_weights
+        weights = self.section.loss_weights
         terms: dict[str, Tensor] = {}
-        if self.config.model.discriminator.judges_at(step):
+        if self.section.discriminator.judges_at(step):
             terms |= self._judge(real, decoded.wave)
         terms["mel"] = mel_distance(self._loss_mel(decoded.wave), self._loss_mel(real))
         if weights.stft:
@@ -154,7 +155,7 @@ class VITS2Stage:
             "feature_matching": weights.feature_matching,
             "mel": weights.mel,
             "stft": weights.stft,
-            "kl": weights.kl_at(step, self.config.trainer.max_steps),
+            "kl": weights.kl_at(step, self._max_steps),
         }
         weighted = [factors[name] * term for name, term in terms.items()]
         metrics = {f"{GENERATOR}/{name}": term.detach() for name, term in terms.items()}

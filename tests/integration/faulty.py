@@ -147,7 +147,9 @@ def run(spec: dict[str, Any]) -> int:
         is_spike = k // PER_STEP + 1 in spec.get("spikes", ())
         return replace(batch, wave=batch.wave * SPIKE) if is_spike else batch
 
-    def fit(config: ToyRunConfig, distributed: Distributed, signals: StopSignals) -> None:
+    def fit(
+        config: ToyRunConfig, distributed: Distributed, signals: StopSignals, stages: object
+    ) -> None:
         FaultyStage.spec = spec
         if "kill_at_event" in spec:
             kill_at_event(spec["kill_at_event"])

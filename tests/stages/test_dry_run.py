@@ -74,7 +74,8 @@ def test_of_the_gpt(tmp_path: Path, data: dict[str, Any], dtype: str) -> None:
 
 def test_of_the_quantizer_whose_codebooks_move_in_a_step(tiny_corpus: Any) -> None:
     stage, _ = test_quantizer.make_stage(tiny_corpus)
-    assert_dry_run_leaves_nothing(stage, stage.config.data)
+    config = test_quantizer.make_config(tiny_corpus.source)
+    assert_dry_run_leaves_nothing(stage, config.data)
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])

@@ -136,7 +136,7 @@ def test_the_reservoir_is_an_epoch_at_most_and_starts_codebooks_and_statistics(t
     seen = []
 
     def watched() -> Iterator[Batch]:
-        for batch in endless(stage.config):
+        for batch in endless(make_config(tiny_corpus.source)):
             seen.append(batch)
             yield batch
 
@@ -153,7 +153,7 @@ def test_the_reservoir_is_an_epoch_at_most_and_starts_codebooks_and_statistics(t
 
 def test_a_large_corpus_fills_the_reservoir_only(tiny_corpus) -> None:
     stage, _ = make_stage(tiny_corpus, initialise=False, reservoir_per_entry=1)
-    batches = endless(stage.config)
+    batches = endless(make_config(tiny_corpus.source))
     stage.initialise(batches)
     assert next(batches).epoch == 0
 

@@ -47,7 +47,7 @@ def write_alignments(
         alignments: yields (shard name, key, [T] characters) shard after shard in the order of the
             corpus, without the shards that it is given; clips that it leaves out get none.
         aligner: hash of the aligner.
-        settings: what else the alignments depend on.
+        settings: whatever else the alignments depend on.
 
     Raises:
         CorpusError: a corpus that cannot be read, or an alignment of a clip that it lacks.
@@ -89,7 +89,7 @@ class _Shards:
         """Write one shard.
 
         Args:
-            entry: of the shard as it is.
+            entry: entry of the shard as it is.
             alignments: key -> [T] characters.
         """
         left = set(alignments)

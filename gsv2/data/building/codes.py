@@ -54,8 +54,8 @@ def write_codes(
             shard are held in memory. Or a function that yields them without the shards that it
             is given: then an ended call keeps its whole shards, and the next one goes on.
         quantizer: hash of the quantizer.
-        codebook_size: of the quantizer, V; None = not known.
-        code_rate_hz: of the quantizer; None = not known.
+        codebook_size: codes of a codebook, V; None = not known.
+        code_rate_hz: code frames a second; None = not known.
         overwrite: replace a complete sidecar at `out`.
 
     Raises:

@@ -12,7 +12,7 @@ class AlignmentContentError(ValueError):
 
     Args:
         kind: a fixed phrase, by which clips are counted.
-        values: what is there, and what should be.
+        values: value that is there, and that which should be.
     """
 
     def __init__(self, kind: str, values: str) -> None:
@@ -58,8 +58,8 @@ def check_alignment(characters: np.ndarray, num_frames: int, text: str) -> None:
 
     Args:
         characters: [T] uint16.
-        num_frames: of the clip's codes.
-        text: as `normalize_text` returns it.
+        num_frames: number of frames of the clip's codes.
+        text: text as `normalize_text` returns it.
 
     Raises:
         AlignmentContentError: another T, an order that no reader has, or another text's.

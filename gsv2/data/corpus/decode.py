@@ -26,11 +26,11 @@ MEMBERS = ("audio", "codes", "align")
 """What a stage may ask for; what is said is always read."""
 
 LENGTH_TOLERANCE_SEC = 0.1
-"""By which audio may differ from what the index says, as headers of MP3 and Opus do."""
+"""Seconds by which audio may differ from what the index says, as headers of MP3 and Opus do."""
 
 _ANY_CODES = CodeFormat()
 _NPY_HEADER_BYTES = 128
-"""Of an npy file that numpy >= 1.14 wrote, and so of ours."""
+"""Size of the header of an npy file that numpy >= 1.14 wrote, and so of ours."""
 
 
 class ClipError(ValueError):
@@ -38,7 +38,7 @@ class ClipError(ValueError):
 
     Args:
         reason: why, with values.
-        member: that is missing or damaged.
+        member: member that is missing or damaged.
         kind: a fixed phrase, by which clips are counted; None = the reason is one.
     """
 
@@ -87,16 +87,15 @@ def decode_clip(
     """Decode the members that were read.
 
     Args:
-        row: of the index.
-        key: of the clip.
+        row: row of the index.
         shard: name of its shard.
-        members: any of `MEMBERS`, and `json` unless there is a transcript.
-        transcript: what is said, where the index holds it.
-        out: see `load_wave`.
-        level: of the audio, where the index holds it; else it is measured.
-        num_samples: of the audio as the index says; audio of another length is refused.
-        code_format: that the codes must have.
-        num_code_frames: of the codes as the index says; codes of another length are refused.
+        members: contents of any of `MEMBERS`, and `json` unless there is a transcript.
+        transcript: text, language and speaker, where the index holds it.
+        out: memory for the wave, see `load_wave`.
+        level: loudness and peak of the audio, where the index holds it; else it is measured.
+        num_samples: samples of the audio as the index says; audio of another length is refused.
+        code_format: format that the codes must have.
+        num_code_frames: frames of the codes as the index says; codes of another length are refused.
 
     Raises:
         ClipError: a member is not what it should be.

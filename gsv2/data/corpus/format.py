@@ -8,7 +8,7 @@ HOP_LENGTH = 640
 """Samples of one frame: 50 frames a second at `SAMPLE_RATE`. A clip has `num_samples // 640`."""
 FRAME_RATE_HZ = SAMPLE_RATE // HOP_LENGTH
 FORMAT_VERSION = 1
-"""Version of the shard, index and corpus.json formats (DESIGN.md section 3.1)."""
+"""Version of the shard, index and corpus.json formats (docs/corpus-format.md)."""
 
 SUFFIXES = {
     "audio": "flac",

@@ -55,7 +55,7 @@ class CorpusIndex:
         self.storage = storage
         """Where the tars and their indexes are read."""
         self.code_format = code_format or CodeFormat()
-        """That all codes must have."""
+        """Format that all codes must have."""
         self._columns: dict[str, np.ndarray | pa.Array] = {}
         self._keys: LruCache[int, pa.Array] = LruCache(_KEPT_SHARDS)
 
@@ -194,7 +194,7 @@ class CorpusIndex:
         be read; it is warned of.
 
         Args:
-            members: of `audio` and `codes`.
+            members: members whose tars are looked for, of `audio` and `codes`.
             part: share of the shards to look at, so that ranks divide the work.
             parts: number of shares.
 

@@ -26,7 +26,7 @@ _OPTIONAL = {field.name: field for field in (OPTIONAL_FIELD, *LEVEL_FIELDS, *ALI
 _MAX_INDEX_BYTES = 1 << 30
 """Most bytes of an index file that are read from a server."""
 _SPARE_BYTES = 16 << 20
-"""By which an index may be larger than its tar: of the smallest, and of what was rejected."""
+"""Bytes by which an index may be larger than its tar: of a small tar, or many rejections."""
 _CODES_COLUMNS = frozenset(ALIGNED_SCHEMA.names) - {"key"}
 
 
@@ -39,7 +39,7 @@ class Shard:
     name: str
     """`LANG/NAME-000000`."""
     language: str
-    """Of its clips; `mul` if they have several."""
+    """Language of its clips; `mul` if they have several."""
     source: int
     """Number of the source that it belongs to."""
     tar: str
@@ -57,13 +57,13 @@ class Shard:
     seconds: float
     """Duration of its clips."""
     sha256: str
-    """Of `tar`."""
+    """SHA-256 of `tar`."""
     codes_sha256: str
-    """Of `codes_tar`."""
+    """SHA-256 of `codes_tar`."""
     num_bytes: int
-    """Of `tar`."""
+    """Size of `tar`."""
     codes_num_bytes: int
-    """Of `codes_tar`."""
+    """Size of `codes_tar`."""
 
     @property
     def num_clips(self) -> int:
@@ -80,8 +80,7 @@ def read_shard(storage: Storage, shard: Shard, names: Sequence[str]) -> dict[str
 
     Args:
         storage: where the index files lie.
-        shard: to read of.
-        names: of columns; only these are read.
+        names: columns to read.
 
     Returns:
         Name -> [clips of the shard] array; null where a clip has no such member.
@@ -121,11 +120,11 @@ def _read_columns(
     """Read columns of an index file; optional ones are null where the file lacks them.
 
     Args:
-        storage: where it lies.
-        location: of the file.
-        names: of columns.
-        tar_bytes: of the tar that it is of.
-        num_clips: rows that it must have; None = not known.
+        storage: where the file lies.
+        location: path or URL of the index file.
+        names: columns to read.
+        tar_bytes: size of the tar that the index describes.
+        num_clips: number of rows that it must have; None = not known.
     """
     try:
         is_local = storage.is_local(location)

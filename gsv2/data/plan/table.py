@@ -1,4 +1,4 @@
-"""What the plan needs to know of the clips of a shard, derived from the index: no audio is read."""
+"""Clip columns that the plan needs of a shard, derived from the index: no audio is read."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class ClipTable:
     """The clips that a run reads, shard by shard.
 
     Attributes:
-        budget: of a micro-batch, in whose units lengths are.
+        budget: budget of a micro-batch, in whose units lengths are.
         left_out: reason -> clips that are not read, of those that were looked at.
         num_examined: how many were looked at: all of a corpus of up to some 200 thousand clips,
             of a larger one about as many from shards all over it.

@@ -30,7 +30,7 @@ def collate(
     """Pad and stack the clips of a micro-batch.
 
     Args:
-        planned: where the batch stands in the stream.
+        planned: plan of the micro-batch.
         clips: clips of each planned sequence, as far as they could be read. Without any, the
             batch has no clips, no tensors but empty `sequence` and `packed_row`, and weight 0.
         bad: clips of the plan that are missing.

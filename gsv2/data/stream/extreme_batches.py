@@ -20,7 +20,7 @@ _LOUDNESS = 0.1
 _TEXT = "x"
 """One byte: where codes and text share a budget, codes cost more memory."""
 _TEXT_BYTES_PER_SEC = 20
-"""Of fast speech: where the budget does not count texts, they come on top of it."""
+"""Rate of fast speech: where the budget does not count texts, they come on top of it."""
 
 
 def extreme_batches(
@@ -29,9 +29,9 @@ def extreme_batches(
     """Return what is extreme -> micro-batch 0 that fills the budget so.
 
     Args:
-        config: whose `max_frames` or `max_tokens`, and limits of clips, hold.
-        members: any of `audio`, `codes` and `align`.
-        num_codebooks: of codes.
+        config: budget (`max_frames` or `max_tokens`) and limits of clips.
+        members: members that clips have, of `audio`, `codes` and `align`.
+        num_codebooks: number of codebooks of codes.
     """
     shortest = [config.min_clip_sec]
     num_clips = config.max_clips if config.max_tokens is not None else 1

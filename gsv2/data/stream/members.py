@@ -1,4 +1,4 @@
-"""Where the members of a clip lie: tar, offset, length and CRC-32, shard by shard."""
+"""Places of the members of a clip: tar, offset, length and CRC-32, shard by shard."""
 
 from __future__ import annotations
 
@@ -49,11 +49,10 @@ class ShardMembers:
     """Where the members of the clips of one shard lie.
 
     Args:
-        shard: of the index.
         tars: member -> tar that it is read from, the JSON first.
         numbers: [clips, 3 * members] int64: offset, length, CRC-32; -1 where a clip has no such
             member.
-        keys: of the clips.
+        keys: keys of the clips.
         said: text, language and speaker of the clips, as far as the index holds them, or None.
         num_samples: [clips] int64 at `SAMPLE_RATE`.
         num_code_frames: [clips] int64; None = codes are not read.
@@ -133,7 +132,6 @@ class MemberIndex:
     Where codes lie in sidecar tars and no audio is asked for, the JSON comes from there too.
 
     Args:
-        index: of the corpora.
         members: any of `audio`, `codes`, `align`; what is said comes always, from the JSON or the
             index.
     """
@@ -141,7 +139,7 @@ class MemberIndex:
     def __init__(self, index: CorpusIndex, members: Sequence[str]) -> None:
         self._index = index
         self.code_format = index.code_format
-        """That all codes must have."""
+        """Format that all codes must have."""
         self._members = ("json", *members)
         self._beside = "codes" in members and "audio" not in members
         self._starts = index.shard_starts

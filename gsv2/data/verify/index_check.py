@@ -113,7 +113,6 @@ def check_code_lengths(
         table: with columns `key` and `num_code_frames`, which is null without codes.
         seconds: [n] of the audio.
         rate_hz: code frames a second; None = not known, that of most clips.
-        findings: to add to.
     """
     frames = table["num_code_frames"].fill_null(-1).to_numpy()
     known = np.flatnonzero((frames >= 0) & (seconds > 0))

@@ -1,4 +1,4 @@
-"""Where an index says that the members of its clips lie, and whether links may share a place."""
+"""Places of members in a tar as its index says, and whether links may share a place."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class IndexedPlaces:
 
     Args:
         table: the index; None = it cannot be read.
-        kind: of the corpus: audio or codes.
+        kind: kind of the corpus: audio or codes.
         may_share: whether members may share a place, as links do in tars that others made.
         findings: gets two different members at one place, and places that cannot be.
     """

@@ -21,6 +21,7 @@ from gsv2.models.aligner.characters import (
     most_likely_characters,
 )
 from gsv2.models.component import Component
+from gsv2.models.trained_module import build_trained
 from gsv2.nn.audio_input import VectorInput
 from gsv2.nn.codes import CodeConfig
 from gsv2.nn.gated_convolution import GatedConvolution
@@ -83,10 +84,12 @@ class Aligner(nn.Module):
 
     @staticmethod
     def from_component(component: Component) -> Aligner:
-        """Return the trained aligner of a component file, in evaluation mode."""
-        aligner = Aligner(component.read_config(AlignerConfig))
-        aligner.load_state_dict(component.tensors)
-        return aligner.eval()
+        """Return the trained aligner of a component file, in evaluation mode.
+
+        Raises:
+            ComponentError: the file's config or weights are damaged.
+        """
+        return build_trained(component, AlignerConfig, Aligner).eval()
 
     def fingerprint(self) -> str:
         """Return the hash of the weights, which identifies the alignments that they make."""

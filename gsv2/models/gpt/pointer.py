@@ -31,8 +31,9 @@ class PointerConfig:
     """The gated convolutions that turn the bytes of a text into vectors of its characters."""
 
     num_blocks: int = 3
+    """Number of convolutions."""
     kernel_size: int = 5
-    """Bytes; odd."""
+    """Kernel size of the convolutions, in bytes; odd."""
     dropout: float = 0.0
     """Share of each block's output that training drops."""
 

@@ -19,6 +19,17 @@ class SharedFolderError(ValueError):
     """A run folder that is another one on another machine."""
 
 
+def check_writable(folder: Path) -> None:
+    """Write a file in a folder as a checkpoint is written; leaves no trace.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    content = secrets.token_hex()
+    probe = folder / f".probe-{content[:8]}"
+    _remove(probe, _write_aside(probe, content))
+
+
 def check_shared(ranks: Distributed, folder: Path, timeout_sec: float = SEEN_SEC) -> None:
     """Write a file in the run folder as a checkpoint is written, and look for it on all ranks.
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gsv2.training.run_folder.shared import SharedFolderError, check_shared
+import pytest
+
+from gsv2.training.run_folder.shared import SharedFolderError, check_shared, check_writable
 from tests.training.crowd import run_ranks
 
 
@@ -31,3 +33,11 @@ def test_a_folder_that_cannot_be_written_is_refused_by_all_ranks(tmp_path: Path)
     for error in run_ranks(2, lambda ranks: check_shared(ranks, file / "run", 0.3)):
         assert isinstance(error, OSError)
         assert f"run.dir: {file}/run cannot be written" in str(error)
+
+
+def test_one_rank_alone_leaves_no_trace_either(tmp_path: Path) -> None:
+    check_writable(tmp_path / "runs" / "new")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="cannot be written"):
+        check_writable(tmp_path / "file" / "run")
