@@ -1,4 +1,4 @@
-"""Status file `RUN/status.json`: whether a run is being trained, by whom, and how its last launch ended."""
+"""Status file `RUN/status.json`: is a run being trained, by whom, how did its last launch end."""
 
 from __future__ import annotations
 

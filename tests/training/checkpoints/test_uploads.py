@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gsv2.training.checkpoints import saver as saver_module
-from gsv2.training.checkpoints import uploads as delivery_module
+from gsv2.training.checkpoints import uploads as uploads_module
 from gsv2.training.checkpoints.checkpoint import list_steps
 from gsv2.training.checkpoints.config import CheckpointConfig
 from gsv2.training.checkpoints.mirror import CheckpointMirror
@@ -157,7 +157,7 @@ def test_pruning_that_fails_here_is_no_failed_checkpoint_and_keeps_no_copy_from_
     save(saver, stage, 1, {"x": 1.0})
     saver.finish()
     (run / "checkpoints" / "step_00000001" / "state.json").unlink()
-    monkeypatch.setattr(delivery_module, "remove_folder", refuse)
+    monkeypatch.setattr(uploads_module, "remove_folder", refuse)
     resumed = make_saver(target, keep_last=1, best="x")
     save(resumed, stage, 2, {"x": 0.5})
     resumed.finish()
