@@ -1,4 +1,4 @@
-"""The `data` section of a run: corpora, batches, lanes and reading."""
+"""Config of the data, the `data` section of a run: corpora, batches, lanes and reading."""
 
 from __future__ import annotations
 

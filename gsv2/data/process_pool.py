@@ -1,4 +1,4 @@
-"""Work done in processes, in order, a little ahead of where it is needed."""
+"""Pool of processes that work, in order, a little ahead of where it is needed."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from gsv2.preflight.corpora import check_corpora
 from gsv2.preflight.machine import check_devices, check_limits, check_shared_memory, device_facts
 from gsv2.preflight.report import Finding, attempt, check_room
 from gsv2.stages import SCHEMAS, STAGES, members_of
-from gsv2.train import check_sections
+from gsv2.stages.sections import check_sections
 from gsv2.training.checkpoints.mirror import try_mirror
 from gsv2.training.config import RunConfig
 from gsv2.training.precision.probes import planned_precision

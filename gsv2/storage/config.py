@@ -1,4 +1,4 @@
-"""The `data.remote` section of a run: reading of files that are not local."""
+"""Config of remote reads, the `data.remote` section of a run."""
 
 from __future__ import annotations
 

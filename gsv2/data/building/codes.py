@@ -1,4 +1,4 @@
-"""Write the codes of a corpus's clips as a sidecar corpus; an ended call goes on."""
+"""Sidecar corpus with the codes of a corpus's clips; a call that was ended goes on."""
 
 from __future__ import annotations
 

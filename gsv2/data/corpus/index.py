@@ -1,4 +1,4 @@
-"""The index of what is read: one row a clip, columns read shard by shard when they are asked for.
+"""Index of what is read: one row a clip, columns read shard by shard when they are asked for.
 
 Rows are numbered over all shards of all sources, in the order of corpus.json, which is all that
 is read to start. Strings stay in Arrow buffers, numbers are numpy arrays; no clip is a Python

@@ -1,4 +1,4 @@
-"""corpus.json: what a corpus holds, written last, so that it also says that it is complete."""
+"""Manifest of a corpus, corpus.json: written last, so that it also says that it is complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One tar of an index: where it lies, and the columns of its Parquet index."""
+"""Shard, one tar of an index: where it lies, and the columns of its Parquet index."""
 
 from __future__ import annotations
 

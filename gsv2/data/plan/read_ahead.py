@@ -1,4 +1,4 @@
-"""One part of the mixture in one lane: epoch after epoch of its clips, from any place."""
+"""Read-ahead of one mixture part in one lane: epoch after epoch of its clips, from any place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One epoch of a plan in a few numbers, in all and by language; no audio is read."""
+"""Summary of one epoch of a plan, in a few numbers, in all and by language; no audio is read."""
 
 from __future__ import annotations
 

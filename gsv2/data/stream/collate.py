@@ -1,4 +1,4 @@
-"""Clips -> one padded Batch."""
+"""Collation of clips into one padded `Batch`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The largest micro-batches that a budget allows, made of noise: what memory must hold.
+"""Extreme batches, the largest that a budget allows, made of noise: what memory must hold.
 
 Neither many short nor few long clips are the worst for every network, so there is one of each.
 """

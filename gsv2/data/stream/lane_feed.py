@@ -1,4 +1,4 @@
-"""One lane's thread: it reads the tars of windows in sequence, ahead of the one who decodes."""
+"""Feed of one lane, a thread that reads the tars of windows in sequence, ahead of the decoder."""
 
 from __future__ import annotations
 

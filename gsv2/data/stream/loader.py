@@ -1,4 +1,4 @@
-"""Move the bytes that the plan names: an IterableDataset of finished batches."""
+"""Loader of planned batches: an IterableDataset that moves the bytes that the plan names."""
 
 from __future__ import annotations
 

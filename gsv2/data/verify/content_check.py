@@ -1,4 +1,4 @@
-"""The content of one clip against its row of the index."""
+"""Check of the content of one clip against its row of the index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an index file says by itself, and against its line of corpus.json."""
+"""Check of an index file by itself, and against its line of corpus.json."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One shard against its index and its line of corpus.json: what is wrong, by kind."""
+"""Check of one shard against its index and its line of corpus.json: what is wrong, by kind."""
 
 from __future__ import annotations
 
