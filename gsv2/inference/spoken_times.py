@@ -1,4 +1,4 @@
-"""Times of the characters and words of a text that is spoken, from the character of each code frame."""
+"""Times of the characters and words of a spoken text, from the character of each code frame."""
 
 from __future__ import annotations
 
