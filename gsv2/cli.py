@@ -9,12 +9,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.logging import RichHandler
-from rich.table import Table
-from rich.text import Text
 
 from gsv2.caches import set_cache_folders
 from gsv2.commands import align, configs, corpus
-from gsv2.commands.terminal import print_json, print_table
 
 Config = Annotated[
     Path, typer.Argument(help="YAML file of the run, or a shipped config, e.g. gpt/debug")
@@ -105,9 +102,9 @@ def train(config: Config, overrides: Overrides = None) -> None:
 
     Example: `gsv2 train configs/quantizer/debug.yaml trainer.max_steps=100`
     """
-    from gsv2.training.faults.signals import leave_when_told
+    from gsv2.training.faults.signals import leave_at_signal
 
-    leave_when_told()  # before imports of seconds
+    leave_at_signal()  # before imports of seconds
     from gsv2.train import main
 
     run = main(config, overrides or [])
@@ -136,10 +133,10 @@ def plan(
 
     Example: `gsv2 plan configs/gpt/debug.yaml --world 2 --steps 3`
     """
-    from gsv2.commands.plan import Lines, show_plan
+    from gsv2.commands.plan import BatchRange, show_plan
 
-    lines = Lines(world=world, workers=workers, start=start, steps=steps)
-    if not show_plan(config, overrides or [], lines, check, summary=summary, as_json=as_json):
+    batches = BatchRange(world=world, workers=workers, start=start, steps=steps)
+    if not show_plan(config, overrides or [], batches, check, summary=summary, as_json=as_json):
         raise typer.Exit(1)
 
 
@@ -167,19 +164,9 @@ def doctor(
 
     Example: `gsv2 doctor configs/gpt/debug.yaml`
     """
-    from gsv2.preflight.doctor import examine
+    from gsv2.commands.doctor import show_findings
 
-    checks = examine(config, overrides or [])
-    if as_json:
-        print_json([check._asdict() for check in checks])
-    else:
-        table = Table("", "what", "found")
-        colours = {"ok": "green", "warn": "yellow", "fail": "red"}
-        for check in checks:
-            mark = Text(check.status, style=colours[check.status])
-            table.add_row(mark, check.name, check.detail)
-        print_table(table)
-    if any(check.status == "fail" for check in checks):
+    if not show_findings(config, overrides or [], as_json=as_json):
         raise typer.Exit(1)
 
 

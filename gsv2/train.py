@@ -7,9 +7,9 @@ One process: `python -m gsv2.train CONFIG key=value ...` (or `gsv2 train`); seve
 from __future__ import annotations
 
 if __name__ == "__main__":  # before imports of seconds, in which a scheduler may change its mind
-    from gsv2.training.faults.signals import leave_when_told
+    from gsv2.training.faults.signals import leave_at_signal
 
-    leave_when_told()
+    leave_at_signal()
 
     from gsv2.libraries import stop_unless_loadable
 
@@ -32,38 +32,27 @@ from rich.logging import RichHandler
 from gsv2.caches import set_cache_folders
 from gsv2.config import load_config
 from gsv2.data.config import SourceConfig
-from gsv2.data.corpus.code_format import CodeFormat
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.plan.plan import Plan, validation_plan
 from gsv2.data.stream.loader import make_loader, make_validation_loader
 from gsv2.seeds import seed_torch
 from gsv2.stages import STAGES, StageEntry
+from gsv2.stages.sections import check_sections
+from gsv2.stages.sources import open_sources
 from gsv2.storage.storage import Storage
 from gsv2.training.checkpoints.fingerprint import take_fingerprint
 from gsv2.training.config import RunConfig
 from gsv2.training.distributed.ranks import Distributed, leave
 from gsv2.training.faults.signals import EXIT_REQUEUE, Preempted, StopSignals
 from gsv2.training.faults.watchdog import is_lost_rank
-from gsv2.training.optim import OptimConfig, check_schedule
 from gsv2.training.run_folder.lock import sole_launch
 from gsv2.training.stage import Stage
 from gsv2.training.telemetry.progress import console
 from gsv2.training.trainer import Trainer
 
-__all__ = [
-    "EXIT_REQUEUE",
-    "CodesMismatchError",
-    "check_codes",
-    "check_sections",
-    "main",
-    "open_sources",
-]
+__all__ = ["EXIT_REQUEUE", "main"]
 
 logger = logging.getLogger(__name__)
-
-
-class CodesMismatchError(ValueError):
-    """Codes of another quantizer than the one a stage was given."""
 
 
 def main(
@@ -118,78 +107,6 @@ class _CallableModule(ModuleType):
 sys.modules[__name__].__class__ = _CallableModule
 
 
-def open_sources(
-    sources: Sequence[SourceConfig], storage: Storage, stage: Stage | None, where: str
-) -> CorpusIndex:
-    """Open corpora; their codes must be what the stage reads.
-
-    Args:
-        sources: of the run, or some of them.
-        storage: where they lie.
-        stage: None if it could not be built.
-        where: key or name of the sources, for messages.
-
-    Raises:
-        ValueError: a corpus cannot be read, or holds other codes.
-    """
-    index = CorpusIndex.open(*sources, storage=storage)
-    if stage is None or stage.codes is None:
-        return index
-    check_codes(index, stage, where)
-    codes = stage.codes
-    return index.with_codes(CodeFormat(codes.num_codebooks, codes.codebook_size, codes.rate_hz))
-
-
-def check_codes(index: CorpusIndex, stage: Stage, where: str) -> None:
-    """Check that sidecar codes come from the quantizer that the stage uses.
-
-    Raises:
-        CodesMismatchError: names both quantizers.
-    """
-    for name, trainable in stage.trainables.items():
-        wanted = trainable.provenance.get("quantizer")
-        if index.quantizer is not None and wanted is not None and index.quantizer != wanted:
-            raise CodesMismatchError(
-                f"{where}: the codes were made by quantizer {index.quantizer}, but {name} is given "
-                f"quantizer {wanted}; make the codes again, or name that quantizer in the config"
-            )
-        aligner = trainable.provenance.get("aligner")
-        if aligner is not None and index.aligner != aligner:
-            raise CodesMismatchError(
-                f"{where}: the codes must be aligned by {aligner}, which {name} is given, but are "
-                f"by {index.aligner}; align them: gsv2 align CORPUS --codes CODES --aligner RUN"
-            )
-
-
-def check_sections(config: RunConfig) -> list[str]:
-    """Check what one section asks of another; return what is allowed, but hardly meant.
-
-    Raises:
-        ValueError: names both keys.
-    """
-    steps, doubts = config.trainer.max_steps, []
-    every, best = config.trainer.validate_every_steps, config.checkpoint.best
-    if not config.data.validation:
-        if every:
-            raise ValueError(
-                f"trainer.validate_every_steps must be 0 without data.validation, but is {every}"
-            )
-        if best and best.startswith("validation/"):
-            raise ValueError(f"checkpoint.best is {best!r}, which needs data.validation")
-    entries: Mapping[str, OptimConfig] = getattr(config, "optim", {})  # each stage has its own
-    for name, optim in entries.items():
-        try:
-            check_schedule(optim, steps)
-        except ValueError as error:
-            raise ValueError(f"optim.{name}.{error}") from error
-        if optim.warmup_steps >= steps:
-            doubts.append(
-                f"optim.{name}.warmup_steps ({optim.warmup_steps}) is not below trainer.max_steps "
-                f"({steps}): the learning rate never reaches its peak"
-            )
-    return doubts
-
-
 def _train(
     config: RunConfig,
     distributed: Distributed,
@@ -238,7 +155,7 @@ def _train(
 def _open_index(
     config: RunConfig,
     sources: Sequence[SourceConfig],
-    stage: Any,
+    stage: Stage,
     distributed: Distributed,
     where: str,
 ) -> CorpusIndex:

@@ -1,4 +1,4 @@
-"""A speech file: all that can be refused is refused before a model is loaded."""
+"""Speech files: all that can be refused is refused before a model is loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The config of a run of the waveform stage."""
+"""Config of a run of the waveform stage."""
 
 from __future__ import annotations
 

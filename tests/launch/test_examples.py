@@ -25,7 +25,7 @@ SHOWN = [
     ROOT / "gsv2" / "train.py",
 ]
 CONTINUED = re.compile(r"\\\n#?\s*")
-CONFIG = re.compile(r"(configs/\w+/\w+\.yaml)([^`#\n]*)")
+CONFIG = re.compile(r"(configs/[a-z0-9]+/\w+\.yaml)([^`#\n]*)")
 RANKS = (
     r"--num_processes (\d+)",
     r"--nodes (\d+) --gpus-per-node (\d+)",

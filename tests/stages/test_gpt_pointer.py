@@ -17,7 +17,7 @@ from gsv2.models.gpt.model import GPTConfig
 from gsv2.nn.codes import CodeConfig
 from gsv2.stages import members_of
 from gsv2.stages.gpt import GPTStage
-from gsv2.train import CodesMismatchError, check_codes
+from gsv2.stages.sources import CodesMismatchError, check_codes
 from tests.stages.gpt_parts import V, code_batch, make_config, save_quantizer
 from tests.stages.parts import no_clips
 

@@ -1,4 +1,4 @@
-"""The aligner: from frozen codes to characters, by connectionist temporal classification.
+"""Aligner: from frozen codes to characters, by connectionist temporal classification.
 
 CTC: Graves et al. 2006; gated convolutions: arXiv 1612.08083. It never sees the text, so its
 Viterbi path says which character is spoken at a frame and its reading judges codes that others

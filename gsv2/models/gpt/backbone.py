@@ -1,4 +1,4 @@
-"""The decoder-only transformer of the GPT: transformers' Qwen2, fed with vectors."""
+"""Backbone of the GPT, a decoder-only transformer: transformers' Qwen2, fed with vectors."""
 
 from __future__ import annotations
 

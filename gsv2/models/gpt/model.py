@@ -1,4 +1,4 @@
-"""The semantic GPT: text and same-speaker prompts -> codes, autoregressively.
+"""Semantic GPT: text and same-speaker prompts -> codes, autoregressively.
 
 A decoder-only transformer over `x1 y1 x2 y2 ... xN yN` (x = text, y = codes of one clip, all of
 one speaker), with one rotary position over the whole. In training every clip's codes carry loss,
