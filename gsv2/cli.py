@@ -208,7 +208,7 @@ def synthesize(
     ] = None,
     seed: Annotated[int, typer.Option(help="same seed, same speech")] = 0,
     rate: Annotated[
-        float, typer.Option(help="how much faster than the model would; a pointer must read")
+        float, typer.Option(help="above 1 = faster; for a GPT that reads by a pointer")
     ] = 1.0,
     times: Annotated[
         Path | None, typer.Option(help=".TextGrid or .json for when words are spoken")

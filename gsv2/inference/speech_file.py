@@ -51,7 +51,7 @@ def write_speech(
         transcripts: one for each recording, or none at all.
         weights: one for each recording, or none at all for equal ones.
         seed: same seed, same speech.
-        speaking_rate: how much faster than the model would speak, where a pointer reads.
+        speaking_rate: above 1 = faster, where a pointer reads; see `SamplingConfig`.
         times: file to write with the times of words and characters, .TextGrid or .json.
 
     Returns:
