@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from gsv2.audio.wave import save_wave
 from gsv2.data.building.codes import write_codes
@@ -19,6 +21,12 @@ from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.stream.reader import read_clips
 from gsv2.inference.bundle import export_bundle
 from tests.inference.parts import save_parts
+
+def pytest_configure() -> None:
+    """One thread a process: two that spin beside another's make a step take ten times as long."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+
 
 TEXTS = {
     "en": "The quick fox number {} jumps over the lazy dog.",
