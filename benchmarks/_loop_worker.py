@@ -11,7 +11,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,14 +27,13 @@ from gsv2.data.config import DataConfig
 from gsv2.data.plan.window import LanePosition, PartPosition
 from gsv2.data.stream.batch import Batch
 from gsv2.training.checkpoints.config import CheckpointConfig
-from gsv2.training.distributed import Distributed, leave
+from gsv2.training.config import RunConfig, RunSection, TrainerConfig
+from gsv2.training.distributed.ranks import Distributed, leave
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
-from gsv2.training.precision import PrecisionPolicy
-from gsv2.training.run import RunConfig, RunSection
-from gsv2.training.stage import Trainable, Update
+from gsv2.training.precision.policy import PrecisionPolicy
+from gsv2.training.stage import Panel, Trainable, Update, Workload
 from gsv2.training.telemetry.tracking import TrackingConfig
 from gsv2.training.trainer import Trainer
-from gsv2.training.trainer_config import TrainerConfig
 
 WARMUP_STEPS = 5
 STEPS = 45
@@ -74,6 +73,7 @@ class LoopStage:
 
     members = ("codes",)
     codes = None
+    full_step = 1
 
     def __init__(self, module: nn.Module) -> None:
         self.precision = PrecisionPolicy({}, ("net",))
@@ -104,6 +104,18 @@ class LoopStage:
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return nothing: there is no validation."""
         return {}
+
+    def workload(self, batch: Batch) -> Workload:
+        """Return nothing: it is not counted."""
+        return Workload()
+
+    def flops(self, batch: Batch) -> Mapping[str, float]:
+        """Return nothing: they are not counted."""
+        return {}
+
+    def panels(self, batch: Batch) -> Sequence[Panel]:
+        """Return nothing: there is nothing to see."""
+        return ()
 
 
 def make_codes(k: int) -> Tensor:

@@ -27,17 +27,17 @@ from accelerate import Accelerator
 from torch import nn
 
 from benchmarks.harness import Row, ratios, read_options
+from gsv2.training.accounting.state import TrainState
 from gsv2.training.checkpoints.checkpoint import verify_checkpoint
 from gsv2.training.checkpoints.config import CheckpointConfig
 from gsv2.training.checkpoints.fingerprint import RunIdentity
 from gsv2.training.checkpoints.restore import read_state
 from gsv2.training.checkpoints.resume import find_checkpoint
 from gsv2.training.checkpoints.saver import Saver
-from gsv2.training.distributed import Distributed
-from gsv2.training.engines.choose import attach_engines
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
+from gsv2.training.prepare import attach_engines
 from gsv2.training.stage import Trainable
-from gsv2.training.state import TrainState
 
 LAYERS = 12
 DIM = 512

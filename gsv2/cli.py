@@ -9,12 +9,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.logging import RichHandler
-from rich.table import Table
-from rich.text import Text
 
 from gsv2.caches import set_cache_folders
-from gsv2.commands import configs, corpus
-from gsv2.commands.terminal import print_json, print_table
+from gsv2.commands import align, configs, corpus
 
 Config = Annotated[
     Path, typer.Argument(help="YAML file of the run, or a shipped config, e.g. gpt/debug")
@@ -60,6 +57,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Train GPT-SoVITS2 and speak with it. `--debug` shows tracebacks.",
 )
+app.command()(align.align)
 app.add_typer(corpus.app, name="corpus", help="Build, index, check and encode corpora.")
 app.add_typer(configs.app, name="configs", help="List or copy the configs that come with gsv2.")
 
@@ -135,10 +133,10 @@ def plan(
 
     Example: `gsv2 plan configs/gpt/debug.yaml --world 2 --steps 3`
     """
-    from gsv2.commands.plan import Lines, show_plan
+    from gsv2.commands.plan import BatchRange, show_plan
 
-    lines = Lines(world=world, workers=workers, start=start, steps=steps)
-    if not show_plan(config, overrides or [], lines, check, summary=summary, as_json=as_json):
+    batches = BatchRange(world=world, workers=workers, start=start, steps=steps)
+    if not show_plan(config, overrides or [], batches, check, summary=summary, as_json=as_json):
         raise typer.Exit(1)
 
 
@@ -166,25 +164,18 @@ def doctor(
 
     Example: `gsv2 doctor configs/gpt/debug.yaml`
     """
-    from gsv2.preflight.doctor import examine
+    from gsv2.commands.doctor import show_findings
 
-    checks = examine(config, overrides or [])
-    if as_json:
-        print_json([check._asdict() for check in checks])
-    else:
-        table = Table("", "what", "found")
-        colours = {"ok": "green", "warn": "yellow", "fail": "red"}
-        for check in checks:
-            mark = Text(check.status, style=colours[check.status])
-            table.add_row(mark, check.name, check.detail)
-        print_table(table)
-    if any(check.status == "fail" for check in checks):
+    if not show_findings(config, overrides or [], as_json=as_json):
         raise typer.Exit(1)
 
 
 @app.command()
 def export(
-    runs: Annotated[list[Path], typer.Argument(help="run folders: a quantizer, a GPT, a VITS2")],
+    runs: Annotated[
+        list[Path],
+        typer.Argument(help="runs: quantizer, GPT, VITS2, any aligner"),
+    ],
     out: Annotated[Path, typer.Option(help="bundle folder to write")],
     ema: Annotated[
         bool | None,
@@ -216,6 +207,12 @@ def synthesize(
         list[float] | None, typer.Option(help="weight of each reference's voice (default: equal)")
     ] = None,
     seed: Annotated[int, typer.Option(help="same seed, same speech")] = 0,
+    rate: Annotated[
+        float, typer.Option(help="how much faster than the model would; a pointer must read")
+    ] = 1.0,
+    times: Annotated[
+        Path | None, typer.Option(help=".TextGrid or .json for when words are spoken")
+    ] = None,
 ) -> None:
     """Speak a text in the voice of one or several recordings.
 
@@ -232,6 +229,8 @@ def synthesize(
         transcripts=ref_text or [],
         weights=weight or [],
         seed=seed,
+        speaking_rate=rate,
+        times=times,
     )
     cut = "" if speech.ended else " (cut at the length limit: no end of speech was found)"
     typer.echo(f"{out}: {len(speech.wave) / speech.sample_rate:.2f} s{cut}")

@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ASIDE = ".tmp-"
-"""How the names of what is not whole yet begin."""
-OLD = f"{ASIDE}old-"
-"""How the names of folders begin that wait to be replaced."""
+"""Beginning of the names of what is not whole yet."""
+_OLD = f"{ASIDE}old-"
+"""Beginning of the names of folders that wait to be replaced."""
+_GONE = f"{ASIDE}gone-"
+"""Beginning of the names of folders that are being removed."""
 
 
 @contextmanager
@@ -93,31 +95,49 @@ def whole_folder(path: Path) -> Iterator[Path]:
         yield aside
         _sync(aside)
         replace_folder(aside, path)
-        _sync(path.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 
 
 def replace_folder(aside: Path, path: Path) -> None:
-    """Rename a folder; what was at its new place waits beside it meanwhile, and goes.
+    """Rename a folder and bring its new name to disk; what was there before goes.
+
+    It waits beside its place until then.
 
     Raises:
         OSError: it cannot be renamed, or another process has taken the place (`ENOTEMPTY`);
             what was there comes back if nothing else has taken its place.
     """
-    old = path.with_name(f"{OLD}{path.name}")
-    put_back(old)
+    old = path.with_name(f"{_OLD}{path.name}")
+    _put_back(old)
     if path.exists():
         path.rename(old)
     try:
         aside.rename(path)
+        _sync(path.parent)
     finally:
-        put_back(old)
+        _put_back(old)
 
 
-def put_back(old: Path) -> None:
+def remove_folder(folder: Path) -> None:
+    """Remove a folder in one step, so that no half of it can be found."""
+    gone = folder.with_name(f"{_GONE}{folder.name}")
+    folder.rename(gone)
+    shutil.rmtree(gone)
+
+
+def clean_up(parent: Path) -> None:
+    """Put back or remove the folders below `parent` that a killed process has left aside."""
+    for leftover in sorted(parent.glob(f"{ASIDE}*")):
+        if leftover.name.startswith(_OLD):
+            _put_back(leftover)
+        else:
+            shutil.rmtree(leftover)
+
+
+def _put_back(old: Path) -> None:
     """Give a folder that waits to be replaced its place back; remove it if another one is there."""
-    path = old.with_name(old.name.removeprefix(OLD))
+    path = old.with_name(old.name.removeprefix(_OLD))
     if path.exists():
         shutil.rmtree(old, ignore_errors=True)
     elif old.exists():

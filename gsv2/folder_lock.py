@@ -1,4 +1,4 @@
-"""One process at a time at a folder.
+"""Lock of a folder: one process at a time works at it.
 
 A record lock of the kernel on a file ends with the process that holds it, however that ends, is
 not inherited by its workers, and holds across machines on NFS and other file systems with locks.

@@ -10,6 +10,11 @@ from importlib import metadata
 
 NATIVE = ("torch", "torchaudio", "soundfile", "transformers")
 """What comes with compiled code, or loads such a package; each after what it is built for."""
+RECORDED = (
+    "torch", "torchaudio", "accelerate", "deepspeed", "transformers", "vector-quantize-pytorch",
+    "numpy", "safetensors", "pyarrow",
+)  # fmt: skip
+"""Packages that a run computes, talks or reads with; their versions are recorded."""
 _BUILT_FOR = {"torchaudio": "torch", "transformers": "torchaudio"}
 
 
@@ -35,6 +40,11 @@ def loaded_version(package: str) -> str:
     except Exception as error:
         raise ImportError(_line(package, error)) from error
     return _version(package)
+
+
+def recorded_versions() -> dict[str, str]:
+    """Return the versions of the packages whose versions change results."""
+    return {package: metadata.version(package) for package in RECORDED}
 
 
 def stop_unless_loadable(program: str) -> None:

@@ -32,41 +32,35 @@ from rich.logging import RichHandler
 from gsv2.caches import set_cache_folders
 from gsv2.config import load_config
 from gsv2.data.config import SourceConfig
-from gsv2.data.corpus.code_format import CodeFormat
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.plan.plan import Plan, validation_plan
 from gsv2.data.stream.loader import make_loader, make_validation_loader
-from gsv2.stages import SCHEMAS, STAGES
+from gsv2.seeds import seed_torch
+from gsv2.stages import STAGES, StageEntry
+from gsv2.stages.sections import check_sections
+from gsv2.stages.sources import open_sources
 from gsv2.storage.storage import Storage
 from gsv2.training.checkpoints.fingerprint import take_fingerprint
-from gsv2.training.distributed import Distributed, leave
-from gsv2.training.faults.lock import sole_launch
+from gsv2.training.config import RunConfig
+from gsv2.training.distributed.ranks import Distributed, leave
 from gsv2.training.faults.signals import EXIT_REQUEUE, Preempted, StopSignals
 from gsv2.training.faults.watchdog import is_lost_rank
-from gsv2.training.optim import OptimConfig, check_schedule
-from gsv2.training.random import seed_torch
-from gsv2.training.run import RunConfig
+from gsv2.training.run_folder.lock import sole_launch
 from gsv2.training.stage import Stage
 from gsv2.training.telemetry.progress import console
 from gsv2.training.trainer import Trainer
 
-__all__ = [
-    "EXIT_REQUEUE",
-    "CodesMismatchError",
-    "check_codes",
-    "check_sections",
-    "main",
-    "open_sources",
-]
+__all__ = ["EXIT_REQUEUE", "main"]
 
 logger = logging.getLogger(__name__)
 
 
-class CodesMismatchError(ValueError):
-    """Codes of another quantizer than the one a stage was given."""
-
-
-def main(config_path: str | Path, overrides: Sequence[str] = ()) -> Path:
+def main(
+    config_path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    stages: Mapping[str, StageEntry] = STAGES,
+) -> Path:
     """Train one stage to its last step, from its last checkpoint if it has one.
 
     May be called again and again in one process.
@@ -74,6 +68,7 @@ def main(config_path: str | Path, overrides: Sequence[str] = ()) -> Path:
     Args:
         config_path: YAML file of the run.
         overrides: `section.key=value` strings.
+        stages: stages that `stage` of the file may name, e.g. those of gsv2 and one's own.
 
     Returns:
         The run folder.
@@ -83,10 +78,11 @@ def main(config_path: str | Path, overrides: Sequence[str] = ()) -> Path:
         Preempted: SIGTERM or SIGUSR1 told a rank to leave; a `SystemExit` with `EXIT_REQUEUE`.
     """
     with StopSignals() as signals:
-        config = load_config(config_path, overrides, SCHEMAS)
+        schemas = {name: entry.schema for name, entry in stages.items()}
+        config = load_config(config_path, overrides, schemas)
         distributed = Distributed(config.trainer.rank_timeout_sec)
         try:
-            return _train(config, distributed, signals)
+            return _train(config, distributed, signals, stages)
         except Preempted as stop:
             logger.warning("%s", stop.message)
             raise
@@ -97,81 +93,26 @@ def main(config_path: str | Path, overrides: Sequence[str] = ()) -> Path:
 class _CallableModule(ModuleType):
     """This module as the function that `from gsv2 import train` promises; both have its name."""
 
-    def __call__(self, config_path: str | Path, overrides: Sequence[str] = ()) -> Path:
+    def __call__(
+        self,
+        config_path: str | Path,
+        overrides: Sequence[str] = (),
+        *,
+        stages: Mapping[str, StageEntry] = STAGES,
+    ) -> Path:
         """See `main`."""
-        return main(config_path, overrides)
+        return main(config_path, overrides, stages=stages)
 
 
 sys.modules[__name__].__class__ = _CallableModule
 
 
-def open_sources(
-    sources: Sequence[SourceConfig], storage: Storage, stage: Stage | None, where: str
-) -> CorpusIndex:
-    """Open corpora; their codes must be what the stage reads.
-
-    Args:
-        sources: of the run, or some of them.
-        storage: where they lie.
-        stage: None if it could not be built.
-        where: key or name of the sources, for messages.
-
-    Raises:
-        ValueError: a corpus cannot be read, or holds other codes.
-    """
-    index = CorpusIndex.open(*sources, storage=storage)
-    if stage is None or stage.codes is None:
-        return index
-    check_codes(index, stage, where)
-    codes = stage.codes
-    return index.with_codes(CodeFormat(codes.num_codebooks, codes.codebook_size, codes.rate_hz))
-
-
-def check_codes(index: CorpusIndex, stage: Stage, where: str) -> None:
-    """Check that sidecar codes come from the quantizer that the stage uses.
-
-    Raises:
-        CodesMismatchError: names both quantizers.
-    """
-    for name, trainable in stage.trainables.items():
-        wanted = trainable.provenance.get("quantizer")
-        if index.quantizer is not None and wanted is not None and index.quantizer != wanted:
-            raise CodesMismatchError(
-                f"{where}: the codes were made by quantizer {index.quantizer}, but {name} is given "
-                f"quantizer {wanted}; make the codes again, or name that quantizer in the config"
-            )
-
-
-def check_sections(config: RunConfig) -> list[str]:
-    """Check what one section asks of another; return what is allowed, but hardly meant.
-
-    Raises:
-        ValueError: names both keys.
-    """
-    steps, doubts = config.trainer.max_steps, []
-    every, best = config.trainer.validate_every_steps, config.checkpoint.best
-    if not config.data.validation:
-        if every:
-            raise ValueError(
-                f"trainer.validate_every_steps must be 0 without data.validation, but is {every}"
-            )
-        if best and best.startswith("validation/"):
-            raise ValueError(f"checkpoint.best is {best!r}, which needs data.validation")
-    entries: Mapping[str, OptimConfig] = getattr(config, "optim", {})  # each stage has its own
-    for name, optim in entries.items():
-        try:
-            check_schedule(optim, steps)
-        except ValueError as error:
-            raise ValueError(f"optim.{name}.{error}") from error
-        if optim.warmup_steps >= steps:
-            doubts.append(
-                f"optim.{name}.warmup_steps ({optim.warmup_steps}) is not below trainer.max_steps "
-                f"({steps}): the learning rate never reaches its peak"
-            )
-    return doubts
-
-
-def _train(config: RunConfig, distributed: Distributed, signals: StopSignals) -> Path:
+def _train(
+    config: RunConfig,
+    distributed: Distributed,
+    signals: StopSignals,
+    stages: Mapping[str, StageEntry],
+) -> Path:
     if distributed.is_main:
         where = distributed.device
         logger.info("rank %d of %d on %s", distributed.rank, distributed.world, where)
@@ -179,7 +120,7 @@ def _train(config: RunConfig, distributed: Distributed, signals: StopSignals) ->
         logger.warning("%s", doubt)
     trainer = Trainer(config, distributed, signals)
     seed_torch(config.seed, "build")
-    stage = STAGES[config.stage].build(config, distributed.device)
+    stage = stages[config.stage].build(config, distributed.device)
     loading: dict[str, Any] = {
         "rank": distributed.rank,
         "world": distributed.world,
@@ -214,7 +155,7 @@ def _train(config: RunConfig, distributed: Distributed, signals: StopSignals) ->
 def _open_index(
     config: RunConfig,
     sources: Sequence[SourceConfig],
-    stage: Any,
+    stage: Stage,
     distributed: Distributed,
     where: str,
 ) -> CorpusIndex:

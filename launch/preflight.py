@@ -19,7 +19,7 @@ from pathlib import Path
 from gsv2.preflight.examine import examine
 from gsv2.preflight.machine import require_devices
 from gsv2.preflight.report import Finding
-from gsv2.training.distributed import Distributed, leave
+from gsv2.training.distributed.ranks import Distributed, leave
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -22,6 +22,10 @@ from gsv2.data.stream.reader import read_clips
 from gsv2.inference.bundle import export_bundle
 from tests.inference.parts import save_parts
 
+TINY_SCALE = 0.02
+"""Fraction of corpus and steps of `tiny_quickstart`."""
+
+
 def pytest_configure() -> None:
     """One thread a process: two that spin beside another's make a step take ten times as long."""
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -160,3 +164,20 @@ def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("voice") / "voice.wav"
     save_wave(path, synthetic_wave(1.5, 140.0, np.random.default_rng(0)), SAMPLE_RATE)
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a quickstart leaves: the shipped debug configs, few steps, few held-out clips.
+
+    For all tests that need trained parts; do not write to it.
+    """
+    from gsv2.quickstart import demo_plan, pipeline, summary
+
+    out = tmp_path_factory.mktemp("quickstart") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo_plan, "HELDOUT_CLIPS_PER_VOICE", 2)
+        patch.setattr(summary, "NUM_SENTENCES", 2)
+        patch.setattr(summary, "MEL_BATCHES", 2)
+        pipeline.run_quickstart(out, scale=TINY_SCALE)
+    return out

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,13 +10,9 @@ import yaml
 
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import CorpusError
-from gsv2.data.stream.batch import BadClip
-from gsv2.data.stream.reader import read_clips
-from gsv2.nn.codes import CodeConfig
-from gsv2.storage.storage import Storage
-from gsv2.train import CodesMismatchError, _run, check_codes, main, open_sources
+from gsv2.train import _run, main
 from gsv2.training.checkpoints.checkpoint import CheckpointMismatchError, find_component
-from gsv2.training.telemetry.records import read_records
+from gsv2.training.run_folder.records import read_records
 
 STEPS = 2
 
@@ -107,29 +102,6 @@ def test_every_row_says_how_long_data_was_waited_for_and_how_much_was_padding(
         assert 0.0 <= row["data/wait_share"] <= 1.0
         assert 0.0 <= row["data/padding_share"] < 1.0
         assert sum(row[f"data/sequence_share/{n}"] for n in ("1", "2", "3", "4", "5+")) == 1.0
-
-
-def test_codes_of_another_quantizer_are_refused_by_both_names(tiny_corpus: Any) -> None:
-    index = CorpusIndex.open(tiny_corpus.source_with_codes)
-
-    def stage(quantizer: str) -> Any:
-        provenance = {"quantizer": quantizer}
-        return SimpleNamespace(trainables={"gpt": SimpleNamespace(provenance=provenance)})
-
-    check_codes(index, stage("0" * 64), "data.sources")
-    with pytest.raises(CodesMismatchError, match=r"data\.sources: .*0000.* gpt .*abc"):
-        check_codes(index, stage("abc"), "data.sources")
-
-
-def test_the_stage_says_which_codes_its_corpora_may_hold(tiny_corpus: Any) -> None:
-    """Its K, V and rate bound what is read, though corpus.json knows no V."""
-    codes = CodeConfig(codebook_size=512)
-    stage: Any = SimpleNamespace(trainables={}, codes=codes)
-    index = open_sources([tiny_corpus.source_with_codes], Storage(), stage, "data.sources")
-    assert index.code_format == (2, 512, 25.0)
-    bad = [clip for clip in read_clips(index, ["codes"]) if isinstance(clip, BadClip)]
-    assert bad
-    assert all("not 0..511" in clip.reason for clip in bad)
 
 
 @pytest.mark.parametrize(

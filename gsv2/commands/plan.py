@@ -16,15 +16,15 @@ from gsv2.config import load_config
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.plan.plan import Plan, describe_plan
 from gsv2.data.plan.summary import summarise
-from gsv2.stages import SCHEMAS, STAGES
+from gsv2.stages import SCHEMAS, members_of
 from gsv2.storage.storage import Storage
 from gsv2.training.accounting.audit import EpochCheck, check_ledger, read_ledgers
-from gsv2.training.run import RunConfig
+from gsv2.training.config import RunConfig
 from gsv2.training.telemetry.progress import counting_bar
 
 
-class Lines(NamedTuple):
-    """Which micro-batches are printed."""
+class BatchRange(NamedTuple):
+    """Micro-batches of a plan, as its ranks and workers share them."""
 
     world: int
     """Number of ranks that share them."""
@@ -39,7 +39,7 @@ class Lines(NamedTuple):
 def show_plan(
     config_path: Path,
     overrides: Sequence[str],
-    lines: Lines,
+    batches: BatchRange,
     run: Path | None,
     *,
     summary: bool,
@@ -50,7 +50,7 @@ def show_plan(
     Args:
         config_path: YAML file of the run.
         overrides: `section.key=value` strings.
-        lines: which micro-batches are printed.
+        batches: micro-batches that are printed.
         run: run folder whose ledger is compared with the plan; None = no run's.
         summary: print the figures.
         as_json: print them as JSON.
@@ -71,8 +71,10 @@ def show_plan(
         found, is_equal = describe_check(plan, run)
         sys.stdout.writelines(f"{line}\n" for line in found)
     if not summary and run is None:
-        rows = describe_plan(plan, world=lines.world, workers=lines.workers, start=lines.start)
-        for row in islice(rows, lines.steps * config.data.micro_batches_per_step):
+        rows = describe_plan(
+            plan, world=batches.world, workers=batches.workers, start=batches.start
+        )
+        for row in islice(rows, batches.steps * config.data.micro_batches_per_step):
             print_json(row, indent=None)
     return is_equal
 
@@ -86,7 +88,7 @@ def open_plan(config_path: Path, overrides: Sequence[str]) -> tuple[RunConfig, P
     config: RunConfig = load_config(config_path, overrides, SCHEMAS)
     storage = Storage(config.data.remote, allow_pipe=config.data.allow_pipe)
     index = CorpusIndex.open(*config.data.sources, storage=storage)
-    return config, Plan(index, config.data, config.seed, STAGES[config.stage].members)
+    return config, Plan(index, config.data, config.seed, members_of(config))
 
 
 def summarise_plan(plan: Plan) -> dict[str, Any]:

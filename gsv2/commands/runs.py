@@ -22,7 +22,7 @@ from rich.text import Text
 
 from gsv2.commands.terminal import print_json, print_table
 from gsv2.folder_lock import is_alive
-from gsv2.training.telemetry.status import read_status
+from gsv2.training.run_folder.status import read_status
 
 METRICS = "metrics.jsonl"
 _CONFIG = "config.yaml"

@@ -1,4 +1,4 @@
-"""The `data` section of a run: corpora, batches, lanes and reading."""
+"""Config of the data, the `data` section of a run: corpora, batches, lanes and reading."""
 
 from __future__ import annotations
 
@@ -56,12 +56,14 @@ class DataConfig:
     """Code frames a second, where the index does not know the exact number."""
     steps_per_frame: int = 1
     """Tokens of a code frame: K for the pattern `flatten`, else 1."""
+    tokens_per_text_byte: int = 1
+    """Tokens of a byte of text: 0 for `model.gpt.reading: pointer`, whose sequences hold none."""
     clip_overhead_tokens: int = 4
     """Tokens that a clip costs beside its text and codes (starts, end, pattern delay)."""
     max_clips: int = 4
-    """Most clips of one speaker in a sequence."""
+    """Largest number of clips in a same-speaker sequence."""
     max_seconds: float = 30.0
-    """Most audio in a sequence, in seconds."""
+    """Longest audio of a sequence, in seconds."""
     max_length_ratio: float = 1.05
     """Under `max_frames`: about how much longer than its shortest clip the longest of a sequence
     may be, since they are padded to each other. Larger = more clips with company, more padding."""
@@ -78,7 +80,7 @@ class DataConfig:
     """Clips from which a lane forms micro-batches at a time, in MiB undecoded; larger = less
     padding. Only a remote source without a cache holds them in memory."""
     window_clips: int = 8192
-    """Most clips of a window, which bounds it where clips are small (codes)."""
+    """Largest number of clips of a window, which bounds it where clips are small (codes)."""
     workers: int = 0
     """DataLoader processes of a rank; 0 reads in the training process."""
     prefetch: int = 2
@@ -143,7 +145,7 @@ def _check_amounts(config: DataConfig) -> None:
             raise ValueError(
                 f"data.{name} must be a number above 0, but is {getattr(config, name)}"
             )
-    for name in ("workers", "clip_overhead_tokens"):
+    for name in ("workers", "clip_overhead_tokens", "tokens_per_text_byte"):
         if getattr(config, name) < 0:
             raise ValueError(f"data.{name} must be at least 0, but is {getattr(config, name)}")
     if not 1 <= config.max_length_ratio < math.inf:

@@ -1,4 +1,4 @@
-"""Work done in processes, in order, a little ahead of where it is needed."""
+"""Pool of processes that work, in order, a little ahead of where it is needed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def map_ahead(
     """Yield `function(item)` in the order of the items.
 
     Args:
-        function: of a module, as it goes to other processes; what it raises is raised here.
+        function: one of a module, as it goes to other processes; what it raises is raised here.
         items: taken as they are needed, never held together.
         workers: processes; 0 works in this one.
     """

@@ -1,7 +1,7 @@
 """Bundle: the folder of weights that training exports and that speaks.
 
-A folder with one component file a part (`quantizer`, `gpt`, `vits2`) and `bundle.json`, which
-names the hash of every file and of the quantizer that all parts share.
+A folder with one component file a part (`quantizer`, `gpt`, `vits2`, perhaps `aligner`) and
+`bundle.json`, which names the hash of every file and of the quantizer that all parts share.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gsv2.files import replace_folder
 from gsv2.inference.bundle_description import (
-    FILES,
     BundleDescription,
     BundleError,
     read_bundle_description,
     write_description,
 )
-from gsv2.inference.bundle_parts import PARTS, check_parts
+from gsv2.inference.bundle_parts import OPTIONAL_PARTS, PARTS, check_parts
 from gsv2.models.component import Component, ComponentError, load_component
 from gsv2.training.checkpoints.checkpoint import CheckpointMissingError, find_component
 from gsv2.training.ema import EMA_SUFFIX
@@ -38,7 +38,8 @@ def export_bundle(runs: Sequence[Path], out: Path, *, averaged: bool | None = No
     to finish stays.
 
     Args:
-        runs: run folders (or checkpoints) that hold a quantizer, a GPT and a VITS2 together.
+        runs: run folders (or checkpoints) that hold a quantizer, a GPT and a VITS2 together, and
+            an aligner, without which a GPT that reads by a pointer cannot speak.
         out: folder to write; an older bundle there is replaced.
         averaged: whether to take the moving averages of the weights (`optim.NAME.ema_decay`):
             True = of the GPT and VITS2, False = of none, None = of those that have them.
@@ -52,6 +53,9 @@ def export_bundle(runs: Sequence[Path], out: Path, *, averaged: bool | None = No
     """
     _check_place(out)
     sources = {kind: _find_part(runs, kind, averaged) for kind in PARTS}
+    for kind, name in OPTIONAL_PARTS.items():
+        if (file := _find_named(runs, kind, name, required=False)) is not None:
+            sources[kind] = file
     out.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".tmp-{out.name}-", dir=out.parent))
     try:
@@ -66,7 +70,7 @@ def load_bundle(path: Path) -> dict[str, Component]:
     """Read a bundle; check its hashes, its parts and that they belong together.
 
     Returns:
-        Kind of the part -> component, for every kind in `PARTS`.
+        Kind of the part -> component, for every kind in `PARTS`, and the others that it has.
 
     Raises:
         BundleError: no bundle there, another format, a file that is missing or damaged, or parts
@@ -78,7 +82,8 @@ def load_bundle(path: Path) -> dict[str, Component]:
             raise BundleError(f"{path}: {name} is missing")
         if _sha256(path / name) != digest:
             raise BundleError(f"{path}: {name} is damaged: its SHA-256 is not the recorded one")
-    components = {kind: load_component(path / f"{kind}.safetensors", kind) for kind in PARTS}
+    kinds = [name.removesuffix(".safetensors") for name in description.files]
+    components = {kind: load_component(path / f"{kind}.safetensors", kind) for kind in kinds}
     quantizer = _checked(components)
     if quantizer != description.quantizer:
         raise BundleError(
@@ -97,7 +102,7 @@ def _fill(folder: Path, sources: Mapping[str, Path]) -> None:
         shutil.copyfile(path, copy)
         components[kind] = load_component(copy, kind, path)
     quantizer = _checked(components)
-    files = {name: _sha256(folder / name) for name in FILES}
+    files = {name: _sha256(folder / name) for name in (f"{kind}.safetensors" for kind in sources)}
     write_description(folder, BundleDescription(quantizer=quantizer, files=files))
     folder.chmod(_plain_mode(folder))
 
@@ -122,24 +127,20 @@ def _put_in_place(aside: Path, out: Path) -> None:
     """Rename `aside` to `out`; what was there goes."""
     for _ in range(_TRIES):
         try:
-            aside.rename(out)
+            replace_folder(aside, out)
         except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
                 raise
         else:
             return
         _check_place(out)
-        with tempfile.TemporaryDirectory(prefix=f".tmp-{out.name}-", dir=out.parent) as gone:
-            try:
-                out.rename(Path(gone) / out.name)
-            except FileNotFoundError:  # another process has just taken it away
-                continue
     raise BundleError(f"{out} was replaced by others {_TRIES} times; are there so many exports?")
 
 
 def _find_part(runs: Sequence[Path], kind: str, averaged: bool | None) -> Path:
     """Return the one file of `kind` among the runs; a damaged one is an error, never passed by."""
     last = _find_named(runs, kind, PARTS[kind])
+    assert last is not None, "a required part is found, or an error"
     if kind == "quantizer" or averaged is False:
         return last
     file = last.with_name(f"{PARTS[kind]}{EMA_SUFFIX}.safetensors")
@@ -150,8 +151,10 @@ def _find_part(runs: Sequence[Path], kind: str, averaged: bool | None) -> Path:
     return find_component(file.parent, file.name.removesuffix(".safetensors"))  # checks it
 
 
-def _find_named(runs: Sequence[Path], kind: str, name: str) -> Path:
-    """Return the one file `NAME.safetensors` among the runs."""
+def _find_named(
+    runs: Sequence[Path], kind: str, name: str, *, required: bool = True
+) -> Path | None:
+    """Return the one file `NAME.safetensors` among the runs; None if there may be none."""
     found = []
     for run in runs:
         if not run.exists():
@@ -160,6 +163,8 @@ def _find_named(runs: Sequence[Path], kind: str, name: str) -> Path:
             found.append(find_component(run, name))
         except CheckpointMissingError:
             continue
+    if not found and not required:
+        return None
     if len(found) != 1:
         named = ", ".join(map(str, found or runs))
         raise BundleError(f"exactly one run must hold a {kind}, but {len(found)} do: {named}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gsv2.files import write_whole
-from gsv2.inference.bundle_parts import PARTS
+from gsv2.inference.bundle_parts import OPTIONAL_PARTS, PARTS
 from gsv2.models.component import ComponentError, parse_object
 from gsv2.version import __version__
 
@@ -21,7 +21,9 @@ _MAX_BYTES = 64 * 1024
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TYPES = {"format_version": int, "gsv2_version": str, "quantizer": str, "files": dict}
 FILES = tuple(f"{kind}.safetensors" for kind in PARTS)
-"""Names of the files of a bundle; there are no others."""
+"""Names of the files of every bundle."""
+OPTIONAL_FILES = tuple(f"{kind}.safetensors" for kind in OPTIONAL_PARTS)
+"""Names of the files that a bundle may have; there are no others."""
 
 
 class BundleError(ValueError):
@@ -35,7 +37,7 @@ class BundleDescription:
     quantizer: str
     """Hash of the quantizer that all parts share."""
     files: Mapping[str, str]
-    """Name -> SHA-256, for every name in `FILES`."""
+    """Name -> SHA-256, for every name in `FILES`, and any in `OPTIONAL_FILES`."""
 
 
 def write_description(folder: Path, description: BundleDescription) -> None:
@@ -93,10 +95,9 @@ def _check_files(path: Path, values: Mapping[str, Any]) -> dict[str, str]:
     """Return the hashes of all files; a name that leads elsewhere is not among them."""
     files: dict[str, str] = values["files"]
     for name in sorted({*FILES, *files}):
-        if name not in FILES:
-            raise BundleError(
-                f"{path}: files may name {', '.join(FILES)} and no other, but names {name!r}"
-            )
+        if name not in FILES + OPTIONAL_FILES:
+            known = ", ".join(FILES + OPTIONAL_FILES)
+            raise BundleError(f"{path}: files may name {known} and no other, but names {name!r}")
         if name not in files:
             raise BundleError(f"{path}: files.{name} is missing")
         digest = files[name]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from gsv2.data.corpus.format import SAMPLE_RATE
+from gsv2.models.aligner.model import Aligner, AlignerConfig
 from gsv2.models.component import Component, ComponentError
 from gsv2.models.gpt.model import GPTConfig, SemanticGPT
 from gsv2.models.quantizer.model import Quantizer
@@ -17,6 +18,9 @@ from gsv2.nn.codes import CodeConfig
 
 PARTS = {"quantizer": "quantizer", "gpt": "gpt", "vits2": "generator"}
 """Kind of a part -> name of the trainable that holds it in a run."""
+OPTIONAL_PARTS = {"aligner": "aligner"}
+"""The same for parts that a bundle may lack: the aligner, which a GPT that reads by a pointer needs
+and which tells when words are spoken."""
 _CODEBOOKS = {"gpt": "audio_input.vectors.codebooks", "vits2": "code_vectors.codebooks"}
 """Kind of a part -> where it keeps the codebooks of its quantizer, if it does."""
 _TOLERANCE = 1e-5
@@ -27,7 +31,7 @@ def check_parts(parts: Mapping[str, Component]) -> str:
     """Check the weights of all parts, and that they were trained on one quantizer.
 
     Args:
-        parts: kind -> component, for every kind in `PARTS`.
+        parts: kind -> component, for every kind in `PARTS`, and any in `OPTIONAL_PARTS`.
 
     Returns:
         The hash of the quantizer.
@@ -50,12 +54,32 @@ def check_parts(parts: Mapping[str, Component]) -> str:
         )
     _compare_codes(quantizer.config.codes, {"gpt": gpt.codes, "vits2": vits2.codes}, parts)
     _compare_codebooks(quantizer, parts)
+    _check_aligner(gpt, parts)
     if vits2.mel.sample_rate != SAMPLE_RATE:
         raise ComponentError(
             f"{parts['vits2'].name}: config.mel.sample_rate must be {SAMPLE_RATE}, "
             f"but is {vits2.mel.sample_rate}"
         )
     return shared
+
+
+def _check_aligner(gpt: GPTConfig, parts: Mapping[str, Component]) -> None:
+    """Check that the aligner is the one that the GPT follows, if it follows any."""
+    name, wanted = parts["gpt"].name, parts["gpt"].provenance.get("aligner")
+    if "aligner" not in parts:
+        if gpt.reading != "attention":
+            raise ComponentError(
+                f"{name} reads by a pointer (reading={gpt.reading}) and needs the aligner that its "
+                "codes were aligned by; name the run of it too"
+            )
+        return
+    check_trained(parts["aligner"], AlignerConfig, Aligner)
+    found = Aligner.from_component(parts["aligner"]).fingerprint()
+    if wanted not in (None, found):
+        raise ComponentError(
+            f"{parts['aligner'].name}: the hash of its weights must be {wanted}, as {name} says, "
+            f"but is {found}"
+        )
 
 
 def _shared_hash(parts: Mapping[str, Component]) -> str:

@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from gsv2.inference.sampling import Sampler, SamplingConfig
+from gsv2.inference.text_pointer import TextPointer
 from gsv2.models.gpt.model import SemanticGPT
 from gsv2.nn.codes import NO_CODE
 from gsv2.text.normalize import normalize_text
@@ -25,6 +27,8 @@ class Prompt(NamedTuple):
     """Transcript."""
     codes: Tensor
     """[K, T] int64."""
+    alignment: Tensor | None = None
+    """[T] int64 character spoken at each frame; a GPT that reads by a pointer needs it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +50,9 @@ class GeneratedCodes(NamedTuple):
     """[B] int64 frames."""
     ended: Tensor
     """[B] bool: the model ended it; False = the cap of `SamplingConfig` did."""
+    characters: Tensor | None = None
+    """[B, T] int64 character of the text (as `normalize_text` returns it) that is spoken at each
+    frame; None unless a pointer reads."""
 
 
 @torch.inference_mode()
@@ -76,10 +83,14 @@ class _Decoder:
     ) -> None:
         self.model = model
         self.sampler = Sampler(sampling, len(utterances))
+        texts = [normalize_text(item.text) for item in utterances]
         self.inputs, self.mask = embed_utterances(model, utterances)
+        self.pointer = TextPointer(model, texts, sampling) if model.has_pointer else None
         device = self.inputs.device
-        num_bytes = torch.tensor([len(normalize_text(item.text).encode()) for item in utterances])
+        num_bytes = torch.tensor([len(text.encode()) for text in texts])
         least, most = sampling.frame_bounds(num_bytes, model.config.codes.rate_hz)
+        if self.pointer is not None and sampling.speaking_rate < 1:
+            most = (most / sampling.speaking_rate).long()
         self.least, self.most = least.to(device), most.to(device)
         self.lengths = torch.full_like(self.most, _UNENDED)
         self.ended = torch.zeros_like(self.most, dtype=torch.bool)
@@ -92,14 +103,23 @@ class _Decoder:
         stream = CachedBackbone(self.model, self.mask)
         hidden = stream(self.inputs)
         steps: list[Tensor] = []
+        spoken: list[Tensor] = []
         while True:
+            if self.pointer is not None and len(steps) % pattern.stride == 0:
+                spoken.append(self.pointer.place)
             self.frames = pattern.frames_at(torch.tensor([len(steps)]))[:, 0].tolist()
             steps.append(self.model.head.choose(hidden, self._choose))
             if bool((len(steps) >= pattern.num_steps(self.lengths)).all()):
                 break
-            hidden = stream(self.model.embed_steps(steps[-1][:, :, None]))
+            inputs = self.model.embed_steps(steps[-1][:, :, None])
+            if self.pointer is not None:
+                if len(steps) % pattern.stride == 0:  # the last step of a frame
+                    self.pointer.move(hidden, inputs[:, 0])
+                inputs = inputs + self.pointer.vectors()
+            hidden = stream(inputs)
         codes = pattern.to_codes(torch.stack(steps, dim=2), self.lengths)
-        return GeneratedCodes(codes, self.lengths, self.ended)
+        characters = torch.stack(spoken, dim=1)[:, : codes.shape[2]] if spoken else None
+        return GeneratedCodes(codes, self.lengths, self.ended, characters)
 
     def _choose(self, codebook: int, logits: Tensor) -> Tensor:
         """Draw the codes [B] of one codebook, and note which items end here."""
@@ -112,7 +132,7 @@ class _Decoder:
         drawn = self.sampler.draw(logits, self.drawn[codebook])
         if codebook == 0:
             # Said again, beside the logits: of NaN no draw is forbidden.
-            drawn = drawn.masked_fill(frame >= self.most, self.model.end)
+            drawn = drawn.masked_fill(self._must_end(frame), self.model.end)
             ends = (drawn == self.model.end) & (self.lengths > frame)
             self.lengths = torch.where(ends, frame, self.lengths)
             self.ended |= ends & (frame < self.most)
@@ -121,12 +141,20 @@ class _Decoder:
         return drawn
 
     def _bound(self, logits: Tensor, frame: int) -> Tensor:
-        """Forbid the end before the least frames, and all else after the most."""
+        """Forbid the end before the least frames, and all else after the most.
+
+        With a pointer the end comes where the text ends, and nowhere else.
+        """
         is_end = torch.arange(logits.shape[1], device=logits.device) == self.model.end
-        forbidden = torch.where(
-            (frame >= self.most)[:, None], ~is_end, is_end & (frame < self.least)[:, None]
-        )
+        must_end = self._must_end(frame)
+        may_not = frame < self.least if self.pointer is None else ~must_end
+        forbidden = torch.where(must_end[:, None], ~is_end, is_end & may_not[:, None])
         return logits.masked_fill(forbidden, -torch.inf)
+
+    def _must_end(self, frame: int) -> Tensor:
+        """Tell which items [B] may not have the frame any more."""
+        is_over = frame >= self.most
+        return is_over if self.pointer is None else is_over | self.pointer.is_past
 
 
 class CachedBackbone:
@@ -159,29 +187,50 @@ def embed_utterances(model: SemanticGPT, utterances: Sequence[Utterance]) -> tup
     """Return the backbone's inputs [B, L, D] up to where codes start, and their mask [B, L].
 
     Padded on the left, so that all end at the same position.
+
+    Raises:
+        ValueError: a prompt whose codes or alignment are not what the model reads.
     """
     K = model.pattern.num_codebooks
-    texts: list[str] = []
-    codes: list[Tensor] = []
+    clips: list[Prompt] = []
     sequence: list[int] = []
     for item, utterance in enumerate(utterances):
         to_speak = Prompt(utterance.text, torch.empty(K, 0, dtype=torch.int64))
-        for clip in (*utterance.prompts, to_speak):
-            if clip.codes.ndim != 2 or clip.codes.shape[0] != K:
-                raise ValueError(
-                    f"codes of a prompt must be [K={K}, T], but are {tuple(clip.codes.shape)}"
-                )
-            texts.append(normalize_text(clip.text))
-            codes.append(clip.codes)
-            sequence.append(item)
-    lengths = torch.tensor([clip_codes.shape[1] for clip_codes in codes])
-    grid = torch.full((len(codes), K, int(lengths.max())), NO_CODE)
-    for row, length, clip_codes in zip(grid, lengths.tolist(), codes, strict=True):
-        row[:, :length] = clip_codes
-    tokens = model.text_encoder.tokenize(texts)
-    tensors = (tokens.ids, tokens.lengths, grid, lengths, torch.tensor(sequence))
+        clips += [*utterance.prompts, to_speak]
+        sequence += [item] * (len(utterance.prompts) + 1)
+    for clip in clips:
+        if clip.codes.ndim != 2 or clip.codes.shape[0] != K:
+            raise ValueError(
+                f"codes of a prompt must be [K={K}, T], but are {tuple(clip.codes.shape)}"
+            )
+    lengths = torch.tensor([clip.codes.shape[1] for clip in clips])
+    codes = _pad([clip.codes for clip in clips])
+    tokens = model.text_encoder.tokenize([normalize_text(clip.text) for clip in clips])
+    tensors = [tokens.ids, tokens.lengths, codes, lengths, torch.tensor(sequence)]
+    if model.has_pointer:
+        tensors.append(_pad([_alignment(clip) for clip in clips]))
     device = model.text_start.device
     inputs, mask = model.embed(*(tensor.to(device) for tensor in tensors))
     shifts = (~mask).sum(dim=1).tolist()
     rolled = [row.roll(shift, dims=0) for row, shift in zip(inputs, shifts, strict=True)]
     return torch.stack(rolled), mask.flip(1)
+
+
+def _alignment(clip: Prompt) -> Tensor:
+    """Return the alignment [T] of a prompt; of a clip that is still to be spoken, nothing."""
+    T = clip.codes.shape[1]
+    alignment = torch.empty(0, dtype=torch.int64) if T == 0 else clip.alignment
+    if alignment is None or alignment.shape != (T,):
+        found = None if alignment is None else tuple(alignment.shape)
+        raise ValueError(
+            f"the alignment of a prompt must be [T={T}] for a GPT that reads by a pointer, "
+            f"but is {found}"
+        )
+    return alignment
+
+
+def _pad(parts: Sequence[Tensor]) -> Tensor:
+    """Stack int64 tensors [..., T_i], padded with `NO_CODE`."""
+    longest = max(part.shape[-1] for part in parts)
+    padded = [F.pad(part, (0, longest - part.shape[-1]), value=NO_CODE) for part in parts]
+    return torch.stack(padded).long()

@@ -19,6 +19,8 @@ _AT_LEAST_ZERO = (
     "min_sec_per_byte",
     "max_sec_per_byte",
     "max_extra_sec",
+    "duration_temperature",
+    "max_character_sec",
 )
 """Fields that are finite and not negative."""
 
@@ -44,6 +46,13 @@ class SamplingConfig:
     """The end is forced at the bytes times this, plus `max_extra_sec`."""
     max_extra_sec: float = 1.5
     """Seconds that any text may take beside `max_sec_per_byte`."""
+    speaking_rate: float = 1.0
+    """How much faster than the model would speak, where a pointer reads: 2 = twice as fast."""
+    duration_temperature: float = 0.5
+    """How much the durations of characters vary, where a pointer reads: 1 = as the model says,
+    0 = their medians."""
+    max_character_sec: float = 1.0
+    """The pointer moves on from a character after this time."""
     seed: int = 0
     """The codes of item i of a call depend on (seed, i) and on nothing else in the call."""
 
@@ -53,6 +62,8 @@ class SamplingConfig:
             value = getattr(self, name)
             if not 0 <= value < math.inf:
                 raise ValueError(f"{name} must be at least 0, but is {value}")
+        if not 0 < self.speaking_rate < math.inf:
+            raise ValueError(f"speaking_rate must be above 0, but is {self.speaking_rate}")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p must be above 0 and at most 1, but is {self.top_p}")
 
@@ -68,10 +79,7 @@ class Sampler:
 
     def __init__(self, config: SamplingConfig, num_items: int) -> None:
         self.config = config
-        self.generators = [
-            torch.Generator().manual_seed(_item_seed(config.seed, item))
-            for item in range(num_items)
-        ]
+        self.generators = make_generators(config.seed, num_items)
 
     def draw(self, logits: Tensor, history: Sequence[Tensor]) -> Tensor:
         """Draw one code for each item.
@@ -128,6 +136,11 @@ def keep_likeliest(logits: Tensor, top_k: int, top_p: float) -> Tensor:
     likelier = probabilities.cumsum(dim=1) - probabilities
     ranked = ranked.masked_fill((likelier >= top_p) & (likelier > 0), -torch.inf)
     return torch.empty_like(logits).scatter(1, order, ranked)
+
+
+def make_generators(seed: int, num_items: int) -> list[torch.Generator]:
+    """Return a stream of random numbers for each item of a call, the same in any company."""
+    return [torch.Generator().manual_seed(_item_seed(seed, item)) for item in range(num_items)]
 
 
 def _item_seed(seed: int, item: int) -> int:

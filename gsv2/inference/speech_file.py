@@ -1,4 +1,4 @@
-"""A speech file: all that can be refused is refused before a model is loaded."""
+"""Speech files: all that can be refused is refused before a model is loaded."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from gsv2.audio.wave import save_wave
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.bundle_description import read_bundle_description
 from gsv2.inference.references import VoiceError, load_references
+from gsv2.inference.sampling import SamplingConfig
+from gsv2.inference.spoken_times import check_suffix, write_times
 from gsv2.inference.synthesizer import Speech, Synthesizer
 from gsv2.text.normalize import normalize_text
 
@@ -36,6 +38,8 @@ def write_speech(
     transcripts: Sequence[str] = (),
     weights: Sequence[float] = (),
     seed: int = 0,
+    speaking_rate: float = 1.0,
+    times: Path | None = None,
 ) -> Speech:
     """Speak a text in the voice of recordings, into a file.
 
@@ -47,6 +51,8 @@ def write_speech(
         transcripts: one for each recording, or none at all.
         weights: one for each recording, or none at all for equal ones.
         seed: same seed, same speech.
+        speaking_rate: how much faster than the model would speak, where a pointer reads.
+        times: file to write with the times of words and characters, .TextGrid or .json.
 
     Returns:
         What was written.
@@ -60,13 +66,23 @@ def write_speech(
             f"seed must be -2**{_SEED_BITS} to 2**{_SEED_BITS} - 1, but is {seed}"
         )
     check_output(out, references)
+    sampling = SamplingConfig(speaking_rate=speaking_rate)
+    if times is not None:
+        check_suffix(times)
     read_bundle_description(bundle)
     voices = load_references(references, transcripts, weights)
-    speech = Synthesizer.from_bundle(bundle).synthesize(text, voices, seed=seed)
+    speech = Synthesizer.from_bundle(bundle).synthesize(text, voices, seed=seed, sampling=sampling)
     try:
         save_wave(out, speech.wave, speech.sample_rate)
     except OSError as error:
         raise SpeechFileError(f"{out} cannot be written: {error.strerror or error}") from error
+    if times is not None:
+        if speech.times is None:
+            raise SpeechFileError(
+                f"{times} cannot be written: the bundle has no aligner, so that nobody knows when "
+                "words are spoken; export it with the aligner's run"
+            )
+        write_times(speech.times, times)
     return speech
 
 

@@ -19,8 +19,12 @@ from gsv2.audio.ssl import make_speech_encoder
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.bundle import load_bundle
 from gsv2.inference.generate import GeneratedCodes, Prompt, Utterance, generate
-from gsv2.inference.references import Reference
+from gsv2.inference.references import Reference, VoiceError
 from gsv2.inference.sampling import SamplingConfig
+from gsv2.inference.spoken_times import SpokenText, join_times, time_text
+from gsv2.models.aligner.align import align_texts
+from gsv2.models.aligner.model import Aligner
+from gsv2.models.aligner.viterbi import Alignment, AlignmentError
 from gsv2.models.component import Component
 from gsv2.models.gpt.model import SemanticGPT
 from gsv2.models.quantizer.model import Quantizer
@@ -45,19 +49,27 @@ class Speech(NamedTuple):
     """Samples a second of `wave`."""
     ended: bool
     """The GPT ended every sentence itself; False = a cap on its length did."""
+    times: SpokenText | None = None
+    """When characters and words are spoken; None without a pointer and without an aligner."""
 
 
 class Synthesizer:
     """Speaks any text in the voice of its references."""
 
     def __init__(
-        self, quantizer: Quantizer, gpt: SemanticGPT, vits2: VITS2, device: torch.device
+        self,
+        quantizer: Quantizer,
+        gpt: SemanticGPT,
+        vits2: VITS2,
+        device: torch.device,
+        aligner: Aligner | None = None,
     ) -> None:
         self.device = device
         self.quantizer = quantizer.to(device).eval()
         self.speech_encoder = make_speech_encoder(quantizer.config.speech_encoder).to(device)
         self.gpt = gpt.to(device).eval()
         self.vits2 = vits2.to(device).eval()
+        self.aligner = None if aligner is None else aligner.to(device).eval()
 
     @classmethod
     def from_bundle(cls, path: str | Path, device: torch.device | None = None) -> Synthesizer:
@@ -73,12 +85,14 @@ class Synthesizer:
     def from_components(
         cls, components: Mapping[str, Component], device: torch.device
     ) -> Synthesizer:
-        """Build the parts of `components` (`quantizer`, `gpt`, `vits2`)."""
+        """Build the parts of `components` (`quantizer`, `gpt`, `vits2`, perhaps `aligner`)."""
+        aligner = components.get("aligner")
         return cls(
             Quantizer.from_component(components["quantizer"]),
             SemanticGPT.from_component(components["gpt"]),
             VITS2.from_component(components["vits2"]),
             device,
+            None if aligner is None else Aligner.from_component(aligner),
         )
 
     def synthesize(
@@ -99,10 +113,12 @@ class Synthesizer:
 
         Raises:
             TextError: nothing speakable in `text`.
+            VoiceError: a reference whose transcript cannot be aligned with it, which a GPT that
+                reads by a pointer asks for.
         """
         sentences = split_sentences(normalize_text(text), MAX_SENTENCE_BYTES)
         prompts = tuple(
-            Prompt(reference.text, self.encode(reference.wave))
+            self._prompt(reference.text, self.encode(reference.wave))
             for reference in references
             if reference.text is not None
         )
@@ -112,7 +128,8 @@ class Synthesizer:
             replace(sampling or SamplingConfig(), seed=seed),
         )
         waves = self._speak(generated, self.style(references), seed)
-        return Speech(_join(waves), SAMPLE_RATE, bool(generated.ended.all()))
+        times = self._times(generated, sentences)
+        return Speech(_join(waves), SAMPLE_RATE, bool(generated.ended.all()), times)
 
     @torch.inference_mode()
     def encode(self, wave: np.ndarray) -> Tensor:
@@ -142,6 +159,45 @@ class Synthesizer:
             lengths = torch.tensor([codes.shape[1]], device=self.device)
             wave = self.vits2.infer(codes[None].to(self.device), lengths, style, noise_scale)
         return wave[0, 0].float().cpu().numpy()
+
+    def _prompt(self, text: str, codes: Tensor) -> Prompt:
+        """Return a prompt, aligned if the GPT reads by a pointer."""
+        if not self.gpt.has_pointer:
+            return Prompt(text, codes)
+        found = self._align(codes, text)
+        if isinstance(found, AlignmentError):
+            raise VoiceError(f"the ref-text {text[:60]!r} does not fit its recording: {found}")
+        return Prompt(text, codes, torch.from_numpy(found.characters.astype(np.int64)))
+
+    def _align(self, codes: Tensor, text: str) -> Alignment | AlignmentError:
+        """Align codes [K, T] with their text."""
+        if self.aligner is None:
+            raise VoiceError("a GPT that reads by a pointer needs a bundle with an aligner")
+        lengths = torch.tensor([codes.shape[1]], device=self.device)
+        normalized = normalize_text(text)
+        return align_texts(self.aligner, codes[None].to(self.device), lengths, [normalized])[0]
+
+    def _times(self, generated: GeneratedCodes, sentences: Sequence[str]) -> SpokenText | None:
+        """Return when the sentences are spoken, one after the other with the pauses of `_join`."""
+        parts: list[SpokenText] = []
+        start_sec = 0.0
+        for item, length in enumerate(generated.lengths.tolist()):
+            if length == 0:
+                continue
+            text = normalize_text(sentences[item])
+            if generated.characters is not None:
+                characters = generated.characters[item, :length].cpu().numpy()
+            elif self.aligner is not None:
+                found = self._align(generated.codes[item, :, :length], text)
+                if isinstance(found, AlignmentError):
+                    return None
+                characters = found.characters
+            else:
+                return None
+            spoken = time_text(text, characters, self.gpt.config.codes.rate_hz)
+            parts.append(spoken.shifted(start_sec))
+            start_sec = parts[-1].duration_sec + PAUSE_SEC
+        return join_times(parts)
 
     def _speak(self, generated: GeneratedCodes, style: Tensor, seed: int) -> list[np.ndarray]:
         return [

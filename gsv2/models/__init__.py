@@ -1,1 +1,1 @@
-"""The learned parts, in plain torch."""
+"""Models: the learned parts, in plain torch."""

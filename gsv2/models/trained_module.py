@@ -1,4 +1,4 @@
-"""A trained network from its component: compared first, built then.
+"""Trained networks from their components: compared first, built then.
 
 The network of the config is laid out without memory (torch's `meta` device); only if its tensors
 are those of the file is it built, so that absurd sizes cost nothing.

@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 
 from gsv2.preflight.report import Finding, attempt
-from gsv2.training.checkpoints.target import try_target
-from gsv2.training.collectives import sum_over_ranks
-from gsv2.training.distributed import Distributed
-from gsv2.training.shared_folder import SEEN_SEC, check_shared
+from gsv2.training.checkpoints.mirror import try_target
+from gsv2.training.distributed.collectives import sum_over_ranks
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.run_folder.shared import SEEN_SEC, check_shared
 
 _BYTES_OF_FLOAT = 4
 _SUM_MIB = {"cuda": 64, "cpu": 2}

@@ -16,10 +16,10 @@ from gsv2.data.stream.loader import read_batch
 from gsv2.data.stream.members import MemberIndex
 from gsv2.data.stream.reader import make_reader, read_clip
 from gsv2.preflight.report import Finding, attempt
+from gsv2.stages.sources import open_sources
 from gsv2.storage.body import public_name
 from gsv2.storage.command import PREFIX
 from gsv2.storage.storage import Storage
-from gsv2.train import open_sources
 from gsv2.training.stage import Stage
 
 _TRIAL_MB = 1.0

@@ -29,9 +29,9 @@ def examine(config_path: Path | None, overrides: Sequence[str]) -> list[Finding]
     findings = [*_installation()]
     if unloadable() is not None:
         return findings
-    from gsv2.preflight.run_checks import check_alone  # loads what may be broken
+    from gsv2.preflight.run_checks import check_one_rank  # loads what may be broken
 
-    return [*findings, *check_alone(config_path, overrides)]
+    return [*findings, *check_one_rank(config_path, overrides)]
 
 
 def _installation() -> Iterator[Finding]:

@@ -20,9 +20,9 @@ from gsv2.preflight.corpora import check_corpora
 from gsv2.preflight.machine import code_facts, device_facts, environment_facts, version_facts
 from gsv2.preflight.report import Finding, RankReport, merge
 from gsv2.preflight.run_checks import build_stage, check_config, check_machine, read_config
-from gsv2.stages import STAGES
-from gsv2.training.distributed import Distributed
-from gsv2.training.run import RunConfig
+from gsv2.stages import members_of
+from gsv2.training.config import RunConfig
+from gsv2.training.distributed.ranks import Distributed
 
 _CRITICAL = ("code", "versions", "config")
 _CONFIG = ("config", "config file")
@@ -77,7 +77,7 @@ def _look_around(
     if int(os.environ.get("LOCAL_RANK", "0")) == 0:  # one for each machine
         stage, findings = build_stage(config)
         yield from findings
-        yield from check_corpora(config.data, STAGES[config.stage].members, stage)
+        yield from check_corpora(config.data, members_of(config), stage)
 
 
 def _config_facts(config: RunConfig | None) -> dict[str, str]:

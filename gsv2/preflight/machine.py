@@ -8,19 +8,14 @@ import platform
 import resource
 import shutil
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 
 import torch
 
 import gsv2
+from gsv2.libraries import recorded_versions
 from gsv2.preflight.report import Finding
 
-PACKAGES = (
-    "torch", "torchaudio", "accelerate", "deepspeed", "transformers", "vector-quantize-pytorch",
-    "safetensors", "numpy", "pyarrow",
-)  # fmt: skip
-"""Packages that a run computes, talks or reads with."""
 SHARED_MEMORY = Path("/dev/shm")
 LEAST_SHARED_MIB = 256
 """Shared memory of each rank with data workers: batches on their way, and NCCL's buffers."""
@@ -49,7 +44,7 @@ def version_facts() -> dict[str, str]:
     versions = {"python": platform.python_version(), "cuda": torch.version.cuda or "none"}
     if torch.cuda.is_available():
         versions["nccl"] = ".".join(map(str, torch.cuda.nccl.version()))
-    return versions | {name: metadata.version(name) for name in PACKAGES}
+    return versions | recorded_versions()
 
 
 def environment_facts(environ: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Checks of a run's config that a rank makes by itself, and doctor, which makes them all alone."""
+"""Checks of a machine and of a run's config that a rank makes by itself; those of doctor."""
 
 from __future__ import annotations
 
@@ -16,18 +16,24 @@ from gsv2.libraries import loaded_version
 from gsv2.preflight.corpora import check_corpora
 from gsv2.preflight.machine import check_devices, check_limits, check_shared_memory, device_facts
 from gsv2.preflight.report import Finding, attempt, check_room
-from gsv2.stages import SCHEMAS, STAGES
-from gsv2.train import check_sections
-from gsv2.training.checkpoints.target import try_target
-from gsv2.training.probes import planned_precision
-from gsv2.training.rehearsal import check_names
-from gsv2.training.run import RunConfig
+from gsv2.stages import SCHEMAS, STAGES, members_of
+from gsv2.stages.sections import check_sections
+from gsv2.training.checkpoints.mirror import try_target
+from gsv2.training.config import RunConfig
+from gsv2.training.precision.probes import planned_precision
+from gsv2.training.prepare import check_names
+from gsv2.training.run_folder.folder import free_bytes
+from gsv2.training.run_folder.shared import check_writable
 from gsv2.training.stage import Stage
-from gsv2.training.telemetry.folder import free_bytes
 
 
-def check_alone(config_path: Path | None, overrides: Sequence[str]) -> Iterator[Finding]:
-    """Check this machine and, if there is one, a run's config, as far as it can be read."""
+def check_one_rank(config_path: Path | None, overrides: Sequence[str]) -> Iterator[Finding]:
+    """Check this machine and, if there is one, a run's config, as far as it can be read.
+
+    Args:
+        config_path: YAML file of the run; None = no run.
+        overrides: `section.key=value` strings.
+    """
     is_gpu = torch.cuda.is_available()
     device = torch.device("cuda" if is_gpu else "cpu")
     yield Finding("device", "ok", device_facts(device)["device"])
@@ -42,14 +48,14 @@ def check_alone(config_path: Path | None, overrides: Sequence[str]) -> Iterator[
         yield check_room("disk", free_bytes(Path.cwd()), "here")
         return
     yield from check_config(config, int(os.environ.get("WORLD_SIZE", "1")))
-    yield attempt("run folder", partial(_write_probe, Path(config.run.dir)))
+    yield attempt("run folder", partial(_writable, Path(config.run.dir)))
     where = (config.checkpoint.target, config.run.name)
     yield attempt("checkpoint target", partial(try_target, *where))
     if config.tracking.tensorboard:
         yield attempt("tensorboard", _tensorboard)
     stage, findings = build_stage(config)
     yield from findings
-    yield from check_corpora(config.data, STAGES[config.stage].members, stage)
+    yield from check_corpora(config.data, members_of(config), stage)
     if stage is not None:
         yield from _describe_networks(stage)
 
@@ -110,12 +116,8 @@ def _names(config: RunConfig, stage: Stage) -> str:
     return f"of {', '.join(stage.trainables)}"
 
 
-def _write_probe(folder: Path) -> str:
-    """Write and rename a file there, as a checkpoint does."""
-    folder.mkdir(parents=True, exist_ok=True)
-    probe = folder / ".doctor-probe"
-    probe.write_text("probe")
-    probe.rename(folder / ".doctor-probe-renamed").unlink()
+def _writable(folder: Path) -> str:
+    check_writable(folder)
     return f"{folder}: writable"
 
 
@@ -134,5 +136,6 @@ def _describe_networks(stage: Stage) -> Iterator[Finding]:
         count = sum(p.numel() for p in parameters) / 1e6
         stored = ", ".join(sorted({str(p.dtype).removeprefix("torch.") for p in parameters}))
         yield Finding(f"module {name}", "ok", f"{count:.2f} M parameters, stored {stored}")
-    for row in planned_precision(stage):
-        yield Finding(f"precision {row.module}", "ok", str(row).partition(": ")[2])
+    modules = {name: trainable.module for name, trainable in stage.trainables.items()}
+    for entry in planned_precision(stage.precision, modules):
+        yield Finding(f"precision {entry.module}", "ok", str(entry).partition(": ")[2])

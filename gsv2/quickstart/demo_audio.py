@@ -1,4 +1,4 @@
-"""Audio of the demo corpus: an utterance of its plan becomes a waveform at the corpus' rate."""
+"""Audio of the demo corpus: a clip of its plan becomes a waveform at the corpus' rate."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _SILENCE_DB = -45.0  # below the loudest window
 _WINDOW_SEC = 0.01
 
 
-def render(utterance: DemoClip, seed: int) -> NDArray[np.float32]:
-    """Speak an utterance.
+def render(clip: DemoClip, seed: int) -> NDArray[np.float32]:
+    """Speak a clip.
 
     Returns:
         [N] waveform at the corpus' sample rate, trimmed to short margins.
@@ -27,9 +27,9 @@ def render(utterance: DemoClip, seed: int) -> NDArray[np.float32]:
     Raises:
         EspeakError: espeak-ng is missing, or cannot speak it.
     """
-    voice = replace(utterance.voice, rate=round(utterance.voice.rate * utterance.grammar.tempo))
-    noise_seed = zlib.crc32(f"{seed}/{utterance.key}".encode()) >> 1
-    spoken = espeak.speak(utterance.text, utterance.grammar.espeak, voice, seed=noise_seed)
+    voice = replace(clip.voice, rate=round(clip.voice.rate * clip.grammar.tempo))
+    noise_seed = zlib.crc32(f"{seed}/{clip.key}".encode()) >> 1
+    spoken = espeak.speak(clip.text, clip.grammar.espeak, voice, seed=noise_seed)
     trimmed = trim_silence(spoken, espeak.SAMPLE_RATE)
     return resample(trimmed, espeak.SAMPLE_RATE, SAMPLE_RATE)
 

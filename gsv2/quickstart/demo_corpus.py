@@ -52,29 +52,29 @@ def make_demo_corpus(
     total = len(plan.train) + len(plan.heldout)
     manifests = []
     done = 0
-    for split, utterances in (("train", plan.train), ("heldout", plan.heldout)):
+    for split, planned in (("train", plan.train), ("heldout", plan.heldout)):
         arguments = {"generation": _GENERATION, "minutes": float(minutes), "split": split}
         config = ShardConfig(name=split, seed=seed)
         manifest = _find(out / split, {**arguments, "seed": seed})
         if manifest is None:
-            clips = _counted(demo_clips(utterances, seed), progress, done, total)
+            clips = _counted(demo_clips(planned, seed), progress, done, total)
             manifest = write_corpus(clips, out / split, config, overwrite=True, arguments=arguments)
-        done += len(utterances)
+        done += len(planned)
         if progress:
             progress(done, total)
         manifests.append(manifest)
     return DemoCorpus(*manifests)
 
 
-def demo_clips(utterances: Sequence[DemoClip], seed: int) -> Iterator[ClipRecord]:
-    """Speak utterances one by one."""
-    for utterance in utterances:
+def demo_clips(clips: Sequence[DemoClip], seed: int) -> Iterator[ClipRecord]:
+    """Speak clips one by one."""
+    for clip in clips:
         yield ClipRecord(
-            key=utterance.key,
-            wave=render(utterance, seed),
-            text=utterance.text,
-            language=utterance.grammar.language,
-            speaker=utterance.speaker,
+            key=clip.key,
+            wave=render(clip, seed),
+            text=clip.text,
+            language=clip.grammar.language,
+            speaker=clip.speaker,
             source="espeak-ng, gsv2 demo corpus",
             licence="CC0-1.0",
         )

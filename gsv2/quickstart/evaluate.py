@@ -23,11 +23,11 @@ from gsv2.inference.synthesizer import Synthesizer
 from gsv2.losses.codebook import CodeReport, evaluate_codes, unexplained_variance
 from gsv2.models.component import load_component
 from gsv2.quickstart.report_data import Reconstruction, SpokenSentence
+from gsv2.seeds import seed_torch
 from gsv2.stages import STAGES
 from gsv2.training.checkpoints.checkpoint import find_component
-from gsv2.training.distributed import Distributed
-from gsv2.training.random import seed_torch
-from gsv2.training.run import RunConfig
+from gsv2.training.config import RunConfig
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.stage import Stage
 from gsv2.training.validation import validate
 

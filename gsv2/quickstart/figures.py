@@ -21,7 +21,7 @@ from matplotlib.image import imsave
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from gsv2.audio.mel import MelConfig, MelSpectrogram
+from gsv2.audio.picture import PICTURE_RANGE_DB, picture_levels
 from gsv2.audio.wave import save_wave
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.quickstart.curves import Curve, TermCurves
@@ -53,10 +53,6 @@ _STYLE = {
 }
 _LOG_RATIO = 8.0
 _SMOOTH_POINTS = 12  # a training curve is smoothed to about so many independent points
-
-_PICTURE_MEL = MelConfig(n_fft=2048, win_length=1024, hop_length=320, num_mels=128)
-_PICTURE_RANGE_DB = 75.0
-_DB_PER_NEPER = 20.0 / np.log(10.0)
 
 
 def draw_curves(pair: TermCurves, label: str) -> str:
@@ -97,13 +93,13 @@ def draw_spectrogram(wave: NDArray[np.float32], loudest: NDArray[np.float32] | N
     Returns:
         A PNG as a data URI: time to the right, 0..16 kHz on the mel scale upwards.
     """
-    level_db = _mel_db(wave)
-    peak_db = float((level_db if loudest is None else _mel_db(loudest)).max())
+    level_db = picture_levels(torch.from_numpy(wave))
+    peak_db = (level_db if loudest is None else picture_levels(torch.from_numpy(loudest))).max()
     buffer = io.BytesIO()
     imsave(
         buffer,
         level_db,
-        vmin=peak_db - _PICTURE_RANGE_DB,
+        vmin=peak_db - PICTURE_RANGE_DB,
         vmax=peak_db,
         cmap="magma",
         origin="lower",
@@ -117,14 +113,6 @@ def embed_audio(wave: NDArray[np.float32]) -> str:
     buffer = io.BytesIO()
     save_wave(buffer, wave, SAMPLE_RATE)
     return _data_uri(buffer.getvalue(), "audio/flac")
-
-
-def _mel_db(wave: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return [num_mels, T] in dB, of at least one frame."""
-    padded = np.pad(wave, (0, max(0, _PICTURE_MEL.hop_length - len(wave))))
-    with torch.inference_mode():
-        mel = MelSpectrogram(_PICTURE_MEL)(torch.from_numpy(padded).float()[None, None])
-    return mel[0].numpy() * _DB_PER_NEPER
 
 
 def _scale(axes: Axes, pair: TermCurves) -> None:

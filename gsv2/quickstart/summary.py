@@ -33,8 +33,8 @@ from gsv2.quickstart.report_data import (
     SpokenSentence,
     TrainedRun,
 )
-from gsv2.training.run import RunConfig
-from gsv2.training.telemetry.folder import describe_environment
+from gsv2.training.config import RunConfig
+from gsv2.training.run_folder.folder import describe_environment
 
 NUM_PANELS = 6
 NUM_SENTENCES = 10

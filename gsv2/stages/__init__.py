@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 import torch
 
 from gsv2.stages.aligner import AlignerRunConfig, AlignerStage
-from gsv2.stages.gpt import GPTRunConfig, GPTStage
+from gsv2.stages.gpt import GPTStage
+from gsv2.stages.gpt_config import GPTRunConfig, gpt_members
 from gsv2.stages.joint import JointRunConfig, JointStage
 from gsv2.stages.quantizer import QuantizerRunConfig, QuantizerStage
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.stages.vits2_config import VITS2RunConfig
-from gsv2.training.run import RunConfig
+from gsv2.training.config import RunConfig
+from gsv2.training.stage import Stage
 
 
 class StageEntry(NamedTuple):
@@ -21,8 +23,8 @@ class StageEntry(NamedTuple):
 
     schema: type[RunConfig]
     """Dataclass of the whole config file."""
-    build: Callable[[Any, torch.device], Any]
-    """Makes the `Stage` from an instance of `schema`, on a device."""
+    build: Callable[[Any, torch.device], Stage]
+    """Makes the stage from an instance of `schema`, on a device."""
     members: tuple[str, ...]
     """Members that it reads of a clip beside its text, any of `audio` and `codes`."""
 
@@ -35,6 +37,13 @@ STAGES: dict[str, StageEntry] = {
     "joint": StageEntry(JointRunConfig, JointStage, JointStage.members),
 }
 """`stage` of a config file -> its entry."""
+
+
+def members_of(config: RunConfig) -> tuple[str, ...]:
+    """Return what the stage of a run reads of a clip beside its text, `align` among it."""
+    members = STAGES[config.stage].members
+    return gpt_members(members, config.model) if isinstance(config, GPTRunConfig) else members
+
 
 SCHEMAS = {name: entry.schema for name, entry in STAGES.items()}
 """`stage` -> schema, as `gsv2.config.load_config` takes it."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from gsv2.config import config_to_dict
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.stream.batch import Batch
 from gsv2.losses.ctc import ctc_losses
@@ -19,11 +18,10 @@ from gsv2.models.aligner.flops import aligner_flops_per_frame
 from gsv2.models.aligner.model import Aligner, AlignerConfig, AlignerOutput, read_logits
 from gsv2.models.aligner.reading_errors import count_errors
 from gsv2.stages.sections import CodesModelSection, check_optim, fill_codes
-from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
-from gsv2.training.precision import PrecisionPolicy
-from gsv2.training.run import RunConfig
-from gsv2.training.stage import Trainable, Update
-from gsv2.training.telemetry.throughput import Workload
+from gsv2.training.config import RunConfig
+from gsv2.training.optim import OptimConfig
+from gsv2.training.precision.policy import PrecisionPolicy
+from gsv2.training.stage import Panel, Trainable, Update, Workload, make_trainable
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +46,7 @@ class AlignerRunConfig(RunConfig):
     """Optimizer and schedule of `aligner`."""
 
 
-class _Heard(NamedTuple):
+class _Prediction(NamedTuple):
     """A batch and what the network says about it."""
 
     output: AlignerOutput
@@ -70,6 +68,7 @@ class AlignerStage:
     """
 
     members: tuple[str, ...] = ("codes",)
+    full_step = 1
 
     def __init__(self, config: AlignerRunConfig, device: torch.device) -> None:
         self.precision = PrecisionPolicy(config.precision, (ALIGNER, "losses"))
@@ -83,20 +82,10 @@ class AlignerStage:
         self.codes = aligner.codes
         self._flops_per_frame = aligner_flops_per_frame(aligner)
         self._named: set[str] = set()
-        optim = config.optim[ALIGNER]
-        optimizer = make_optimizer(self.model, optim)
-        self.trainables = {
-            ALIGNER: Trainable(
-                kind="aligner",
-                module=self.model,
-                config=config_to_dict(aligner),
-                optimizer=optimizer,
-                scheduler=make_scheduler(optimizer, optim, config.trainer.max_steps),
-                max_grad_norm=optim.max_grad_norm,
-                ema_decay=optim.ema_decay,
-                provenance={"quantizer": self.quantizer_hash},
-            )
-        }
+        provenance = {"quantizer": self.quantizer_hash}
+        optim, steps = config.optim[ALIGNER], config.trainer.max_steps
+        trainable = make_trainable("aligner", self.model, aligner, optim, steps, provenance)
+        self.trainables = {ALIGNER: trainable}
 
     def initialise(self, batches: Iterable[Batch]) -> None:
         """Do nothing: no parameter depends on data."""
@@ -122,21 +111,26 @@ class AlignerStage:
 
     def updates(self, batch: Batch, step: int) -> Iterator[Update]:
         """Yield the one update."""
-        heard = self._hear(self.trainables[ALIGNER], batch)
-        loss = self._loss(heard)
-        yield Update(ALIGNER, loss, self._metrics(heard, loss))
+        prediction = self._predict(self.trainables[ALIGNER], batch)
+        loss = self._loss(prediction)
+        yield Update(ALIGNER, loss, self._metrics(prediction, loss))
 
     @torch.no_grad()
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return the same metrics as `updates`, and the errors of greedy reading."""
-        heard = self._hear(self.model, batch)
-        metrics = self._metrics(heard, self._loss(heard))
-        num_errors = count_errors(batch.texts, read_logits(heard.output)) if batch.num_clips else 0
-        share = num_errors / max(1, int(heard.vocabulary.lengths.sum()))
+        prediction = self._predict(self.model, batch)
+        metrics = self._metrics(prediction, self._loss(prediction))
+        readings = read_logits(prediction.output) if batch.num_clips else []
+        num_errors = count_errors(batch.texts, readings)
+        share = num_errors / max(1, int(prediction.vocabulary.lengths.sum()))
         metrics[f"{ALIGNER}/char_errors"] = torch.tensor(share, device=batch.sequence.device)
         return metrics
 
-    def _hear(self, network: Trainable | Aligner, batch: Batch) -> _Heard:
+    def panels(self, batch: Batch) -> Sequence[Panel]:
+        """Return nothing: there is nothing to see or hear."""
+        return ()
+
+    def _predict(self, network: Trainable | Aligner, batch: Batch) -> _Prediction:
         """Run the network; on a batch without clips, over one frame that cannot be aligned."""
         device = batch.sequence.device
         codes, lengths = batch.codes, batch.code_lengths
@@ -149,24 +143,24 @@ class AlignerStage:
         self._name_unalignable(batch, is_alignable, vocabulary, lengths)
         with self.precision.autocast(ALIGNER, device):
             output = network(codes, lengths, vocabulary.required > lengths)
-        return _Heard(output, vocabulary, is_alignable)
+        return _Prediction(output, vocabulary, is_alignable)
 
-    def _loss(self, heard: _Heard) -> Tensor:
+    def _loss(self, prediction: _Prediction) -> Tensor:
         """Return the nats of all characters over their number."""
-        vocabulary = heard.vocabulary
+        vocabulary = prediction.vocabulary
         losses = ctc_losses(
-            column_log_probs(heard.output.logits, vocabulary.positions),
-            heard.output.lengths,
+            column_log_probs(prediction.output.logits, vocabulary.positions),
+            prediction.output.lengths,
             vocabulary.targets,
             vocabulary.lengths,
-            heard.is_alignable,
+            prediction.is_alignable,
         )
-        nothing = heard.output.logits.sum() * 0.0  # every parameter has a gradient
+        nothing = prediction.output.logits.sum() * 0.0  # every parameter has a gradient
         return losses.sum() / vocabulary.lengths.sum().clamp(min=1) + nothing
 
-    def _metrics(self, heard: _Heard, loss: Tensor) -> dict[str, Tensor]:
-        lengths = heard.vocabulary.lengths
-        lost = (lengths * ~heard.is_alignable).sum() / lengths.sum().clamp(min=1)
+    def _metrics(self, prediction: _Prediction, loss: Tensor) -> dict[str, Tensor]:
+        lengths = prediction.vocabulary.lengths
+        lost = (lengths * ~prediction.is_alignable).sum() / lengths.sum().clamp(min=1)
         return {f"{ALIGNER}/loss": loss.detach(), f"{ALIGNER}/unalignable": lost}
 
     def _name_unalignable(

@@ -3,54 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from gsv2.config import config_to_dict
-from gsv2.data.config import DataConfig
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.stream.batch import Batch
+from gsv2.losses.advance import advance_loss
 from gsv2.losses.code_prediction import PredictionLoss, code_prediction_loss
+from gsv2.models.aligner.model import Aligner
+from gsv2.models.component import load_component
 from gsv2.models.gpt.flops import count_gpt_flops
 from gsv2.models.gpt.interleave import NUM_STARTS, Rows
-from gsv2.models.gpt.model import GPTConfig, GPTOutput, SemanticGPT
-from gsv2.models.gpt.patterns import make_pattern
+from gsv2.models.gpt.model import GPTOutput, SemanticGPT
+from gsv2.models.quantizer.model import Quantizer
+from gsv2.stages.gpt_config import (
+    GPT,
+    GPTModelSection,
+    GPTRunConfig,
+    check_token_count,
+    codebook_weights,
+    gpt_members,
+)
 from gsv2.stages.gpt_panels import code_panels
-from gsv2.stages.sections import CodesModelSection, check_optim, fill_codes
-from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
-from gsv2.training.precision import PrecisionPolicy
-from gsv2.training.run import RunConfig
-from gsv2.training.stage import Trainable, Update
-from gsv2.training.telemetry.panels import Panel
-from gsv2.training.telemetry.throughput import Workload
-
-GPT = "gpt"
-
-
-@dataclass(frozen=True, kw_only=True)
-class GPTModelSection(CodesModelSection):
-    """The `model` section."""
-
-    gpt: GPTConfig = field(default_factory=GPTConfig)
-    """Sizes and kinds of the network's parts."""
-    codebook_weights: tuple[float, ...] = ()
-    """Weight of each codebook in the loss; empty = all alike."""
-    loss_clips: Literal["all", "last"] = "all"
-    """Clips of a sequence whose codes are learnt: all, so that each is spoken with 0, 1, ...
-    prompts, or the last alone, spoken with all others as its prompts."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class GPTRunConfig(RunConfig):
-    """A run of the GPT stage."""
-
-    model: GPTModelSection
-    """The GPT, its loss and the quantizer whose codes it reads."""
-    optim: dict[str, OptimConfig] = field(default_factory=lambda: {GPT: OptimConfig()})
-    """Optimizer and schedule of `gpt`."""
+from gsv2.stages.sections import check_optim, fill_codes
+from gsv2.training.checkpoints.checkpoint import find_component
+from gsv2.training.precision.policy import PrecisionPolicy
+from gsv2.training.stage import Panel, Update, Workload, make_trainable
 
 
 class GPTStage:
@@ -61,35 +42,29 @@ class GPTStage:
     """
 
     members: tuple[str, ...] = ("codes",)
+    """With `align`, if a pointer reads; see `gpt_members`."""
+    full_step = 1
 
     def __init__(self, config: GPTRunConfig, device: torch.device) -> None:
         self.precision = PrecisionPolicy(config.precision, (GPT, "losses"))
         check_optim(config.optim, (GPT,))
         quantizer = config.model.load_quantizer()
         self.quantizer_hash = quantizer.fingerprint()
+        self.members = gpt_members(self.members, config.model)
+        provenance = {"quantizer": self.quantizer_hash} | _aligner_hash(config.model, quantizer)
         gpt_config = fill_codes(config.model.gpt, quantizer.config.codes, "model.gpt")
-        self.weights = _codebook_weights(config.model, gpt_config.codes.num_codebooks)
+        self.weights = codebook_weights(config.model, gpt_config.codes.num_codebooks)
         self.loss_clips = config.model.loss_clips
-        _check_token_count(config.data, gpt_config)
+        self.advance_weight = config.model.advance_weight
+        check_token_count(config.data, gpt_config)
         self.model = SemanticGPT(gpt_config)
         self.model.set_codebooks(quantizer.code_vectors().codebooks)
         self._flops = count_gpt_flops(self.model)
         self.model.to(device)
         self.codes = gpt_config.codes
-        optim = config.optim[GPT]
-        optimizer = make_optimizer(self.model, optim)
-        self.trainables = {
-            GPT: Trainable(
-                kind="gpt",
-                module=self.model,
-                config=config_to_dict(gpt_config),
-                optimizer=optimizer,
-                scheduler=make_scheduler(optimizer, optim, config.trainer.max_steps),
-                max_grad_norm=optim.max_grad_norm,
-                ema_decay=optim.ema_decay,
-                provenance={"quantizer": self.quantizer_hash},
-            )
-        }
+        optim, steps = config.optim[GPT], config.trainer.max_steps
+        trainable = make_trainable("gpt", self.model, gpt_config, optim, steps, provenance)
+        self.trainables = {GPT: trainable}
 
     def initialise(self, batches: Iterable[Batch]) -> None:
         """Do nothing: no parameter depends on data."""
@@ -121,7 +96,8 @@ class GPTStage:
             num_predicted=int(pattern.num_steps(learnt).sum()),
             num_codes=[frames + len(learnt), *[frames] * (pattern.num_codebooks - 1)],
         )
-        return {GPT: total}
+        num_bytes = int(self.model.text_encoder.tokenize(batch.texts).lengths.sum())
+        return {GPT: total + self._flops.pointed(num_bytes, frames)}
 
     def updates(self, batch: Batch, step: int) -> Iterator[Update]:
         """Yield the one update."""
@@ -144,13 +120,20 @@ class GPTStage:
         """Return the tokens [C] of the clips of a batch on the host."""
         assert batch.code_lengths is not None
         text_lengths = self.model.text_encoder.tokenize(batch.texts).lengths
+        if self.model.config.reading == "pointer":
+            text_lengths = torch.zeros_like(text_lengths)
         return NUM_STARTS + text_lengths + self.model.pattern.num_code_steps(batch.code_lengths)
 
     def _loss(self, batch: Batch) -> PredictionLoss:
         if batch.num_clips == 0 or batch.codes is None or batch.code_lengths is None:
             return self._no_loss(batch)
         output = self._predict(self.trainables[GPT], batch, self._targets(batch))
-        return code_prediction_loss(output.logits, output.targets, self.weights, self.model.end)
+        codes = code_prediction_loss(output.logits, output.targets, self.weights, self.model.end)
+        if output.advance_logits is None or output.advance_targets is None:
+            return codes
+        advance = advance_loss(output.advance_logits, output.advance_targets)
+        metrics = {**codes.metrics, "loss_advance": advance.detach()}
+        return PredictionLoss(codes.loss + self.advance_weight * advance, metrics)
 
     def _predict(
         self, network: Callable[..., GPTOutput], batch: Batch, is_target: Tensor | None
@@ -167,6 +150,7 @@ class GPTStage:
                 batch.sequence,
                 _rows(batch),
                 is_target,
+                batch.alignments,
             )
 
     def _targets(self, batch: Batch) -> Tensor | None:
@@ -189,46 +173,23 @@ class GPTStage:
             else None,
             codes=torch.zeros(1, K, 1, dtype=torch.int64, device=device),
             code_lengths=torch.ones(1, dtype=torch.int64, device=device),
+            alignments=torch.zeros(1, 1, dtype=torch.int64, device=device),
         )
         loss, metrics = self._loss(frame)
         return PredictionLoss(loss * 0.0, {name: value * 0.0 for name, value in metrics.items()})
 
 
-def _codebook_weights(model: GPTModelSection, num_codebooks: int) -> tuple[float, ...]:
-    weights = model.codebook_weights or (1.0,) * num_codebooks
-    if len(weights) != num_codebooks or min(weights) <= 0:
+def _aligner_hash(model: GPTModelSection, quantizer: Quantizer) -> dict[str, str]:
+    """Return `{"aligner": HASH}` of the aligner that a pointer follows; {} without one."""
+    if model.aligner is None:
+        return {}
+    component = load_component(find_component(Path(model.aligner), "aligner"), "aligner")
+    if component.provenance.get("quantizer") != quantizer.fingerprint():
         raise ValueError(
-            f"model.codebook_weights must be {num_codebooks} positive numbers (the quantizer's "
-            f"codebooks), but is {list(weights)}"
+            f"model.aligner {model.aligner} must be trained on the codes of model.quantizer "
+            f"({quantizer.fingerprint()}), but was on {component.provenance.get('quantizer')}"
         )
-    return weights
-
-
-def _check_token_count(data: DataConfig, gpt: GPTConfig) -> None:
-    """Check that no clip has more tokens than the plan counts for it.
-
-    It counts text bytes + frames * steps_per_frame + clip_overhead_tokens; the layout
-    (`gsv2.models.gpt.interleave`) has text bytes + `NUM_STARTS` + the pattern's steps of codes.
-    Under `max_frames` it counts no tokens.
-    """
-    if data.max_tokens is None:
-        return
-    K = gpt.codes.num_codebooks
-    pattern = make_pattern(gpt.pattern, K)
-    steps = max(data.steps_per_frame, pattern.stride)
-    overhead = NUM_STARTS + max(int(pattern.num_code_steps(torch.tensor(1))) - steps, 0)
-    if data.steps_per_frame < steps:
-        raise ValueError(
-            f"data.steps_per_frame must be at least {steps} for model.gpt.pattern={gpt.pattern} "
-            f"of {K} codebooks, but is {data.steps_per_frame}; data.clip_overhead_tokens must "
-            f"then be at least {overhead}, and is {data.clip_overhead_tokens}"
-        )
-    if data.clip_overhead_tokens < overhead:
-        raise ValueError(
-            f"data.clip_overhead_tokens must be at least {overhead} for model.gpt.pattern="
-            f"{gpt.pattern} of {K} codebooks and data.steps_per_frame={steps}, but is "
-            f"{data.clip_overhead_tokens}"
-        )
+    return {"aligner": Aligner.from_component(component).fingerprint()}
 
 
 def _rows(batch: Batch) -> Rows | None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gsv2.models.gpt.model import GPTOutput
-from gsv2.training.telemetry.panels import Panel
+from gsv2.training.stage import Panel
 
 
 def code_panels(keys: Sequence[str], code_lengths: Tensor, output: GPTOutput) -> list[Panel]:

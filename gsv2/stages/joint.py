@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from gsv2.data.stream.batch import Batch
-from gsv2.stages.gpt import GPT, GPTModelSection, GPTRunConfig, GPTStage
+from gsv2.stages.gpt import GPTStage
+from gsv2.stages.gpt_config import GPT, GPTModelSection, GPTRunConfig, gpt_members
 from gsv2.stages.sections import check_optim
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.stages.vits2_config import (
@@ -27,11 +28,9 @@ from gsv2.stages.vits2_config import (
 )
 from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.optim import OptimConfig
-from gsv2.training.precision import PrecisionPolicy
-from gsv2.training.probes import LOSSES
-from gsv2.training.stage import Trainable, Update
-from gsv2.training.telemetry.panels import Panel
-from gsv2.training.telemetry.throughput import Workload
+from gsv2.training.precision.policy import PrecisionPolicy
+from gsv2.training.precision.probes import LOSSES
+from gsv2.training.stage import Panel, Trainable, Update, Workload
 
 _GAN = (GENERATOR, DISCRIMINATOR)
 
@@ -78,6 +77,7 @@ class JointStage:
         quantizer = find_component(Path(config.model.quantizer), "quantizer")
         self.gpt = GPTStage(_share(config, quantizer, (GPT,)), device)
         self.vits2 = VITS2Stage(_share(config, quantizer, _GAN), device)
+        self.members = gpt_members(self.members, config.model)
         self.codes = self.gpt.codes
         self.trainables: dict[str, Trainable] = {**self.gpt.trainables, **self.vits2.trainables}
 

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from gsv2.audio.ssl import SpeechFeatures, make_speech_encoder
-from gsv2.config import config_to_dict
 from gsv2.data.corpus.format import HOP_LENGTH
 from gsv2.data.stream.batch import Batch
 from gsv2.losses.codebook import count_codes, masked_mse, perplexity, unexplained_variance
@@ -17,13 +16,11 @@ from gsv2.models.quantizer.flops import quantizer_flops_per_frame
 from gsv2.models.quantizer.model import Quantizer, QuantizerConfig, QuantizerOutput
 from gsv2.nn.codebook_ema import CodebookStatistics, dead_entries
 from gsv2.stages.sections import check_optim
-from gsv2.training.collectives import stack_over_ranks, sum_over_ranks
-from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
-from gsv2.training.precision import PrecisionPolicy
-from gsv2.training.run import RunConfig
-from gsv2.training.stage import Trainable, Update
-from gsv2.training.telemetry.panels import Panel
-from gsv2.training.telemetry.throughput import Workload, wave_samples
+from gsv2.training.config import RunConfig
+from gsv2.training.distributed.collectives import stack_over_ranks, sum_over_ranks
+from gsv2.training.optim import OptimConfig
+from gsv2.training.precision.policy import PrecisionPolicy
+from gsv2.training.stage import Panel, Update, Workload, audio_workload, make_trainable
 
 _NAME = "quantizer"
 
@@ -43,10 +40,12 @@ class QuantizerStage:
 
     members: tuple[str, ...] = ("audio",)
     codes = None
+    full_step = 1
 
     def __init__(self, config: QuantizerRunConfig, device: torch.device) -> None:
         check_optim(config.optim, (_NAME,))
-        self.config = config
+        self.model_config = config.model
+        self._micro_batches_per_step = config.data.micro_batches_per_step
         self.device = device
         kinds = {"ssl": config.model.speech_encoder.name}
         self.precision = PrecisionPolicy(config.precision, ("ssl", _NAME, "losses"), kinds)
@@ -59,26 +58,16 @@ class QuantizerStage:
                 f"optim.{_NAME}.ema_decay must be 0, but is {optim.ema_decay}: the codebooks, "
                 "averages already, belong to the encoder as it is"
             )
-        optimizer = make_optimizer(self.quantizer, optim)
-        self.trainables = {
-            _NAME: Trainable(
-                kind=_NAME,
-                module=self.quantizer,
-                config=config_to_dict(config.model),
-                optimizer=optimizer,
-                scheduler=make_scheduler(optimizer, optim, config.trainer.max_steps),
-                max_grad_norm=optim.max_grad_norm,
-                ema_decay=optim.ema_decay,
-                provenance=LiveFingerprint(self.quantizer),
-                plain_because="codebooks stay in fp32, and move outside engines",
-            )
-        }
+        provenance, steps = LiveFingerprint(self.quantizer), config.trainer.max_steps
+        made = make_trainable(_NAME, self.quantizer, config.model, optim, steps, provenance)
+        made.plain_because = "codebooks stay in fp32, and move outside engines"
+        self.trainables = {_NAME: made}
         self._flops_per_frame = quantizer_flops_per_frame(config.model)
         self._collected: list[CodebookStatistics] = []
 
     def initialise(self, batches: Iterable[Batch]) -> None:
         """Start normalisation and codebooks from a reservoir: enough frames, or one epoch."""
-        config = self.config.model
+        config = self.model_config
         wanted = config.codebooks.reservoir_per_entry * config.codes.codebook_size
         reservoir: list[SpeechFeatures] = []
         num_code_frames, num_batches = 0, 0
@@ -91,7 +80,7 @@ class QuantizerStage:
                 num_code_frames += int(reservoir[-1].mask[:, :: config.stride].sum())
         if not reservoir:
             raise ValueError("the first epoch of the training data must hold a clip to start from")
-        per_step = num_code_frames / num_batches * self.config.data.micro_batches_per_step
+        per_step = num_code_frames / num_batches * self._micro_batches_per_step
         self.quantizer.initialise(reservoir, per_step)
 
     def num_targets(self, batch: Batch) -> Mapping[str, int]:
@@ -102,7 +91,7 @@ class QuantizerStage:
 
     def workload(self, batch: Batch) -> Workload:
         """Return the audio."""
-        return Workload(wave_samples(batch))
+        return audio_workload(batch)
 
     def flops(self, batch: Batch) -> Mapping[str, float]:
         """Return what the frames cost the quantizer; its speech encoder is frozen."""
@@ -129,7 +118,7 @@ class QuantizerStage:
         metrics[f"{_NAME}/feature_error"] = unexplained_variance(
             output.reconstruction, output.target, features.mask
         )
-        size = self.config.model.codes.codebook_size
+        size = self.model_config.codes.codebook_size
         shares = perplexity(count_codes(output.codes, size)) / size
         return metrics | _per_codebook("perplexity_share", shares)
 
@@ -159,7 +148,7 @@ class QuantizerStage:
 
     def _loss(self, output: QuantizerOutput, mask: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         reconstruction = masked_mse(output.reconstruction, output.target, mask)
-        loss = reconstruction + self.config.model.commitment_weight * output.commitment
+        loss = reconstruction + self.model_config.commitment_weight * output.commitment
         return loss, {
             f"{_NAME}/reconstruction": reconstruction.detach(),
             f"{_NAME}/commitment": output.commitment.detach(),
@@ -168,7 +157,7 @@ class QuantizerStage:
     def _codebook_metrics(self, output: QuantizerOutput) -> dict[str, Tensor]:
         """Describe the codebooks as the last step left them."""
         sizes = self.quantizer.codebooks.cluster_sizes
-        dead = dead_entries(sizes, self.config.model.codebooks.dead_share)
+        dead = dead_entries(sizes, self.model_config.codebooks.dead_share)
         energy = {
             f"{_NAME}/residual_energy_{level}": value
             for level, value in enumerate(output.residual_energy)

@@ -1,4 +1,4 @@
-"""Config sections that several stages share, each checked here alone: `optim`, codes of `model`."""
+"""Config sections that stages share, checked in one place: `optim`, codes of `model`, limits."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from gsv2.models.component import load_component
 from gsv2.models.quantizer.model import Quantizer
 from gsv2.nn.codes import CodeConfig
 from gsv2.training.checkpoints.checkpoint import find_component
-from gsv2.training.optim import OptimConfig
+from gsv2.training.config import RunConfig
+from gsv2.training.optim import OptimConfig, check_schedule
 
 ConfigT = TypeVar("ConfigT", bound=Any)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CodesModelSection:
-    """What the `model` section of every stage that reads codes has."""
+    """Part that the `model` sections of all stages that read codes share."""
 
     quantizer: str
     """Run folder, checkpoint, bundle or file of the quantizer that made the codes."""
@@ -65,3 +66,32 @@ def check_optim(optim: Mapping[str, OptimConfig], names: Sequence[str]) -> None:
     """
     if set(optim) != set(names):
         raise ValueError(f"optim must have {' and '.join(names)} only, but has {[*optim]}")
+
+
+def check_sections(config: RunConfig) -> list[str]:
+    """Check what one section asks of another; return what is allowed, but hardly meant.
+
+    Raises:
+        ValueError: names both keys.
+    """
+    steps, doubts = config.trainer.max_steps, []
+    every, best = config.trainer.validate_every_steps, config.checkpoint.best
+    if not config.data.validation:
+        if every:
+            raise ValueError(
+                f"trainer.validate_every_steps must be 0 without data.validation, but is {every}"
+            )
+        if best and best.startswith("validation/"):
+            raise ValueError(f"checkpoint.best is {best!r}, which needs data.validation")
+    entries: Mapping[str, OptimConfig] = getattr(config, "optim", {})  # each stage has its own
+    for name, optim in entries.items():
+        try:
+            check_schedule(optim, steps)
+        except ValueError as error:
+            raise ValueError(f"optim.{name}.{error}") from error
+        if optim.warmup_steps >= steps:
+            doubts.append(
+                f"optim.{name}.warmup_steps ({optim.warmup_steps}) is not below trainer.max_steps "
+                f"({steps}): the learning rate never reaches its peak"
+            )
+    return doubts

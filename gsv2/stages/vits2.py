@@ -8,7 +8,6 @@ section 2.4). Before `discriminator.start_step` the generator learns from spectr
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 
 import torch
 from torch import Tensor
@@ -20,20 +19,17 @@ from gsv2.losses.adversarial import discriminator_loss, feature_matching_loss, g
 from gsv2.losses.kl import kl_divergence
 from gsv2.losses.reconstruction import mel_distance
 from gsv2.losses.stft import stft_loss
-from gsv2.models.vits2.discriminators import DiscriminatorConfig, MultiDiscriminator
+from gsv2.models.vits2.discriminators import MultiDiscriminator
 from gsv2.models.vits2.flops import VITS2Flops
-from gsv2.models.vits2.model import VITS2, Decoded, VITS2Config
+from gsv2.models.vits2.model import VITS2, Decoded
 from gsv2.models.vits2.references import next_references, random_references
 from gsv2.models.vits2.segments import cut_segments, random_starts
 from gsv2.nn.masks import length_mask
 from gsv2.stages.sections import check_optim, fill_codes
 from gsv2.stages.vits2_config import DISCRIMINATOR, GENERATOR, VITS2RunConfig
 from gsv2.stages.vits2_inputs import VITS2Inputs, make_inputs, silent_batch
-from gsv2.training.optim import make_optimizer, make_scheduler
-from gsv2.training.precision import PrecisionPolicy
-from gsv2.training.stage import Trainable, Update
-from gsv2.training.telemetry.panels import Panel
-from gsv2.training.telemetry.throughput import Workload, wave_samples
+from gsv2.training.precision.policy import PrecisionPolicy
+from gsv2.training.stage import Panel, Update, Workload, audio_workload, make_trainable
 
 
 class VITS2Stage:
@@ -44,7 +40,8 @@ class VITS2Stage:
     def __init__(self, config: VITS2RunConfig, device: torch.device) -> None:
         names = (GENERATOR, DISCRIMINATOR)
         check_optim(config.optim, names)
-        self.config = config
+        self.section = config.model
+        self._max_steps = config.trainer.max_steps
         self.device = device
         self.precision = PrecisionPolicy(config.precision, (*names, "losses"))
         quantizer = config.model.load_quantizer()
@@ -60,42 +57,20 @@ class VITS2Stage:
         networks = config.model.discriminator.network()
         discriminator = MultiDiscriminator(networks).to(device)
         provenance = {"quantizer": quantizer.fingerprint()}
+        optim = config.optim
+        parts = {
+            GENERATOR: ("vits2", self._network, self.model_config, optim[GENERATOR]),
+            DISCRIMINATOR: ("discriminator", discriminator, networks, optim[DISCRIMINATOR]),
+        }
         self.trainables = {
-            GENERATOR: self._trainable(
-                "vits2", GENERATOR, self._network, self.model_config, provenance
-            ),
-            DISCRIMINATOR: self._trainable(
-                "discriminator", DISCRIMINATOR, discriminator, networks, provenance
-            ),
+            name: make_trainable(*part, self._max_steps, provenance) for name, part in parts.items()
         }
 
     @property
     def full_step(self) -> int:
         """The first step with every update; 1 if the discriminators join in no step of the run."""
-        start = max(1, self.config.model.discriminator.start_step)
-        return start if start <= self.config.trainer.max_steps else 1
-
-    def _trainable(
-        self,
-        kind: str,
-        name: str,
-        module: torch.nn.Module,
-        config: VITS2Config | DiscriminatorConfig,
-        provenance: Mapping[str, str],
-    ) -> Trainable:
-        optim = self.config.optim[name]
-        optimizer = make_optimizer(module, optim)
-        return Trainable(
-            kind=kind,
-            module=module,
-            config=asdict(config),
-            config_type=type(config),
-            optimizer=optimizer,
-            scheduler=make_scheduler(optimizer, optim, self.config.trainer.max_steps),
-            max_grad_norm=optim.max_grad_norm,
-            ema_decay=optim.ema_decay,
-            provenance=provenance,
-        )
+        start = max(1, self.section.discriminator.start_step)
+        return start if start <= self._max_steps else 1
 
     def initialise(self, batches: Iterable[Batch]) -> None:
         """Do nothing: no part depends on data."""
@@ -107,18 +82,18 @@ class VITS2Stage:
 
     def workload(self, batch: Batch) -> Workload:
         """Return the audio."""
-        return Workload(wave_samples(batch))
+        return audio_workload(batch)
 
     def flops(self, batch: Batch) -> Mapping[str, float]:
         """Return what the clips cost the networks in the step that was asked for last.
 
         Each clip counts with its own length.
         """
-        model, section = self.model_config, self.config.model
+        model, section = self.model_config, self.section
         if self._flops is None:
             judges = section.discriminator.network()
             self._flops = VITS2Flops(model, judges, section.segment_frames)
-        frames = [samples // model.mel.hop_length for samples in wave_samples(batch)]
+        frames = [samples // model.mel.hop_length for samples in audio_workload(batch).samples]
         judged = section.discriminator.judges_at(self._step) * self._flops.judgement
         trained = section.discriminator.trains_at(self._step) * self._flops.discriminator_update
         return {
@@ -133,9 +108,9 @@ class VITS2Stage:
         """
         self._step = step
         inputs, share = self._inputs(batch)
-        size = self.config.model.segment_frames
+        size = self.section.segment_frames
         starts = random_starts(inputs.lengths, size)
-        reference = random_references(inputs.sequence, self.config.model.self_reference_probability)
+        reference = random_references(inputs.sequence, self.section.self_reference_probability)
         with self.precision.autocast(GENERATOR, self.device):
             decoded: Decoded = self.trainables[GENERATOR](
                 inputs.codes,
@@ -148,7 +123,7 @@ class VITS2Stage:
             )
         hop = self.model_config.mel.hop_length
         real = cut_segments(inputs.wave, starts * hop, size * hop)
-        if self.config.model.discriminator.trains_at(step):
+        if self.section.discriminator.trains_at(step):
             yield _scaled(self._discriminator_update(real, decoded.wave.detach()), share)
         yield _scaled(self._generator_update(real, decoded, step), share)
 
@@ -165,9 +140,9 @@ class VITS2Stage:
         return Update(DISCRIMINATOR, discriminator_loss(of_real, of_fake), {})
 
     def _generator_update(self, real: Tensor, decoded: Decoded, step: int) -> Update:
-        weights = self.config.model.loss_weights
+        weights = self.section.loss_weights
         terms: dict[str, Tensor] = {}
-        if self.config.model.discriminator.judges_at(step):
+        if self.section.discriminator.judges_at(step):
             terms |= self._judge(real, decoded.wave)
         terms["mel"] = mel_distance(self._loss_mel(decoded.wave), self._loss_mel(real))
         if weights.stft:
@@ -180,7 +155,7 @@ class VITS2Stage:
             "feature_matching": weights.feature_matching,
             "mel": weights.mel,
             "stft": weights.stft,
-            "kl": weights.kl_at(step, self.config.trainer.max_steps),
+            "kl": weights.kl_at(step, self._max_steps),
         }
         weighted = [factors[name] * term for name, term in terms.items()]
         metrics = {f"{GENERATOR}/{name}": term.detach() for name, term in terms.items()}

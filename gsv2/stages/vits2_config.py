@@ -1,4 +1,4 @@
-"""The config of a run of the waveform stage."""
+"""Config of a run of the waveform stage."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.models.vits2.discriminators import DiscriminatorConfig
 from gsv2.models.vits2.model import VITS2Config
 from gsv2.stages.sections import CodesModelSection
+from gsv2.training.config import RunConfig
 from gsv2.training.optim import OptimConfig
-from gsv2.training.run import RunConfig
 
 GENERATOR = "generator"
 DISCRIMINATOR = "discriminator"

@@ -1,4 +1,4 @@
-"""The `data.remote` section of a run: reading of files that are not local."""
+"""Config of remote reads, the `data.remote` section of a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _REMOTE_AMOUNTS = (
 
 @dataclass(frozen=True, kw_only=True)
 class RemoteConfig:
-    """How corpora that are no local folders are read."""
+    """Retries, time-outs, rates and the cache of files that are not local."""
 
     retries: int = 6
     """Attempts after a failed read before the run stops; each goes on at the byte reached."""

@@ -48,8 +48,7 @@ class HttpBody:
     """Content of a URL; see `gsv2.storage.body.Body`.
 
     Args:
-        session: of this process.
-        url: of the file.
+        session: session of this process.
         offset: byte to start at, if the server can.
         timeout_sec: silence that is an error; 0 = wait for ever.
 

@@ -45,8 +45,8 @@ class ObjectBody:
     """Content of an object; see `gsv2.storage.body.Body`.
 
     Args:
-        filesystem: of this process.
-        location: URL.
+        filesystem: filesystem of this process.
+        location: URL of the object.
         offset: byte to start at.
 
     Raises:

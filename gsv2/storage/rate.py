@@ -12,7 +12,7 @@ class RateMeter:
 
     Args:
         min_bytes_per_sec: less over a window is an error; 0 = any rate is right.
-        window_sec: of waiting; what the reader does between its reads does not count.
+        window_sec: seconds of waiting; what the reader does between its reads does not count.
     """
 
     def __init__(self, min_bytes_per_sec: float, window_sec: float) -> None:

@@ -1,4 +1,4 @@
-"""Where corpora lie: local folders, URLs, shell commands."""
+"""Storage of files, wherever they lie: local folders, URLs, shell commands."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _RECENT_BYTES = 64 << 20
 
 
 class Storage:
-    """Reads files of corpora, wherever they are.
+    """Reads files, wherever they are.
 
     A location is a local path, a URL, or `pipe:COMMAND`. Connections belong to the process that
     opened them: a forked worker makes its own.
 
     Args:
-        config: of remote reads; None = its defaults.
+        config: retries, time-outs and rates of remote reads; None = its defaults.
         allow_pipe: whether commands may run (`data.allow_pipe`).
     """
 
@@ -48,7 +48,7 @@ class Storage:
         return {**self.__dict__, "_by_process": {}}
 
     def join(self, root: str, name: str) -> str:
-        """Return the location of a file of a corpus.
+        """Return the location of a file in a folder.
 
         Args:
             root: folder, URL (its query stays behind the path), or `pipe:COMMAND` with `{}`.
@@ -73,8 +73,7 @@ class Storage:
         """Return a small file; the last ones that came from afar are remembered.
 
         Args:
-            location: of the file.
-            max_bytes: most that is taken from a server, which may never end.
+            max_bytes: largest number of bytes that is taken from a server, which may never end.
 
         Raises:
             FileNotFoundError: there is none.
@@ -102,7 +101,6 @@ class Storage:
         """Return a stream of a file; nothing is asked of a remote before the first read.
 
         Args:
-            location: of the file.
             offset: byte to start at.
 
         Raises:

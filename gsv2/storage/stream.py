@@ -31,9 +31,9 @@ class RemoteStream:
     """Reads a remote file from one byte on; only `interrupt` may come from another thread.
 
     Args:
-        name: of the file, for messages.
+        name: name of the file, for messages.
         open_body: byte -> the content from there on (or from 0); raises OSError.
-        config: of the retries.
+        config: number of retries, and the waits between them.
         position: first byte to read.
     """
 

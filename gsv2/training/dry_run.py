@@ -1,4 +1,4 @@
-"""The largest micro-batches on trial, before step 1: better now than after a day.
+"""Dry run of the largest micro-batches before step 1: better now than after a day.
 
 Forward and backward passes of every update, on every rank, with as many micro-batches as a step
 has; the updates are refused. Weights, moments, buffers (codebooks move in forward passes), loss
@@ -8,23 +8,24 @@ scales and random numbers are as before.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
 
 import torch
 
 from gsv2.data.config import DataConfig
 from gsv2.data.stream.batch import Batch
 from gsv2.data.stream.extreme_batches import extreme_batches
-from gsv2.training.distributed import Distributed
+from gsv2.seeds import RandomState
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.engines.engine import Engine
-from gsv2.training.faults.guard import Refusal, UpdateGuard
-from gsv2.training.memory_peak import begin_peak, read_peak
-from gsv2.training.random import RandomState
-from gsv2.training.stage import Stage, Trainable, Update
-from gsv2.training.step import StepRunner
+from gsv2.training.guard import Refusal, UpdateGuard
+from gsv2.training.inspection import StepInspection
+from gsv2.training.precision.watch import PrecisionWatch
+from gsv2.training.stage import Stage, Trainable
+from gsv2.training.step import StepResult, StepRunner
+from gsv2.training.telemetry.memory_peak import begin_peak, read_peak
 
 _GIB = 2**30
 
@@ -35,30 +36,21 @@ class MemoryBudgetError(ValueError):
     """The largest micro-batch that the budget allows does not fit into memory."""
 
 
-@runtime_checkable
-class PhasedStage(Protocol):
-    """A stage some of whose updates come in later steps only."""
-
-    @property
-    def full_step(self) -> int:
-        """A step that has all updates of the run."""
-
-
 def dry_run(
     data: DataConfig,
     stage: Stage,
     distributed: Distributed,
     seed: int,
-    observe: Callable[[Update], None] | None = None,
+    precision: PrecisionWatch | None = None,
 ) -> dict[str, float]:
     """Try the largest micro-batches. Collective.
 
     Args:
-        data: whose budget they fill.
+        data: the section whose budget they fill.
         stage: with its engines, in training mode.
         distributed: the ranks.
-        seed: of the run.
-        observe: is shown every update.
+        seed: seed of the run.
+        precision: is shown every loss.
 
     Returns:
         What is extreme about the micro-batch -> most memory that a rank needed, in GiB.
@@ -74,7 +66,7 @@ def dry_run(
         batches = [replace(batch, micro_batch=k) for k in range(num_local)]
         with _untouched(stage, distributed.device):
             try:
-                peak = _try(stage, distributed, seed, batches, observe)
+                peak = _try(stage, distributed, seed, batches, precision)
             except torch.OutOfMemoryError as error:
                 raise MemoryBudgetError(_advice(data, size, distributed.device)) from error
         peaks[name] = max(distributed.gather(peak)) / _GIB
@@ -87,7 +79,7 @@ def _try(
     distributed: Distributed,
     seed: int,
     batches: Sequence[Batch],
-    observe: Callable[[Update], None] | None,
+    precision: PrecisionWatch | None,
 ) -> float:
     """Return the peak of memory of one step, in bytes.
 
@@ -98,8 +90,15 @@ def _try(
     begin_peak(device)
     moments = sum(_engine(trainable).moments_to_come() for trainable in stage.trainables.values())
     to_come = torch.empty(moments, dtype=torch.uint8, device=device)
-    step = stage.full_step if isinstance(stage, PhasedStage) else 1
-    StepRunner(stage, distributed, seed, RefuseAll(), observe).run(batches, step)
+    step = stage.full_step
+    runner = StepRunner(stage, distributed, seed, RefuseAll())
+    totals = distributed.sum(runner.count_targets(batches))
+    inspection = StepInspection(stage, distributed, len(batches), precision)
+    try:
+        for name in runner.phases(batches, step, totals, StepResult(), inspection.updates):
+            inspection.check_gradients(name)
+    finally:
+        inspection.close()
     del to_come
     return read_peak(device) + (moments if device.type == "cpu" else 0)
 

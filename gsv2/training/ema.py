@@ -13,8 +13,8 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor, nn
 
-from gsv2.training.checkpoints.host_copies import Hold
 from gsv2.training.engines.engine import Engine
+from gsv2.training.engines.host_copies import Hold
 
 EMA_SUFFIX = ".ema"
 """Of the component's name: `gpt.ema.safetensors` lies beside `gpt.safetensors`."""
@@ -57,9 +57,9 @@ class WeightAverage:
         weights = [held[name].detach().float() for name in self._names]
         torch._foreach_lerp_(list(self._average.values()), weights, 1 - decay)
 
-    def lent(self) -> AbstractContextManager[None]:
+    def swapped_in(self) -> AbstractContextManager[None]:
         """Put the average into the network inside, for passes without gradients."""
-        return self._engine.lent(self._average)
+        return self._engine.swapped_weights(self._average)
 
     def merge(self, weights: Mapping[str, Tensor] | None, hold: Hold) -> dict[str, Tensor]:
         """Return the network's tensors with the averages in place of what is averaged. Collective.

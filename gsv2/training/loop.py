@@ -1,41 +1,38 @@
-"""From where a run stands to its last step."""
+"""Loop from where a run stands to its last step: updates, rows, validations, checkpoints."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gsv2.data.plan.window import LanePosition
 from gsv2.data.stream.batch import Batch
-from gsv2.training.accounting.accounts import Accounts
 from gsv2.training.accounting.consumption import sequence_shares
+from gsv2.training.accounting.counters import RankCounters
 from gsv2.training.accounting.ledger import ledger_to_plain, pop_finished
+from gsv2.training.accounting.quarantine import Quarantine
+from gsv2.training.accounting.state import TrainState
 from gsv2.training.checkpoints.saver import Saver
-from gsv2.training.distributed import Distributed
-from gsv2.training.faults.failure import FlightRecorder
-from gsv2.training.faults.finite import check_weights
-from gsv2.training.faults.guard import (
+from gsv2.training.config import RunConfig
+from gsv2.training.distributed.agreement import RankAgreement, StopAgreed
+from gsv2.training.faults.signals import Preempted
+from gsv2.training.guard import (
     UpdateGuard,
     check_first_steps,
     check_left_out,
+    check_weights,
     note_left_out,
 )
-from gsv2.training.faults.signals import Preempted, StopSignals
-from gsv2.training.faults.unison import StopAgreed, Unison
-from gsv2.training.lookahead import LookAhead
-from gsv2.training.precision_watch import PrecisionWatch
+from gsv2.training.inspection import StepInspection
+from gsv2.training.prefetch import StepPrefetcher
+from gsv2.training.run_folder.folder import RunFolder
 from gsv2.training.stage import Stage
-from gsv2.training.state import TrainState
 from gsv2.training.step import StepResult, StepRunner
 from gsv2.training.telemetry.clock import RunClock
-from gsv2.training.telemetry.folder import RunFolder
 from gsv2.training.telemetry.gallery import Gallery
 from gsv2.training.telemetry.throughput import hours_by_language
 from gsv2.training.telemetry.tracking import Tracker
 from gsv2.training.validation import averaged, set_training, validate
-
-if TYPE_CHECKING:  # run.py needs TrainerConfig from trainer.py, which needs this module
-    from gsv2.training.run import RunConfig
 
 TrainingStream = Callable[[int, Mapping[int, LanePosition]], Iterable[Batch]]
 """Global number of a micro-batch, latest marks of the lanes before it -> this rank's endless
@@ -45,46 +42,58 @@ FiniteStream = Callable[[], Iterable[Batch]]
 
 
 class TrainingLoop:
-    """Steps, validates, records and saves; every rank takes the same branches."""
+    """Steps, validates, records and saves; every rank takes the same branches.
+
+    Args:
+        config: config of the run.
+        stage: prepared for its first step.
+        state: where the run stands; moved on.
+        agreement: in which the ranks go on, leave and fail.
+        saver: makes the checkpoints.
+        trackers: are told about the run.
+    """
 
     def __init__(
         self,
         config: RunConfig,
-        distributed: Distributed,
-        folder: RunFolder,
         stage: Stage,
         state: TrainState,
-        trackers: Sequence[Tracker],
+        agreement: RankAgreement,
         saver: Saver,
-        signals: StopSignals,
-        recorder: FlightRecorder,
-        precision: PrecisionWatch | None = None,
+        trackers: Sequence[Tracker],
     ) -> None:
         self._config = config
-        self._distributed = distributed
-        self._folder = folder
         self._stage = stage
         self._state = state
-        self._trackers = trackers
+        self._agreement = agreement
         self._saver = saver
-        self._signals = signals
-        self._recorder = recorder
-        self._unison = Unison(distributed, signals, recorder)
-        trainer = config.trainer
+        self._trackers = trackers
+        trainer, tracking, distributed = config.trainer, config.tracking, agreement.distributed
+        folder, clock = RunFolder(config.run.folder), RunClock(state.time_sec)
         guard = UpdateGuard(trainer.spike_factor, trainer.spike_warmup_steps, state.history)
-        self._precision = precision
-        observe = precision.see if precision else None
-        self._runner = StepRunner(stage, distributed, config.seed, guard, observe)
-        samples = folder.path / "samples"
-        self._gallery = Gallery(stage, distributed, config.tracking, samples, config.seed)
-        self._clock = RunClock(state.time_sec)
-        self._accounts = Accounts(config, distributed, stage, folder, self._clock)
+        self._runner = StepRunner(stage, distributed, config.seed, guard)
+        self._gallery = Gallery(stage, distributed, tracking, folder.samples, config.seed)
+        quarantine = Quarantine(folder.quarantine, config.data.max_bad_fraction, distributed)
+        peak = tracking.peak_tflops
+        self._counters = RankCounters(stage, distributed, clock, quarantine, peak)
+        self._clock = clock
+        self._inspection: StepInspection | None = None
         self._saved_step = state.step
         self._taken: set[str] = set()
         self._left_out: set[str] = set()
 
-    def run(self, train: TrainingStream, validation: FiniteStream | None) -> None:
+    def run(
+        self,
+        train: TrainingStream,
+        validation: FiniteStream | None,
+        inspection: StepInspection | None = None,
+    ) -> None:
         """Go on to `trainer.max_steps`. Collective.
+
+        Args:
+            train: the training stream.
+            validation: the validation stream; None for no validation.
+            inspection: looks at the first steps.
 
         Raises:
             Preempted: a rank was told to leave; a checkpoint holds all that was done.
@@ -92,20 +101,21 @@ class TrainingLoop:
             TooManyBadClipsError: more clips were unreadable than allowed.
             PeerError: another rank cannot go on.
         """
-        with self._signals.noted():
+        self._inspection = inspection
+        with self._agreement.signals.deferred():
             try:
                 self._run(train, validation)
             except StopAgreed:
                 self._leave()
 
     def _run(self, train: TrainingStream, validation: FiniteStream | None) -> None:
-        state, trainer = self._state, self._config.trainer
-        ahead = LookAhead(
+        state, max_steps = self._state, self._config.trainer.max_steps
+        prefetcher = StepPrefetcher(
             iter(train(state.next_micro_batch, dict(state.marks))),
-            self._config.data.micro_batches_per_step // self._distributed.world,
+            self._config.data.micro_batches_per_step // self._agreement.distributed.world,
             self._runner.count_targets,
             len(self._stage.trainables),
-            self._unison,
+            self._agreement,
             self._clock,
         )
         set_training(self._stage, True)
@@ -113,50 +123,64 @@ class TrainingLoop:
             ended = self._end_row(validation)
             if self._is_due(self._config.checkpoint.every_steps):
                 self._save(ended)
-        while state.step < trainer.max_steps:
-            result = self._step(ahead)
-            is_logged = state.step == 1 or self._is_due(trainer.log_every_steps)
-            is_validated = validation and self._is_due(trainer.validate_every_steps)
-            is_saved = self._is_due(self._config.checkpoint.every_steps)
-            is_row = bool(is_logged or is_validated)
-            if is_row or is_saved or result.skipped or result.spikes:
-                figures = self._accounts.settle(state, result.means if is_row else None)
-                check_left_out(state, trainer)
-            if result.skipped or result.spikes:
-                check_first_steps(state, self._left_out, self._taken, trainer.max_steps)
-            row: dict[str, Any] | None = None
-            if is_row:
-                self._saver.check()
-                state.row = {**figures, **self._standing(result)}
-                row = self._end_row(validation if is_validated else None)
-            for tracker in self._trackers:
-                tracker.advance(state.step)
-            self._saver.poll()
-            if is_saved:
-                self._save(row)
-        self._saver.finish(lambda: self._unison.take(lambda: None))
+        while state.step < max_steps:
+            self._agreement.recorder.note(state.step + 1)
+            self._record(self._update(prefetcher), validation)
+        self._saver.finish(lambda: self._agreement.take(lambda: None))
 
-    def _step(self, ahead: LookAhead) -> StepResult:
-        """Take one optimizer step and move the state behind it."""
-        step = self._state.step + 1
-        self._recorder.note(step)
-        batches, totals = ahead.take()
-        self._recorder.note(step, batches)
-        self._accounts.count(batches)
-        is_last = step == self._config.trainer.max_steps
-        result = self._runner.run(batches, step, totals, None if is_last else ahead.begin)
-        if self._precision is not None:
-            self._precision.settle()
-        for batch in batches:
+    def _update(self, prefetcher: StepPrefetcher) -> StepResult:
+        """Take one optimizer step. Collective."""
+        step, inspection = self._state.step + 1, self._inspection
+        batches, totals = prefetcher.take()
+        self._agreement.recorder.batches = batches
+        result = StepResult(batches=batches)
+        updates = self._stage.updates if inspection is None else inspection.updates
+        phases = self._runner.phases(batches, step, totals, result, updates)
+        for phase, trainable in enumerate(phases):
+            if phase == 0 and step < self._config.trainer.max_steps:
+                prefetcher.begin()  # the host reads while the device is at the first update
+            if inspection is not None:
+                inspection.check_gradients(trainable)
+        return result
+
+    def _count(self, result: StepResult) -> None:
+        """Move the state behind a step, and count what it read and did. Collective at first."""
+        if self._inspection is not None and self._inspection.end_step():
+            self._inspection = None
+        self._counters.count(result.batches)
+        for batch in result.batches:
             figures = {"data/padding_share": batch.padding, "data/epoch": float(batch.epoch)}
             result.means.add(figures, 1.0)
-        self._state.step = step
+        self._state.step += 1
         self._state.next_micro_batch += self._config.data.micro_batches_per_step
-        note_left_out(self._state, result.skipped, result.spikes, self._config.trainer)
+        window = self._config.trainer.left_out_window_steps
+        note_left_out(self._state, result.skipped, result.spikes, window)
         self._taken |= result.taken
         self._left_out |= result.left_out
-        self._clock.count_step()
-        return result
+
+    def _record(self, result: StepResult, validation: FiniteStream | None) -> None:
+        """Count a step; write, validate and save what is due after it. Collective."""
+        self._count(result)
+        state, trainer = self._state, self._config.trainer
+        is_logged = state.step == 1 or self._is_due(trainer.log_every_steps)
+        is_validated = validation and self._is_due(trainer.validate_every_steps)
+        is_saved = self._is_due(self._config.checkpoint.every_steps)
+        is_row = bool(is_logged or is_validated)
+        if is_row or is_saved or result.skipped or result.spikes:
+            figures = self._counters.reduce(state, result.means if is_row else None)
+            check_left_out(state, trainer.left_out_limits)
+        if result.skipped or result.spikes:
+            check_first_steps(state, self._left_out, self._taken, trainer.max_steps)
+        row: dict[str, Any] | None = None
+        if is_row:
+            self._saver.check()
+            state.row = {**figures, **self._standing(result)}
+            row = self._end_row(validation if is_validated else None)
+        for tracker in self._trackers:
+            tracker.advance(state.step)
+        self._saver.poll()
+        if is_saved:
+            self._save(row)
 
     def _end_row(self, validation: FiniteStream | None) -> dict[str, Any]:
         """Write the row of this step, with a validation if there is one. Collective."""
@@ -167,9 +191,9 @@ class TrainingLoop:
                 row |= validate(
                     self._stage,
                     self._gallery.watch(validation()),
-                    self._distributed,
+                    self._agreement.distributed,
                     seed=self._config.seed,
-                    unison=self._unison,
+                    agreement=self._agreement,
                 )
         for tracker in self._trackers:
             tracker.log(state.step, row)
@@ -187,7 +211,7 @@ class TrainingLoop:
         """
         step = self._state.step
         if step > self._saved_step:
-            self._accounts.settle(self._state)
+            self._counters.reduce(self._state)
             self._save()
         self._saver.leave()
         resume = self._config.checkpoint.resume
@@ -202,8 +226,7 @@ class TrainingLoop:
 
     def _standing(self, result: StepResult) -> dict[str, Any]:
         """Return the row's figures that all ranks know, and begin the next row."""
-        state = self._state
-        finished = pop_finished(state.ledger, state.marks)
+        state, finished = self._state, pop_finished(self._state.ledger, self._state.marks)
         sequences, state.sequences = state.sequences, {}
         return {
             **self._saver.figures(),
@@ -218,13 +241,9 @@ class TrainingLoop:
         }
 
     def _save(self, row: Mapping[str, Any] | None = None) -> None:
-        """Begin a checkpoint of this step. Collective.
-
-        Args:
-            row: figures of this step, if there are any.
-        """
+        """Begin a checkpoint of this step, with its row if there is one. Collective."""
         if self._state.step == self._config.trainer.max_steps:
-            check_weights(self._stage.trainables, self._distributed)
+            check_weights(self._stage.trainables, self._agreement.distributed)
         self._saved_step = self._state.step
         self._state.time_sec = self._clock.elapsed_sec
         self._saver.save(self._stage.trainables, self._state, row)

@@ -24,13 +24,16 @@ class OptimConfig:
     lr: float = 1e-4
     """Peak learning rate."""
     betas: tuple[float, float] = (0.9, 0.95)
+    """Decay of AdamW's averages of the gradient and of its square."""
     eps: float = 1e-8
+    """Term that keeps AdamW's divisor above 0."""
     weight_decay: float = 0.01
     """Applied to matrices only: not to norms, biases and embeddings. Of a weight-normed layer the
     direction decays, which bounds its length, and the gain does not."""
     schedule: Literal["constant", "cosine", "wsd", "exponential"] = "cosine"
     """`wsd` is warmup, stable, decay: the peak until the last `decay_steps` steps."""
     warmup_steps: int = 0
+    """First steps, in which the rate rises to its peak."""
     decay_steps: int = 0
     """Last steps of `wsd`, in which the rate falls as 1 - sqrt (arXiv 2405.18392)."""
     final_lr_fraction: float = 0.1

@@ -12,20 +12,26 @@ import torch
 from torch import Tensor
 
 from gsv2.data.stream.batch import Batch
-from gsv2.training.distributed import Distributed
-from gsv2.training.engines.gradient_watch import GradientWatch, StageError
-from gsv2.training.faults.guard import Refusal, UpdateGuard
-from gsv2.training.random import seed_torch
+from gsv2.seeds import seed_torch
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.engines.contract import StageError
+from gsv2.training.engines.engine import Engine
+from gsv2.training.guard import Refusal, UpdateGuard
 from gsv2.training.stage import Stage, Update
 from gsv2.training.telemetry.metrics import WeightedMeans
 
 logger = logging.getLogger(__name__)
 
+Updates = Callable[[Batch, int], Iterator[Update]]
+"""Micro-batch on the device, step -> its updates, as `Stage.updates` yields them."""
+
 
 @dataclass(kw_only=True)
 class StepResult:
-    """What one optimizer step did."""
+    """What one optimizer step read and did."""
 
+    batches: Sequence[Batch] = ()
+    """This rank's micro-batches."""
     means: WeightedMeans = field(default_factory=WeightedMeans)
     """Metrics over the targets of the step, not yet reduced over the ranks."""
     figures: dict[str, Tensor | float] = field(default_factory=dict)
@@ -73,58 +79,66 @@ class StepRunner:
         distributed: Distributed,
         seed: int,
         guard: UpdateGuard | None = None,
-        observe: Callable[[Update], None] | None = None,
     ) -> None:
+        """Make ready for steps.
+
+        Args:
+            stage: with its engines.
+            distributed: the ranks.
+            seed: seed of the run.
+            guard: judges the updates; None refuses only those that are not finite.
+        """
         self._stage = stage
         self._distributed = distributed
         self._seed = seed
         self._guard = guard or UpdateGuard()
-        self._observe = observe or (lambda update: None)
-        self._engines = {
-            name: t.engine or distributed.plain_engine(name, t.module, t.optimizer)
-            for name, t in stage.trainables.items()
-        }
-        for name, trainable in stage.trainables.items():
-            trainable.engine = self._engines[name]
-        self._watch: GradientWatch | None = GradientWatch(stage.trainables)
-        """Of the first step."""
 
     def count_targets(self, batches: Sequence[Batch]) -> list[float]:
         """Return the targets of this rank's micro-batches, for each trainable."""
         counted = [self._stage.num_targets(batch) for batch in batches if batch.weight]
         return [float(sum(of[name] for of in counted)) for name in self._stage.trainables]
 
-    def run(
+    def run(self, batches: Sequence[Batch], step: int) -> StepResult:
+        """Take one step from its first phase to its last. Collective."""
+        totals = self._distributed.sum(self.count_targets(batches))
+        result = StepResult()
+        for _ in self.phases(batches, step, totals, result):
+            pass
+        return result
+
+    def phases(
         self,
         batches: Sequence[Batch],
         step: int,
-        totals: Sequence[float] | None = None,
-        meanwhile: Callable[[], object] | None = None,
-    ) -> StepResult:
+        totals: Sequence[float],
+        result: StepResult,
+        updates: Updates | None = None,
+    ) -> Iterator[str]:
         """Take one step. Collective.
 
         Args:
             batches: this rank's micro-batches of the step, on the host; the same number on
                 every rank.
             step: number of the step, from 1.
-            totals: `count_targets` summed over the ranks; None to sum them here.
-            meanwhile: what the host does while the device is at the first update.
+            totals: `count_targets` summed over the ranks.
+            result: is filled.
+            updates: used in place of the stage's own.
+
+        Yields:
+            A trainable whose gradients are there, or on their way on the device; asked for the
+            next one, it is updated.
         """
-        result = StepResult()
-        if totals is None:
-            totals = self._distributed.sum(self.count_targets(batches))
-        slots = self._make_slots(batches, step, totals)
+        slots = self._make_slots(batches, step, totals, updates or self._stage.updates)
         if slots is None:
             logger.warning("step %d: no clip of any micro-batch could be read", step)
             result.skipped = 1
-            return result
+            return
         for phase in itertools.count():
             accumulated = self._accumulate(slots, phase, result.means)
             if accumulated is None:
-                break
-            if phase == 0 and meanwhile is not None:
-                meanwhile()
+                return
             name = accumulated.trainable
+            yield name
             refusal = self._update(accumulated, result.figures)
             (result.taken if refusal is None else result.left_out).add(name)
             if refusal is not None:
@@ -132,13 +146,9 @@ class StepRunner:
                 result.skipped += not refusal.is_spike
                 if refusal.reason:
                     logger.warning("step %d: update of %s left out: %s", step, name, refusal.reason)
-        if self._watch is not None:
-            self._watch.close()
-            self._watch = None
-        return result
 
     def _make_slots(
-        self, batches: Sequence[Batch], step: int, totals: Sequence[float]
+        self, batches: Sequence[Batch], step: int, totals: Sequence[float], updates: Updates
     ) -> list[_Slot] | None:
         """Weigh the micro-batches; None if no rank has a target in this step.
 
@@ -156,7 +166,7 @@ class StepRunner:
         return [
             _Slot(
                 micro_batch=batch.micro_batch,
-                updates=self._stage.updates(batch.to(self._distributed.device), step),
+                updates=updates(batch.to(self._distributed.device), step),
                 shares={name: of_batch[name] * weights[name] for name in names},
                 targets=of_batch,
             )
@@ -175,21 +185,20 @@ class StepRunner:
             update = next(slot.updates, None)
             yielded.append(update.trainable if update else None)
             is_last = len(yielded) == len(slots)
-            if is_last:
-                self._check_phase(yielded, phase)
+            if is_last and len(names := set(yielded)) != 1:
+                raise StageError(f"update {phase} of the micro-batches differs: {names}")
             if update is None:
                 continue
-            self._observe(update)
             name = update.trainable
-            means.add(_with_loss(update), slot.targets[name])
+            means.add({f"{name}/loss": update.loss, **update.metrics}, slot.targets[name])
             losses.append(update.loss.detach())
             if is_last and self._guard.judges_losses:
                 finish_loss = self._start_loss(losses)
-            scale = self._stage.trainables[name].loss_scale
+            engine, scale = self._engine(name), self._stage.trainables[name].loss_scale
             if scale is not None:
-                self._engines[name].loss_scale = scale.value
+                engine.loss_scale = scale.value
             share = _poisoned(slot.shares[name], update.loss)
-            self._engines[name].backward(update.loss * share, is_last=is_last)
+            engine.backward(update.loss * share, is_last=is_last)
         trainable = yielded[0]
         return None if trainable is None else _Accumulated(trainable, finish_loss)
 
@@ -206,10 +215,7 @@ class StepRunner:
     ) -> Refusal | None:
         """Step one trainable; return why it was left out, alike on all ranks."""
         name = accumulated.trainable
-        trainable = self._stage.trainables[name]
-        engine = self._engines[name]
-        if self._watch is not None:
-            self._watch.check(name)
+        trainable, engine = self._stage.trainables[name], self._engine(name)
         norm = engine.grad_norm()
         figures[f"{name}/grad_norm"] = norm
         figures[f"{name}/lr"] = trainable.optimizer.param_groups[0]["lr"]
@@ -230,13 +236,10 @@ class StepRunner:
         is_own_doing = trainable.loss_scale.update(refusal is None)
         return None if is_own_doing else refusal
 
-    def _check_phase(self, yielded: Sequence[str | None], phase: int) -> None:
-        """Check that all micro-batches are at the same update; across ranks in the first step."""
-        names = set(yielded)
-        if self._watch is not None:
-            names = set().union(*self._distributed.gather(names))
-        if len(names) != 1:
-            raise StageError(f"update {phase} of the micro-batches differs: {names}")
+    def _engine(self, name: str) -> Engine:
+        engine = self._stage.trainables[name].engine
+        assert engine is not None, "engines are attached before the first step"
+        return engine
 
 
 def _poisoned(share: float, loss: Tensor) -> Tensor:
@@ -245,7 +248,3 @@ def _poisoned(share: float, loss: Tensor) -> Tensor:
     No gradient is finite then, on any rank: the norm tells them all, and no message need do so.
     """
     return share + 0.0 * loss.detach()
-
-
-def _with_loss(update: Update) -> dict[str, Tensor]:
-    return {f"{update.trainable}/loss": update.loss, **update.metrics}

@@ -1,4 +1,4 @@
-"""The one Trainer: resumes a run and brings it to its end."""
+"""Trainer of any stage: resumes a run and brings it to its end."""
 
 from __future__ import annotations
 
@@ -6,46 +6,40 @@ import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gsv2.config import config_to_dict
 from gsv2.data.plan.plan import check_step
-from gsv2.training.background import on_main_at_length
+from gsv2.seeds import seed_torch
+from gsv2.training.accounting.state import TrainState
 from gsv2.training.checkpoints.checkpoint import clean_checkpoints
 from gsv2.training.checkpoints.earlier import set_aside
 from gsv2.training.checkpoints.fingerprint import Fingerprint, RunIdentity
+from gsv2.training.checkpoints.mirror import Target, target_of
 from gsv2.training.checkpoints.restore import RestorePoint, check_snapshot
 from gsv2.training.checkpoints.resume import find_checkpoint, is_own, send_missing
 from gsv2.training.checkpoints.saver import Saver
-from gsv2.training.checkpoints.target import Target, target_of
-from gsv2.training.distributed import Distributed
-from gsv2.training.engines.choose import attach_engines
+from gsv2.training.config import RunConfig
+from gsv2.training.distributed.agreement import RankAgreement
+from gsv2.training.distributed.background import on_main_at_length
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.faults.failure import FlightRecorder, stacks_at_sigterm
 from gsv2.training.faults.signals import StopSignals
 from gsv2.training.faults.watchdog import Watchdog
 from gsv2.training.loop import FiniteStream, TrainingLoop, TrainingStream
-from gsv2.training.random import seed_torch
-from gsv2.training.rehearsal import (
+from gsv2.training.prepare import (
     attach_averages,
+    attach_engines,
     attach_loss_scales,
+    prepare,
     recompute_activations,
-    rehearse,
 )
-from gsv2.training.shared_folder import check_shared
+from gsv2.training.run_folder.folder import RunFolder
+from gsv2.training.run_folder.records import truncate_records
+from gsv2.training.run_folder.shared import check_shared
+from gsv2.training.run_folder.status import recorded_status
 from gsv2.training.stage import Stage
-from gsv2.training.state import TrainState
-from gsv2.training.telemetry.folder import RunFolder
-from gsv2.training.telemetry.records import truncate_records
-from gsv2.training.telemetry.status import recorded_status
 from gsv2.training.telemetry.tracking import Tracker, open_trackers
 from gsv2.training.telemetry.weights_and_biases import stored_wandb_id
-from gsv2.training.trainer_config import TrainerConfig
-
-if TYPE_CHECKING:  # run.py needs TrainerConfig from here
-    from gsv2.training.run import RunConfig
-
-__all__ = ["Trainer", "TrainerConfig"]
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +64,7 @@ class Trainer:
         self._config = config
         self._distributed = distributed
         self._signals = signals or StopSignals()
-        self.folder = RunFolder(Path(config.run.dir) / config.run.name)
+        self.folder = RunFolder(config.run.folder)
 
     def fit(
         self,
@@ -134,21 +128,11 @@ class Trainer:
             stack.enter_context(recorder)
             if world > 1:
                 stack.enter_context(Watchdog(recorder, config.trainer.rank_timeout_sec))
-            precision = rehearse(config, stage, self._distributed, self.folder.note)
+            inspection = prepare(config, stage, self._distributed, self.folder.note)
             attach_loss_scales(stage, state.loss_scales)
-            loop = TrainingLoop(
-                self._config,
-                self._distributed,
-                self.folder,
-                stage,
-                state,
-                trackers,
-                saver,
-                self._signals,
-                recorder,
-                precision,
-            )
-            loop.run(train, validation)
+            agreement = RankAgreement(self._distributed, self._signals, recorder)
+            loop = TrainingLoop(config, stage, state, agreement, saver, trackers)
+            loop.run(train, validation, inspection)
         return state
 
     def _restore(

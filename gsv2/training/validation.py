@@ -1,4 +1,4 @@
-"""A pass over the validation clips of all ranks."""
+"""Validation: a pass over the held-out clips of all ranks."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from gsv2.data.stream.batch import Batch
-from gsv2.training.distributed import Distributed
-from gsv2.training.faults.unison import Unison
-from gsv2.training.random import seed_torch
+from gsv2.seeds import seed_torch
+from gsv2.training.distributed.agreement import RankAgreement
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.stage import Stage
 from gsv2.training.telemetry.metrics import WeightedMeans
 
@@ -24,20 +24,20 @@ def validate(
     distributed: Distributed,
     *,
     seed: int,
-    unison: Unison | None = None,
+    agreement: RankAgreement | None = None,
 ) -> dict[str, float]:
     """Return `"validation/<trainable>/<term>"` -> mean over all targets. Collective.
 
     Networks are in evaluation mode inside, with the averages of their weights where these are
-    kept, and as they were afterwards. Noise of a
-    micro-batch comes from (seed, k), so every pass of a run uses the same. With `unison`, the
+    kept, and as they were afterwards. Noise of a micro-batch comes from (seed, k), so every pass
+    of a run uses the same. With `agreement`, the
     ranks may leave or fail at any batch, together.
 
     Raises:
         StopAgreed: a rank was told to leave.
     """
     means = WeightedMeans()
-    stream = iter(batches) if unison is None else _in_unison(iter(batches), unison)
+    stream = iter(batches) if agreement is None else _agreed(iter(batches), agreement)
     set_training(stage, False)
     with torch.no_grad(), averaged(stage):
         for batch in stream:
@@ -49,9 +49,9 @@ def validate(
     return {f"validation/{name}": value for name, value in means.reduce(distributed).items()}
 
 
-def _in_unison(batches: Iterator[Batch], unison: Unison) -> Iterator[Batch]:
+def _agreed(batches: Iterator[Batch], agreement: RankAgreement) -> Iterator[Batch]:
     """Yield batches until the ranks' common end; each one is a place to leave."""
-    while (batch := unison.take(lambda: next(batches, _END))) is not _END:
+    while (batch := agreement.take(lambda: next(batches, _END))) is not _END:
         yield batch
 
 
@@ -61,7 +61,7 @@ def averaged(stage: Stage) -> Iterator[None]:
     with ExitStack() as stack:
         for trainable in stage.trainables.values():
             if trainable.average is not None:
-                stack.enter_context(trainable.average.lent())
+                stack.enter_context(trainable.average.swapped_in())
         yield
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from gsv2.commands.plan import check_run, describe_check, open_plan, summary_notes, summary_table
 from gsv2.data.plan.summary import MixtureShare, PartSummary, Summary
-from gsv2.training.telemetry.records import append_record
+from gsv2.training.run_folder.records import append_record
 
 
 def test_figures_of_a_large_corpus_fit_a_line() -> None:

@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from gsv2.cli import app
 from gsv2.commands.runs import find_runs, runs_table, summarise_run
-from gsv2.training.distributed import Distributed
-from gsv2.training.telemetry.status import recorded_status
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.run_folder.status import recorded_status
 from tests.training.toy import fit_toy, toy_config
 
 NO_RECORD = "metrics.jsonl has a line that is no record of a run"
@@ -70,7 +70,7 @@ def test_the_state_of_a_run(
 
 def test_a_run_whose_process_is_gone_without_a_word_is_killed(tmp_path: Path) -> None:
     code = (
-        "import os, sys; from pathlib import Path; from gsv2.training.telemetry.status import *\n"
+        "import os, sys; from pathlib import Path; from gsv2.training.run_folder.status import *\n"
         "with recorded_status(Path(sys.argv[1]), max_steps=9): os._exit(9)"
     )
     run = write_run(tmp_path / "a", [{"step": 1, **RECORD}])

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from gsv2.train import main
-from gsv2.training.distributed import Distributed, leave
+from gsv2.training.distributed.ranks import Distributed, leave
 from tests.integration.real_stages import BUDGETS, MODELS
 
 NUM_STEPS = 20

@@ -12,11 +12,10 @@ from torch import Tensor, nn
 from transformers.models.qwen2.modeling_qwen2 import Qwen2MLP
 
 from gsv2.data.stream.batch import Batch
-from gsv2.training.distributed import Distributed
-from gsv2.training.engines.choose import attach_engines
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.engines.engine import EngineConfig
-from gsv2.training.faults.guard import Refusal, UpdateGuard
-from gsv2.training.rehearsal import recompute_activations
+from gsv2.training.guard import Refusal, UpdateGuard
+from gsv2.training.prepare import attach_engines, recompute_activations
 from gsv2.training.step import StepRunner
 from tests.integration.joint_stage import SEED, JointStage, nan_batch
 from tests.training.toy import toy_batch

@@ -16,10 +16,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from gsv2.training.distributed import Distributed, leave
+from gsv2.training.distributed.ranks import Distributed, leave
 from gsv2.training.engines.choose import make_engine
-from gsv2.training.engines.engine import EngineConfig, EngineError
-from gsv2.training.engines.trainable_state import TrainableState
+from gsv2.training.engines.engine import EngineConfig, EngineError, TrainableState
 from gsv2.training.optim import seek_schedule
 from gsv2.training.stage import Trainable
 from tests.integration.engine_training import (
@@ -149,7 +148,14 @@ def check_autocast(kind: str, ranks: Distributed) -> None:
         max_grad_norm=1.0,
     )
     config = KINDS[kind].get("gpt", EngineConfig(kind="ddp"))
-    probe.engine = make_engine("probe", probe, config, ranks)
+    probe.engine = make_engine(
+        "probe",
+        probe.module,
+        probe.optimizer,
+        config,
+        ranks,
+        max_grad_norm=probe.max_grad_norm,
+    )
     for autocast, seen in (
         (torch.autocast("cpu", dtype=torch.bfloat16), torch.bfloat16),
         (torch.autocast("cpu", enabled=False), torch.float32),

@@ -21,10 +21,10 @@ from torch import Tensor
 
 from gsv2 import train
 from gsv2.data.stream.batch import Batch
-from gsv2.training import background
 from gsv2.training.checkpoints import saver
-from gsv2.training.checkpoints.target import Target
-from gsv2.training.distributed import Distributed, leave
+from gsv2.training.checkpoints.mirror import Target
+from gsv2.training.distributed import background
+from gsv2.training.distributed.ranks import Distributed, leave
 from gsv2.training.faults.signals import StopSignals
 from gsv2.training.stage import Update
 from gsv2.training.telemetry.weights_and_biases import WandbTracker
@@ -147,7 +147,9 @@ def run(spec: dict[str, Any]) -> int:
         is_spike = k // PER_STEP + 1 in spec.get("spikes", ())
         return replace(batch, wave=batch.wave * SPIKE) if is_spike else batch
 
-    def fit(config: ToyRunConfig, distributed: Distributed, signals: StopSignals) -> None:
+    def fit(
+        config: ToyRunConfig, distributed: Distributed, signals: StopSignals, stages: object
+    ) -> None:
         FaultyStage.spec = spec
         if "kill_at_event" in spec:
             kill_at_event(spec["kill_at_event"])

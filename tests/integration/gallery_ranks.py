@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from tests.training.telemetry.showing import ShowingStage
 from tests.training.toy import fit_toy, toy_config
 

@@ -16,8 +16,8 @@ from gsv2.losses.code_prediction import code_prediction_loss
 from gsv2.models.gpt.backbone import BackboneConfig
 from gsv2.models.gpt.model import GPTConfig, SemanticGPT
 from gsv2.nn.codes import CodeConfig
+from gsv2.seeds import derive_seed
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
-from gsv2.training.random import derive_seed
 from gsv2.training.stage import Trainable, Update
 from tests.training.toy import ToyStage, toy_batch, toy_config
 

@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from gsv2.training.distributed import Distributed, leave
+from gsv2.training.distributed.ranks import Distributed, leave
 from gsv2.training.stage import Trainable
 from tests.training.toy import ToyRunConfig, fit_toy, torn_batch, toy_config
 

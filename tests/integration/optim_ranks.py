@@ -13,14 +13,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from gsv2.data.stream.batch import Batch
-from gsv2.training.checkpoints.host_copies import copy_to_host
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.dry_run import dry_run
-from gsv2.training.engines.choose import attach_engines
-from gsv2.training.loss_scale import LossScale
-from gsv2.training.precision import PrecisionPolicy
-from gsv2.training.probes import PrecisionProbes
-from gsv2.training.rehearsal import attach_averages, attach_loss_scales
+from gsv2.training.engines.host_copies import copy_to_host
+from gsv2.training.precision.loss_scale import LossScale
+from gsv2.training.precision.policy import PrecisionPolicy
+from gsv2.training.precision.probes import PrecisionProbes
+from gsv2.training.prepare import attach_averages, attach_engines, attach_loss_scales
 from gsv2.training.stage import Update
 from gsv2.training.step import StepRunner
 from gsv2.training.validation import averaged
@@ -90,18 +89,18 @@ def logits(stage: AnyStage) -> Tensor:
 
 
 def check_averages(kind: str, ranks: Distributed, out: Path) -> None:
-    """Check that averages are lent and taken back, are equal on all ranks, and disturb nothing."""
+    """Check that averages are swapped in and out, are equal on all ranks, and disturb nothing."""
     stage = make(kind, "fp32", ranks, out)
     runner = StepRunner(stage, ranks, SEED)
     take_steps(runner, ranks, 1, 2)
     own = logits(stage)
     with averaged(stage):
-        lent = [logits(stage) for _ in range(2)]
+        averaged_logits = [logits(stage) for _ in range(2)]
     assert torch.equal(logits(stage), own), f"{kind}: the weights did not come back"
-    assert torch.equal(*lent)
-    assert not torch.equal(lent[0], own)
-    for others in ranks.gather(lent[0]):
-        assert torch.equal(others, lent[0]), f"{kind}: the averages differ between ranks"
+    assert torch.equal(*averaged_logits)
+    assert not torch.equal(averaged_logits[0], own)
+    for others in ranks.gather(averaged_logits[0]):
+        assert torch.equal(others, averaged_logits[0]), f"{kind}: the averages differ between ranks"
     before = capture(stage)
     config = toy_config(out / f"dry-{ranks.rank}")
     dry_run(config.data, stage, ranks, SEED)
@@ -110,18 +109,32 @@ def check_averages(kind: str, ranks: Distributed, out: Path) -> None:
     for name, value in before.items():
         assert torch.equal(after[name], value), f"{kind}: the dry run changed {name}"
     take_steps(runner, ranks, 3, 1)
-    tensors = {**capture(stage), "logits": lent[0]}
+    tensors = {**capture(stage), "logits": averaged_logits[0]}
     if ranks.is_main:
         save_file(tensors, out / f"{kind}.fp32")
+
+
+def observed(stage: AnyStage, probes: PrecisionProbes) -> AnyStage:
+    """Return the stage, whose losses the probes see."""
+    of_stage = stage.updates
+
+    def updates(batch: Batch, step: int) -> Iterator[Update]:
+        for update in of_stage(batch, step):
+            probes.see({f"the loss of {update.trainable}": update.loss, **update.metrics})
+            yield update
+
+    stage.updates = updates
+    return stage
 
 
 def check_half(kind: str, half: str, ranks: Distributed, out: Path) -> None:
     """Check that the GPT computes in half precision, and its loss does not, under any engine."""
     stage = make(kind, half, ranks, out)
     attach_loss_scales(stage, {name: LossScale(value=FIT_SCALE) for name in stage.trainables})
-    probes = PrecisionProbes(stage)
+    modules = {name: trainable.module for name, trainable in stage.trainables.items()}
+    probes = PrecisionProbes(stage.precision, modules)
     probes.attach()
-    runner = StepRunner(stage, ranks, SEED, observe=probes.see)
+    runner = StepRunner(observed(stage, probes), ranks, SEED)
     take_steps(runner, ranks, 1, 2)
     for name, trainable in stage.trainables.items():
         assert trainable.scheduler.last_epoch == 2, f"{kind}: an update of {name} was left out"

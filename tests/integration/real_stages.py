@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from gsv2.inference.alignment import align_corpus
 from gsv2.inference.extraction import extract_codes
 from gsv2.train import main
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 
 WAVENET = {"channels": 8, "num_layers": 1, "kernel_size": 3}
 BLOCKS = {"num_layers": 3, "block": {"num_heads": 1, "ffn_dim": 16}}
@@ -41,10 +43,14 @@ MODELS: dict[str, dict[str, Any]] = {
         "segment_frames": 8,
     },
 }
+MODELS["aligner"] = {"aligner": {"dim": 8, "num_blocks": 1, "kernel_size": 3}}
+MODELS["pointer"] = {"gpt": {**MODELS["gpt"]["gpt"], "reading": "both"}}
 MODELS["joint"] = {**MODELS["gpt"], **MODELS["vits2"]}
 BUDGETS = {
     "quantizer": {"max_frames": 150},
     "gpt": {"max_tokens": 300},
+    "aligner": {"max_frames": 150},
+    "pointer": {"max_tokens": 300},
     "vits2": {"max_frames": 150},
     "joint": {"max_frames": 150},
 }
@@ -60,10 +66,11 @@ def train_stage(
     """Train one stage for 3 steps of 2 micro-batches into `out/NAME`.
 
     Args:
-        name: of the stage.
+        name: of the stage, or `pointer`, the GPT that reads by attention and a pointer.
         out: folder of run folders.
         corpus: audio corpus.
-        shared: folder with `quantizer` (a run) and `codes`, for the stages after the first.
+        shared: folder with `quantizer` (a run) and `codes`, for the stages after the first, and
+            `aligner` and `aligned` codes for `pointer`.
         engines: the section.
     """
     source = {"path": str(corpus)}
@@ -71,9 +78,12 @@ def train_stage(
     if name != "quantizer":
         source["codes"] = str(shared / "codes")
         model["quantizer"] = str(shared / "quantizer")
+    if name == "pointer":
+        source["codes"] = str(shared / "aligned")
+        model["aligner"] = str(shared / "aligner")
     data = {"sources": [source], "validation": [source], "lanes": 2, "micro_batches_per_step": 2}
     values = {
-        "stage": name,
+        "stage": "gpt" if name == "pointer" else name,
         "run": {"dir": str(out), "name": name},
         "data": {**data, **BUDGETS[name]},
         "model": model,
@@ -97,8 +107,21 @@ def make_codes(out: Path, corpus: Path) -> None:
     ranks.on_main(lambda: extract_codes(corpus, out / "quantizer", out / "codes", ranks.device))
 
 
+def make_alignments(out: Path, corpus: Path) -> None:
+    """Train the aligner into `out/aligner`; write codes with alignments to `out/aligned`."""
+    train_stage("aligner", out, corpus, out)
+    ranks = Distributed()
+
+    def align() -> None:
+        shutil.copytree(out / "codes", out / "aligned")
+        align_corpus(corpus, out / "aligned", out / "aligner", ranks.device)
+
+    ranks.on_main(align)
+
+
 def train_all(out: Path, corpus: Path) -> None:
     """Train the quantizer, make its codes, train the others on them."""
     make_codes(out, corpus)
-    for name in ("gpt", "vits2", "joint"):
+    make_alignments(out, corpus)
+    for name in ("gpt", "pointer", "vits2", "joint"):
         train_stage(name, out, corpus, out)

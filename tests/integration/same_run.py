@@ -8,8 +8,8 @@ import pytest
 from safetensors.torch import load_file
 
 from gsv2.training.checkpoints.checkpoint import find_component
+from gsv2.training.run_folder.records import read_records
 from gsv2.training.telemetry.clock import TIMING_KEYS
-from gsv2.training.telemetry.records import read_records
 
 NETWORKS = ("generator", "discriminator")
 

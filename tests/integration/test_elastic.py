@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gsv2.inference.extraction import extract_codes
-from gsv2.training.distributed import Distributed
-from gsv2.training.telemetry.records import read_records
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.run_folder.records import read_records
 from tests.integration.elastic import NUM_STEPS, train_curve
 from tests.integration.launch import finish, start_torchrun
 from tests.integration.real_stages import train_stage

@@ -13,7 +13,7 @@ import pytest
 
 from gsv2.train import EXIT_REQUEUE
 from gsv2.training.checkpoints.checkpoint import list_steps, verify_checkpoint
-from gsv2.training.telemetry.records import read_records
+from gsv2.training.run_folder.records import read_records
 from tests.integration.nursery import Nursery, codes_of
 from tests.integration.same_run import assert_same_run
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import soundfile
 
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from tests.training.telemetry.showing import ShowingStage
 from tests.training.toy import fit_toy, toy_config
 

@@ -10,7 +10,7 @@ import pytest
 from safetensors.torch import load_file
 
 from gsv2.training.checkpoints.checkpoint import find_component
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from tests.integration.launch import finish, start_deepspeed_ranks
 from tests.integration.launched import launched_config
 from tests.training.toy import fit_toy, torn_batch

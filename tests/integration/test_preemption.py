@@ -15,7 +15,7 @@ import pytest
 
 from gsv2.train import EXIT_REQUEUE
 from gsv2.training.checkpoints.checkpoint import list_steps
-from gsv2.training.telemetry.records import read_records
+from gsv2.training.run_folder.records import read_records
 from tests.integration.launch import ROOT, end, environment, start_torchrun, start_two_ranks
 from tests.integration.nursery import Nursery
 from tests.integration.same_run import assert_same_run

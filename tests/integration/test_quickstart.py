@@ -12,10 +12,10 @@ import pytest
 
 from gsv2.quickstart import demo_plan, pipeline, summary
 from gsv2.quickstart.pipeline import STAGES, run_quickstart
+from gsv2.training.run_folder.records import read_records
 from gsv2.training.telemetry.clock import TIMING_KEYS
-from gsv2.training.telemetry.records import read_records
+from tests.conftest import TINY_SCALE
 
-SCALE = 0.02
 NUM_SENTENCES = 2
 MADE = ("corpus/*/**/*.tar", "codes/*/**/*.tar", *(f"{s}/**/*.*tensors" for s in STAGES))
 
@@ -24,24 +24,21 @@ class MeasuredAgain(Exception):
     """The second run has come to what every run does anew."""
 
 
-def test_the_whole_chain_ends_in_a_report_and_nothing_is_made_again(tmp_path, monkeypatch):
-    """The shipped debug configs; few held-out clips and sentences, since all cost alike."""
-    monkeypatch.setattr(demo_plan, "HELDOUT_CLIPS_PER_VOICE", 2)
-    monkeypatch.setattr(summary, "NUM_SENTENCES", NUM_SENTENCES)
-    monkeypatch.setattr(summary, "MEL_BATCHES", 2)
-    report = run_quickstart(tmp_path, scale=SCALE)
-    figures = json.loads((tmp_path / "report.json").read_text())
-    assert report.read_text().count("<audio") == 2 * (summary.NUM_PANELS + NUM_SENTENCES)
+def test_the_whole_chain_ends_in_a_report_and_nothing_is_made_again(tiny_quickstart, monkeypatch):
+    figures = json.loads((tiny_quickstart / "report.json").read_text())
+    report = (tiny_quickstart / "report.html").read_text()
+    assert report.count("<audio") == 2 * (summary.NUM_PANELS + NUM_SENTENCES)
     assert len(figures["figures"]) >= 8
-    made = [path for pattern in MADE for path in sorted(tmp_path.glob(pattern))]
+    made = [path for pattern in MADE for path in sorted(tiny_quickstart.glob(pattern))]
     assert len(made) > 2 * len(MADE)
     before = [path.stat().st_mtime_ns for path in made]
+    monkeypatch.setattr(demo_plan, "HELDOUT_CLIPS_PER_VOICE", 2)
     monkeypatch.setattr(pipeline, "collect", _stop)
     with pytest.raises(MeasuredAgain):
-        run_quickstart(tmp_path, scale=SCALE)
+        run_quickstart(tiny_quickstart, scale=TINY_SCALE)
     assert [path.stat().st_mtime_ns for path in made] == before
     with pytest.raises(ValueError, match="holds a quickstart of seed 0"):
-        run_quickstart(tmp_path, seed=1, scale=SCALE)
+        run_quickstart(tiny_quickstart, seed=1, scale=TINY_SCALE)
 
 
 @pytest.mark.slow

@@ -6,8 +6,8 @@ import signal
 import time
 from pathlib import Path
 
-from gsv2.training.distributed import Distributed
-from gsv2.training.telemetry.records import read_records
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.run_folder.records import read_records
 from tests.integration.nursery import STILL_RUNNING, Nursery
 from tests.integration.same_run import assert_same_run
 from tests.training.toy import fit_toy, torn_batch, toy_config

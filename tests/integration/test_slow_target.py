@@ -14,8 +14,8 @@ import pytest
 
 from gsv2.train import EXIT_REQUEUE
 from gsv2.training.checkpoints.checkpoint import checkpoint_folder, list_steps
-from gsv2.training.checkpoints.target import Target
-from gsv2.training.telemetry.records import read_records
+from gsv2.training.checkpoints.mirror import Target
+from gsv2.training.run_folder.records import read_records
 from tests.integration.launch import end, start_one
 from tests.integration.nursery import Nursery, codes_of
 from tests.integration.same_run import assert_same_run

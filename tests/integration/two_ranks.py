@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from gsv2.data.stream.batch import Batch
-from gsv2.training.distributed import Distributed, leave
+from gsv2.training.distributed.ranks import Distributed, leave
 from tests.integration.real_stages import train_all
 from tests.training.toy import fit_toy, torn_batch, toy_config
 

@@ -19,12 +19,13 @@ from tests.integration.launch import ROOT
 SUFFIXES = (".yaml", ".sh", ".sbatch", ".py")
 SHOWN = [
     ROOT / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
     *sorted(path for path in (ROOT / "launch").rglob("*") if path.suffix in SUFFIXES),
     *sorted((ROOT / "configs").rglob("*.yaml")),
     ROOT / "gsv2" / "train.py",
 ]
 CONTINUED = re.compile(r"\\\n#?\s*")
-CONFIG = re.compile(r"(configs/\w+/\w+\.yaml)([^`#\n]*)")
+CONFIG = re.compile(r"(configs/[a-z0-9]+/\w+\.yaml)([^`#\n]*)")
 RANKS = (
     r"--num_processes (\d+)",
     r"--nodes (\d+) --gpus-per-node (\d+)",
@@ -68,7 +69,7 @@ def test_what_we_show_fits_its_ranks(example: Example) -> None:
 def test_the_examples_are_found() -> None:
     found = {(example.where, example.config, example.ranks) for example in all_examples()}
     base = "configs/gpt/base.yaml"
-    for where, ranks in (("README.md", 32), ("README.md", 16), ("slurm.sbatch", 32)):
+    for where, ranks in (("README.md", 32), ("operations.md", 16), ("slurm.sbatch", 32)):
         assert (where, base, ranks) in found
     assert {("trainjob.yaml", base, 32), ("multi_node.yaml", base, 32)} <= found
     assert {("README.md", "configs/gpt/debug.yaml", 2), ("base.yaml", base, 8)} <= found

@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 from gsv2.train import main
+from gsv2.training.config import TrainerConfig
 from gsv2.training.faults import watchdog
 from gsv2.training.faults.signals import EXIT_REQUEUE
-from gsv2.training.telemetry.records import read_records
-from gsv2.training.trainer_config import TrainerConfig
+from gsv2.training.run_folder.records import read_records
 from tests.integration.launch import ROOT, environment
 from tests.integration.real_stages import MODELS
 from tests.launch import slurm

@@ -15,8 +15,8 @@ import yaml
 from safetensors.torch import load_file
 
 from gsv2.training.checkpoints.checkpoint import find_component
-from gsv2.training.distributed import Distributed
-from gsv2.training.telemetry.records import read_records
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.run_folder.records import read_records
 from tests.integration.launch import ROOT, environment
 from tests.integration.real_stages import MODELS
 from tests.training.toy import fit_toy, torn_batch, toy_config

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ from gsv2.preflight.collective_checks import (
     check_target,
 )
 from gsv2.preflight.report import Finding
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from tests.training.crowd import run_ranks
 
 

@@ -124,7 +124,7 @@ def test_the_table_says_what_was_found_as_it_was_found(monkeypatch):
     """Brackets are no markup, and the columns of a terminal that is not there break no line."""
     details = ["pip install 'gsv2[tensorboard]'", "clip a[/x] in b", "x" * 80]
     checks = [Finding(f"corpus [{n}]", "fail", detail) for n, detail in enumerate(details)]
-    monkeypatch.setattr("gsv2.preflight.doctor.examine", lambda *_: checks)
+    monkeypatch.setattr("gsv2.commands.doctor.examine", lambda *_: checks)
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == 1
     lines = result.stdout.splitlines()

@@ -8,7 +8,7 @@ import yaml
 
 from gsv2.preflight.examine import examine
 from gsv2.preflight.report import Finding
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from tests.integration.real_stages import MODELS
 
 

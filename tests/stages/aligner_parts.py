@@ -7,9 +7,8 @@ from pathlib import Path
 from gsv2.data.config import DataConfig, SourceConfig
 from gsv2.models.aligner.model import AlignerConfig
 from gsv2.stages.aligner import AlignerModelSection, AlignerRunConfig
+from gsv2.training.config import RunSection, TrainerConfig
 from gsv2.training.optim import OptimConfig
-from gsv2.training.run import RunSection
-from gsv2.training.trainer import TrainerConfig
 
 
 def make_config(quantizer_file: Path) -> AlignerRunConfig:

@@ -18,10 +18,9 @@ from gsv2.models.gpt.model import GPTConfig
 from gsv2.models.gpt.patterns import PatternName
 from gsv2.models.quantizer.model import Quantizer, QuantizerConfig
 from gsv2.nn.codes import CodeConfig
-from gsv2.stages.gpt import GPTModelSection, GPTRunConfig
+from gsv2.stages.gpt_config import GPTModelSection, GPTRunConfig
+from gsv2.training.config import RunSection, TrainerConfig
 from gsv2.training.optim import OptimConfig
-from gsv2.training.run import RunSection
-from gsv2.training.trainer import TrainerConfig
 from tests.stages.parts import make_clips
 
 V = 16

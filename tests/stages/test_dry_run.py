@@ -13,10 +13,10 @@ from gsv2.data.config import DataConfig
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.joint import JointStage
 from gsv2.stages.vits2 import VITS2Stage
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.dry_run import dry_run
-from gsv2.training.engines.choose import attach_engines
-from gsv2.training.probes import PrecisionProbes
+from gsv2.training.precision.watch import PrecisionWatch
+from gsv2.training.prepare import attach_engines
 from gsv2.training.stage import Stage
 from gsv2.training.validation import set_training
 from tests.stages import gpt_parts, joint_parts, test_quantizer, vits2_parts
@@ -43,14 +43,17 @@ def assert_dry_run_leaves_nothing(stage: Stage, data: DataConfig) -> None:
     set_training(stage, True)
     torch.manual_seed(5)
     before = memory_of(stage)
-    probes = PrecisionProbes(stage)
-    probes.attach()
-    peaks = dry_run(data, stage, distributed, 0, probes.see)
-    probes.check()
-    probes.detach()
-    rows = probes.table()
-    assert all(row.is_probed for row in rows if row.module != "ssl")
-    assert {row.module: row.computes_in for row in rows} == stage.precision.table()
+    notes: list[list[dict[str, Any]]] = []
+    modules = {name: trainable.module for name, trainable in stage.trainables.items()}
+    watch = PrecisionWatch(
+        stage.precision, modules, distributed, lambda key, table: notes.append(table)
+    )
+    peaks = dry_run(data, stage, distributed, 0, watch)
+    watch.settle(is_last=True)
+    table = notes[-1]
+    assert all(entry["is_probed"] for entry in table if entry["module"] != "ssl")
+    seen = {entry["module"]: entry["computes_in"] for entry in table}
+    assert seen == stage.precision.table()
     assert peaks.keys() == {"short clips", "long clips"}
     assert all(gib > 0 for gib in peaks.values())
     torch.testing.assert_close(memory_of(stage), before, rtol=0, atol=0)
@@ -71,7 +74,8 @@ def test_of_the_gpt(tmp_path: Path, data: dict[str, Any], dtype: str) -> None:
 
 def test_of_the_quantizer_whose_codebooks_move_in_a_step(tiny_corpus: Any) -> None:
     stage, _ = test_quantizer.make_stage(tiny_corpus)
-    assert_dry_run_leaves_nothing(stage, stage.config.data)
+    config = test_quantizer.make_config(tiny_corpus.source)
+    assert_dry_run_leaves_nothing(stage, config.data)
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])

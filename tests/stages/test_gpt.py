@@ -10,7 +10,8 @@ from gsv2.losses.code_prediction import code_prediction_loss
 from gsv2.models.gpt.interleave import interleave
 from gsv2.models.gpt.model import SemanticGPT
 from gsv2.models.gpt.patterns import make_pattern
-from gsv2.stages.gpt import GPTRunConfig, GPTStage
+from gsv2.stages.gpt import GPTStage
+from gsv2.stages.gpt_config import GPTRunConfig
 from gsv2.training.optim import OptimConfig
 from tests.stages.gpt_parts import V, code_batch, make_config, save_quantizer
 from tests.stages.parts import no_clips

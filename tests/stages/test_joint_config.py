@@ -15,7 +15,7 @@ from gsv2.models.gpt.model import SemanticGPT
 from gsv2.models.vits2.discriminators import MultiDiscriminator
 from gsv2.models.vits2.model import VITS2
 from gsv2.stages import SCHEMAS
-from gsv2.stages.gpt import GPTModelSection
+from gsv2.stages.gpt_config import GPTModelSection
 from gsv2.stages.joint import JointModelSection, JointRunConfig
 from gsv2.stages.vits2_config import VITS2ModelSection
 

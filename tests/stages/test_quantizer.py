@@ -17,9 +17,8 @@ from gsv2.models.quantizer.codebooks import CodebookConfig
 from gsv2.models.quantizer.model import Quantizer, QuantizerConfig
 from gsv2.nn.codes import CodeConfig
 from gsv2.stages.quantizer import QuantizerRunConfig, QuantizerStage
+from gsv2.training.config import RunSection, TrainerConfig
 from gsv2.training.optim import OptimConfig
-from gsv2.training.run import RunSection
-from gsv2.training.trainer import TrainerConfig
 from tests.stages.parts import no_clips
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "quantizer"
@@ -137,7 +136,7 @@ def test_the_reservoir_is_an_epoch_at_most_and_starts_codebooks_and_statistics(t
     seen = []
 
     def watched() -> Iterator[Batch]:
-        for batch in endless(stage.config):
+        for batch in endless(make_config(tiny_corpus.source)):
             seen.append(batch)
             yield batch
 
@@ -154,7 +153,7 @@ def test_the_reservoir_is_an_epoch_at_most_and_starts_codebooks_and_statistics(t
 
 def test_a_large_corpus_fills_the_reservoir_only(tiny_corpus) -> None:
     stage, _ = make_stage(tiny_corpus, initialise=False, reservoir_per_entry=1)
-    batches = endless(stage.config)
+    batches = endless(make_config(tiny_corpus.source))
     stage.initialise(batches)
     assert next(batches).epoch == 0
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.joint import JointStage
 from gsv2.stages.vits2 import VITS2Stage
-from gsv2.training.distributed import Distributed
-from gsv2.training.rehearsal import recompute_activations
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.prepare import attach_engines, recompute_activations
 from gsv2.training.stage import Stage
 from gsv2.training.step import StepRunner
 from gsv2.training.validation import set_training
@@ -37,6 +37,7 @@ def joint(quantizer: Path) -> Stage:
 def train(stage: Stage, names: list[str]) -> dict[str, Tensor]:
     recompute_activations(stage.trainables, names)
     set_training(stage, True)
+    attach_engines(stage.trainables, {}, Distributed())
     runner = StepRunner(stage, Distributed(), seed=0)
     for step in (1, 2):
         if isinstance(stage, GPTStage):

@@ -93,7 +93,7 @@ def test_a_few_steps_bring_the_wave_closer(stage: VITS2Stage) -> None:
 def test_components_are_self_contained_and_know_their_quantizer(
     stage: VITS2Stage, tmp_path: Path
 ) -> None:
-    component = load_component(Path(stage.config.model.quantizer), "quantizer")
+    component = load_component(Path(stage.section.quantizer), "quantizer")
     quantizer = Quantizer.from_component(component)
     trainable = stage.trainables["generator"]
     assert trainable.provenance == {"quantizer": quantizer.fingerprint()}

@@ -16,13 +16,13 @@ from gsv2.data.stream.batch import Batch
 from gsv2.models.component import ComponentError, load_component, save_component
 from gsv2.models.vits2.istft_generator import ISTFTGenerator
 from gsv2.models.vits2.model import VITS2, VITS2Config
+from gsv2.seeds import seed_torch
 from gsv2.stages.vits2 import VITS2Stage
-from gsv2.stages.vits2_config import DiscriminatorSection
+from gsv2.stages.vits2_config import DiscriminatorSection, VITS2RunConfig
 from gsv2.training.checkpoints.fingerprint import RunIdentity
 from gsv2.training.checkpoints.restore import check_snapshot, read_record
 from gsv2.training.checkpoints.resume import find_checkpoint
-from gsv2.training.distributed import Distributed
-from gsv2.training.random import seed_torch
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.trainer import Trainer
 from tests.stages.gpt_parts import save_quantizer
 from tests.stages.vits2_parts import OPTIM, TINY, make_batch, make_config
@@ -34,7 +34,7 @@ SPECTRA = {"mel", "kl"}
 JUDGED = {"adversarial", "feature_matching", *SPECTRA}
 
 
-def make_stage(folder: Path, discriminator: dict[str, Any], **model: Any) -> VITS2Stage:
+def run_config(folder: Path, discriminator: dict[str, Any], **model: Any) -> VITS2RunConfig:
     folder.mkdir(exist_ok=True)
     quantizer = save_quantizer(folder / "quantizer.safetensors")
     section = {
@@ -44,8 +44,7 @@ def make_stage(folder: Path, discriminator: dict[str, Any], **model: Any) -> VIT
         **model,
     }
     optim = {**OPTIM, "schedule": "constant"}
-    torch.manual_seed(0)
-    config = make_config(
+    return make_config(
         quantizer,
         model=section,
         optim={"generator": optim, "discriminator": optim},
@@ -55,6 +54,12 @@ def make_stage(folder: Path, discriminator: dict[str, Any], **model: Any) -> VIT
         checkpoint={"every_steps": 100},
         tracking={"progress": False},
     )
+
+
+def make_stage(folder: Path, discriminator: dict[str, Any], **model: Any) -> VITS2Stage:
+    """Return the untrained stage of `run_config`."""
+    config = run_config(folder, discriminator, **model)
+    torch.manual_seed(0)
     return VITS2Stage(config, CPU)
 
 
@@ -172,9 +177,10 @@ def numbered_batch(k: int) -> Batch:
     )
 
 
-def fit(stage: VITS2Stage, max_steps: int) -> dict[str, Tensor]:
-    trainer = replace(stage.config.trainer, max_steps=max_steps)
-    config = replace(stage.config, trainer=trainer)
+def fit(config: VITS2RunConfig, max_steps: int) -> dict[str, Tensor]:
+    torch.manual_seed(0)
+    stage = VITS2Stage(config, CPU)
+    config = replace(config, trainer=replace(config.trainer, max_steps=max_steps))
     seed_torch(0)
     Trainer(config, Distributed()).fit(
         stage,
@@ -191,9 +197,9 @@ def fit(stage: VITS2Stage, max_steps: int) -> dict[str, Tensor]:
 def test_a_resumed_run_is_the_same_to_the_bit_across_the_start(tmp_path: Path, stop: int) -> None:
     """Before it, at it and behind it; the discriminators have no moments before it."""
     section = {"start_step": 4, "every_n_steps": 2}
-    whole = fit(make_stage(tmp_path / "whole", section), 6)
-    fit(make_stage(tmp_path / "parts", section), stop)
-    parts = fit(make_stage(tmp_path / "parts", section), 6)
+    whole = fit(run_config(tmp_path / "whole", section), 6)
+    fit(run_config(tmp_path / "parts", section), stop)
+    parts = fit(run_config(tmp_path / "parts", section), 6)
     torch.testing.assert_close(parts, whole, rtol=0, atol=0)
     checkpoint = find_checkpoint(tmp_path / "parts" / "run", "auto", None)
     assert checkpoint is not None
@@ -220,7 +226,7 @@ def _forget(path: Path, names: tuple[str, ...], kind: str) -> None:
 
 
 def test_a_checkpoint_of_before_is_gone_on_from_as_hifigan(tmp_path: Path) -> None:
-    fit(make_stage(tmp_path, {}), 2)
+    fit(run_config(tmp_path, {}), 2)
     checkpoint = find_checkpoint(tmp_path / "run", "auto", None)
     assert checkpoint is not None
     _forget(checkpoint / "generator.safetensors", ("kind", "istft"), "vits2")
@@ -228,7 +234,7 @@ def test_a_checkpoint_of_before_is_gone_on_from_as_hifigan(tmp_path: Path) -> No
     _forget(checkpoint / "discriminator.safetensors", names, "discriminator")
     model = VITS2.from_component(load_component(checkpoint / "generator.safetensors", "vits2"))
     assert model.config.generator.kind == "hifigan"
-    identity = RunIdentity(seed=0, lanes=make_stage(tmp_path, {}).config.data.lanes)
+    identity = RunIdentity(seed=0, lanes=run_config(tmp_path, {}).data.lanes)
     assert check_snapshot(checkpoint, make_stage(tmp_path, {}).trainables, identity).state.step == 2
     generator = {**TINY["generator"], "generator": {**TINY["generator"]["generator"], **ISTFT}}
     other = make_stage(tmp_path, {}, generator=generator)
@@ -239,7 +245,7 @@ def test_a_checkpoint_of_before_is_gone_on_from_as_hifigan(tmp_path: Path) -> No
 
 
 def test_a_component_of_an_unknown_kind_of_generator_is_refused(tmp_path: Path) -> None:
-    fit(make_stage(tmp_path, {}), 1)
+    fit(run_config(tmp_path, {}), 1)
     checkpoint = find_checkpoint(tmp_path / "run", "auto", None)
     assert checkpoint is not None
     component = load_component(checkpoint / "generator.safetensors", "vits2")

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor
 
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 
 T = TypeVar("T")
 
@@ -66,4 +66,4 @@ def run_ranks(world: int, action: Callable[[Distributed], T]) -> list[T | Except
 
 def bring_together(part: Any, state: Any, distributed: Distributed) -> None:
     """Merge what all ranks have counted in a part of the accounting into a state."""
-    part.merge(distributed.gather(part.share()), state)
+    part.merge(distributed.gather(part.drain()), state)

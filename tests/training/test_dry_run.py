@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from gsv2.data.stream.batch import Batch
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.dry_run import MemoryBudgetError, dry_run
-from gsv2.training.engines.choose import attach_engines
 from gsv2.training.engines.plain import PlainEngine
+from gsv2.training.prepare import attach_engines
+from gsv2.training.run_folder.records import read_records
 from gsv2.training.stage import Update
 from gsv2.training.telemetry.clock import TIMING_KEYS
-from gsv2.training.telemetry.records import read_records
 from tests.training.toy import NUM_SAMPLES, ToyStage, fit_toy, toy_config
 
 

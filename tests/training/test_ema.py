@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.ema import WARMUP, WeightAverage
+from gsv2.training.engines.plain import PlainEngine
 
 
 class Net(nn.Module):
@@ -21,7 +22,7 @@ class Net(nn.Module):
 
 def average_of(net: Net, decay: float) -> WeightAverage:
     optimizer = torch.optim.SGD(net.linear.parameters(), lr=0.1)
-    return WeightAverage(net, Distributed().plain_engine("net", net, optimizer), decay)
+    return WeightAverage(net, PlainEngine("net", net, optimizer, Distributed()), decay)
 
 
 def walk(net: Net, average: WeightAverage, num_updates: int, first: int = 1) -> list[Tensor]:
@@ -49,7 +50,7 @@ def test_the_average_follows_its_formula_and_its_warm_up() -> None:
     for number, weight in enumerate(walk(net, average, 40), 1):
         decay = min(0.6, number / (WARMUP + number))
         expected = decay * expected + (1 - decay) * weight
-    with average.lent():
+    with average.swapped_in():
         torch.testing.assert_close(net.linear.weight.double(), expected, rtol=1e-6, atol=1e-6)
 
 
@@ -59,7 +60,7 @@ def test_what_is_averaged_is_lent_and_given_back() -> None:
     last = walk(net, average, 3)[-1]
     x, storage = torch.ones(1, 3), net.linear.weight.data_ptr()
     own = net(x)
-    with torch.no_grad(), average.lent():
+    with torch.no_grad(), average.swapped_in():
         assert not torch.equal(net(x), own)
     assert torch.equal(net(x), own)
     assert torch.equal(net.linear.weight, last)
@@ -70,7 +71,7 @@ def test_weights_come_back_when_a_validation_fails() -> None:
     net = Net()
     average = average_of(net, 0.9)
     last = walk(net, average, 2)[-1]
-    with pytest.raises(RuntimeError), average.lent():
+    with pytest.raises(RuntimeError), average.swapped_in():
         raise RuntimeError
     assert torch.equal(net.linear.weight, last)
 
@@ -80,7 +81,7 @@ def test_an_average_of_half_precision_weights_is_kept_in_fp32() -> None:
     average = average_of(net, 0.999)
     merged = average.merge(net.state_dict(), copy)
     assert merged["linear.weight"].dtype == torch.float32
-    with average.lent():
+    with average.swapped_in():
         assert net.linear.weight.dtype == torch.bfloat16
 
 

@@ -9,11 +9,11 @@ import pytest
 from gsv2.data.stream.batch import Batch
 from gsv2.training.accounting.consumption import sequence_shares
 from gsv2.training.accounting.ledger import Ledger, add_tallies, ledger_to_plain, tally_batch
-from gsv2.training.distributed import Distributed
-from gsv2.training.faults.guard import TrainingError
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.guard import TrainingError
+from gsv2.training.run_folder.records import read_records
 from gsv2.training.stage import Update
 from gsv2.training.telemetry.clock import TIMING_KEYS
-from gsv2.training.telemetry.records import read_records
 from gsv2.training.trainer import Trainer
 from tests.training.toy import ToyStage, fit_toy, torn_batch, toy_batch, toy_config
 

@@ -12,10 +12,11 @@ import torch
 from gsv2.data.plan.window import LanePosition
 from gsv2.data.stream.batch import Batch
 from gsv2.training.checkpoints.checkpoint import CheckpointMismatchError, list_steps
-from gsv2.training.distributed import Distributed
+from gsv2.training.config import TrainerConfig
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.run_folder.records import read_records
 from gsv2.training.telemetry.clock import TIMING_KEYS
-from gsv2.training.telemetry.records import read_records
-from gsv2.training.trainer import Trainer, TrainerConfig
+from gsv2.training.trainer import Trainer
 from tests.training.toy import (
     NUM_LANES,
     ToyStage,

@@ -22,11 +22,11 @@ from gsv2.data.plan.window import LanePosition
 from gsv2.data.stream.batch import Batch
 from gsv2.training.checkpoints import saver
 from gsv2.training.checkpoints.checkpoint import CheckpointMismatchError
+from gsv2.training.checkpoints.mirror import Target
 from gsv2.training.checkpoints.snapshot import Snapshot, write_snapshot
-from gsv2.training.checkpoints.target import Target
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.faults.signals import Preempted, StopSignals
-from gsv2.training.telemetry.records import read_records
+from gsv2.training.run_folder.records import read_records
 from gsv2.training.trainer import Trainer
 from tests.training.checkpoints.test_fingerprint import make_fingerprint
 from tests.training.test_trainer import Killed, dying_at, metrics

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gsv2.config import ConfigError, load_config, save_config
-from gsv2.training.compile import CompileError
-from gsv2.training.trainer_config import TrainerConfig
+from gsv2.training.config import TrainerConfig
+from gsv2.training.engines.compile import CompileError
 from tests.training.toy import ToyRunConfig, toy_config
 
 LEAST = {

@@ -16,8 +16,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor
 
 from gsv2.data.stream.batch import Batch
-from gsv2.training.checkpoints.target import Target
-from gsv2.training.distributed import Distributed
+from gsv2.training.checkpoints.mirror import Target
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.faults.signals import Preempted, StopSignals
 from gsv2.training.telemetry import tracking
 from tests.training.test_trainer import Killed, dying_at

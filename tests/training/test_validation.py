@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gsv2.data.stream.batch import Batch
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.validation import validate
 from tests.training.toy import ToyStage, toy_batch, toy_config
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,14 @@ from torch.nn.utils.parametrizations import weight_norm
 from gsv2.config import load_config
 from gsv2.data.plan.window import LanePosition, PartPosition
 from gsv2.data.stream.batch import BadClip, Batch
-from gsv2.training.distributed import Distributed, leave
+from gsv2.seeds import seed_torch
+from gsv2.training.accounting.state import TrainState
+from gsv2.training.config import RunConfig
+from gsv2.training.distributed.ranks import Distributed, leave
 from gsv2.training.faults.signals import StopSignals
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
-from gsv2.training.precision import PrecisionPolicy
-from gsv2.training.random import seed_torch
-from gsv2.training.run import RunConfig
-from gsv2.training.stage import Trainable, Update
-from gsv2.training.state import TrainState
+from gsv2.training.precision.policy import PrecisionPolicy
+from gsv2.training.stage import Panel, Trainable, Update, Workload, audio_workload
 from gsv2.training.trainer import Trainer
 
 NUM_SAMPLES = 8
@@ -71,6 +71,7 @@ class Net(nn.Module):
 class ToyStage:
     members = ("audio",)
     codes = None
+    full_step = 1
 
     def __init__(self, config: ToyRunConfig, device: torch.device) -> None:
         self.precision = PrecisionPolicy(config.precision, ("generator", "discriminator"))
@@ -113,6 +114,15 @@ class ToyStage:
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
         real = batch.wave[:, 0]
         return {"generator/error": (self.trainables["generator"](real) - real).abs().mean()}
+
+    def workload(self, batch: Batch) -> Workload:
+        return audio_workload(batch)
+
+    def flops(self, batch: Batch) -> Mapping[str, float]:
+        return {}
+
+    def panels(self, batch: Batch) -> Sequence[Panel]:
+        return ()
 
 
 def toy_mark(k: int) -> LanePosition:

@@ -1,1 +1,1 @@
-"""Recordings -> corpus: encode, spool, shards."""
+"""Corpora made of recordings: encoded, spooled, cut into shards."""

@@ -1,4 +1,4 @@
-"""Write the codes of a corpus's clips as a sidecar corpus; an ended call goes on."""
+"""Sidecar corpus with the codes of a corpus's clips; a call that was ended goes on."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def write_codes(
             shard are held in memory. Or a function that yields them without the shards that it
             is given: then an ended call keeps its whole shards, and the next one goes on.
         quantizer: hash of the quantizer.
-        codebook_size: of the quantizer, V; None = not known.
-        code_rate_hz: of the quantizer; None = not known.
+        codebook_size: codes of a codebook, V; None = not known.
+        code_rate_hz: code frames a second; None = not known.
         overwrite: replace a complete sidecar at `out`.
 
     Raises:
@@ -71,7 +71,7 @@ def write_codes(
     sources = json.dumps([quantizer, [(shard.name, shard.sha256) for shard in audio.shards]])
     resume = sources if callable(codes) else None
     with staged_corpus(out, overwrite=overwrite, resume=resume) as building:
-        done = _FinishedShards(building)
+        done = FinishedShards(building)
         left = codes(done.names) if callable(codes) else codes
         for entry, of_shard in _by_shard(audio.shards, left):
             if entry.name not in done.names:
@@ -156,7 +156,7 @@ def _write_codes_shard(
         return shard.finish(total_sec, source_sha256=entry.sha256)
 
 
-class _FinishedShards:
+class FinishedShards:
     """Entries of the shards that are whole; one line each, written after the shard."""
 
     def __init__(self, building: Path) -> None:

@@ -59,12 +59,13 @@ class ShardConfig:
     name: str = "clips"
     """Shards are `LANG/NAME-000000.tar`."""
     block_clips: int = 16
-    """Most clips of one speaker that lie together."""
+    """Largest number of clips of one speaker that lie together."""
     shard_mb: float = 512.0
     """A shard ends with the block that fills this many MiB."""
     seed: int = 0
-    """Of the order of blocks."""
+    """Seed of the order of blocks."""
     target_lufs: float = TARGET_LUFS
+    """Loudness that clips are brought to, in LUFS."""
     min_clip_sec: float = 0.1
     """Shorter clips are rejected."""
     max_clip_sec: float = 600.0
@@ -90,15 +91,14 @@ class EncodedClip(NamedTuple):
     num_samples: int
     text_bytes: int
     level: Level
-    """Of `audio`."""
+    """Level of `audio`."""
 
 
 def encode_clip(clip: ClipRecord, config: ShardConfig) -> EncodedClip | Rejected:
     """Check and encode one clip.
 
     Args:
-        clip: not changed.
-        config: limits and loudness.
+        config: limits of clips, and their loudness.
 
     Returns:
         The encoded clip, or why it cannot be used.

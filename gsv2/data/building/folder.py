@@ -37,7 +37,7 @@ def folder_recordings(
     Args:
         root: `LANGUAGE/SPEAKER/NAME.wav`, or `SPEAKER/NAME.wav` with `language`; folders below
             SPEAKER are sessions. The transcript is `NAME.txt` in the same folder.
-        language: of all files.
+        language: language of all files.
 
     Raises:
         CorpusError: no such folder, a folder that cannot be listed, or a file whose place does

@@ -1,4 +1,4 @@
-"""What of the offered clips gets into a corpus."""
+"""Intake of a corpus: which of the offered clips are accepted, and why others are not."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def jsonl_recordings(
 
     Args:
         manifest: JSON lines.
-        language: of lines that have none.
+        language: language of lines that have none.
         ignore: further fields that lines may have.
 
     Raises:

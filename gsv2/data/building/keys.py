@@ -21,8 +21,8 @@ def safe_key(name: str) -> str:
 class KeyRegister:
     """Keys of all recordings, so that no two recordings share one.
 
-    It sees all recordings twice: `note` finds the keys that several names would share, `settle`
-    gives each of these a key of its own. In memory a recording costs about 150 bytes.
+    It sees all recordings twice: `note` finds the keys that several names would share,
+    `with_own_keys` gives each of these a key of its own. A recording costs about 150 bytes.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class KeyRegister:
                 if first is not name:
                     self._repeated.add(key)
 
-    def settle(
+    def with_own_keys(
         self, recordings: Iterable[Recording | RejectedFile]
     ) -> Iterator[Recording | RejectedFile]:
         """Yield the recordings with keys of their own; the same one again is rejected."""

@@ -1,4 +1,4 @@
-"""What a reader of recordings offers: recordings to read, clips that were read, files left out."""
+"""Recordings as they are offered: some to read, clips that were read, files left out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Recording:
     start_sec: float | None = None
     """Where the clip begins in the audio; None: at its start."""
     duration_sec: float | None = None
-    """Of the clip; None: up to the end of the audio."""
+    """Duration of the clip; None: up to the end of the audio."""
     language: str
     speaker: str = ""
     source: str = ""

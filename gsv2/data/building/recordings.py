@@ -42,7 +42,7 @@ def checked_recordings(
     """
     register = KeyRegister()
     register.note(listing())
-    yield from register.settle(listing())
+    yield from register.with_own_keys(listing())
 
 
 def load_recording(recording: Offer) -> Loaded:

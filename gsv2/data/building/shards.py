@@ -1,4 +1,4 @@
-"""Write corpora: clips into speaker blocks, blocks into shards (DESIGN.md section 3.1).
+"""Writer of corpora: clips into speaker blocks, blocks into shards (docs/corpus-format.md).
 
 Two passes in bounded memory: clips are encoded into a spool on disk as they arrive, then each
 language is written block by block in shuffled order.

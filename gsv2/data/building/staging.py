@@ -1,4 +1,4 @@
-"""Write a folder aside and put it in place when it is whole."""
+"""Staging of a corpus: a folder that is written aside and put in place when it is whole."""
 
 from __future__ import annotations
 

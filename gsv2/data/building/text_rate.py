@@ -1,4 +1,4 @@
-"""Whether a transcript can be what is said in its audio: letters a second.
+"""Text rate, letters a second: whether a transcript can be what is said in its audio.
 
 A segment cut wrongly, or a wrong file beside the audio, shows as far too many or too few letters.
 Bounds that no speech leaves hold for every clip; where a language has enough clips, bounds around

@@ -1,4 +1,4 @@
-"""Which codes a quantizer makes: their number of codebooks, their range, and their rate."""
+"""Format of a quantizer's codes: their number of codebooks, their range, and their rate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class CodesError(ValueError):
 
     Args:
         kind: a fixed phrase, by which clips are counted.
-        values: what is there, and the bound.
+        values: value that is there, and the bound.
     """
 
     def __init__(self, kind: str, values: str) -> None:
@@ -44,7 +44,7 @@ class CodeFormat(NamedTuple):
         Args:
             codes: [K, T] integers.
             num_frames: T as the index says; None = not known.
-            num_samples: of the audio at `SAMPLE_RATE`; None = not known.
+            num_samples: number of samples of the audio at `SAMPLE_RATE`; None = not known.
 
         Raises:
             CodesError: another K or T, a code that the codebooks do not have, or codes that are

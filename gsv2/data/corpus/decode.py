@@ -13,19 +13,24 @@ import orjson
 
 from gsv2.audio.level import Level, apply_level, check_level, measure_level
 from gsv2.audio.wave import WaveError, load_wave
+from gsv2.data.corpus.alignment import (
+    AlignmentContentError,
+    check_alignment,
+    decode_alignment,
+)
 from gsv2.data.corpus.code_format import CodeFormat, CodesError
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.text.normalize import TextError, normalize_text
 
-MEMBERS = ("audio", "codes")
+MEMBERS = ("audio", "codes", "align")
 """What a stage may ask for; what is said is always read."""
 
 LENGTH_TOLERANCE_SEC = 0.1
-"""By which audio may differ from what the index says, as headers of MP3 and Opus do."""
+"""Seconds by which audio may differ from what the index says, as headers of MP3 and Opus do."""
 
 _ANY_CODES = CodeFormat()
 _NPY_HEADER_BYTES = 128
-"""Of an npy file that numpy >= 1.14 wrote, and so of ours."""
+"""Size of the header of an npy file that numpy >= 1.14 wrote, and so of ours."""
 
 
 class ClipError(ValueError):
@@ -33,7 +38,7 @@ class ClipError(ValueError):
 
     Args:
         reason: why, with values.
-        member: that is missing or damaged.
+        member: member that is missing or damaged.
         kind: a fixed phrase, by which clips are counted; None = the reason is one.
     """
 
@@ -62,6 +67,8 @@ class Clip(NamedTuple):
     """[N] float32 at `SAMPLE_RATE`, levelled as references of synthesis are."""
     codes: np.ndarray | None = None
     """[K, T] uint16, read-only: it may be the memory of the tar."""
+    alignment: np.ndarray | None = None
+    """[T] uint16: character of the text that is spoken at each code frame."""
 
 
 def decode_clip(
@@ -80,16 +87,15 @@ def decode_clip(
     """Decode the members that were read.
 
     Args:
-        row: of the index.
-        key: of the clip.
+        row: row of the index.
         shard: name of its shard.
-        members: any of `MEMBERS`, and `json` unless there is a transcript.
-        transcript: what is said, where the index holds it.
-        out: see `load_wave`.
-        level: of the audio, where the index holds it; else it is measured.
-        num_samples: of the audio as the index says; audio of another length is refused.
-        code_format: that the codes must have.
-        num_code_frames: of the codes as the index says; codes of another length are refused.
+        members: contents of any of `MEMBERS`, and `json` unless there is a transcript.
+        transcript: text, language and speaker, where the index holds it.
+        out: memory for the wave, see `load_wave`.
+        level: loudness and peak of the audio, where the index holds it; else it is measured.
+        num_samples: samples of the audio as the index says; audio of another length is refused.
+        code_format: format that the codes must have.
+        num_code_frames: frames of the codes as the index says; codes of another length are refused.
 
     Raises:
         ClipError: a member is not what it should be.
@@ -106,7 +112,8 @@ def decode_clip(
             code_format.check(codes, num_code_frames, num_samples)
         except CodesError as error:
             raise ClipError(str(error), "codes", error.kind) from error
-    return Clip(row, key, shard, text, language, speaker, wave, codes)
+    alignment = _decode_alignment(members["align"], codes, text) if "align" in members else None
+    return Clip(row, key, shard, text, language, speaker, wave, codes, alignment)
 
 
 def encode_codes(codes: np.ndarray) -> bytes:
@@ -180,6 +187,17 @@ def decode_json(content: bytes | memoryview) -> Transcript:
     if not (type(said[0]) is type(said[1]) is type(said[2]) is str):
         raise ClipError("json has no text, language and speaker", "json")
     return said
+
+
+def _decode_alignment(
+    content: bytes | memoryview, codes: np.ndarray | None, text: str
+) -> np.ndarray:
+    try:
+        characters = decode_alignment(content)
+        check_alignment(characters, len(characters) if codes is None else codes.shape[1], text)
+    except AlignmentContentError as error:
+        raise ClipError(str(error), "align", error.kind) from error
+    return characters
 
 
 def _decode_audio(

@@ -13,8 +13,8 @@ def describe_fault(error: OSError, tar: str | Path, num_open: int | None = None)
     """Return what the machine says of a tar, with its limit where it has one.
 
     Args:
-        error: what it raised.
-        tar: that was opened or read.
+        error: error of the system.
+        tar: tar that was opened or read.
         num_open: tars that are open; None = not counted.
     """
     said = error.strerror or str(error)

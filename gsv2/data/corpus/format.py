@@ -8,12 +8,25 @@ HOP_LENGTH = 640
 """Samples of one frame: 50 frames a second at `SAMPLE_RATE`. A clip has `num_samples // 640`."""
 FRAME_RATE_HZ = SAMPLE_RATE // HOP_LENGTH
 FORMAT_VERSION = 1
-"""Version of the shard, index and corpus.json formats (DESIGN.md section 3.1)."""
+"""Version of the shard, index and corpus.json formats (docs/corpus-format.md)."""
 
-SUFFIXES = {"audio": "flac", "json": "json", "codes": "codes.npy", "codes_json": "json"}
+SUFFIXES = {
+    "audio": "flac",
+    "json": "json",
+    "codes": "codes.npy",
+    "codes_json": "json",
+    "align": "align.npy",
+}
 """Member -> suffix that this package writes. `codes_json` is the JSON again, beside sidecar codes,
-so that those who read codes alone never touch the tars with audio."""
-SIZE_LIMITS = {"audio": 256 << 20, "json": 1 << 20, "codes": 64 << 20, "codes_json": 1 << 20}
+so that those who read codes alone never touch the tars with audio; `align`, beside codes too, says
+which character is spoken at each of their frames."""
+SIZE_LIMITS = {
+    "audio": 256 << 20,
+    "json": 1 << 20,
+    "codes": 64 << 20,
+    "codes_json": 1 << 20,
+    "align": 64 << 20,
+}
 """Member -> most bytes that are written or read."""
 
 TAR_BLOCK_BYTES = 512

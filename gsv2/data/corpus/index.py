@@ -1,4 +1,4 @@
-"""The index of what is read: one row a clip, columns read shard by shard when they are asked for.
+"""Index of what is read: one row a clip, columns read shard by shard when they are asked for.
 
 Rows are numbered over all shards of all sources, in the order of corpus.json, which is all that
 is read to start. Strings stay in Arrow buffers, numbers are numpy arrays; no clip is a Python
@@ -45,14 +45,17 @@ class CorpusIndex:
         quantizer: str | None,
         storage: Storage,
         code_format: CodeFormat | None = None,
+        aligner: str | None = None,
     ) -> None:
         self.shards = tuple(shards)
         self.quantizer = quantizer
         """Hash of the quantizer that made the codes; None without sidecar codes."""
+        self.aligner = aligner
+        """Hash of the aligner of all sidecar codes; None = some are not aligned."""
         self.storage = storage
         """Where the tars and their indexes are read."""
         self.code_format = code_format or CodeFormat()
-        """That all codes must have."""
+        """Format that all codes must have."""
         self._columns: dict[str, np.ndarray | pa.Array] = {}
         self._keys: LruCache[int, pa.Array] = LruCache(_KEPT_SHARDS)
 
@@ -67,6 +70,7 @@ class CorpusIndex:
         storage = storage or Storage()
         shards: list[Shard] = []
         quantizers: dict[str, str] = {}
+        aligners: dict[str, str | None] = {}
         formats: dict[str, CodeFormat] = {}
         for number, source in enumerate(sources):
             manifest = read_kind(source.path, "audio", storage)
@@ -75,6 +79,7 @@ class CorpusIndex:
                 codes = read_kind(source.codes, "codes", storage)
                 _check_same_shards(source, manifest, codes)
                 quantizers[source.codes] = codes.quantizer or ""
+                aligners[source.codes] = codes.aligner
                 formats[source.codes] = codes.code_format
                 codes_of = {entry.name: entry for entry in codes.shards}
             for entry in manifest.shards:
@@ -100,8 +105,11 @@ class CorpusIndex:
                 shards.append(shard)
         if len(set(quantizers.values())) > 1:
             raise CorpusError(f"the sources hold codes of different quantizers: {quantizers}")
+        if len(known := {aligner for aligner in aligners.values() if aligner}) > 1:
+            raise CorpusError(f"the sources hold alignments of different aligners: {aligners}")
         quantizer = next(iter(quantizers.values()), None)
-        return cls(shards, quantizer, storage, common_code_format(CodeFormat(), formats))
+        aligner = next(iter(known), None) if all(aligners.values()) else None
+        return cls(shards, quantizer, storage, common_code_format(CodeFormat(), formats), aligner)
 
     def with_codes(self, wanted: CodeFormat) -> CorpusIndex:
         """Return the index for a reader of codes of a format.
@@ -110,7 +118,7 @@ class CorpusIndex:
             CorpusError: its codes have another.
         """
         made = common_code_format(wanted, {"of the sources": self.code_format})
-        return CorpusIndex(self.shards, self.quantizer, self.storage, made)
+        return CorpusIndex(self.shards, self.quantizer, self.storage, made, self.aligner)
 
     @property
     def num_clips(self) -> int:
@@ -186,7 +194,7 @@ class CorpusIndex:
         be read; it is warned of.
 
         Args:
-            members: of `audio` and `codes`.
+            members: members whose tars are looked for, of `audio` and `codes`.
             part: share of the shards to look at, so that ranks divide the work.
             parts: number of shares.
 

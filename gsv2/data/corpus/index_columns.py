@@ -30,6 +30,10 @@ CODES_SCHEMA = pa.schema(
     metadata=_METADATA,
 )
 """Columns of the index of a sidecar tar of codes."""
+ALIGN_FIELDS = _member_fields("align")
+"""More columns of it where the codes were aligned with their texts; null for the clips that could
+not be."""
+ALIGNED_SCHEMA = pa.schema([*CODES_SCHEMA, *ALIGN_FIELDS], metadata=_METADATA)
 CLIP_SCHEMA = pa.schema(
     [
         pa.field("key", pa.string()),
@@ -57,7 +61,7 @@ OPTIONAL_FIELD = pa.field("text", pa.string())
 reader takes text, language and speaker from the index; null = from the JSON."""
 ARCHIVE_SCHEMA = pa.schema([*CLIP_SCHEMA, OPTIONAL_FIELD, *LEVEL_FIELDS], metadata=_METADATA)
 """Columns of the index of a tar that others made; a clip may lack `json`."""
-_TYPES = {field.name: field.type for schema in (CODES_SCHEMA, ARCHIVE_SCHEMA) for field in schema}
+_TYPES = {field.name: field.type for schema in (ALIGNED_SCHEMA, ARCHIVE_SCHEMA) for field in schema}
 REQUIRED = frozenset(
     "key block speaker language duration_sec num_samples text_bytes num_code_frames".split()
 )

@@ -1,4 +1,4 @@
-"""corpus.json: what a corpus holds, written last, so that it also says that it is complete."""
+"""Manifest of a corpus, corpus.json: written last, so that it also says that it is complete."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class ShardEntry:
     """Duration of its clips."""
     num_bytes: int
     sha256: str
-    """Of the tar."""
+    """SHA-256 of the tar."""
     source_sha256: str | None = None
     """For codes: SHA-256 of the audio tar that they were made from."""
     language: str | None = None
-    """Of its clips, `mul` (ISO 639-3) if they have several; None = the folder that it lies in."""
+    """Language of its clips, `mul` (ISO 639-3) if they have several; None = its folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,11 +60,13 @@ class Manifest:
     quantizer: str | None = None
     """For codes: hash of the quantizer that made them."""
     num_codebooks: int | None = None
-    """For codes: K."""
+    """For codes: number of codebooks, K."""
     codebook_size: int | None = None
-    """For codes: V, above every code; None in corpora of before it was written."""
+    """For codes: size of a codebook, V, above every code; None in older corpora."""
     code_rate_hz: float | None = None
-    """For codes: frames a second; None in corpora of before it was written."""
+    """For codes: frames a second; None in older corpora."""
+    aligner: str | None = None
+    """For codes: hash of the aligner that aligned them with their texts; None = nobody did."""
 
     @property
     def code_format(self) -> CodeFormat:
@@ -165,7 +167,7 @@ def common_code_format(wanted: CodeFormat, formats: Mapping[str, CodeFormat]) ->
     """Return the format of the codes of all sources.
 
     Args:
-        wanted: that the reader of the codes asks for.
+        wanted: format that the reader of the codes asks for.
         formats: folder of codes -> their format as corpus.json says.
 
     Raises:

@@ -134,6 +134,7 @@ _TOP: Mapping[str, Check] = {
 _LATER: Mapping[str, Check] = {
     "codebook_size": _above_0_or_null(whole=True),
     "code_rate_hz": _above_0_or_null(whole=False),
+    "aligner": _text_or_null,
 }
 """What older files lack."""
 _SHARD: Mapping[str, Check] = {

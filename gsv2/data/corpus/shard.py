@@ -1,4 +1,4 @@
-"""One tar of an index: where it lies, and the columns of its Parquet index."""
+"""Shard, one tar of an index: where it lies, and the columns of its Parquet index."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 
 from gsv2.data.corpus.format import SUFFIXES, TAR_BLOCK_BYTES
 from gsv2.data.corpus.index_columns import (
+    ALIGN_FIELDS,
+    ALIGNED_SCHEMA,
     ARCHIVE_SCHEMA,
-    CODES_SCHEMA,
     LEVEL_FIELDS,
     OPTIONAL_FIELD,
     column_fault,
@@ -21,12 +22,12 @@ from gsv2.data.corpus.index_columns import (
 from gsv2.data.corpus.manifest import CorpusError
 from gsv2.storage.storage import Storage
 
-_OPTIONAL = {field.name: field for field in (OPTIONAL_FIELD, *LEVEL_FIELDS)}
+_OPTIONAL = {field.name: field for field in (OPTIONAL_FIELD, *LEVEL_FIELDS, *ALIGN_FIELDS)}
 _MAX_INDEX_BYTES = 1 << 30
 """Most bytes of an index file that are read from a server."""
 _SPARE_BYTES = 16 << 20
-"""By which an index may be larger than its tar: of the smallest, and of what was rejected."""
-_CODES_COLUMNS = frozenset(CODES_SCHEMA.names) - {"key"}
+"""Bytes by which an index may be larger than its tar: of a small tar, or many rejections."""
+_CODES_COLUMNS = frozenset(ALIGNED_SCHEMA.names) - {"key"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class Shard:
     name: str
     """`LANG/NAME-000000`."""
     language: str
-    """Of its clips; `mul` if they have several."""
+    """Language of its clips; `mul` if they have several."""
     source: int
     """Number of the source that it belongs to."""
     tar: str
@@ -56,13 +57,13 @@ class Shard:
     seconds: float
     """Duration of its clips."""
     sha256: str
-    """Of `tar`."""
+    """SHA-256 of `tar`."""
     codes_sha256: str
-    """Of `codes_tar`."""
+    """SHA-256 of `codes_tar`."""
     num_bytes: int
-    """Of `tar`."""
+    """Size of `tar`."""
     codes_num_bytes: int
-    """Of `codes_tar`."""
+    """Size of `codes_tar`."""
 
     @property
     def num_clips(self) -> int:
@@ -71,7 +72,7 @@ class Shard:
 
     def tar_of(self, member: str) -> str:
         """Return the tar that holds a member."""
-        return self.codes_tar if member.startswith("codes") else self.tar
+        return self.codes_tar if member.startswith(("codes", "align")) else self.tar
 
 
 def read_shard(storage: Storage, shard: Shard, names: Sequence[str]) -> dict[str, pa.Array]:
@@ -79,8 +80,7 @@ def read_shard(storage: Storage, shard: Shard, names: Sequence[str]) -> dict[str
 
     Args:
         storage: where the index files lie.
-        shard: to read of.
-        names: of columns; only these are read.
+        names: columns to read.
 
     Returns:
         Name -> [clips of the shard] array; null where a clip has no such member.
@@ -120,11 +120,11 @@ def _read_columns(
     """Read columns of an index file; optional ones are null where the file lacks them.
 
     Args:
-        storage: where it lies.
-        location: of the file.
-        names: of columns.
-        tar_bytes: of the tar that it is of.
-        num_clips: rows that it must have; None = not known.
+        storage: where the file lies.
+        location: path or URL of the index file.
+        names: columns to read.
+        tar_bytes: size of the tar that the index describes.
+        num_clips: number of rows that it must have; None = not known.
     """
     try:
         is_local = storage.is_local(location)

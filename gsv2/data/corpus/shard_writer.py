@@ -71,7 +71,7 @@ class ShardWriter:
         """Complete tar and index.
 
         Args:
-            seconds: duration of the clips.
+            seconds: duration of all clips.
             source_sha256: see `ShardEntry`.
         """
         self._tar.close()

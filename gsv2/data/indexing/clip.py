@@ -1,8 +1,8 @@
-"""A clip of a WebDataset that others made: what its members say, as a row of the index.
+"""Clip of an archive, a WebDataset that others made: what its members say, as a row of the index.
 
 Members are grouped as webdataset does (`webdataset.tariterators.base_plus_ext`, `group_by_keys`):
 the key is the path up to the first dot of its last part, the suffix is the rest in lower case.
-Members of one clip follow each other, or are put together afterwards (`apart`). Files of macOS,
+Members of one clip follow each other, or are put together afterwards (`scattered`). Files of macOS,
 such as AppleDouble's `._x.flac`, belong to no clip.
 """
 
@@ -85,9 +85,9 @@ def index_clip(clip: ArchiveClip, shard: str, form: ArchiveFormat) -> IndexedCli
     """Make the index row of a clip.
 
     Args:
-        clip: as it lies in the tar.
+        clip: clip as it lies in the tar.
         shard: name of the tar below the corpus, without suffix.
-        form: where things are.
+        form: places of what is needed.
 
     Raises:
         ClipError: it cannot be used; the reason is a fixed phrase.

@@ -1,4 +1,4 @@
-"""All tars of a WebDataset that others made -> their indexes and corpus.json.
+"""Corpus of tars that others made as a WebDataset -> their indexes and corpus.json.
 
 Nothing is copied: indexes lie beside the tars, or in another folder with links to the tars.
 """
@@ -59,8 +59,8 @@ def index_corpus(
 
     Args:
         root: folder with tars, at any depth.
-        form: where things are in a clip.
-        out: where indexes, corpus.json and links to the tars go; None = `root`.
+        form: places of what is needed in a clip.
+        out: folder of indexes, corpus.json and links to the tars; None = `root`.
         allow_damaged: index the clips before the damage of a tar.
         overwrite: replace indexes and corpus.json that another tool made.
         workers: processes that scan; 0 scans in this one.

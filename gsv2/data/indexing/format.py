@@ -1,4 +1,4 @@
-"""Where a WebDataset that others made keeps audio, transcript, speaker and language."""
+"""Format of an archive (a WebDataset of others): its audio, transcript, speaker and language."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ AUDIO_SUFFIXES = ("flac", "wav", "ogg", "opus", "mp3")
 
 @dataclass(frozen=True, kw_only=True)
 class ArchiveFormat:
-    """Where the clips of a WebDataset keep what we need to know."""
+    """Places of audio, text and labels in the clips of a WebDataset."""
 
     audio_suffixes: tuple[str, ...] = AUDIO_SUFFIXES
-    """The first that a clip has is its audio."""
+    """Suffixes of audio; the first that a clip has is taken."""
     codes_suffix: str = "codes.npy"
-    """Of codes, uint16 [K, T]; "" = there are none."""
+    """Suffix of codes, uint16 [K, T]; "" = there are none."""
     text_suffix: str = "txt"
-    """Of a transcript as plain UTF-8, for clips whose JSON has none."""
+    """Suffix of a transcript as plain UTF-8, for clips whose JSON has none."""
     text_field: str = "text"
-    """Of the JSON; dots lead into objects: `meta.sentence`."""
+    """Field of the JSON with the transcript; dots lead into objects: `meta.sentence`."""
     language_field: str = "language"
     speaker_field: str = "speaker"
     language: str = ""
-    """Of clips whose JSON names none."""
+    """Language of clips whose JSON names none."""
     language_from_folder: bool = False
     """The folder of a tar is the language of such clips."""
     speaker: str = ""
-    """Of clips that name none."""
+    """Speaker of clips that name none."""
     speaker_pattern: str = ""
     """Regular expression on the key; its first group is the speaker of such clips."""
     recording_pattern: str = ""
@@ -38,7 +38,7 @@ class ArchiveFormat:
     prefix_keys: bool = False
     """Put the name of the tar before every key, where keys count inside a tar only."""
     block_clips: int = 16
-    """Most clips of one speaker that make a block."""
+    """Largest number of clips of one speaker that make a block."""
     decode: bool = False
     """Decode all audio: finds NaN, and files that end before their header says."""
 
@@ -59,6 +59,6 @@ class ArchiveFormat:
 
     @property
     def suffixes(self) -> frozenset[str]:
-        """Of all members that are read."""
+        """Suffixes of all members that are read."""
         others = {"json", self.text_suffix, self.codes_suffix} - {""}
         return frozenset(self.audio_suffixes) | others

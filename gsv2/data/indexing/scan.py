@@ -1,4 +1,4 @@
-"""One tar that others made -> its Parquet index, in one sequential pass; the tar is only read.
+"""Scan of one tar that others made -> its Parquet index, in one pass; the tar is only read.
 
 The index file is all that a scan leaves: its metadata hold what was rejected and which tar it is
 of, so that an unchanged tar is not scanned again.
@@ -38,9 +38,9 @@ class TarScan:
     """What a scan found beside the index rows."""
 
     sha256: str
-    """Of the tar."""
+    """SHA-256 of the tar."""
     num_bytes: int
-    """Of the tar."""
+    """Size of the tar."""
     mtime_ns: int
     """When the tar was last changed."""
     form: str
@@ -69,10 +69,10 @@ def scan_tar(tar: Path, name: str, index: Path, form: ArchiveFormat) -> None:
     A damaged tar gets an index of the clips before the damage; `TarScan.damage` tells.
 
     Args:
-        tar: to read; never written.
-        name: of the shard: path below the corpus, without suffix.
+        tar: tar to read; never written.
+        name: name of the shard: path below the corpus, without suffix.
         index: file to write.
-        form: where things are in a clip.
+        form: places of what is needed in a clip.
 
     Raises:
         OSError: the tar cannot be read or the index cannot be written.
@@ -132,7 +132,7 @@ class _Readable:
     def __init__(self, walk: TarWalk) -> None:
         self.damage = ""
         self.sha256 = ""
-        """Of the tar, once it was walked through."""
+        """SHA-256 of the tar, once it was walked through."""
         self._walk = walk
 
     @property
@@ -161,16 +161,16 @@ def _usable_clips(
     rejected: list[tuple[str, str]],
 ) -> list[IndexedClip]:
     """Return the clips that can be used; the others go to `rejected`."""
-    apart = ScatteredMembers(form.suffixes)
+    scattered = ScatteredMembers(form.suffixes)
     found: dict[str, IndexedClip | ClipError] = {}
     for clip in group_clips(members, form.suffixes):
-        if not apart.meets_again(clip):
+        if not scattered.meets_again(clip):
             found[clip.key] = _index(clip, name, form, cut=members.cut)
-        apart.note(clip)
-    apart.follow(members.links)
-    for key in sorted(apart.keys):
+        scattered.note(clip)
+    scattered.follow(members.links)
+    for key in sorted(scattered.keys):
         try:
-            found[key] = _index(apart.read(key, file), name, form, cut=members.cut)
+            found[key] = _index(scattered.read(key, file), name, form, cut=members.cut)
         except ClipError as error:
             found[key] = error
     for key, result in found.items():

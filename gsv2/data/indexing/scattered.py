@@ -33,20 +33,20 @@ class ScatteredMembers:
     """The places of all members of a tar, and the clips whose members do not follow each other.
 
     Args:
-        suffixes: of members that are read.
+        suffixes: suffixes of members that are read.
     """
 
     def __init__(self, suffixes: frozenset[str]) -> None:
         self._suffixes = suffixes
         self._places: dict[str, TarMember] = {}  # path -> member, without content
         self._clips: dict[str, ArchiveClip] = {}  # key -> clip, without contents
-        self._apart: set[str] = set()  # keys
+        self._scattered: set[str] = set()  # keys
         self._dangling: dict[str, str] = {}  # key -> why a link of it leads nowhere
 
     @property
     def keys(self) -> frozenset[str]:
         """Keys of the clips that must be read again, by offset."""
-        return frozenset(self._apart)
+        return frozenset(self._scattered)
 
     def note(self, clip: ArchiveClip) -> None:
         """Remember where the members of a clip lie; one that was there before lies apart."""
@@ -68,7 +68,7 @@ class ScatteredMembers:
             else:
                 self._dangling[place[0]] = f"link leads nowhere: .{place[1]} to {path}"
                 self._clips.setdefault(place[0], ArchiveClip(key=place[0]))
-            self._apart.add(place[0])
+            self._scattered.add(place[0])
 
     def read(self, key: str, file: BinaryIO) -> ArchiveClip:
         """Return a clip with the contents of its members.
@@ -97,6 +97,6 @@ class ScatteredMembers:
     def meets_again(self, clip: ArchiveClip) -> bool:
         """Tell whether members of this clip were met before; it is read by offset then."""
         if clip.key in self._clips:
-            self._apart.add(clip.key)
+            self._scattered.add(clip.key)
             return True
         return False

@@ -1,4 +1,4 @@
-"""What scanned tars hold together: the totals of corpus.json, and whether keys are unique."""
+"""Survey of scanned tars: the totals of corpus.json, and whether keys are unique."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Survey:
     """Totals that are gathered tar by tar, in bounded memory: 8 bytes a key, and the speakers.
 
     Args:
-        folder: where `rejected.jsonl` goes.
+        folder: folder that `rejected.jsonl` goes to.
         allow_damaged: whether damaged tars count with the clips before the damage.
     """
 
@@ -40,7 +40,7 @@ class Survey:
         self._folder = folder
         self._allow_damaged = allow_damaged
         self._entries: list[ShardEntry] = []
-        self._indexes: list[Path] = []  # of the entries
+        self._indexes: list[Path] = []  # one an entry
         self._left_out: list[str] = []  # tars without a usable clip
         self._left_alone: list[str] = []  # files below the corpus that are no tars to read
         self._damaged: list[str] = []
@@ -71,9 +71,9 @@ class Survey:
         """Add one tar.
 
         Args:
-            name: of the shard.
-            tar: that was scanned.
-            index: that the scan wrote.
+            name: name of the shard.
+            tar: tar that was scanned.
+            index: index that the scan wrote.
 
         Raises:
             CorpusError: a key of it was in another tar, or the index is gone.
@@ -103,7 +103,7 @@ class Survey:
         """Return the content of corpus.json.
 
         Args:
-            build: how it was made.
+            build: arguments that it was made with.
 
         Raises:
             CorpusError: tars are damaged, and that is not allowed; or there is no usable clip.

@@ -1,4 +1,4 @@
-"""One sequential pass over a tar: every file with its place, and where the tar is damaged.
+"""Tar walk, one pass over a tar: every file with its place, and where the tar is damaged.
 
 Python's `tarfile` parses each header, but not the file: it takes a tar that was cut between two
 members for a whole one, and does not tell at which byte it is damaged. ustar, GNU long names and
@@ -29,7 +29,7 @@ class TarDamageError(ValueError):
 
     Args:
         reason: what is wrong.
-        byte: where, from the start of the tar.
+        byte: place of it, from the start of the tar.
     """
 
     def __init__(self, reason: str, byte: int) -> None:

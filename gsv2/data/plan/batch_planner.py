@@ -1,4 +1,4 @@
-"""Clips of a window -> same-speaker sequences -> micro-batches, in random order."""
+"""Batch planner: clips of a window -> same-speaker sequences -> micro-batches, in random order."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def cut_buckets(
     Args:
         items: [Q] padded items of each sequence.
         lengths: [Q] longest of each sequence.
-        limit: of the cost.
+        limit: largest cost of a group.
         boundaries: no group holds lengths from both sides of one; a boundary belongs below.
 
     Returns:

@@ -26,7 +26,7 @@ class MixturePart:
     name: str
     shards: tuple[Shard, ...]
     share: float
-    """Of the audio read; the shares of all parts add up to 1."""
+    """Share of the audio read; the shares of all parts add up to 1."""
 
 
 def make_mixture(index: CorpusIndex, config: DataConfig) -> tuple[MixturePart, ...]:

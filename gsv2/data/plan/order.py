@@ -22,8 +22,8 @@ def draw_generator(seed: int, draw: Draw, *place: int) -> np.random.Generator:
     """Return the generator of one place in the stream.
 
     Args:
-        seed: of the run.
-        draw: what it is for.
+        seed: seed of the run's shuffling.
+        draw: what the numbers are for.
         *place: numbers that `draw` names.
     """
     return np.random.default_rng([seed, draw, *place])

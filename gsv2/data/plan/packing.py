@@ -15,7 +15,7 @@ def pack_rows(lengths: np.ndarray, row_tokens: int) -> list[list[int]]:
 
     Args:
         lengths: [Q] tokens of each sequence, 1..`row_tokens`.
-        row_tokens: of a row.
+        row_tokens: number of tokens of a row.
 
     Returns:
         Numbers of the sequences of each row. Equal lengths keep their order.

@@ -1,4 +1,4 @@
-"""Which clips form which micro-batch: a pure function of (index, config, seed).
+"""Plan of a run: which clips form which micro-batch, a pure function of (index, config, seed).
 
 The stream is `data.lanes` logical lanes; micro-batch k is the next one of lane k mod lanes. Ranks
 and workers only choose which k they read, so any layout reads the same sequence. A lane reads its
@@ -52,11 +52,11 @@ class Plan:
     """The endless sequence of micro-batches of a training run.
 
     Args:
-        index: of all sources.
+        index: index of all sources.
         config: the `data` section.
-        seed: of the run.
-        members: what the stage reads of a clip, of `audio` and `codes`; clips without them are
-            left out.
+        seed: seed of the run's shuffling.
+        members: members of a clip that are read, of `audio` and `codes`; clips without them
+            are left out.
 
     Attributes:
         parts: those of the mixture; one unless sources have weights or languages a temperature.
@@ -162,7 +162,9 @@ class Plan:
             yield from keys.take(assignment.clips(shard_range).rows - shard.start).to_pylist()
 
 
-def natural_plan(index: CorpusIndex, config: DataConfig, seed: int, members: Sequence[str]) -> Plan:
+def unweighted_plan(
+    index: CorpusIndex, config: DataConfig, seed: int, members: Sequence[str]
+) -> Plan:
     """Return the plan of reading every clip once, without weights and temperature."""
     sources = [replace(source, weight=None) for source in config.sources]
     natural = replace(config, sources=sources, language_temperature=1.0)
@@ -173,7 +175,7 @@ def validation_plan(
     index: CorpusIndex, config: DataConfig, seed: int, members: Sequence[str]
 ) -> Plan:
     """Return the plan of a validation, to be read by `Plan.single_pass`: one lane, any size."""
-    return natural_plan(index, replace(config, lanes=1), seed, members)
+    return unweighted_plan(index, replace(config, lanes=1), seed, members)
 
 
 def describe_plan(
@@ -182,7 +184,6 @@ def describe_plan(
     """Yield the micro-batches that a run would read, as plain values, without end.
 
     Args:
-        plan: of the run.
         world: number of ranks.
         workers: DataLoader processes of a rank.
         start: first micro-batch.

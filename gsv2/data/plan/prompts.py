@@ -50,10 +50,10 @@ def make_sequences(
     Args:
         voices: [n] int64, equal for clips that may prompt each other.
         seconds: [n] durations.
-        lengths: [n] in units of the budget.
+        lengths: [n] lengths in units of the budget.
         config: `max_clips`, `max_seconds`, `max_length_ratio`, `prompt_dropout`.
-        budget: that a sequence must fit.
-        rng: of the window.
+        budget: budget that a sequence must fit.
+        rng: generator of the window's choices.
 
     Returns:
         Sequences of clip numbers 0..n-1, in random order.

@@ -1,4 +1,4 @@
-"""One part of the mixture in one lane: epoch after epoch of its clips, from any place."""
+"""Read-ahead of one mixture part in one lane: epoch after epoch of its clips, from any place."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def read_ahead(
     Args:
         assignment: shard ranges of the mixture part.
         lane: lane that reads.
-        position: where to begin.
+        position: place to begin at.
         share: share of the part in the mixture.
         limit: number of undecoded bytes.
         max_clips: number of clips.

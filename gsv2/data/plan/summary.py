@@ -1,4 +1,4 @@
-"""One epoch of a plan in a few numbers, in all and by language; no audio is read."""
+"""Summary of one epoch of a plan, in a few numbers, in all and by language; no audio is read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gsv2.data.corpus.index import CorpusIndex
-from gsv2.data.plan.plan import MicroBatchPlan, Plan, natural_plan
+from gsv2.data.plan.plan import MicroBatchPlan, Plan, unweighted_plan
 
 LONGEST_COUNTED = 5
 """Sequences of so many clips and more are one kind."""
@@ -76,7 +76,7 @@ class MixtureShare(NamedTuple):
 
     name: str
     share: float
-    """Of the audio that a run reads."""
+    """Share of the audio that a run reads."""
     epochs: float
     """How often it comes around while as much audio is read as there is in all."""
 
@@ -119,12 +119,11 @@ def summarise(plan: Plan, progress: Progress | None = None) -> Summary:
     """Plan one pass over all clips and count what comes.
 
     Args:
-        plan: of a run.
         progress: called as clips are done.
     """
     mixture = _mixture(plan) if len(plan.parts) > 1 else []
     if mixture:
-        plan = natural_plan(plan.index, plan.config, plan.seed, plan.members)
+        plan = unweighted_plan(plan.index, plan.config, plan.seed, plan.members)
     left_out: Counter[str] = Counter()
     for shard in plan.index.shards:
         left_out.update(plan.table.left_out_of(shard))

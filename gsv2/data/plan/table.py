@@ -1,4 +1,4 @@
-"""What the plan needs to know of the clips of a shard, derived from the index: no audio is read."""
+"""Clip columns that the plan needs of a shard, derived from the index: no audio is read."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class ClipTable:
     """The clips that a run reads, shard by shard.
 
     Attributes:
-        budget: of a micro-batch, in whose units lengths are.
+        budget: budget of a micro-batch, in whose units lengths are.
         left_out: reason -> clips that are not read, of those that were looked at.
         num_examined: how many were looked at: all of a corpus of up to some 200 thousand clips,
             of a larger one about as many from shards all over it.
@@ -175,7 +175,8 @@ def _lengths(numbers: Mapping[str, np.ndarray], config: DataConfig, budget: Budg
     known = numbers["num_code_frames"].astype(np.int64)
     guess = np.ceil(numbers["duration_sec"] * config.code_rate_hz).astype(np.int64)
     steps = np.where(known >= 0, known, guess) * config.steps_per_frame
-    return steps + numbers["text_bytes"] + config.clip_overhead_tokens
+    text = numbers["text_bytes"] * config.tokens_per_text_byte
+    return steps + text + config.clip_overhead_tokens
 
 
 def _voices(shard: Shard, speakers: pa.Array, blocks: np.ndarray) -> np.ndarray:

@@ -72,6 +72,8 @@ class Batch:
     """[C, K, T] int64, padded with -1."""
     code_lengths: Tensor | None = None
     """[C] int64, in code frames."""
+    alignments: Tensor | None = None
+    """[C, T] int64: character of the text that is spoken at each code frame, padded with -1."""
     weight: float = 1.0
     """0 for a batch that only keeps the ranks equal in number (validation)."""
     padding: float = 0.0

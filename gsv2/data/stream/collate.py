@@ -1,4 +1,4 @@
-"""Clips -> one padded Batch."""
+"""Collation of clips into one padded `Batch`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gsv2.data.stream.batch import BadClip, Batch
 from gsv2.data.stream.wave_buffer import WaveBuffer
 
 CODE_PADDING = -1
-"""Value of `Batch.codes` beyond a clip's end."""
+"""Value of `Batch.codes` and `Batch.alignments` beyond a clip's end."""
 
 
 def collate(
@@ -30,7 +30,7 @@ def collate(
     """Pad and stack the clips of a micro-batch.
 
     Args:
-        planned: where the batch stands in the stream.
+        planned: plan of the micro-batch.
         clips: clips of each planned sequence, as far as they could be read. Without any, the
             batch has no clips, no tensors but empty `sequence` and `packed_row`, and weight 0.
         bad: clips of the plan that are missing.
@@ -46,6 +46,7 @@ def collate(
     waves = [clip.wave for clip in flat if clip.wave is not None]
     wave, wave_lengths = (buffer or WaveBuffer([])).stack(waves) if waves else (None, None)
     codes, code_lengths = _stack_codes([c.codes for c in flat if c.codes is not None])
+    aligned = [c.alignment for c in flat if c.alignment is not None]
     kept = [count for count in counts if count]
     parts, epochs = zip(*planned.passes, strict=True) if planned.passes else ((), ())
     return Batch(
@@ -67,6 +68,7 @@ def collate(
         wave_lengths=wave_lengths,
         codes=codes,
         code_lengths=code_lengths,
+        alignments=_stack_alignments(aligned) if aligned else None,
         weight=1.0 if flat else 0.0,
         padding=planned.padding,
         bad=tuple(bad),
@@ -81,6 +83,13 @@ def _spread(values: Sequence[int], counts: Sequence[int]) -> tuple[int, ...]:
 def _to_tensor(values: Sequence[int]) -> Tensor:
     """Return int64; by way of numpy, which reads a sequence three times as fast as torch."""
     return torch.from_numpy(np.array(values, dtype=np.int64))
+
+
+def _stack_alignments(aligned: list[np.ndarray]) -> Tensor:
+    """Stack [T_i] uint16 into [C, T] int64."""
+    stacked, _ = _stack_codes([characters[None] for characters in aligned])
+    assert stacked is not None
+    return stacked[:, 0]
 
 
 def _stack_codes(codes: list[np.ndarray]) -> tuple[Tensor | None, Tensor | None]:

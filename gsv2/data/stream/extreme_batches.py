@@ -1,4 +1,4 @@
-"""The largest micro-batches that a budget allows, made of noise: what memory must hold.
+"""Extreme batches, the largest that a budget allows, made of noise: what memory must hold.
 
 Neither many short nor few long clips are the worst for every network, so there is one of each.
 """
@@ -20,7 +20,7 @@ _LOUDNESS = 0.1
 _TEXT = "x"
 """One byte: where codes and text share a budget, codes cost more memory."""
 _TEXT_BYTES_PER_SEC = 20
-"""Of fast speech: where the budget is one of frames, texts come on top of it."""
+"""Rate of fast speech: where the budget does not count texts, they come on top of it."""
 
 
 def extreme_batches(
@@ -29,9 +29,9 @@ def extreme_batches(
     """Return what is extreme -> micro-batch 0 that fills the budget so.
 
     Args:
-        config: whose `max_frames` or `max_tokens`, and limits of clips, hold.
-        members: any of `audio` and `codes`.
-        num_codebooks: of codes.
+        config: budget (`max_frames` or `max_tokens`) and limits of clips.
+        members: members that clips have, of `audio`, `codes` and `align`.
+        num_codebooks: number of codebooks of codes.
     """
     shortest = [config.min_clip_sec]
     num_clips = config.max_clips if config.max_tokens is not None else 1
@@ -48,12 +48,12 @@ def _fill(
     """Return a batch of as many sequences of such clips as the budget holds."""
     if config.max_frames is not None:
         frames, sequence = _fill_frames(config, config.max_frames, seconds[0])
-        text = "x" * math.ceil(frames[0] / FRAME_RATE_HZ * _TEXT_BYTES_PER_SEC)
+        text = _spoken(frames[0])
         packed_row = None
     else:
         assert config.max_tokens is not None, "DataConfig sets one of the two"
         frames, sequence, packed_row = _fill_tokens(config, config.max_tokens, seconds)
-        text = _TEXT
+        text = _TEXT if config.tokens_per_text_byte else _spoken(frames[0])
     return _make_batch(
         config,
         frames,
@@ -82,7 +82,8 @@ def _fill_tokens(
 ) -> tuple[list[int], Tensor, Tensor | None]:
     """Return the frames of each clip, its sequence [C], and its row [C] if rows are packed."""
     limit = config.row_tokens or max_tokens
-    most = (limit // len(seconds) - config.clip_overhead_tokens - len(_TEXT)) / (
+    text = len(_TEXT) * config.tokens_per_text_byte
+    most = (limit // len(seconds) - config.clip_overhead_tokens - text) / (
         config.steps_per_frame * config.code_rate_hz
     )
     frames = [_frames(config, min(s, most) * FRAME_RATE_HZ) for s in seconds]
@@ -91,6 +92,11 @@ def _fill_tokens(
     rows = _each(range(num_rows), per_row * len(frames)) if config.row_tokens else None
     num_sequences = per_row * num_rows
     return frames * num_sequences, _each(range(num_sequences), len(frames)), rows
+
+
+def _spoken(frames: int) -> str:
+    """Return the text of a clip of so many frames."""
+    return "x" * math.ceil(frames / FRAME_RATE_HZ * _TEXT_BYTES_PER_SEC)
 
 
 def _frames(config: DataConfig, frames: float) -> int:
@@ -105,7 +111,7 @@ def _code_frames(config: DataConfig, frames: int) -> int:
 
 def _tokens(config: DataConfig, frames: int) -> int:
     steps = _code_frames(config, frames) * config.steps_per_frame
-    return steps + len(_TEXT) + config.clip_overhead_tokens
+    return steps + len(_TEXT) * config.tokens_per_text_byte + config.clip_overhead_tokens
 
 
 def _each(values: Sequence[int], times: int) -> Tensor:
@@ -148,4 +154,5 @@ def _make_batch(
         wave_lengths=lengths * HOP_LENGTH if has_audio else None,
         codes=codes if has_codes else None,
         code_lengths=code_lengths if has_codes else None,
+        alignments=torch.zeros_like(codes[:, 0]) if "align" in members else None,
     )

@@ -1,4 +1,4 @@
-"""One lane's thread: it reads the tars of windows in sequence, ahead of the one who decodes."""
+"""Feed of one lane, a thread that reads the tars of windows in sequence, ahead of the decoder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _JOIN_SEC = 2.0
 Members = dict[str, memoryview | bytes]
 
 
-class ClipOrder(NamedTuple):
+class ClipRequest(NamedTuple):
     """One clip to read."""
 
     row: int
@@ -28,7 +28,7 @@ class ClipOrder(NamedTuple):
 
     @property
     def num_bytes(self) -> int:
-        """Of all members."""
+        """Number of bytes of all members."""
         if isinstance(self.places, ClipError):
             return 0
         return sum(place.length for place in self.places)
@@ -40,11 +40,11 @@ class ClipOrder(NamedTuple):
 
 
 @dataclass
-class _Order:
+class _WindowRequest:
     """The clips of one window."""
 
     window: int
-    left: deque[ClipOrder]
+    left: deque[ClipRequest]
     """Clips that are not read yet."""
     tars: frozenset[str]
     ready: dict[int, list[tuple[int, Members | ClipError]]] = field(default_factory=dict)
@@ -56,14 +56,14 @@ class _Order:
 
 
 class LaneFeed:
-    """The windows of one lane, read by a thread that starts with the first order.
+    """The windows of one lane, read by a thread that starts with the first request.
 
     The thread holds at most `max_bytes` of clips that nobody has taken yet; more only if the one
     who waits could not go on otherwise.
 
     Args:
         storage: where the tars lie.
-        max_bytes: see above.
+        max_bytes: number of bytes of clips that nobody has taken yet.
     """
 
     def __init__(self, storage: Storage, max_bytes: float) -> None:
@@ -72,9 +72,9 @@ class LaneFeed:
         self._storage = storage
         self._max_bytes = max_bytes
         self._changed = threading.Condition()
-        self._orders: deque[_Order] = deque()
+        self._requests: deque[_WindowRequest] = deque()
         self._awaited: int | None = None  # row that somebody waits for
-        self._current: _Order | None = None  # that the thread reads
+        self._current: _WindowRequest | None = None  # that the thread reads
         self._closed = False
         self._error: Exception | None = None
         self._streams: dict[str, RemoteStream] = {}
@@ -84,17 +84,17 @@ class LaneFeed:
     @property
     def held_bytes(self) -> int:
         """Bytes of clips that were read, or are being read, and that nobody took."""
-        return sum(order.held for order in tuple(self._orders))
+        return sum(request.held for request in tuple(self._requests))
 
     def has(self, window: int) -> bool:
-        """Tell whether a window was ordered."""
-        return any(order.window == window for order in self._orders)
+        """Tell whether a window was requested."""
+        return any(request.window == window for request in self._requests)
 
-    def order(self, window: int, clips: Sequence[ClipOrder]) -> None:
-        """Add a window after those that were ordered before."""
+    def request(self, window: int, clips: Sequence[ClipRequest]) -> None:
+        """Add a window after those that were requested before."""
         tars = frozenset().union(*(clip.tars for clip in clips))
         with self._changed:
-            self._orders.append(_Order(window, deque(clips), tars))
+            self._requests.append(_WindowRequest(window, deque(clips), tars))
             self._changed.notify_all()
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="gsv2-lane", daemon=True)
@@ -105,8 +105,8 @@ class LaneFeed:
         assert window > self.window, f"window {window} after window {self.window}"
         with self._changed:
             self.window = window
-            while self._orders and self._orders[0].window < window:
-                self._orders.popleft()
+            while self._requests and self._requests[0].window < window:
+                self._requests.popleft()
             self._changed.notify_all()
 
     def take(self, row: int) -> Members:
@@ -118,21 +118,23 @@ class LaneFeed:
         """
         with self._changed:
             assert not self._closed, "the reader was closed"
-            order = self._orders[0]
-            assert order.window == self.window
-            while row not in order.ready:
+            request = self._requests[0]
+            assert request.window == self.window
+            while row not in request.ready:
                 if self._error is not None:
                     raise self._error
-                assert order.left or order.reading, f"row {row} is not in its window, or was taken"
+                assert request.left or request.reading, (
+                    f"row {row} is not in its window, or was taken"
+                )
                 self._awaited = row
                 self._changed.notify_all()
                 self._changed.wait()
             self._awaited = None
-            results = order.ready[row]
+            results = request.ready[row]
             num_bytes, result = results.pop()
             if not results:
-                del order.ready[row]
-            order.held -= num_bytes
+                del request.ready[row]
+            request.held -= num_bytes
             self._changed.notify_all()
         if isinstance(result, ClipError):
             raise result
@@ -142,7 +144,7 @@ class LaneFeed:
         """Let go of the clips, the streams and the thread."""
         with self._changed:
             self._closed = True
-            self._orders.clear()
+            self._requests.clear()
             for stream in self._streams.values():
                 stream.interrupt()
             self._changed.notify_all()
@@ -160,28 +162,30 @@ class LaneFeed:
         finally:
             self._keep_streams(frozenset())
 
-    def _next(self) -> tuple[_Order, ClipOrder] | None:
+    def _next(self) -> tuple[_WindowRequest, ClipRequest] | None:
         """Wait until a clip may be read, and return it; None when all is over."""
         with self._changed:
             while not self._closed:
-                order = next((order for order in self._orders if order.left), None)
-                if order is not None and self._may_read(order):
-                    clip = order.left.popleft()
-                    order.held += clip.num_bytes
-                    order.reading = True
-                    return order, clip
+                request = next((request for request in self._requests if request.left), None)
+                if request is not None and self._may_read(request):
+                    clip = request.left.popleft()
+                    request.held += clip.num_bytes
+                    request.reading = True
+                    return request, clip
                 self._changed.wait()
         return None
 
-    def _may_read(self, order: _Order) -> bool:
+    def _may_read(self, request: _WindowRequest) -> bool:
         held = self.held_bytes
-        needed = self._awaited is not None and order.window == self.window
-        return needed or held == 0 or held + order.left[0].num_bytes <= self._max_bytes
+        needed = self._awaited is not None and request.window == self.window
+        return needed or held == 0 or held + request.left[0].num_bytes <= self._max_bytes
 
-    def _deliver(self, order: _Order, clip: ClipOrder) -> None:
-        if order is not self._current:  # a stream may go on in the next window
-            self._keep_streams(order.tars | (self._current.tars if self._current else frozenset()))
-            self._current = order
+    def _deliver(self, request: _WindowRequest, clip: ClipRequest) -> None:
+        if request is not self._current:  # a stream may go on in the next window
+            self._keep_streams(
+                request.tars | (self._current.tars if self._current else frozenset())
+            )
+            self._current = request
         result: Members | ClipError
         try:
             result = self._read(clip)
@@ -189,13 +193,13 @@ class LaneFeed:
             result = error
         with self._changed:
             num_bytes = 0 if isinstance(result, ClipError) else clip.num_bytes
-            order.held += num_bytes - clip.num_bytes
-            order.ready.setdefault(clip.row, []).append((num_bytes, result))
-            order.reading = False
-            if self._awaited == clip.row or not order.left:
+            request.held += num_bytes - clip.num_bytes
+            request.ready.setdefault(clip.row, []).append((num_bytes, result))
+            request.reading = False
+            if self._awaited == clip.row or not request.left:
                 self._changed.notify_all()
 
-    def _read(self, clip: ClipOrder) -> Members:
+    def _read(self, clip: ClipRequest) -> Members:
         if isinstance(clip.places, ClipError):
             raise clip.places
         members: Members = {}

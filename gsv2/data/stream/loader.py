@@ -1,4 +1,4 @@
-"""Move the bytes that the plan names: an IterableDataset of finished batches."""
+"""Loader of planned batches: an IterableDataset that moves the bytes that the plan names."""
 
 from __future__ import annotations
 
@@ -25,11 +25,9 @@ class MicroBatchStream(IterableDataset[Batch]):
     of them still comes, empty and at weight 0, so that the ranks stay in step.
 
     Args:
-        plan: what to read.
-        rank: of this process.
         world: number of ranks.
         workers: DataLoader processes of this rank, 0 = none.
-        start_micro_batch: where the run continues.
+        start_micro_batch: micro-batch at which the run continues.
         positions: lane -> where it stood, to continue there without planning what was before.
 
     Raises:
@@ -67,8 +65,7 @@ class SinglePassStream(IterableDataset[Batch]):
     A rank that runs out repeats an earlier micro-batch at weight 0.
 
     Args:
-        plan: from `validation_plan`.
-        rank: of this process.
+        plan: plan from `validation_plan`.
         world: number of ranks.
     """
 
@@ -118,8 +115,6 @@ def make_loader(
     """Return the endless batches of one rank of a training run.
 
     Args:
-        plan: what to read.
-        rank: of this process.
         world: number of ranks.
         workers: processes that read ahead; None = `data.workers`.
         start_micro_batch: global number of the first micro-batch.
@@ -153,8 +148,7 @@ def make_validation_loader(
     """Return the finite batches of one rank of a validation; it can be read again and again.
 
     Args:
-        plan: from `validation_plan`.
-        rank: of this process.
+        plan: plan from `validation_plan`.
         world: number of ranks.
         pin_memory: see `make_loader`.
     """
@@ -168,10 +162,9 @@ def read_batch(
     """Read and decode one micro-batch; clips that cannot be read are listed in `Batch.bad`.
 
     Args:
-        reader: of the members that the plan asks for.
-        plan: of the run.
-        planned: what to read.
-        pool: of memory for waves.
+        reader: reader of the members that the plan asks for.
+        planned: micro-batch to read.
+        pool: pool of memory for waves.
 
     Raises:
         OSError: a remote tar stayed out of reach.

@@ -1,4 +1,4 @@
-"""Where the members of a clip lie: tar, offset, length and CRC-32, shard by shard."""
+"""Places of the members of a clip: tar, offset, length and CRC-32, shard by shard."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class MemberPlace(NamedTuple):
     """One member of a clip in a tar."""
 
     member: str
-    """`json`, `audio` or `codes`; JSON beside sidecar codes counts as `json` too."""
+    """`json`, `audio`, `codes` or `align`; JSON beside sidecar codes counts as `json` too."""
     tar: str
     offset: int
     length: int
@@ -45,42 +45,39 @@ class MemberPlace(NamedTuple):
             raise ClipError(f"{self.member} differs from its checksum", self.member)
 
 
+class ClipFacts(NamedTuple):
+    """Columns of the index over the n clips of a shard, beside the places of their members."""
+
+    keys: list[str]
+    num_samples: np.ndarray
+    """[n] int64 at `SAMPLE_RATE`."""
+    levels: np.ndarray
+    """[n, 2] float64 loudness and peak; NaN where the index does not hold them."""
+    num_code_frames: np.ndarray | None
+    """[n] int64; None = codes are not read."""
+    said: tuple[pa.Array, pa.Array, pa.Array] | None
+    """Text, language and speaker of the clips, as far as the index holds them; None = nowhere."""
+
+
 class ShardMembers:
-    """Where the members of the clips of one shard lie.
+    """Places of the members of the clips of one shard, and what else the index says of them.
 
     Args:
-        shard: of the index.
         tars: member -> tar that it is read from, the JSON first.
         numbers: [clips, 3 * members] int64: offset, length, CRC-32; -1 where a clip has no such
             member.
-        keys: of the clips.
-        said: text, language and speaker of the clips, as far as the index holds them, or None.
-        num_samples: [clips] int64 at `SAMPLE_RATE`.
-        num_code_frames: [clips] int64; None = codes are not read.
-        levels: [clips, 2] float64 loudness and peak; NaN where the index does not hold them.
+        facts: the other columns.
     """
 
     def __init__(
-        self,
-        shard: Shard,
-        tars: dict[str, str],
-        numbers: np.ndarray,
-        keys: list[str],
-        said: tuple[pa.Array, pa.Array, pa.Array] | None,
-        num_samples: np.ndarray,
-        num_code_frames: np.ndarray | None,
-        levels: np.ndarray,
+        self, shard: Shard, tars: dict[str, str], numbers: np.ndarray, facts: ClipFacts
     ) -> None:
         self.name = shard.name
         self.start, self.stop = shard.start, shard.stop
         self.tars = tars
-        self.keys = keys
-        self.num_samples = num_samples
-        self._levels = levels
-        self._num_code_frames = num_code_frames
+        self.keys, self.num_samples, self._levels, self._num_code_frames, self._said = facts
         self._parts = tuple(tars), tuple(tars.values())
         self._numbers = numbers
-        self._said = said
         limits = [SIZE_LIMITS[member] for member in tars]
         self._suspect = bool((numbers[:, 0::3] < 0).any() or (numbers[:, 1::3] > limits).any())
 
@@ -133,16 +130,16 @@ class MemberIndex:
     Where codes lie in sidecar tars and no audio is asked for, the JSON comes from there too.
 
     Args:
-        index: of the corpora.
-        members: any of `audio`, `codes`; what is said comes always, from the JSON or the index.
+        members: any of `audio`, `codes`, `align`; what is said comes always, from the JSON or the
+            index.
     """
 
     def __init__(self, index: CorpusIndex, members: Sequence[str]) -> None:
         self._index = index
         self.code_format = index.code_format
-        """That all codes must have."""
+        """Format that all codes must have."""
         self._members = ("json", *members)
-        self._beside = tuple(members) == ("codes",)
+        self._beside = "codes" in members and "audio" not in members
         self._starts = index.shard_starts
         self._shards: LruCache[int, ShardMembers] = LruCache(_MAX_CLIPS)
         self._last: ShardMembers | None = None
@@ -194,16 +191,15 @@ class MemberIndex:
         columns = self._index.read(shard, wanted)
         numbers = np.stack([_filled(columns[name]) for name in names], axis=1)
         in_index = said and columns["text"].null_count < shard.num_clips
-        return ShardMembers(
-            shard,
-            {m: shard.codes_tar if beside else shard.tar_of(m) for m in self._members},
-            numbers,
-            columns["key"].to_pylist(),
-            (columns["text"], columns["language"], columns["speaker"]) if in_index else None,
-            _filled(columns["num_samples"]),
-            _filled(columns["num_code_frames"]) if frames else None,
-            np.stack([_or_nan(columns[name]) for name in levels], axis=1),
+        facts = ClipFacts(
+            keys=columns["key"].to_pylist(),
+            num_samples=_filled(columns["num_samples"]),
+            levels=np.stack([_or_nan(columns[name]) for name in levels], axis=1),
+            num_code_frames=_filled(columns["num_code_frames"]) if frames else None,
+            said=(columns["text"], columns["language"], columns["speaker"]) if in_index else None,
         )
+        tars = {m: shard.codes_tar if beside else shard.tar_of(m) for m in self._members}
+        return ShardMembers(shard, tars, numbers, facts)
 
 
 def _filled(array: pa.Array) -> np.ndarray:

@@ -41,7 +41,7 @@ class ClipReader(Protocol):
 
     @property
     def places(self) -> MemberIndex:
-        """Where the members lie."""
+        """Index of the places of members."""
 
     def read(self, row: int, window: Window | None = None) -> dict[str, memoryview | bytes]:
         """Return the members of a clip, undecoded.
@@ -49,8 +49,8 @@ class ClipReader(Protocol):
         These are the ones asked for, and `json` unless the index holds its content.
 
         Args:
-            row: of the index.
-            window: that the plan took the row from; readers that go through tars in sequence
+            row: row of the index.
+            window: window that the plan took the row from; readers that go through tars in sequence
                 need it.
 
         Raises:
@@ -68,8 +68,7 @@ class MappedReader:
     Where codes lie in sidecar tars and no audio is asked for, the JSON comes from there too.
 
     Args:
-        index: of the corpora.
-        members: any of `audio`, `codes`; what is said always comes with them.
+        members: members to read, of `audio`, `codes`; what is said always comes with them.
         cache: keeps remote tars; None = all are local.
     """
 
@@ -130,8 +129,8 @@ class MixedReader:
     """Map what is local, and read the rest in sequence.
 
     Args:
-        sequential: for clips of which any tar is remote.
-        mapped: for the others.
+        sequential: reader of clips of which any tar is remote.
+        mapped: reader of the others.
     """
 
     def __init__(self, sequential: SequentialReader, mapped: MappedReader) -> None:
@@ -157,8 +156,7 @@ def make_reader(
     """Return a reader of the tars of an index, wherever they lie.
 
     Args:
-        index: of the corpora.
-        members: any of `audio`, `codes`.
+        members: members to read, of `audio`, `codes`.
         config: the `data` section.
         single_pass: whether the lanes end with their first epoch.
     """
@@ -180,8 +178,7 @@ def read_clip(
     """Read and decode one clip.
 
     Args:
-        reader: of its members.
-        row: of the index.
+        row: row of the index.
         window: see `ClipReader.read`.
         out: memory for the wave, see `load_wave`.
 
@@ -215,8 +212,8 @@ def read_clips(index: CorpusIndex, members: Sequence[str]) -> Iterator[Clip | Ba
     """Read all clips of an index in order, e.g. to make codes of them.
 
     Args:
-        index: of local corpora.
-        members: any of `audio`, `codes`.
+        index: index of local corpora.
+        members: members to read, of `audio`, `codes`.
     """
     reader = MappedReader(index, members)
     for row in range(index.num_clips):

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from gsv2.data.corpus.decode import ClipError
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.plan.window import Window
-from gsv2.data.stream.lane_feed import ClipOrder, LaneFeed
+from gsv2.data.stream.lane_feed import ClipRequest, LaneFeed
 from gsv2.data.stream.members import MemberIndex
 
 
@@ -21,8 +21,7 @@ class SequentialReader:
     """Read the clips of each lane's windows from tars that are read from their front to their end.
 
     Args:
-        index: of the corpora.
-        members: any of `audio`, `codes`; what is said always comes with them.
+        members: members to read, of `audio`, `codes`; what is said always comes with them.
         window_bytes: undecoded bytes that a lane holds, as many as a window has.
         single_pass: whether the lanes end with their epoch, so that nothing is read ahead there.
     """
@@ -51,7 +50,7 @@ class SequentialReader:
             feed.enter(window.position.window)
             for wanted in self._wanted(window):
                 if not feed.has(wanted.position.window):
-                    feed.order(wanted.position.window, self._locate(wanted))
+                    feed.request(wanted.position.window, self._locate(wanted))
         return feed.take(row)
 
     def is_local(self, row: int) -> bool:
@@ -83,12 +82,12 @@ class SequentialReader:
         if not self._single_pass or [p.epoch for p in window.following.position.parts] == epochs:
             yield window.following
 
-    def _locate(self, window: Window) -> list[ClipOrder]:
+    def _locate(self, window: Window) -> list[ClipRequest]:
         """Return where the clips of a window lie; done here, so that threads only move bytes.
 
         Clips that lie in local tars alone, in a mixture, are another reader's.
         """
-        clips: list[ClipOrder] = []
+        clips: list[ClipRequest] = []
         shard, local = None, False
         for row in window.rows.tolist():
             if self.places.shard(row) is not shard:
@@ -96,9 +95,9 @@ class SequentialReader:
             if local:
                 continue
             try:
-                clips.append(ClipOrder(row, self.places.locate(row)))
+                clips.append(ClipRequest(row, self.places.locate(row)))
             except ClipError as error:
-                clips.append(ClipOrder(row, error))
+                clips.append(ClipRequest(row, error))
         return clips
 
 

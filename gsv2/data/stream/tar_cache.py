@@ -32,7 +32,7 @@ class TarCache:
     """A folder of tars.
 
     Args:
-        storage: to fetch from.
+        storage: storage to fetch from.
         cache_dir: the folder; made with the first tar.
         cache_gb: most that it holds; beyond, those unused for longest go, but never the one just
             asked for. Who has mapped a tar keeps it, as POSIX says.
@@ -57,8 +57,8 @@ class TarCache:
         """Return a complete local copy of a remote tar; fetch it if it is not here.
 
         Args:
-            location: of the tar.
-            sha256: of its content, if that is known.
+            location: path or URL of the tar.
+            sha256: SHA-256 of its content, if that is known.
 
         Raises:
             FileNotFoundError: there is no such tar.

@@ -1,4 +1,4 @@
-"""The memory of a micro-batch of waves, made before decoding so that clips are decoded into it.
+"""Wave buffer: memory of the waves of a micro-batch, made before clips are decoded into it.
 
 Copying waves together afterwards costs a tenth of decoding them: they have left the caches.
 """
@@ -52,8 +52,8 @@ class WaveBuffer:
     """Float32 samples, one row a clip, each as long as the longest.
 
     Args:
-        lengths: expected samples of each clip.
-        pool: that memory comes from and goes back to.
+        lengths: expected number of samples of each clip.
+        pool: pool that memory comes from and goes back to.
     """
 
     def __init__(self, lengths: Sequence[int], pool: WaveBufferPool | None = None) -> None:

@@ -1,1 +1,1 @@
-"""Compare tars with their index and corpus.json."""
+"""Verification of tars against their index and corpus.json."""

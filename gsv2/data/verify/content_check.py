@@ -1,4 +1,4 @@
-"""The content of one clip against its row of the index."""
+"""Check of the content of one clip against its row of the index."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def check_decoded(
     """Decode the members of a clip and compare them with the index and their format.
 
     Args:
-        row: of the index.
+        row: row of the index.
         shard: name.
-        members: any of audio, codes and json.
-        code_format: that the codes must have.
+        members: contents of audio, codes and json, as far as there are any.
+        code_format: format that the codes must have.
         findings: gets what is wrong.
 
     Returns:

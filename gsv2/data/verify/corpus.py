@@ -1,4 +1,4 @@
-"""A corpus against itself: every tar, every index, and the totals of corpus.json.
+"""Verification of a corpus against itself: every tar, every index, and the totals of corpus.json.
 
 Whether an index is older or newer than its tar is told by content, not by the times of files,
 which copying changes.

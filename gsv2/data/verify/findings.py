@@ -1,4 +1,4 @@
-"""What is wrong with a corpus: problems by kind, with the first examples of each."""
+"""Findings of a verification: problems by kind, with the first examples of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an index file says by itself, and against its line of corpus.json."""
+"""Check of an index file by itself, and against its line of corpus.json."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from gsv2.data.corpus.code_format import far_from_audio
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.corpus.index_columns import (
+    ALIGN_FIELDS,
     CLIP_SCHEMA,
     CODES_SCHEMA,
     LEVEL_FIELDS,
@@ -36,7 +37,7 @@ def read_index(index: Path, kind: str, findings: Findings) -> pa.Table | None:
         if missing := set(schema.names) - set(table.column_names):
             findings.add("index lacks columns", ", ".join(sorted(missing)))
             return None
-        for field in (OPTIONAL_FIELD, *LEVEL_FIELDS):
+        for field in (OPTIONAL_FIELD, *LEVEL_FIELDS, *ALIGN_FIELDS):
             if field.name in table.column_names:
                 schema = schema.append(field)
         faults = [type_fault(name, table.schema.field(name).type) for name in schema.names]
@@ -112,7 +113,6 @@ def check_code_lengths(
         table: with columns `key` and `num_code_frames`, which is null without codes.
         seconds: [n] of the audio.
         rate_hz: code frames a second; None = not known, that of most clips.
-        findings: to add to.
     """
     frames = table["num_code_frames"].fill_null(-1).to_numpy()
     known = np.flatnonzero((frames >= 0) & (seconds > 0))

@@ -1,4 +1,4 @@
-"""Where an index says that the members of its clips lie, and whether links may share a place."""
+"""Places of members in a tar as its index says, and whether links may share a place."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class IndexedPlaces:
 
     Args:
         table: the index; None = it cannot be read.
-        kind: of the corpus: audio or codes.
+        kind: kind of the corpus: audio or codes.
         may_share: whether members may share a place, as links do in tars that others made.
         findings: gets two different members at one place, and places that cannot be.
     """
@@ -51,9 +51,13 @@ class IndexedPlaces:
         self._by_row: dict[int, list[Place]] = {}
         if table is None:
             return
-        members = ("audio", "json", "codes") if kind == "audio" else ("codes", "codes_json")
+        members = (
+            ("audio", "json", "codes") if kind == "audio" else ("codes", "codes_json", "align")
+        )
         for member in members:
             names = [f"{member}_{part}" for part in ("offset", "length", "crc32")]
+            if names[0] not in table.column_names:  # codes that nobody has aligned
+                continue
             columns = [table[name].to_pylist() for name in names]
             for row, numbers in enumerate(zip(*columns, strict=True)):
                 self._add(row, member, *numbers)

@@ -1,4 +1,4 @@
-"""One shard against its index and its line of corpus.json: what is wrong, by kind."""
+"""Check of one shard against its index and its line of corpus.json: what is wrong, by kind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gsv2.data.verify.findings import Findings, Problem
 from gsv2.data.verify.index_check import check_rows, index_totals, read_index
 from gsv2.data.verify.member_places import IndexedPlaces, Place, keys_of_links
 
-_KNOWN = frozenset(AUDIO_SUFFIXES) | {"json", "codes.npy"}
+_KNOWN = frozenset(AUDIO_SUFFIXES) | {"json", "codes.npy", "align.npy"}
 
 
 class ShardJob(NamedTuple):
@@ -96,8 +96,8 @@ class _TarCheck:
         self._places = IndexedPlaces(table, job.kind, findings, may_share=scan is not None)
         self._clip: dict[str, bytes] = {}  # members of the clip at hand, to decode
         self._row = -1
-        self._apart: set[int] = set()  # rows whose members do not follow each other
-        self._told: set[int] = set()  # rows whose JSON cannot be used
+        self._scattered: set[int] = set()  # rows whose members do not follow each other
+        self._unusable: set[int] = set()  # rows whose JSON cannot be used
         self._elsewhere: list[tuple[str, str]] = []  # key and member that has another name
         self._num_codebooks = job.num_codebooks  # else that of the first clip
         self._ended: set[str] = set()  # keys whose members have all been met
@@ -112,7 +112,7 @@ class _TarCheck:
             sha256 = walk.finish()
             if damage:
                 self._look_behind(file)
-            self._decode_apart(file)
+            self._decode_scattered(file)
         self._check_names(walk)
         add.expect("bytes differ from corpus.json", walk.num_bytes, entry.num_bytes)
         add.expect("SHA-256 differs from corpus.json", _short(sha256), _short(entry.sha256))
@@ -183,7 +183,7 @@ class _TarCheck:
         else:
             if place.member == "json":
                 if not check_json(self._indexed(place.row), member.content, self._findings):
-                    self._told.add(place.row)
+                    self._unusable.add(place.row)
             if self._job.decode:
                 if place.row != self._row:
                     self._decode()
@@ -219,13 +219,13 @@ class _TarCheck:
         """Decode the clip at hand, if all its members are."""
         members, self._clip = self._clip, {}
         if members and len(members) < len(self._places.of_row(self._row)):
-            self._apart.add(self._row)
+            self._scattered.add(self._row)
         elif members:
             self._check_decoded(self._row, members)
 
-    def _decode_apart(self, file: BinaryIO) -> None:
+    def _decode_scattered(self, file: BinaryIO) -> None:
         """Decode the clips whose members lie apart or are shared."""
-        for row in sorted(self._apart):
+        for row in sorted(self._scattered):
             members = {}
             for place in self._places.of_row(row):
                 content = place.read(file)
@@ -236,7 +236,7 @@ class _TarCheck:
     def _check_decoded(self, row: int, members: dict[str, bytes]) -> None:
         name, size = self._job.entry.name, self._job.codebook_size
         form = CodeFormat(self._num_codebooks, size, self._job.code_rate_hz)
-        if row not in self._told:
+        if row not in self._unusable:
             found = check_decoded(self._indexed(row), name, members, form, self._findings)
             self._num_codebooks = self._num_codebooks or found
 

@@ -1,1 +1,1 @@
-"""The aligner: which character of the text is spoken at each code frame."""
+"""Aligner: which character of the text is spoken at each code frame."""

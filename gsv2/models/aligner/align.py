@@ -1,4 +1,4 @@
-"""Codes and their text -> the character that is spoken at each code frame."""
+"""Alignment: codes and their text -> the character that is spoken at each code frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The aligner: from frozen codes to characters, by connectionist temporal classification.
+"""Aligner: from frozen codes to characters, by connectionist temporal classification.
 
 CTC: Graves et al. 2006; gated convolutions: arXiv 1612.08083. It never sees the text, so its
 Viterbi path says which character is spoken at a frame and its reading judges codes that others
@@ -7,6 +7,7 @@ made. Where a text has more characters than the codes have frames, each frame co
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -20,10 +21,14 @@ from gsv2.models.aligner.characters import (
     most_likely_characters,
 )
 from gsv2.models.component import Component
+from gsv2.models.trained_module import build_trained
 from gsv2.nn.audio_input import VectorInput
 from gsv2.nn.codes import CodeConfig
+from gsv2.nn.gated_convolution import GatedConvolution
 from gsv2.nn.masks import length_mask
 from gsv2.nn.recompute import mark_recomputed, run_block
+
+_HASH_LENGTH = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,22 +67,6 @@ class AlignerOutput(NamedTuple):
     """[B] int64: frames of each clip, or halves of them where it is doubled."""
 
 
-class GatedConvolution(nn.Module):
-    """A residual block: layer norm, convolution, gated linear unit."""
-
-    def __init__(self, dim: int, kernel_size: int, dropout: float) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(dim)
-        self.convolution = nn.Conv1d(dim, 2 * dim, kernel_size, padding=kernel_size // 2)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Return [B, T, D] for hidden [B, T, D] and mask [B, T]; padding is never seen."""
-        masked = (self.norm(hidden) * mask.unsqueeze(-1)).transpose(1, 2)  # [B, D, T]
-        gated = F.glu(self.convolution(masked), dim=1).transpose(1, 2)
-        return hidden + self.dropout(gated)
-
-
 class Aligner(nn.Module):
     """Codes [B, K, T] -> characters at each frame."""
 
@@ -95,10 +84,20 @@ class Aligner(nn.Module):
 
     @staticmethod
     def from_component(component: Component) -> Aligner:
-        """Return the trained aligner of a component file, in evaluation mode."""
-        aligner = Aligner(component.read_config(AlignerConfig))
-        aligner.load_state_dict(component.tensors)
-        return aligner.eval()
+        """Return the trained aligner of a component file, in evaluation mode.
+
+        Raises:
+            ComponentError: the file's config or weights are damaged.
+        """
+        return build_trained(component, AlignerConfig, Aligner).eval()
+
+    def fingerprint(self) -> str:
+        """Return the hash of the weights, which identifies the alignments that they make."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(f"{name} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().to("cpu", torch.float32).contiguous().numpy().tobytes())
+        return digest.hexdigest()[:_HASH_LENGTH]
 
     def set_codebooks(self, codebooks: Tensor) -> None:
         """Take the codebooks [K, V, dim / groups] of the quantizer."""

@@ -1,4 +1,4 @@
-"""The likeliest CTC path of a known text (Viterbi): which character is spoken at each frame.
+"""Viterbi: the likeliest CTC path of a known text, and so the character spoken at each frame.
 
 The path runs through 2L + 1 states, `blank c1 blank c2 ... cL blank`; a frame stays, moves on by
 one, or passes over a blank between two different characters. Compiled by numba where it is

@@ -1,1 +1,1 @@
-"""The semantic GPT: text and same-speaker prompts -> codes, one file a part."""
+"""Semantic GPT: text and same-speaker prompts -> codes, one file a part."""

@@ -1,4 +1,4 @@
-"""The decoder-only transformer of the GPT: transformers' Qwen2, fed with vectors."""
+"""Backbone of the GPT, a decoder-only transformer: transformers' Qwen2, fed with vectors."""
 
 from __future__ import annotations
 
@@ -97,3 +97,23 @@ def make_document_mask(documents: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.zeros(unseen.shape, dtype=dtype, device=unseen.device).masked_fill_(
         unseen, -torch.inf
     )
+
+
+def run_rows(backbone: Qwen2Model, inputs: Tensor, documents: Tensor, positions: Tensor) -> Tensor:
+    """Return the outputs [R, L, D] of rows that hold several documents each.
+
+    Args:
+        backbone: from `make_backbone`.
+        inputs: [R, L, D].
+        documents: [R, L] int64 document of each token, -1 at padding.
+        positions: [R, L] int64 place of each token in its document.
+    """
+    device = inputs.device.type
+    is_mixed = torch.is_autocast_enabled(device)
+    dtype = torch.get_autocast_dtype(device) if is_mixed else inputs.dtype
+    return backbone(
+        inputs_embeds=inputs,
+        attention_mask=make_document_mask(documents, dtype),
+        position_ids=positions,
+        use_cache=False,
+    ).last_hidden_state

@@ -42,6 +42,10 @@ class GPTFlops:
     """A step that is predicted."""
     codebooks: tuple[float, ...]
     """A predicted code of each codebook."""
+    text_byte: float = 0.0
+    """A byte that a pointer reads."""
+    advance: float = 0.0
+    """A frame after which a pointer moves."""
 
     def total(
         self, sequence_tokens: Tensor, num_inputs: int, num_predicted: int, num_codes: list[int]
@@ -63,6 +67,10 @@ class GPTFlops:
             + sum(cost * num for cost, num in zip(self.codebooks, num_codes, strict=True))
         )
 
+    def pointed(self, num_bytes: int, num_frames: int) -> float:
+        """Return the operations of a pointer for texts of so many bytes and so many frames."""
+        return self.text_byte * num_bytes + self.advance * num_frames
+
 
 def count_gpt_flops(model: SemanticGPT) -> GPTFlops:
     """Return what rows of a GPT cost; its parameters must be whole (not under ZeRO-3 yet)."""
@@ -76,7 +84,10 @@ def count_gpt_flops(model: SemanticGPT) -> GPTFlops:
             + _FROZEN_INPUT * _num_weights(head.code_inputs)
             + _attention(model.config.depth, pairs)
         )
+    pointer = model.pointer if model.has_pointer else None
     return GPTFlops(
+        text_byte=0.0 if pointer is None else _TRAINED * _num_weights(pointer.reader),
+        advance=0.0 if pointer is None else _TRAINED * _num_weights(pointer.advance),
         backbone=model.config.backbone,
         token=_TRAINED * _num_weights(model.backbone),
         input_step=_FROZEN_INPUT * _num_weights(project) if isinstance(project, VectorInput) else 0,
@@ -90,7 +101,7 @@ def count_gpt_flops(model: SemanticGPT) -> GPTFlops:
 
 def _num_weights(module: nn.Module) -> int:
     """Return the weights of all matrix products in a module."""
-    return sum(m.weight.numel() for m in module.modules() if isinstance(m, nn.Linear))
+    return sum(m.weight.numel() for m in module.modules() if isinstance(m, nn.Linear | nn.Conv1d))
 
 
 def _causal_pairs(lengths: Tensor) -> int:

@@ -1,4 +1,4 @@
-"""The interleaved sequence x1 y1 x2 y2 ... of one speaker's clips.
+"""Interleaved sequence x1 y1 x2 y2 ... of one speaker's clips.
 
 Each clip is `text_start, text tokens, audio_start, steps`. The output at `audio_start` predicts
 the first step, the output at each step the next one. The end is predicted but never an input:
@@ -80,7 +80,7 @@ class Interleaved(NamedTuple):
         Args:
             text_start: [D].
             text: [C, S, D].
-            audio_start: [D].
+            audio_start: [D], or [C, D].
             steps: [C, P, D].
 
         Returns:

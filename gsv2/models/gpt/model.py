@@ -1,9 +1,12 @@
-"""The semantic GPT: text and same-speaker prompts -> codes, autoregressively.
+"""Semantic GPT: text and same-speaker prompts -> codes, autoregressively.
 
 A decoder-only transformer over `x1 y1 x2 y2 ... xN yN` (x = text, y = codes of one clip, all of
 one speaker), with one rotary position over the whole. In training every clip's codes carry loss,
 so one sequence teaches 0, 1, ... N - 1 references; or only the last one's. Sequences may be packed
 into rows of a fixed length: each then counts its positions from 0 and sees nothing of the others.
+
+How the text reaches the codes is `reading`: by `attention` to the x in the sequence, by a
+`pointer` (`gsv2.models.gpt.pointer`) in place of them, or by both.
 """
 
 from __future__ import annotations
@@ -19,12 +22,13 @@ from gsv2.models.component import Component
 from gsv2.models.gpt.backbone import (
     BackboneConfig,
     make_backbone,
-    make_document_mask,
     recompute_layers,
+    run_rows,
 )
 from gsv2.models.gpt.heads import DepthHead, FlatHead
 from gsv2.models.gpt.interleave import Interleaved, Rows, interleave
 from gsv2.models.gpt.patterns import PatternName, make_pattern
+from gsv2.models.gpt.pointer import Pointer, PointerConfig, ReadingName, count_characters
 from gsv2.models.trained_module import build_trained
 from gsv2.nn.audio_input import AudioInputName, make_audio_input
 from gsv2.nn.codes import NO_CODE, CodeConfig
@@ -41,6 +45,11 @@ class GPTConfig:
     """The transformer over the sequence; its `dim` is the model dimension D."""
     text_encoder: Literal["bytes"] = "bytes"
     """Encoder of the text."""
+    reading: ReadingName = "attention"
+    """How the text reaches the codes: it stands in the sequence (`attention`), each step's input
+    holds the character that is spoken (`pointer`), or both."""
+    pointer: PointerConfig = field(default_factory=PointerConfig)
+    """Reader of characters, unless the reading is `attention`."""
     audio_input: AudioInputName = "vq"
     """Input of a step: a projection of the quantizer's own vectors, or learned embeddings."""
     pattern: PatternName = "depth"
@@ -64,6 +73,22 @@ class GPTOutput(NamedTuple):
     """K of [N_k, V], [N_0, V + 1] for codebook 0: each code that is there, clip by clip."""
     targets: tuple[Tensor, ...]
     """K of [N_k] int64: what they should predict."""
+    advance_logits: Tensor | None = None
+    """[M, A]: how far the pointer moves on after each frame, clip by clip; None without one."""
+    advance_targets: Tensor | None = None
+    """[M] int64: how far it should."""
+
+
+class _Embedded(NamedTuple):
+    """The backbone's inputs for C clips."""
+
+    inputs: Tensor
+    """[R, L, D]."""
+    layout: Interleaved
+    step_vectors: Tensor
+    """[C, P, D]: what codes alone make of each step."""
+    moves: Tensor | None
+    """[C, T] int64, see `Followed`; None without a pointer."""
 
 
 class SemanticGPT(nn.Module):
@@ -85,6 +110,13 @@ class SemanticGPT(nn.Module):
             if self.pattern.ordered
             else FlatHead(dim, config.codes)
         )
+        if config.reading != "attention":
+            self.pointer = Pointer(dim, config.pointer)
+
+    @property
+    def has_pointer(self) -> bool:
+        """Whether a pointer says which character is spoken."""
+        return self.config.reading != "attention"
 
     @property
     def end(self) -> int:
@@ -120,6 +152,7 @@ class SemanticGPT(nn.Module):
         sequence: Tensor,
         rows: Rows | None = None,
         is_target: Tensor | None = None,
+        alignments: Tensor | None = None,
     ) -> GPTOutput:
         """Predict the codes of clips from what stands before them in their sequence.
 
@@ -131,21 +164,29 @@ class SemanticGPT(nn.Module):
             sequence: [C] int64 sequence of each clip, ascending from 0.
             rows: where the sequences are packed; None = each has a row, as long as the longest.
             is_target: [C] bool: clips whose codes are predicted; None = all.
+            alignments: [C, T] int64 character spoken at each frame, for a pointer to follow.
 
         Raises:
-            ValueError: the sequences of a packed row need more tokens than it has.
+            ValueError: the sequences of a packed row need more tokens than it has, or the
+                alignments that a pointer needs are None.
         """
         steps = self.pattern.to_steps(codes, code_lengths, self.end)  # [C, K, S]
-        inputs, layout = self._embed(text, text_lengths, steps, code_lengths, sequence, rows)
-        hidden = self._run(inputs, layout if rows is not None else None)
-        there = (steps != NO_CODE).any(dim=1)  # [C, S]
-        if is_target is not None:
-            there &= is_target[:, None]
-        predicts = layout.predicts[:, : steps.shape[2]]
-        hidden = hidden.flatten(0, 1)[predicts[there]]
+        embedded = self._embed(text, text_lengths, steps, code_lengths, sequence, alignments, rows)
+        hidden = self._run(embedded, is_packed=rows is not None)  # [R * L, D]
+        is_learnt = torch.ones_like(sequence, dtype=torch.bool) if is_target is None else is_target
+        there = (steps != NO_CODE).any(dim=1) & is_learnt[:, None]  # [C, S]
+        places = embedded.layout.predicts
         targets = steps.transpose(1, 2)[there]  # [N, K]
-        logits = self.head(self.dropout(hidden), targets)
-        return GPTOutput(logits, tuple(column[column != NO_CODE] for column in targets.unbind(1)))
+        logits = self.head(self.dropout(hidden[places[:, : steps.shape[2]][there]]), targets)
+        output = GPTOutput(logits, tuple(column[column != NO_CODE] for column in targets.unbind(1)))
+        if embedded.moves is None:
+            return output
+        frames = torch.arange(codes.shape[2], device=codes.device)
+        is_frame = (frames < code_lengths[:, None]) & is_learnt[:, None]
+        last = (frames + 1) * self.pattern.stride - 1  # step of each frame
+        after = self.dropout(hidden[places[:, last][is_frame]])
+        advance = self.pointer.advance(after, embedded.step_vectors[:, last][is_frame])
+        return output._replace(advance_logits=advance, advance_targets=embedded.moves[is_frame])
 
     def embed(
         self,
@@ -154,14 +195,15 @@ class SemanticGPT(nn.Module):
         codes: Tensor,
         code_lengths: Tensor,
         sequence: Tensor,
+        alignments: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the backbone's inputs [Q, L, D] and their mask [Q, L] bool, as in `forward`.
 
         A clip of 0 frames ends with its `audio_start`, whose output predicts its first step.
         """
         steps = self.pattern.to_steps(codes, code_lengths, self.end)
-        inputs, layout = self._embed(text, text_lengths, steps, code_lengths, sequence)
-        return inputs, layout.mask
+        embedded = self._embed(text, text_lengths, steps, code_lengths, sequence, alignments)
+        return embedded.inputs, embedded.layout.mask
 
     def embed_steps(self, steps: Tensor) -> Tensor:
         """Return the backbone's inputs [B, S, D] for steps [B, K, S]; ends count as no code."""
@@ -174,28 +216,37 @@ class SemanticGPT(nn.Module):
         steps: Tensor,
         code_lengths: Tensor,
         sequence: Tensor,
+        alignments: Tensor | None,
         rows: Rows | None = None,
-    ) -> tuple[Tensor, Interleaved]:
-        step_lengths = self.pattern.num_code_steps(code_lengths)
-        layout = interleave(text_lengths, step_lengths, sequence, rows)
-        inputs = layout.place(
-            self.text_start,
-            self.text_encoder(text),
-            self.audio_start,
-            self.embed_steps(steps[:, :, : layout.steps.shape[1]]),
-        )
-        return self.dropout(inputs), layout
+    ) -> _Embedded:
+        is_read = self.config.reading != "pointer"
+        lengths = text_lengths if is_read else torch.zeros_like(text_lengths)
+        layout = interleave(lengths, self.pattern.num_code_steps(code_lengths), sequence, rows)
+        byte_vectors = self.text_encoder(text)
+        step_vectors = self.embed_steps(steps[:, :, : layout.steps.shape[1]])
+        start: Tensor = self.audio_start
+        spoken, moves = step_vectors, None
+        if self.has_pointer:
+            if alignments is None:
+                raise ValueError(f"alignments must be given for reading={self.config.reading}")
+            places = torch.arange(step_vectors.shape[1] + 1, device=text.device)
+            vectors, moves = self.pointer.follow(
+                self.pointer.reader(byte_vectors, text),
+                count_characters(text),
+                alignments,
+                code_lengths,
+                places // self.pattern.stride,
+            )
+            start, spoken = start + vectors[:, 0], spoken + vectors[:, 1:]
+        read = byte_vectors if is_read else byte_vectors[:, :0]
+        inputs = layout.place(self.text_start, read, start, spoken)
+        return _Embedded(self.dropout(inputs), layout, step_vectors, moves)
 
-    def _run(self, inputs: Tensor, packed: Interleaved | None) -> Tensor:
-        """Return the backbone's outputs [R, L, D] for its inputs."""
-        if packed is None:  # padded on the right, where no valid token looks
-            return self.backbone(inputs_embeds=inputs, use_cache=False).last_hidden_state
-        device = inputs.device.type
-        is_mixed = torch.is_autocast_enabled(device)
-        dtype = torch.get_autocast_dtype(device) if is_mixed else inputs.dtype
-        return self.backbone(
-            inputs_embeds=inputs,
-            attention_mask=make_document_mask(packed.documents, dtype),
-            position_ids=packed.positions,
-            use_cache=False,
-        ).last_hidden_state
+    def _run(self, embedded: _Embedded, *, is_packed: bool) -> Tensor:
+        """Return the backbone's outputs [R * L, D] for its inputs."""
+        inputs, layout = embedded.inputs, embedded.layout
+        if not is_packed:  # padded on the right, where no valid token looks
+            hidden = self.backbone(inputs_embeds=inputs, use_cache=False).last_hidden_state
+        else:
+            hidden = run_rows(self.backbone, inputs, layout.documents, layout.positions)
+        return hidden.flatten(0, 1)

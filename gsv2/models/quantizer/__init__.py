@@ -1,1 +1,1 @@
-"""The quantizer: speech features <-> codes, by grouped residual vector quantization."""
+"""Quantizer: speech features <-> codes, by grouped residual vector quantization."""

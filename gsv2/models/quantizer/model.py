@@ -1,4 +1,4 @@
-"""The quantizer: speech features <-> codes, an autoencoder around grouped residual VQ.
+"""Quantizer: speech features <-> codes, an autoencoder around grouped residual VQ.
 
 Features are normalised by stored statistics, brought to the code rate by a strided convolution,
 quantized, and reconstructed; the codes of a clip never depend on its batch. Always fp32: half

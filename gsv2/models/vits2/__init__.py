@@ -1,1 +1,1 @@
-"""The waveform stage (VITS2, arXiv:2307.16430), one file a part."""
+"""Waveform model (VITS2, arXiv:2307.16430), one file a part."""

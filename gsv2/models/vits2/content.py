@@ -1,4 +1,4 @@
-"""The prior: what the codes say about the latent of each frame.
+"""Content encoder, the prior: what the codes say about the latent of each frame.
 
 Stands where VITS2 (arXiv 2307.16430) has its text encoder; the codes already lie on the time
 axis, so neither alignment nor durations are needed.

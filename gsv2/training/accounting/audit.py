@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from gsv2.training.accounting.ledger import LaneEpoch, Ledger, Tally, ledger_from_plain, tally_keys
-from gsv2.training.telemetry.records import read_records
+from gsv2.training.run_folder.records import read_records
 
 
 class KeyPlan(Protocol):

@@ -1,4 +1,4 @@
-"""What the ranks have read of the stream: the lanes' marks, the ledger, the sequences, hours."""
+"""Consumption of the stream: marks of the lanes, ledger, lengths of sequences, hours of audio."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from gsv2.data.plan.window import LanePosition
 from gsv2.data.stream.batch import Batch
 from gsv2.training.accounting.ledger import Ledger, add_tallies, tally_batch
-from gsv2.training.state import TrainState
-from gsv2.training.telemetry.throughput import Workload
+from gsv2.training.accounting.state import TrainState
+from gsv2.training.stage import Workload
 
 LONGEST_COUNTED = 5
 """Sequences of so many clips and more share a figure."""
 
 
 @dataclass(kw_only=True)
-class ConsumptionShare:
+class ConsumptionCounts:
     """What one rank has read."""
 
     marks: dict[int, LanePosition] = field(default_factory=dict)
@@ -30,14 +30,14 @@ class ConsumptionShare:
 
 
 class Consumption:
-    """What this rank reads until `share` hands it over; of micro-batches that were used."""
+    """What this rank reads until `drain` hands it over; of micro-batches that were used."""
 
     def __init__(self) -> None:
-        self._share = ConsumptionShare()
+        self._counts = ConsumptionCounts()
 
     def count(self, batches: Sequence[Batch], workloads: Sequence[Workload] = ()) -> None:
         """Take note of this rank's micro-batches, and of what they hold."""
-        mine = self._share
+        mine = self._counts
         _add_marks(mine.marks, (batch.position for batch in batches))
         for batch in batches:
             add_tallies(mine.ledger, tally_batch(batch))
@@ -47,20 +47,20 @@ class Consumption:
             for language, samples in zip(batch.languages, workload.samples, strict=False):
                 mine.audio[language] += samples
 
-    def share(self) -> ConsumptionShare:
-        """Return what this rank has read since the last time."""
-        share, self._share = self._share, ConsumptionShare()
-        return share
+    def drain(self) -> ConsumptionCounts:
+        """Return what this rank has read since the last time, and begin anew."""
+        counts, self._counts = self._counts, ConsumptionCounts()
+        return counts
 
     @staticmethod
-    def merge(shares: Iterable[ConsumptionShare], state: TrainState) -> None:
-        """Add all ranks' shares to `state`."""
-        for share in shares:
-            _add_marks(state.marks, share.marks.values())
-            add_tallies(state.ledger, share.ledger)
-            for num_clips, count in share.sequences.items():
+    def merge(counts: Iterable[ConsumptionCounts], state: TrainState) -> None:
+        """Add the counts of all ranks to `state`."""
+        for of_rank in counts:
+            _add_marks(state.marks, of_rank.marks.values())
+            add_tallies(state.ledger, of_rank.ledger)
+            for num_clips, count in of_rank.sequences.items():
                 state.sequences[num_clips] = state.sequences.get(num_clips, 0) + count
-            for language, samples in share.audio.items():
+            for language, samples in of_rank.audio.items():
                 state.audio_seen[language] = state.audio_seen.get(language, 0) + samples
 
 

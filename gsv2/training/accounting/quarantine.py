@@ -1,4 +1,4 @@
-"""Clips that could not be read: written down, counted, and a limit."""
+"""Quarantine of clips that could not be read: written down, counted, and a limit."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gsv2.data.stream.batch import BadClip, Batch
-from gsv2.training.distributed import Distributed
-from gsv2.training.state import TrainState
-from gsv2.training.telemetry.record_file import RecordFile
+from gsv2.training.accounting.state import TrainState
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.run_folder.record_file import RecordFile
 
 MIN_CLIPS_TO_JUDGE = 100
 """The share of bad clips is taken of at least so many, so that one early clip stops no run."""
@@ -20,7 +20,7 @@ class TooManyBadClipsError(ValueError):
     """More clips were unreadable than the run allows."""
 
 
-class QuarantineShare(NamedTuple):
+class QuarantineCounts(NamedTuple):
     """What one rank has read."""
 
     num_good: int
@@ -29,7 +29,7 @@ class QuarantineShare(NamedTuple):
 
 
 class Quarantine:
-    """Counts of the clips read by this rank, until `share` hands them over."""
+    """Counts of the clips read by this rank, until `drain` hands them over."""
 
     def __init__(self, path: Path, max_bad_fraction: float, distributed: Distributed) -> None:
         self._path = path
@@ -45,20 +45,20 @@ class Quarantine:
             self._num_good += batch.num_clips if batch.weight else 0
             self._bad += [(batch.micro_batch, clip) for clip in batch.bad]
 
-    def share(self) -> QuarantineShare:
-        """Return what this rank has counted since the last time."""
-        share = QuarantineShare(self._num_good, tuple(self._bad))
+    def drain(self) -> QuarantineCounts:
+        """Return what this rank has counted since the last time, and begin anew."""
+        counts = QuarantineCounts(self._num_good, tuple(self._bad))
         self._num_good, self._bad = 0, []
-        return share
+        return counts
 
-    def merge(self, shares: Iterable[QuarantineShare], state: TrainState) -> None:
-        """Add all ranks' shares to `state` and write the bad clips down. Collective.
+    def merge(self, counts: Iterable[QuarantineCounts], state: TrainState) -> None:
+        """Add the counts of all ranks to `state` and write the bad clips down. Collective.
 
         Raises:
             TooManyBadClipsError: the share of bad clips is above `data.max_bad_fraction`.
         """
         clips: list[tuple[int, BadClip]] = []
-        for num_good, bad in shares:
+        for num_good, bad in counts:
             state.samples_seen += num_good
             state.bad_clips += len(bad)
             clips += bad

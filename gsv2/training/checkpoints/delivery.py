@@ -12,11 +12,11 @@ import time
 from concurrent.futures import Future
 from pathlib import Path
 
-from gsv2.training.background import in_background, is_over
+from gsv2.files import remove_folder
 from gsv2.training.checkpoints.checkpoint import checkpoint_folder, list_steps
+from gsv2.training.checkpoints.mirror import Target
 from gsv2.training.checkpoints.retention import Retention
-from gsv2.training.checkpoints.swap import take_away
-from gsv2.training.checkpoints.target import Target
+from gsv2.training.distributed.background import in_background, is_over
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ class Delivery:
             if step == self._sending:
                 self._unwanted = step
             else:
-                take_away(checkpoint_folder(self._run, step))
+                remove_folder(checkpoint_folder(self._run, step))
 
     def is_over(self, timeout_sec: float) -> bool:
         """Tell whether nothing is on its way within so many seconds."""
@@ -122,7 +122,7 @@ class Delivery:
 
     def _remove_sent(self, step: int) -> None:
         try:
-            take_away(checkpoint_folder(self._run, step))
+            remove_folder(checkpoint_folder(self._run, step))
         except OSError as error:
             logger.warning("OLD CHECKPOINT NOT REMOVED, of step %d: %s", step, error)
 

@@ -21,8 +21,8 @@ from gsv2.training.checkpoints.checkpoint import (
     checkpoint_folder,
     list_steps,
 )
-from gsv2.training.checkpoints.target import Target
-from gsv2.training.telemetry.records import read_records
+from gsv2.training.checkpoints.mirror import Target
+from gsv2.training.run_folder.records import read_records
 
 EARLIER = "earlier"
 _RECORDS = ("config.yaml", "environment.json", "metrics.jsonl", "quarantine.jsonl")

@@ -32,6 +32,9 @@ NOT_OF_THE_PLAN = frozenset(
 )
 """Fields of the `data` section that do not change which clips form which micro-batch."""
 
+_LATER = {"tokens_per_text_byte": 1}
+"""Fields that older checkpoints do not name: how those were planned."""
+
 Fingerprint = Mapping[str, Any]
 """Plain values for JSON: `data`, `members`, `sources`."""
 
@@ -68,10 +71,10 @@ def take_fingerprint(
 def fingerprint_differences(saved: Fingerprint, wanted: Fingerprint) -> Iterator[str]:
     """Yield a sentence for each difference between the dataset of a checkpoint and of a run."""
     saved, wanted = (json.loads(json.dumps(dict(one))) for one in (saved, wanted))
-    there, here = saved["data"], wanted["data"]
-    for key in sorted(there.keys() | here.keys()):
-        if there.get(key) != here.get(key):
-            yield f"data.{key} is {there.get(key)!r} there, but {here.get(key)!r} in this run"
+    data, own = ({**_LATER, **one["data"]} for one in (saved, wanted))
+    for key in sorted(data.keys() | own.keys()):
+        if data.get(key) != own.get(key):
+            yield f"data.{key} is {data.get(key)!r} there, but {own.get(key)!r} in this run"
     if saved["members"] != wanted["members"]:
         yield f"members are {saved['members']} there, but {wanted['members']} in this run"
     if len(saved["sources"]) != len(wanted["sources"]):

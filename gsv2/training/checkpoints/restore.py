@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from gsv2.models.component import read_description
 from gsv2.models.config_values import build_config
+from gsv2.training.accounting.state import TrainState
 from gsv2.training.checkpoints.checkpoint import (
     STATE,
     CheckpointDamagedError,
@@ -27,12 +28,11 @@ from gsv2.training.checkpoints.checkpoint import (
 from gsv2.training.checkpoints.fingerprint import RunIdentity, fingerprint_differences
 from gsv2.training.checkpoints.snapshot import FORMAT_VERSION
 from gsv2.training.checkpoints.state_file import check_record
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.ema import EMA_SUFFIX
-from gsv2.training.engines.trainable_state import TrainableState
+from gsv2.training.engines.engine import TrainableState
 from gsv2.training.optim import seek_schedule
 from gsv2.training.stage import Trainable
-from gsv2.training.state import TrainState
 
 _NAMED_DIFFERENCES = 5
 

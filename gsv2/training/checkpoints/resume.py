@@ -19,7 +19,7 @@ from gsv2.training.checkpoints.checkpoint import (
     parse_step,
     verify_checkpoint,
 )
-from gsv2.training.checkpoints.target import Target
+from gsv2.training.checkpoints.mirror import Target
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gsv2.training.background import in_background, is_over, wait_together
+from gsv2.training.accounting.state import TrainState
 from gsv2.training.checkpoints.checkpoint import (
     STATE,
     CheckpointError,
@@ -25,13 +25,13 @@ from gsv2.training.checkpoints.checkpoint import (
 from gsv2.training.checkpoints.config import CheckpointConfig
 from gsv2.training.checkpoints.delivery import Delivery
 from gsv2.training.checkpoints.fingerprint import RunIdentity
-from gsv2.training.checkpoints.host_copies import HostCopies
+from gsv2.training.checkpoints.mirror import Target
 from gsv2.training.checkpoints.retention import Retention, value_of_row
 from gsv2.training.checkpoints.snapshot import Snapshot, capture_snapshot, write_snapshot
-from gsv2.training.checkpoints.target import Target
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.background import in_background, is_over, wait_together
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.engines.host_copies import HostCopies
 from gsv2.training.stage import Trainable
-from gsv2.training.state import TrainState
 
 _GB = 1e9
 _CLOSE_SEC = 60.0

@@ -20,14 +20,14 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from gsv2.models.component import describe_component
+from gsv2.training.accounting.state import TrainState
 from gsv2.training.checkpoints.checkpoint import STATE
 from gsv2.training.checkpoints.fingerprint import RunIdentity
-from gsv2.training.checkpoints.host_copies import HostCopies
 from gsv2.training.checkpoints.tensor_file import write_hashed, write_tensors
 from gsv2.training.ema import EMA_SUFFIX
-from gsv2.training.engines.trainable_state import TrainableState
+from gsv2.training.engines.engine import TrainableState
+from gsv2.training.engines.host_copies import HostCopies
 from gsv2.training.stage import Trainable
-from gsv2.training.state import TrainState
 from gsv2.version import __version__
 
 FORMAT_VERSION = 2

@@ -9,8 +9,8 @@ from typing import Any
 
 from gsv2.data.plan.window import LanePosition
 from gsv2.training.accounting.ledger import ledger_from_plain
-from gsv2.training.loss_scale import LossScale
-from gsv2.training.state import TrainState
+from gsv2.training.accounting.state import TrainState
+from gsv2.training.precision.loss_scale import LossScale
 
 _COUNTS = ("step", "next_micro_batch", "skipped", "spikes", "samples_seen", "bad_clips")
 _MUST = {*_COUNTS, "marks", "ledger", "sequences"}

@@ -1,28 +1,28 @@
-"""Which engine runs which trainable."""
+"""Choice of the engine that runs each trainable."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
-from gsv2.training.distributed import Distributed
+from torch import nn
+from torch.optim import Optimizer
+
+from gsv2.training.distributed.launcher import ignored_flags
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.engines.deepspeed import DeepSpeedEngine
 from gsv2.training.engines.deepspeed_config import ignored_settings, launched_engine
 from gsv2.training.engines.engine import Engine, EngineConfig, EngineError
-from gsv2.training.launcher import ignored_flags
-from gsv2.training.stage import Trainable
-
-logger = logging.getLogger(__name__)
+from gsv2.training.engines.plain import PlainEngine
 
 
 def choose_engines(
-    trainables: Mapping[str, Trainable], configs: Mapping[str, EngineConfig]
+    plain_because: Mapping[str, str], configs: Mapping[str, EngineConfig]
 ) -> dict[str, EngineConfig]:
     """Return an entry for each trainable, none of them `auto`.
 
     Args:
-        trainables: of the stage.
+        plain_because: trainable -> why DeepSpeed must not run it; empty if it may.
         configs: the `engines` section.
 
     Raises:
@@ -30,48 +30,22 @@ def choose_engines(
     """
     launched = launched_engine()
     for name in configs:
-        if name not in trainables:
-            names = ", ".join(trainables)
+        if name not in plain_because:
+            names = ", ".join(plain_because)
             raise EngineError(f"engines.{name}: no such trainable; this stage has {names}")
     chosen = {}
-    for name, trainable in trainables.items():
+    for name, reason in plain_because.items():
         config = configs.get(name, EngineConfig())
-        if config.kind == "deepspeed" and trainable.plain_because:
-            raise EngineError(
-                f"engines.{name}.kind must be ddp, but is deepspeed: {trainable.plain_because}"
-            )
+        if config.kind == "deepspeed" and reason:
+            raise EngineError(f"engines.{name}.kind must be ddp, but is deepspeed: {reason}")
         if config.kind == "auto":
             plain = replace(config, kind="ddp")
-            config = plain if launched is None or trainable.plain_because else launched
+            config = plain if launched is None or reason else launched
         chosen[name] = config
     return chosen
 
 
-def attach_engines(
-    trainables: Mapping[str, Trainable],
-    configs: Mapping[str, EngineConfig],
-    distributed: Distributed,
-) -> None:
-    """Give each trainable its engine; weights and buffers become those of rank 0. Collective.
-
-    The main rank names what the launcher asks for in vain.
-
-    Raises:
-        EngineError: see `choose_engines`.
-    """
-    chosen = choose_engines(trainables, configs)
-    ignored = _ignored(chosen)
-    if ignored and distributed.is_main:
-        logger.warning(
-            "of the launcher's settings, gsv2 IGNORES %s; it takes none but the ZeRO "
-            "stage, for trainables whose engines.NAME.kind is auto",
-            ", ".join(ignored),
-        )
-    for name, config in chosen.items():
-        trainables[name].engine = make_engine(name, trainables[name], config, distributed)
-
-
-def _ignored(chosen: Mapping[str, EngineConfig]) -> list[str]:
+def ignored_by(chosen: Mapping[str, EngineConfig]) -> list[str]:
     """Return the launcher's settings without effect; its ZeRO stage too, if no engine has it."""
     launched = launched_engine()
     if launched is None:
@@ -81,17 +55,32 @@ def _ignored(chosen: Mapping[str, EngineConfig]) -> list[str]:
 
 
 def make_engine(
-    name: str, trainable: Trainable, config: EngineConfig, distributed: Distributed
+    name: str,
+    module: nn.Module,
+    optimizer: Optimizer,
+    config: EngineConfig,
+    distributed: Distributed,
+    *,
+    max_grad_norm: float,
 ) -> Engine:
-    """Return the engine of one trainable. Collective."""
+    """Return the engine of one network. Collective.
+
+    Args:
+        name: name of the trainable.
+        module: bare network on its device, whose weights and buffers become those of the main rank.
+        optimizer: optimizer of the module's parameters.
+        config: a kind that is not `auto`.
+        distributed: the ranks.
+        max_grad_norm: L2 norm that gradients are clipped to.
+    """
     if config.kind != "deepspeed":
-        return distributed.plain_engine(name, trainable.module, trainable.optimizer)
-    distributed.share_buffers(trainable.module)
+        return PlainEngine(name, module, optimizer, distributed)
+    distributed.share_buffers(module)
     return DeepSpeedEngine(
         name,
-        trainable.module,
-        trainable.optimizer,
+        module,
+        optimizer,
         config,
-        max_grad_norm=trainable.max_grad_norm,
+        max_grad_norm=max_grad_norm,
         device=distributed.device,
     )

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
-from gsv2.training.checkpoints.host_copies import Hold, copy_to_host
+from gsv2.training.engines.contract import EngineContract
 from gsv2.training.engines.deepspeed_config import deepspeed_json
 from gsv2.training.engines.deepspeed_state import (
     capture_state,
@@ -29,11 +29,10 @@ from gsv2.training.engines.deepspeed_state import (
     join_pieces,
     restore_state,
 )
-from gsv2.training.engines.engine import MAX_ZERO_STAGE, EngineConfig
-from gsv2.training.engines.lending import lent, lent_to_pieces, piece_of
+from gsv2.training.engines.engine import MAX_ZERO_STAGE, EngineConfig, TrainableState
+from gsv2.training.engines.host_copies import Hold, copy_to_host
 from gsv2.training.engines.module_state import moments_to_come, trained
-from gsv2.training.engines.own_updates import OwnUpdates
-from gsv2.training.engines.trainable_state import TrainableState
+from gsv2.training.engines.swapped_weights import piece_of, swapped_pieces, swapped_weights
 
 
 class DeepSpeedEngine:
@@ -60,7 +59,7 @@ class DeepSpeedEngine:
             device: of this rank.
         """
         deepspeed = _import_deepspeed()
-        self._updates = OwnUpdates(name)
+        self._contract = EngineContract(name)
         self._module = module
         self._named = dict(module.named_parameters())
         self._device = device
@@ -83,7 +82,7 @@ class DeepSpeedEngine:
         kind = self._device.type
         self._engine._config.torch_autocast_enabled = torch.is_autocast_enabled(kind)
         self._engine._config.torch_autocast_dtype = torch.get_autocast_dtype(kind)
-        return self._updates.watch(self._engine(*args, **kwargs))
+        return self._contract.watch(self._engine(*args, **kwargs))
 
     def backward(self, loss: Tensor, *, is_last: bool) -> None:
         """Add the gradients of `loss`; with `is_last`, average the sum over the ranks."""
@@ -95,7 +94,7 @@ class DeepSpeedEngine:
             self._optimizer.override_loss_scale(self.loss_scale)
         else:
             loss = loss * self.loss_scale
-        with self._updates.backward():
+        with self._contract.backward():
             self._engine.backward(loss)
 
     def grad_norm(self) -> Tensor:
@@ -121,7 +120,7 @@ class DeepSpeedEngine:
         if self._stage:
             self._optimizer.clip_grad = max_norm
         self._engine.step()
-        self._updates.end()
+        self._contract.end()
 
     def skip(self) -> None:
         """Forget the gradients."""
@@ -133,7 +132,7 @@ class DeepSpeedEngine:
                 gradients = next(iter(self._optimizer.averaged_gradients.values()))
                 gradients[0].view(-1)[0] = torch.nan
             self._engine.step()
-        self._updates.end()
+        self._contract.end()
 
     def train(self, mode: bool) -> None:
         """Put the network into training or evaluation mode."""
@@ -153,10 +152,10 @@ class DeepSpeedEngine:
         """Return it, or what ZeRO-3's pieces of all ranks make."""
         return part if self._stage < MAX_ZERO_STAGE else join_pieces(self._named[name], part)
 
-    def lent(self, parts: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+    def swapped_weights(self, parts: Mapping[str, Tensor]) -> AbstractContextManager[None]:
         """Point the parameters, or ZeRO-3's pieces of them, to other weights inside."""
-        lend = lent if self._stage < MAX_ZERO_STAGE else lent_to_pieces
-        return lend(self._named, parts)
+        swap = swapped_weights if self._stage < MAX_ZERO_STAGE else swapped_pieces
+        return swap(self._named, parts)
 
     def moments_to_come(self) -> int:
         """Return what AdamW will take for this rank's part of the parameters that train."""

@@ -15,16 +15,15 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from gsv2.training.checkpoints.host_copies import Hold
-from gsv2.training.engines.engine import MAX_ZERO_STAGE
-from gsv2.training.engines.lending import piece_of
+from gsv2.training.engines.engine import MAX_ZERO_STAGE, TrainableState
+from gsv2.training.engines.host_copies import Hold
 from gsv2.training.engines.module_state import (
     COUNT,
     capture_module,
     check_fits,
     restore_module,
 )
-from gsv2.training.engines.trainable_state import TrainableState
+from gsv2.training.engines.swapped_weights import piece_of
 
 
 def capture_state(

@@ -1,4 +1,4 @@
-"""How one trainable runs on the ranks: the seam between the step and DDP or DeepSpeed.
+"""Engine of one trainable on the ranks: the seam between the step and DDP or DeepSpeed.
 
 An engine owns what differs between them: how gradients are shared, where moments live, when
 parameters are whole. The Trainer makes one for each trainable; stages never see it.
@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
-from gsv2.training.checkpoints.host_copies import Hold, copy_to_host
-from gsv2.training.engines.trainable_state import TrainableState
+from gsv2.training.engines.host_copies import Hold, copy_to_host
 
 MAX_ZERO_STAGE = 3
 
@@ -39,6 +38,24 @@ class EngineConfig:
             raise ValueError(
                 f"zero_stage must lie in 0..{MAX_ZERO_STAGE}, but is {self.zero_stage}"
             )
+
+
+@dataclass(frozen=True)
+class TrainableState:
+    """Full tensors on the host, by the names of the bare network.
+
+    However an engine shards its network over ranks, this is what it captures and restores, so
+    that a checkpoint of one engine and world size is one of them all.
+    """
+
+    weights: Mapping[str, Tensor]
+    """Name in the network's `state_dict` -> parameter or buffer, as stored."""
+    optimizer: Mapping[str, Tensor]
+    """`KEY/PARAMETER` -> tensor of the optimizer, e.g. `exp_avg/head.weight` of the parameter's
+    shape and `step/head.weight` []; empty before the first step."""
+    average: Mapping[str, Tensor] = field(default_factory=dict)
+    """What `weights` has, with the moving averages in place of what is averaged; empty without
+    (`gsv2.training.ema`)."""
 
 
 class Engine(Protocol):
@@ -83,7 +100,7 @@ class Engine(Protocol):
     def whole(self, name: str, part: Tensor) -> Tensor:
         """Return the values of a whole parameter, of which each rank gives its part."""
 
-    def lent(self, parts: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+    def swapped_weights(self, parts: Mapping[str, Tensor]) -> AbstractContextManager[None]:
         """Put other weights, in the form of `held`, into the network inside.
 
         For passes without gradients; parameters without an entry stay as they are. Nothing is sent:
@@ -99,7 +116,7 @@ class Engine(Protocol):
         Args:
             hold: copies one tensor to the host: `hold("weights/NAME", tensor)` and
                 `hold("optimizer/KEY/NAME", tensor)`. Whoever saves often hands in memory that is
-                used again (`gsv2.training.checkpoints.host_copies`); no other copy is made.
+                used again (`gsv2.training.engines.host_copies`); no other copy is made.
         """
 
     def restore(self, state: TrainableState) -> None:

@@ -11,9 +11,8 @@ from itertools import chain
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gsv2.training.checkpoints.host_copies import Hold
-from gsv2.training.engines.engine import EngineError
-from gsv2.training.engines.trainable_state import TrainableState
+from gsv2.training.engines.engine import EngineError, TrainableState
+from gsv2.training.engines.host_copies import Hold
 
 COUNT = "step"
 """Key of the one tensor that is no moment: Adam's count of steps."""

@@ -13,52 +13,53 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 from torch.optim import Optimizer
 
-from gsv2.training.checkpoints.host_copies import Hold, copy_to_host
-from gsv2.training.engines.lending import lent
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.engines.contract import EngineContract
+from gsv2.training.engines.engine import TrainableState
+from gsv2.training.engines.host_copies import Hold, copy_to_host
 from gsv2.training.engines.module_state import (
     capture_module,
     moments_to_come,
     restore_module,
     trained,
 )
-from gsv2.training.engines.own_updates import OwnUpdates
-from gsv2.training.engines.trainable_state import TrainableState
+from gsv2.training.engines.swapped_weights import swapped_weights
 
 
 class PlainEngine:
     """Shares gradients in the last backward pass of an update; nothing is sharded."""
 
     def __init__(
-        self, name: str, module: nn.Module, optimizer: Optimizer, *, rank: int = 0, world: int = 1
+        self, name: str, module: nn.Module, optimizer: Optimizer, distributed: Distributed
     ) -> None:
-        """Wrap a network whose buffers are equal on all ranks. Collective.
+        """Wrap a network; its weights and buffers become those of the main rank. Collective.
 
         Args:
-            name: of the trainable.
-            module: on its device.
-            optimizer: of the module's parameters.
-            rank: of this process.
-            world: ranks of the process group that is open, if there is more than one.
+            name: name of the trainable.
+            module: bare network on its device.
+            optimizer: optimizer of the module's parameters.
+            distributed: the ranks.
         """
-        self._updates = OwnUpdates(name)
+        distributed.share_buffers(module)
+        self._contract = EngineContract(name)
         self._module = module
         self._named = dict(module.named_parameters())
         self._parameters = list(self._named.values())
         self._optimizer = optimizer
-        self._is_main = rank == 0
-        self._ddp = _in_ddp(module) if world > 1 else None
+        self._is_main = distributed.is_main
+        self._ddp = _in_ddp(module) if distributed.world > 1 else None
         self._network = module if self._ddp is None else self._ddp
         self._norm: Tensor | None = None
         self.loss_scale = 1.0
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the network."""
-        return self._updates.watch(self._network(*args, **kwargs))
+        return self._contract.watch(self._network(*args, **kwargs))
 
     def backward(self, loss: Tensor, *, is_last: bool) -> None:
         """Add the gradients of `loss`; with `is_last`, average the sum over the ranks."""
         sharing = _sharing(self._ddp) if is_last and self._ddp is not None else nullcontext()
-        with self._updates.backward(), sharing:
+        with self._contract.backward(), sharing:
             (loss if self.loss_scale == 1.0 else loss * self.loss_scale).backward()
 
     def grad_norm(self) -> Tensor:
@@ -80,7 +81,7 @@ class PlainEngine:
         """Forget the gradients."""
         self._optimizer.zero_grad(set_to_none=True)
         self._norm = None
-        self._updates.end()
+        self._contract.end()
 
     def train(self, mode: bool) -> None:
         """Put the network into training or evaluation mode."""
@@ -98,9 +99,9 @@ class PlainEngine:
         """Return it, since it is."""
         return part
 
-    def lent(self, parts: Mapping[str, Tensor]) -> AbstractContextManager[None]:
+    def swapped_weights(self, parts: Mapping[str, Tensor]) -> AbstractContextManager[None]:
         """Point the parameters to other weights inside."""
-        return lent(self._named, parts)
+        return swapped_weights(self._named, parts)
 
     def moments_to_come(self) -> int:
         """Return what AdamW will take for all parameters that train."""

@@ -54,8 +54,10 @@ class FlightRecorder:
         self._run = run
         self._rank = rank
         self._device = device
-        self._step = 0
-        self._batches: Sequence[Batch] = ()
+        self.step = 0
+        """Step that this rank is at."""
+        self.batches: Sequence[Batch] = ()
+        """Micro-batches of the step."""
         self.last_beat = time.monotonic()
         """When this rank last came forward, in seconds of the monotonic clock."""
 
@@ -79,8 +81,8 @@ class FlightRecorder:
         self.last_beat = time.monotonic()
 
     def note(self, step: int, batches: Sequence[Batch] = ()) -> None:
-        """Take note of the step that begins, and of what it reads."""
-        self._step, self._batches = step, batches
+        """Take note of the step that begins, and of what it reads, if that is known."""
+        self.step, self.batches = step, batches
         self.beat()
 
     def write(self, error: Exception) -> Path | None:
@@ -93,13 +95,13 @@ class FlightRecorder:
             return None
         logger.critical(
             "rank %d failed at step %d: %s: %s; details: %s",
-            self._rank, self._step, type(error).__name__, error, folder,
+            self._rank, self.step, type(error).__name__, error, folder,
         )  # fmt: skip
         return folder
 
     def _make_folder(self) -> Path:
         """Return a new folder; those of earlier failures stay."""
-        stem = f"step_{self._step:08d}-rank{self._rank}"
+        stem = f"step_{self.step:08d}-rank{self._rank}"
         for number in count(1):
             name = stem if number == 1 else f"{stem}-{number}"
             folder = _make_in_failure(self._run, name, _make_new)
@@ -113,14 +115,14 @@ class FlightRecorder:
         lines = traceback.format_exception(error)
         _write(folder / "traceback.txt", "".join(lines))
         record = {
-            "step": self._step,
+            "step": self.step,
             "rank": self._rank,
             "time": datetime.now(UTC).isoformat(),
             "error": type(error).__name__,
             "message": str(error),
             "batches": [
                 {"micro_batch": batch.micro_batch, "lane": batch.lane, "keys": list(batch.keys)}
-                for batch in self._batches
+                for batch in self.batches
             ],
         }
         text = json.dumps(record, indent=2, ensure_ascii=False)

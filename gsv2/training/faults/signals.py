@@ -1,10 +1,10 @@
-"""SIGTERM and SIGUSR1: save, leave with a code that launchers start again on.
+"""Stop signals, SIGTERM and SIGUSR1: save, leave with a code that launchers start again on.
 
 Schedulers announce the end of a job with one of them. Before the first step there is nothing to
 save, and the process leaves at once; later it leaves at the end of its step, with all ranks
-(`gsv2.training.faults.unison`). Further signals change nothing for a minute; after that, one makes
-the process leave without its checkpoint. SIGINT stays Python's own: a person at a terminal does
-not wait.
+(`gsv2.training.distributed.agreement`). Further signals change nothing for a minute; after that,
+one makes the process leave without its checkpoint. SIGINT stays Python's own: a person at a
+terminal does not wait.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import Any, Self, TypeVar
-
-T = TypeVar("T")
+from typing import Any, Self
 
 EXIT_REQUEUE = 85
 """Exit code of a run that was told to leave: the same command goes on from its checkpoint."""
@@ -37,8 +35,8 @@ class Preempted(SystemExit):
         self.message = message
 
 
-class _Cut(BaseException):
-    """Leaves `StopSignals.unless_told`."""
+class Interrupted(BaseException):
+    """Leaves what `StopSignals.is_interruptible`."""
 
 
 def leave_when_told() -> None:
@@ -59,10 +57,12 @@ class StopSignals:
     """
 
     def __init__(self) -> None:
-        self._told: int | None = None
-        self._told_at = 0.0
-        self._is_working = False
-        self._is_cuttable = False
+        self.stop_requested: str | None = None
+        """Name of the signal that told this process to leave."""
+        self.is_interruptible = False
+        """Whether a signal ends at once what is being done, by `Interrupted`."""
+        self._requested_at = 0.0
+        self._is_deferred = False
         self._pid = os.getpid()
         self._before: dict[int, Any] = {}
 
@@ -84,55 +84,33 @@ class StopSignals:
     ) -> None:
         """Give the signals back."""
         for number, handler in self._before.items():
-            if number in STOP_SIGNALS or self._told is not None:
+            if number in STOP_SIGNALS or self.stop_requested is not None:
                 signal.signal(number, handler)
 
-    @property
-    def told(self) -> str | None:
-        """Name of the signal that told this process to leave."""
-        return None if self._told is None else signal.Signals(self._told).name
-
     @contextmanager
-    def noted(self) -> Iterator[None]:
-        """Inside, a signal is only taken note of; who asks for `told` acts on it."""
-        self._is_working = True
+    def deferred(self) -> Iterator[None]:
+        """Inside, a signal is only taken note of; who asks for `stop_requested` acts on it."""
+        self._is_deferred = True
         try:
             yield
         finally:
-            self._is_working = False
-
-    def unless_told(self, action: Callable[[], T]) -> T | None:
-        """Return what `action` does; None if told before or during it, which ends it.
-
-        For what may take long and need not be finished, such as waiting for data.
-        """
-        try:
-            self._is_cuttable = True
-            try:
-                return None if self._told is not None else action()
-            finally:
-                self._is_cuttable = False
-        except _Cut:
-            return None
-        except Exception:
-            if self._told is not None:  # e.g. the workers had the same signal and are gone
-                return None
-            raise
+            self._is_deferred = False
 
     def _take(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._pid:
             _take_in_child(number)
-        elif self._told is None:
-            self._told, self._told_at = number, time.monotonic()
+        elif self.stop_requested is None:
+            self.stop_requested = signal.Signals(number).name
+            self._requested_at = time.monotonic()
             # torchrun signals the whole process group. Workers that died of it are no error,
             # which torch would raise wherever this process is, in a checkpoint for example.
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            if self._is_cuttable:
-                raise _Cut
-            if not self._is_working:
-                name = signal.Signals(number).name
+            if self.is_interruptible:
+                raise Interrupted
+            if not self._is_deferred:
+                name = self.stop_requested
                 raise Preempted(f"told to leave by {name}, when there was nothing to save")
-        elif time.monotonic() - self._told_at > _PATIENCE_SEC:
+        elif time.monotonic() - self._requested_at > _PATIENCE_SEC:
             os.write(2, b"gsv2.train: told to leave again; leaving without a checkpoint\n")
             os._exit(EXIT_REQUEUE)
 

@@ -30,22 +30,14 @@ class RunClock:
     def __init__(self, elapsed_sec: float) -> None:
         self._start = time.perf_counter() - elapsed_sec
         self._lap_start = time.perf_counter()
-        self._lap_read = 0.0
         self._lap_steps = 0
+        self.lap_read_sec = 0.0
+        """Time since the last lap in which this rank read its data; whoever reads adds to it."""
 
     @property
     def elapsed_sec(self) -> float:
         """Wall time of the run so far."""
         return time.perf_counter() - self._start
-
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Count the time inside as reading data."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._lap_read += time.perf_counter() - start
 
     @contextmanager
     def pausing(self) -> Iterator[None]:
@@ -65,11 +57,6 @@ class RunClock:
         """Training time since the last lap, above 0."""
         return max(time.perf_counter() - self._lap_start, _SHORTEST_LAP_SEC)
 
-    @property
-    def lap_read_sec(self) -> float:
-        """Time since the last lap in which this rank read its data."""
-        return self._lap_read
-
     def lap(self, longest_read_sec: float) -> dict[str, float]:
         """Return the timing figures since the last lap, and begin the next.
 
@@ -82,5 +69,5 @@ class RunClock:
             "train/steps_per_sec": self._lap_steps / span,
             "data/wait_share": longest_read_sec / span,
         }
-        self._lap_start, self._lap_read, self._lap_steps = time.perf_counter(), 0.0, 0
+        self._lap_start, self.lap_read_sec, self._lap_steps = time.perf_counter(), 0.0, 0
         return figures

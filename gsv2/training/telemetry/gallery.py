@@ -12,16 +12,15 @@ import torch
 from torch import Tensor
 
 from gsv2.data.stream.batch import Batch
-from gsv2.training.distributed import Distributed
-from gsv2.training.random import seed_torch
-from gsv2.training.stage import Stage
-from gsv2.training.telemetry.panels import Panel, PanelStage
+from gsv2.seeds import seed_torch
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.stage import Panel, Stage
 from gsv2.training.telemetry.samples import write_samples
 from gsv2.training.telemetry.tracking import Tracker, TrackingConfig
 
 logger = logging.getLogger(__name__)
 
-_OF_BATCH = ("bad", "mark")
+_OF_BATCH = ("bad", "position")
 """Fields that are tuples, but not of one value per clip."""
 
 
@@ -29,7 +28,7 @@ class Gallery:
     """Keeps the first clips of the validation and shows their panels.
 
     Micro-batch 0 belongs to the main rank on any number of ranks, so the clips are always the
-    same. Nothing happens for stages without panels.
+    same. Stages without panels have none written.
     """
 
     def __init__(
@@ -41,7 +40,7 @@ class Gallery:
         seed: int,
     ) -> None:
         self._trainables = stage.trainables
-        self._stage = stage if isinstance(stage, PanelStage) and config.samples else None
+        self._stage = stage if config.samples else None
         self._distributed = distributed
         self._config = config
         self._folder = folder
@@ -72,7 +71,7 @@ class Gallery:
         if clips is None:
             return
         panels = self._make_panels(self._stage, clips)
-        if not self._distributed.is_main:
+        if not panels or not self._distributed.is_main:
             return
         try:
             files = write_samples(self._folder, step, panels, self._config.keep_samples)
@@ -82,7 +81,7 @@ class Gallery:
         for tracker in trackers:
             tracker.show(step, files)
 
-    def _make_panels(self, stage: PanelStage, clips: Batch) -> Sequence[Panel]:
+    def _make_panels(self, stage: Stage, clips: Batch) -> Sequence[Panel]:
         modules = [trainable.module for trainable in self._trainables.values()]
         was_training = [module.training for module in modules]
         for module in modules:

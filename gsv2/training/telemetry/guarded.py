@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
-from gsv2.training.telemetry.panels import PanelFile
-from gsv2.training.telemetry.tracker import ClosableTracker
+from gsv2.training.telemetry.tracker import ClosableTracker, PanelFile
 
 logger = logging.getLogger(__name__)
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor
 
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 
 
 class WeightedMeans:
-    """Named means; those of tensors stay on the device until `share`."""
+    """Named means; those of tensors stay on the device until `sums`."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor | float] = {}
@@ -26,11 +26,11 @@ class WeightedMeans:
         """
         for name, value in values.items():
             number = value.detach().double() if isinstance(value, Tensor) else value
-            share = number * weight if weight else 0.0
-            self._sums[name] = self._sums[name] + share if name in self._sums else share
+            part = number * weight if weight else 0.0
+            self._sums[name] = self._sums[name] + part if name in self._sums else part
             self._weights[name] = self._weights.get(name, 0.0) + weight
 
-    def share(self) -> dict[str, tuple[float, float]]:
+    def sums(self) -> dict[str, tuple[float, float]]:
         """Return name -> sum and weight of this rank; waits for the device once."""
         tensors = {name: value for name, value in self._sums.items() if isinstance(value, Tensor)}
         numbers = torch.stack(list(tensors.values())).tolist() if tensors else []
@@ -39,13 +39,13 @@ class WeightedMeans:
 
     def reduce(self, distributed: Distributed) -> dict[str, float]:
         """Return the means over all ranks, the same on each. Collective."""
-        return merge_shares(distributed.gather(self.share()))
+        return merge_sums(distributed.gather(self.sums()))
 
 
-def merge_shares(shares: Iterable[Mapping[str, tuple[float, float]]]) -> dict[str, float]:
-    """Return the means over all ranks' shares; a name without targets is left out."""
+def merge_sums(ranks: Iterable[Mapping[str, tuple[float, float]]]) -> dict[str, float]:
+    """Return the means over the sums of all ranks; a name without targets is left out."""
     totals: dict[str, tuple[float, float]] = {}
-    for of_rank in shares:
+    for of_rank in ranks:
         for name, (total, weight) in of_rank.items():
             old_total, old_weight = totals.get(name, (0.0, 0.0))
             totals[name] = (old_total + total, old_weight + weight)

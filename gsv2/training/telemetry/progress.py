@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -20,8 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-if TYPE_CHECKING:  # whose pictures need matplotlib, which every command would load
-    from gsv2.training.telemetry.panels import PanelFile
+from gsv2.training.telemetry.tracker import PanelFile
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -13,13 +12,14 @@ import numpy as np
 
 from gsv2.audio.wave import save_wave
 from gsv2.data.corpus.format import SAMPLE_RATE
-from gsv2.files import named_errors
-from gsv2.training.telemetry.panels import Panel, PanelFile, draw_sheet
+from gsv2.files import named_errors, whole_folder
+from gsv2.training.stage import Panel
+from gsv2.training.telemetry.panels import draw_sheet
+from gsv2.training.telemetry.tracker import PanelFile
 
 logger = logging.getLogger(__name__)
 
 _FOLDER_DIGITS = 8
-_ASIDE = ".tmp-"
 
 
 def write_samples(folder: Path, step: int, panels: Sequence[Panel], keep: int) -> list[PanelFile]:
@@ -38,12 +38,8 @@ def write_samples(folder: Path, step: int, panels: Sequence[Panel], keep: int) -
         OSError: the disk does not take them; what was there stays.
     """
     path = folder / f"step_{step:0{_FOLDER_DIGITS}d}"
-    aside = folder / f"{_ASIDE}{path.name}"
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    names = [name for panel in panels for name in _write_panel(aside, panel)]
-    shutil.rmtree(path, ignore_errors=True)
-    os.replace(aside, path)
+    with whole_folder(path) as aside:
+        names = [name for panel in panels for name in _write_panel(aside, panel)]
     others = sorted(other for other in folder.glob("step_*") if other != path)
     stale = [other for other in others if other.name > path.name]
     earlier = [other for other in others if other.name < path.name]

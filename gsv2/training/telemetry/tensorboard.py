@@ -14,7 +14,7 @@ from matplotlib.image import imread
 
 from gsv2.audio.wave import load_wave
 from gsv2.data.corpus.format import SAMPLE_RATE
-from gsv2.training.telemetry.panels import PanelFile
+from gsv2.training.telemetry.tracker import PanelFile
 
 
 class TensorBoardTracker:

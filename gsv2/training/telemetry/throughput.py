@@ -8,55 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import psutil
 import torch
 
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.stream.batch import Batch
-from gsv2.training.distributed import Distributed
-from gsv2.training.stage import Stage
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.stage import Stage, Workload
 from gsv2.training.telemetry.peaks import peak_flops
 
 _GIB = 1 << 30
 
 
-class Workload(NamedTuple):
-    """What a micro-batch holds; padding is not in it."""
-
-    samples: Sequence[int] = ()
-    """Audio of each clip in samples at `SAMPLE_RATE`, also where only its codes are read."""
-    tokens: int = 0
-    """Positions of a sequence model; 0 for other networks."""
-
-
-@runtime_checkable
-class MeasuredStage(Protocol):
-    """A stage that knows its workload. Both methods take a batch on the host, with a clip."""
-
-    def workload(self, batch: Batch) -> Workload:
-        """Return what a micro-batch holds."""
-
-    def flops(self, batch: Batch) -> Mapping[str, float]:
-        """Return module (a name of the precision policy) -> floating-point operations.
-
-        Those that its outputs need, forward and backward: no padding, no recomputation.
-        """
-
-
 def measure(stage: Stage, batch: Batch) -> Workload:
-    """Return the workload of a micro-batch on the host; its audio alone if the stage has none."""
-    if not batch.weight or not batch.num_clips:
-        return Workload()
-    if isinstance(stage, MeasuredStage):
-        return stage.workload(batch)
-    return Workload(samples=wave_samples(batch))
-
-
-def wave_samples(batch: Batch) -> tuple[int, ...]:
-    """Return the samples of each clip; none for batches without audio."""
-    return () if batch.wave_lengths is None else tuple(batch.wave_lengths.tolist())
+    """Return the workload of a micro-batch on the host; nothing if it counts for nothing."""
+    return stage.workload(batch) if batch.weight and batch.num_clips else Workload()
 
 
 def hours_by_language(samples: Mapping[str, int]) -> dict[str, float]:
@@ -67,7 +35,7 @@ def hours_by_language(samples: Mapping[str, int]) -> dict[str, float]:
     }
 
 
-class WorkShare(NamedTuple):
+class RankWork(NamedTuple):
     """What one rank did in a lap, and takes."""
 
     tokens: int
@@ -79,7 +47,7 @@ class WorkShare(NamedTuple):
 
 
 class Throughput:
-    """This rank's work since the last `share`."""
+    """This rank's work since the last `drain`."""
 
     def __init__(
         self, stage: Stage, distributed: Distributed, peak_tflops: float | None = None
@@ -99,27 +67,27 @@ class Throughput:
             samples += sum(workload.samples)
             self._work = (tokens + workload.tokens, samples, at_peak_before + at_peak)
 
-    def share(self) -> WorkShare:
-        """Return this rank's share of the lap, and begin the next."""
+    def drain(self) -> RankWork:
+        """Return this rank's work in the lap, and begin the next."""
         work, self._work = self._work, (0, 0, 0.0)
         on_gpu = self._device.type == "cuda"
         on_device = torch.cuda.max_memory_allocated(self._device) if on_gpu else 0
-        return WorkShare(*work, self._process.memory_info().rss / _GIB, on_device / _GIB)
+        return RankWork(*work, self._process.memory_info().rss / _GIB, on_device / _GIB)
 
     def _seconds_at_peak(self, batch: Batch) -> float:
         """Return how long the device would need at its peak; 0 where either is unknown."""
-        if not self._has_peak or not isinstance(self._stage, MeasuredStage):
+        if not self._has_peak:
             return 0.0
         flops = self._stage.flops(batch)
         dtype = self._stage.precision.dtype
         return sum(number / self._peak(dtype(module)) for module, number in flops.items())
 
 
-def work_figures(shares: Sequence[WorkShare], span_sec: float) -> dict[str, float]:
+def work_figures(ranks: Sequence[RankWork], span_sec: float) -> dict[str, float]:
     """Return the figures of a lap.
 
     Args:
-        shares: of all ranks.
+        ranks: work of each rank in the lap.
         span_sec: training time of the lap.
 
     Returns:
@@ -127,10 +95,10 @@ def work_figures(shares: Sequence[WorkShare], span_sec: float) -> dict[str, floa
         stages that have them; memory of the rank that takes most.
     """
     figures = {
-        "train/tokens_per_sec": sum(share.tokens for share in shares) / span_sec,
-        "train/audio_sec_per_sec": sum(share.samples for share in shares) / SAMPLE_RATE / span_sec,
-        "train/mfu": sum(share.at_peak_sec for share in shares) / (span_sec * len(shares)),
-        "train/host_memory_gib": max(share.host_gib for share in shares),
-        "train/device_memory_gib": max(share.device_gib for share in shares),
+        "train/tokens_per_sec": sum(rank.tokens for rank in ranks) / span_sec,
+        "train/audio_sec_per_sec": sum(rank.samples for rank in ranks) / SAMPLE_RATE / span_sec,
+        "train/mfu": sum(rank.at_peak_sec for rank in ranks) / (span_sec * len(ranks)),
+        "train/host_memory_gib": max(rank.host_gib for rank in ranks),
+        "train/device_memory_gib": max(rank.device_gib for rank in ranks),
     }
     return {name: value for name, value in figures.items() if value}

@@ -1,11 +1,19 @@
-"""What is told about a run."""
+"""Tracker: who is told about a run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
-from gsv2.training.telemetry.panels import PanelFile
+
+class PanelFile(NamedTuple):
+    """A picture or a sound of a panel."""
+
+    name: str
+    """`CLIP/sheet`, `CLIP/recording`, ...: the same at every validation."""
+    path: Path
+    """A `.png` or a `.flac`."""
 
 
 class Tracker(Protocol):

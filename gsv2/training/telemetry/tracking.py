@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from gsv2.training.run_folder.record_file import RecordFile
 from gsv2.training.telemetry.guarded import GuardedTracker
-from gsv2.training.telemetry.panels import PanelFile
 from gsv2.training.telemetry.progress import LogLines, ProgressBar, console
-from gsv2.training.telemetry.record_file import RecordFile
 from gsv2.training.telemetry.tensorboard import TensorBoardTracker
-from gsv2.training.telemetry.tracker import ClosableTracker, Tracker
+from gsv2.training.telemetry.tracker import ClosableTracker, PanelFile, Tracker
 from gsv2.training.telemetry.weights_and_biases import NAME as WANDB
 from gsv2.training.telemetry.weights_and_biases import WandbTracker
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gsv2.files import write_whole
-from gsv2.training.telemetry.panels import PanelFile
+from gsv2.training.telemetry.tracker import PanelFile
 
 logger = logging.getLogger(__name__)
 

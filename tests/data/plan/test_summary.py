@@ -9,7 +9,7 @@ import pytest
 
 from gsv2.data.config import DataConfig, SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
-from gsv2.data.plan.plan import Plan, natural_plan
+from gsv2.data.plan.plan import Plan, unweighted_plan
 from gsv2.data.plan.summary import summarise
 
 AUDIO = ("audio",)
@@ -81,7 +81,7 @@ def test_a_mixture_is_summarised_as_one_pass_with_its_shares(corpus: SourceConfi
     index = CorpusIndex.open(*sources)
     plan = Plan(index, config_of(*sources), 0, AUDIO)
     summary = summarise(plan)
-    natural = natural_plan(index, plan.config, 0, AUDIO)
+    natural = unweighted_plan(index, plan.config, 0, AUDIO)
     assert summary.languages == summarise(natural).languages
     assert summary.total.clips == 60
     assert [part.share for part in summary.mixture] == pytest.approx([0.25, 0.75])

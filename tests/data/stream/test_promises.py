@@ -1,4 +1,4 @@
-"""The promises of DESIGN.md section 3.2, on real tars with damage in them.
+"""The promises of docs/design.md section 3, on real tars with damage in them.
 
 One reference is read alone in one process; every layout and every resume must equal it batch for
 batch, tensors included.

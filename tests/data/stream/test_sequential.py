@@ -66,7 +66,7 @@ def test_the_following_window_is_read_ahead(server):
     first, second = chain([range(4), range(4, 8)])
     reader = SequentialReader(open_index(server.url), ["audio"], PLENTY)
     reader.read(3, first)
-    wait_for(lambda: len(reader._feeds[os.getpid(), 0]._orders[1].ready) == 4)
+    wait_for(lambda: len(reader._feeds[os.getpid(), 0]._requests[1].ready) == 4)
     before = server.served_of(".tar")
     for row in range(4, 8):
         reader.read(row, second)
@@ -82,7 +82,7 @@ def test_a_single_pass_reads_nothing_beyond_its_epoch(server):
     for row in range(4):
         reader.read(row, first)
     time.sleep(0.05)
-    assert [order.window for order in reader._feeds[os.getpid(), 0]._orders] == [0]
+    assert [order.window for order in reader._feeds[os.getpid(), 0]._requests] == [0]
     reader.close()
 
 

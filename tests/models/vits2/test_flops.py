@@ -48,5 +48,5 @@ def test_padding_costs_nothing(stage: VITS2Stage) -> None:
 def test_counting_takes_no_random_numbers(stage: VITS2Stage) -> None:
     """Else a run with a known peak would differ from one without."""
     state = torch.get_rng_state()
-    assert VITS2Flops(stage.model_config, stage.config.model.discriminator, 8).judgement > 0
+    assert VITS2Flops(stage.model_config, stage.section.discriminator, 8).judgement > 0
     assert torch.equal(state, torch.get_rng_state())

@@ -8,7 +8,7 @@ import pytest
 
 from gsv2.training.accounting.audit import EpochCheck, check_ledger, read_ledgers
 from gsv2.training.accounting.ledger import LaneEpoch, Ledger, Tally, ledger_to_plain, tally_keys
-from gsv2.training.telemetry.records import append_record
+from gsv2.training.run_folder.records import append_record
 
 
 class KeyRange:

@@ -12,8 +12,8 @@ from gsv2.data.plan.window import LanePosition
 from gsv2.data.stream.batch import Batch
 from gsv2.training.accounting.consumption import Consumption, sequence_shares
 from gsv2.training.accounting.ledger import ledger_to_plain, pop_finished
-from gsv2.training.distributed import Distributed
-from gsv2.training.state import TrainState
+from gsv2.training.accounting.state import TrainState
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.telemetry.throughput import Workload
 from tests.training.crowd import bring_together, run_ranks
 from tests.training.toy import NUM_LANES, torn_batch, toy_batch, toy_mark

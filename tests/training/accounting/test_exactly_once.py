@@ -17,8 +17,8 @@ from gsv2.data.stream.loader import make_loader
 from gsv2.training.accounting.audit import check_ledger
 from gsv2.training.accounting.consumption import Consumption
 from gsv2.training.accounting.ledger import ledger_to_plain, pop_finished
-from gsv2.training.distributed import Distributed
-from gsv2.training.state import TrainState
+from gsv2.training.accounting.state import TrainState
+from gsv2.training.distributed.ranks import Distributed
 from tests.training.crowd import bring_together, run_ranks
 
 LANES = 4
@@ -62,7 +62,7 @@ def consume(plan: Plan, distributed: Distributed, state: TrainState, steps: int)
         rank=distributed.rank,
         world=distributed.world,
         start_micro_batch=state.next_micro_batch,
-        marks=dict(state.marks),
+        positions=dict(state.marks),
     )
     batches = iter(loader)
     for _ in range(steps):

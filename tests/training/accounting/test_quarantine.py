@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from gsv2.training.accounting.quarantine import Quarantine, TooManyBadClipsError
-from gsv2.training.distributed import Distributed
-from gsv2.training.state import TrainState
-from gsv2.training.telemetry.records import read_records
+from gsv2.training.accounting.state import TrainState
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.run_folder.records import read_records
 from tests.training.crowd import bring_together, run_ranks
 from tests.training.telemetry.full_disk import no_room_beyond
 from tests.training.toy import torn_batch, toy_batch

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
+from gsv2.files import remove_folder
 from gsv2.training.checkpoints import tensor_file
 from gsv2.training.checkpoints.checkpoint import (
     checkpoint_folder,
     clean_checkpoints,
     find_component,
 )
+from gsv2.training.checkpoints.mirror import Target
 from gsv2.training.checkpoints.resume import find_checkpoint
-from gsv2.training.checkpoints.swap import take_away
-from gsv2.training.checkpoints.target import Target
 from tests.training.checkpoints.test_checkpoint import names, save
 
 
@@ -80,7 +80,7 @@ def test_killed_at_any_moment_a_save_leaves_the_newest_checkpoint_whole(
 
     def save_and_prune(run: Path) -> None:
         save(run, step, "second")
-        take_away(checkpoint_folder(run, 0))
+        remove_folder(checkpoint_folder(run, 0))
 
     was_killed, outcomes, moment = True, set(), 0
     while was_killed:

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from gsv2.training import background
 from gsv2.training.checkpoints import delivery as delivery_module
 from gsv2.training.checkpoints import saver as saver_module
 from gsv2.training.checkpoints.checkpoint import list_steps
 from gsv2.training.checkpoints.config import CheckpointConfig
 from gsv2.training.checkpoints.delivery import Delivery
+from gsv2.training.checkpoints.mirror import Target
 from gsv2.training.checkpoints.retention import Retention
 from gsv2.training.checkpoints.saver import CheckpointWriteError
-from gsv2.training.checkpoints.target import Target
+from gsv2.training.distributed import background
 from tests.training.checkpoints import test_checkpoint
 from tests.training.checkpoints.test_saver import MakeSaver, make_saver, run, save, stage
 from tests.training.checkpoints.test_saver_keeps import target
@@ -154,7 +154,7 @@ def test_pruning_that_fails_here_is_no_failed_checkpoint_and_keeps_no_copy_from_
     save(saver, stage, 1, {"x": 1.0})
     saver.finish()
     (run / "checkpoints" / "step_00000001" / "state.json").unlink()
-    monkeypatch.setattr(delivery_module, "take_away", refuse)
+    monkeypatch.setattr(delivery_module, "remove_folder", refuse)
     resumed = make_saver(target, keep_last=1, best="x")
     save(resumed, stage, 2, {"x": 0.5})
     resumed.finish()

@@ -8,9 +8,9 @@ import pytest
 
 from gsv2.training.checkpoints.checkpoint import CheckpointMismatchError, list_steps
 from gsv2.training.checkpoints.earlier import set_aside
+from gsv2.training.checkpoints.mirror import Target
 from gsv2.training.checkpoints.resume import find_checkpoint
-from gsv2.training.checkpoints.target import Target
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from tests.training.checkpoints.test_checkpoint import names, save
 from tests.training.toy import fit_toy, toy_config
 

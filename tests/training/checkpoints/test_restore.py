@@ -12,11 +12,11 @@ from safetensors.torch import load_file
 
 from gsv2.data.plan.window import LanePosition
 from gsv2.training.accounting.ledger import LaneEpoch, Tally
+from gsv2.training.accounting.state import TrainState
 from gsv2.training.checkpoints.checkpoint import CheckpointDamagedError, CheckpointMismatchError
 from gsv2.training.checkpoints.restore import check_snapshot, read_state
 from gsv2.training.checkpoints.tensor_file import write_tensors
-from gsv2.training.distributed import Distributed
-from gsv2.training.state import TrainState
+from gsv2.training.distributed.ranks import Distributed
 from tests.training.checkpoints.test_fingerprint import make_fingerprint
 from tests.training.checkpoints.test_snapshot import (
     IDENTITY,

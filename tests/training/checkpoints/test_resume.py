@@ -11,8 +11,8 @@ from gsv2.training.checkpoints.checkpoint import (
     CheckpointMissingError,
     clean_checkpoints,
 )
+from gsv2.training.checkpoints.mirror import Target
 from gsv2.training.checkpoints.resume import find_checkpoint
-from gsv2.training.checkpoints.target import Target
 from tests.training.checkpoints.test_checkpoint import damage, save
 
 

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from gsv2.training import background
+from gsv2.training.accounting.state import TrainState
 from gsv2.training.checkpoints import saver as saver_module
 from gsv2.training.checkpoints import tensor_file
 from gsv2.training.checkpoints.checkpoint import list_steps, verify_checkpoint
 from gsv2.training.checkpoints.config import CheckpointConfig
 from gsv2.training.checkpoints.fingerprint import RunIdentity
+from gsv2.training.checkpoints.mirror import Target
 from gsv2.training.checkpoints.saver import CheckpointWriteError, Saver
-from gsv2.training.checkpoints.target import Target
-from gsv2.training.distributed import Distributed
-from gsv2.training.state import TrainState
+from gsv2.training.distributed import background
+from gsv2.training.distributed.ranks import Distributed
 from tests.training.checkpoints.test_snapshot import make_stage
 from tests.training.toy import ToyStage
 

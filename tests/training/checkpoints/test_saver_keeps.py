@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 
 from gsv2.training.checkpoints.checkpoint import CheckpointError, list_steps
+from gsv2.training.checkpoints.mirror import Target
 from gsv2.training.checkpoints.resume import find_checkpoint
 from gsv2.training.checkpoints.saver import CheckpointWriteError
-from gsv2.training.checkpoints.target import Target
 from tests.training.checkpoints.test_saver import MakeSaver, make_saver, run, save, stage
 from tests.training.toy import ToyStage
 

@@ -12,13 +12,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from gsv2.models.component import load_component
+from gsv2.training.accounting.state import TrainState
 from gsv2.training.checkpoints.fingerprint import RunIdentity
-from gsv2.training.checkpoints.host_copies import HostCopies
 from gsv2.training.checkpoints.restore import check_snapshot
 from gsv2.training.checkpoints.snapshot import capture_snapshot, write_snapshot
-from gsv2.training.distributed import Distributed
-from gsv2.training.engines.choose import attach_engines
-from gsv2.training.state import TrainState
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.engines.host_copies import HostCopies
+from gsv2.training.prepare import attach_engines
 from gsv2.training.step import StepRunner
 from tests.training.toy import ToyStage, toy_batch, toy_config
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from gsv2.training.accounting.state import TrainState
 from gsv2.training.checkpoints.state_file import check_record
-from gsv2.training.state import TrainState
 
 
 def _record() -> dict[str, Any]:

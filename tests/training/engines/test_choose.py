@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from gsv2.training.distributed import Distributed
-from gsv2.training.engines.choose import attach_engines, choose_engines
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.engines.choose import choose_engines
 from gsv2.training.engines.engine import EngineConfig, EngineError
 from gsv2.training.engines.plain import PlainEngine
+from gsv2.training.prepare import attach_engines
 from gsv2.training.stage import Trainable
 from tests.training.toy import ToyStage, toy_config
 
@@ -22,8 +23,15 @@ def trainables(tmp_path: Path) -> dict[str, Trainable]:
     return ToyStage(toy_config(tmp_path), torch.device("cpu")).trainables
 
 
+def choose(
+    trainables: dict[str, Trainable], configs: dict[str, EngineConfig]
+) -> dict[str, EngineConfig]:
+    reasons = {name: trainable.plain_because for name, trainable in trainables.items()}
+    return choose_engines(reasons, configs)
+
+
 def test_what_is_not_named_is_plain(trainables: dict[str, Trainable]) -> None:
-    chosen = choose_engines(trainables, {"generator": ZERO1})
+    chosen = choose(trainables, {"generator": ZERO1})
     assert chosen == {"generator": ZERO1, "discriminator": PLAIN}
 
 
@@ -33,20 +41,20 @@ def test_under_a_deepspeed_launch_what_is_not_named_is_deepspeeds_if_it_may(
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     monkeypatch.setenv("ACCELERATE_DEEPSPEED_ZERO_STAGE", "1")
     trainables["discriminator"].plain_because = "it is shy"
-    assert choose_engines(trainables, {}) == {"generator": ZERO1, "discriminator": PLAIN}
-    assert choose_engines(trainables, {"generator": PLAIN})["generator"] == PLAIN
+    assert choose(trainables, {}) == {"generator": ZERO1, "discriminator": PLAIN}
+    assert choose(trainables, {"generator": PLAIN})["generator"] == PLAIN
 
 
 def test_an_engine_of_no_trainable_is_an_error(trainables: dict[str, Trainable]) -> None:
     with pytest.raises(EngineError, match=r"engines\.gpt: no such trainable; this stage has gen"):
-        choose_engines(trainables, {"gpt": PLAIN})
+        choose(trainables, {"gpt": PLAIN})
 
 
 def test_deepspeed_is_refused_with_the_reason(trainables: dict[str, Trainable]) -> None:
     trainables["generator"].plain_because = "codebooks stay in fp32"
     message = r"engines\.generator\.kind must be ddp, but is deepspeed: codebooks stay in fp32"
     with pytest.raises(EngineError, match=message):
-        choose_engines(trainables, {"generator": ZERO1})
+        choose(trainables, {"generator": ZERO1})
 
 
 def test_one_process_without_a_choice_runs_the_bare_networks(
@@ -74,5 +82,5 @@ def test_what_a_launcher_asks_for_in_vain_is_said_once(
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     monkeypatch.setenv("ACCELERATE_DEEPSPEED_OFFLOAD_PARAM_DEVICE", "cpu")
     attach_engines(trainables, dict.fromkeys(trainables, PLAIN), distributed)
-    (record,) = [r for r in caplog.records if r.name == "gsv2.training.engines.choose"]
+    (record,) = [r for r in caplog.records if r.name == "gsv2.training.prepare"]
     assert "gsv2 IGNORES the ZeRO stage (2), --offload_param_device; it takes" in record.message

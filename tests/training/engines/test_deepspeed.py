@@ -76,7 +76,7 @@ def test_an_update_that_is_left_out_leaves_no_trace(stage: int) -> None:
 
 
 @every_stage
-def test_it_computes_with_lent_weights_and_trains_its_own(stage: int) -> None:
+def test_it_computes_with_swapped_weights_and_trains_its_own(stage: int) -> None:
     other, _ = make_net(1)
     module, optimizer = make_net(0)
     engine, _ = make_deepspeed(stage)
@@ -85,9 +85,9 @@ def test_it_computes_with_lent_weights_and_trains_its_own(stage: int) -> None:
     parts = {name: engine.cut(name, whole) for name, whole in weights_of(other).items()}
     for name, whole in weights_of(other).items():
         assert_same(engine.whole(name, parts[name]), whole)
-    with torch.no_grad(), engine.lent(parts):
+    with torch.no_grad(), engine.swapped_weights(parts):
         assert_same(engine(X), other(X))
-    with pytest.raises(KeyboardInterrupt), engine.lent(parts):
+    with pytest.raises(KeyboardInterrupt), engine.swapped_weights(parts):
         raise KeyboardInterrupt
     assert_same(trained_tensors(engine), before)
     train_engine(engine, range(2, 4))

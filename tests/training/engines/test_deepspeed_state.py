@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from gsv2.training.checkpoints.host_copies import copy_to_host
 from gsv2.training.engines.deepspeed import DeepSpeedEngine
-from gsv2.training.engines.engine import EngineError
+from gsv2.training.engines.engine import EngineError, TrainableState
+from gsv2.training.engines.host_copies import copy_to_host
 from gsv2.training.engines.module_state import capture_module
-from gsv2.training.engines.trainable_state import TrainableState
 from tests.training.engines.parts import (
     STAGES,
     Net,

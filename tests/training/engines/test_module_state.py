@@ -5,8 +5,8 @@ import torch
 from torch import nn
 from torch.optim import AdamW
 
-from gsv2.training.checkpoints.host_copies import copy_to_host
 from gsv2.training.engines.engine import EngineError
+from gsv2.training.engines.host_copies import copy_to_host
 from gsv2.training.engines.module_state import capture_module, restore_module
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.engines.engine import EngineError
 from gsv2.training.engines.plain import PlainEngine
 
@@ -16,7 +16,7 @@ X = torch.tensor([[3.0, 4.0]])
 def make(distributed: Distributed) -> tuple[PlainEngine, nn.Module]:
     module = nn.Linear(2, 1, bias=False)
     optimizer = torch.optim.SGD(module.parameters(), lr=1.0)
-    return distributed.plain_engine("line", module, optimizer), module
+    return PlainEngine("line", module, optimizer, distributed), module
 
 
 def test_a_step_is_clipped_to_the_norm_of_what_was_accumulated(distributed: Distributed) -> None:
@@ -68,7 +68,7 @@ def test_a_state_goes_from_one_engine_to_another(distributed: Distributed) -> No
 
 def test_it_holds_whole_parameters_and_foretells_their_moments(distributed: Distributed) -> None:
     module = nn.Linear(2, 3)
-    engine = distributed.plain_engine("line", module, torch.optim.AdamW(module.parameters()))
+    engine = PlainEngine("line", module, torch.optim.AdamW(module.parameters()), distributed)
     whole = torch.ones(3, 2)
     assert engine.held()["weight"] is module.weight
     assert engine.cut("weight", whole) is engine.whole("weight", whole) is whole

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from gsv2.training.checkpoints.host_copies import copy_to_host
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.ema import WeightAverage
-from gsv2.training.engines.engine import EngineError
-from gsv2.training.engines.trainable_state import TrainableState
+from gsv2.training.engines.engine import EngineError, TrainableState
+from gsv2.training.engines.host_copies import copy_to_host
+from gsv2.training.engines.plain import PlainEngine
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler, seek_schedule
 from gsv2.training.stage import Trainable
 from tests.training.engines.parts import Net, loss_of
@@ -34,7 +34,7 @@ def make(seed: int, distributed: Distributed) -> Trainable:
         scheduler=make_scheduler(optimizer, OPTIM, STEPS),
         max_grad_norm=1.0,
     )
-    trainable.engine = distributed.plain_engine("net", module, optimizer)
+    trainable.engine = PlainEngine("net", module, optimizer, distributed)
     trainable.average = WeightAverage(module, trainable.engine, OPTIM.ema_decay)
     return trainable
 

@@ -13,7 +13,7 @@ import torch
 
 from gsv2.training.faults.failure import NUM_ROWS, FlightRecorder, stacks_at_sigterm
 from gsv2.training.faults.signals import Preempted
-from gsv2.training.telemetry.records import append_record, read_records
+from gsv2.training.run_folder.records import append_record, read_records
 from tests.training.toy import toy_batch
 
 

@@ -15,10 +15,14 @@ from typer.testing import CliRunner
 from gsv2 import train
 from gsv2.cli import app
 from gsv2.train import EXIT_REQUEUE
+from gsv2.training.distributed.agreement import interruptible
 from gsv2.training.faults.signals import STOP_SIGNALS, Preempted, StopSignals
 from tests.integration.launch import ROOT
 
-PROLOGUE = "import os; from gsv2.training.faults.signals import StopSignals\n"
+PROLOGUE = (
+    "import os; from gsv2.training.distributed.agreement import interruptible\n"
+    "from gsv2.training.faults.signals import StopSignals\n"
+)
 
 
 def tell(number: int = signal.SIGTERM) -> None:
@@ -35,62 +39,63 @@ def exit_code_of(program: str) -> int:
 def test_a_signal_before_the_first_step_leaves_at_once_with_85(number: int) -> None:
     with pytest.raises(Preempted) as stop, StopSignals() as signals:
         tell(number)
-    assert (stop.value.code, EXIT_REQUEUE, signals.told) == (85, 85, signal.Signals(number).name)
+    assert (stop.value.code, EXIT_REQUEUE) == (85, 85)
+    assert signals.stop_requested == signal.Signals(number).name
 
 
 def test_a_signal_during_work_is_noted_and_handlers_are_given_back() -> None:
     before = [signal.getsignal(n) for n in (*STOP_SIGNALS, signal.SIGCHLD)]
-    with StopSignals() as signals, signals.noted():
-        assert signals.told is None
+    with StopSignals() as signals, signals.deferred():
+        assert signals.stop_requested is None
         tell(signal.SIGUSR1)
-        assert signals.told == "SIGUSR1"
+        assert signals.stop_requested == "SIGUSR1"
     assert [signal.getsignal(n) for n in (*STOP_SIGNALS, signal.SIGCHLD)] == before
 
 
 def test_what_may_be_broken_off_is_and_nothing_begins_afterwards() -> None:
-    with StopSignals() as signals, signals.noted():
-        assert signals.unless_told(lambda: 3) == 3
+    with StopSignals() as signals, signals.deferred():
+        assert interruptible(signals, lambda: 3) == 3
         threading.Timer(0.1, tell).start()
         start = time.monotonic()
-        assert signals.unless_told(lambda: time.sleep(20)) is None
+        assert interruptible(signals, lambda: time.sleep(20)) is None
         assert time.monotonic() - start < 10
-        assert signals.unless_told(lambda: pytest.fail("began")) is None
+        assert interruptible(signals, lambda: pytest.fail("began")) is None
 
 
 def test_an_error_is_raised_unless_it_came_with_the_signal() -> None:
     def fail(is_told: bool) -> None:
         if is_told:
-            signals._told = signal.SIGTERM
+            signals.stop_requested = "SIGTERM"
         raise OSError("workers are gone")
 
-    with StopSignals() as signals, signals.noted():
+    with StopSignals() as signals, signals.deferred():
         with pytest.raises(OSError, match="gone"):
-            signals.unless_told(lambda: fail(is_told=False))
-        assert signals.unless_told(lambda: fail(is_told=True)) is None
+            interruptible(signals, lambda: fail(is_told=False))
+        assert interruptible(signals, lambda: fail(is_told=True)) is None
 
 
 def test_a_signal_that_is_delivered_twice_at_once_counts_once() -> None:
-    with StopSignals() as signals, signals.noted():
+    with StopSignals() as signals, signals.deferred():
         tell()
         tell()
-        assert signals.told == "SIGTERM"
+        assert signals.stop_requested == "SIGTERM"
 
 
 @pytest.mark.parametrize("numbers", [(signal.SIGTERM, signal.SIGTERM), (10, signal.SIGTERM)])
 def test_another_signal_within_a_minute_changes_nothing(numbers: tuple[int, int]) -> None:
     """USR1 of the time limit, then TERM of a preemption: the checkpoint is under way."""
-    with StopSignals() as signals, signals.noted():
+    with StopSignals() as signals, signals.deferred():
         tell(numbers[0])
-        signals._told_at -= 50
+        signals._requested_at -= 50
         tell(numbers[1])
-        assert signals.told == signal.Signals(numbers[0]).name
+        assert signals.stop_requested == signal.Signals(numbers[0]).name
 
 
 def test_a_signal_after_that_minute_leaves_at_once() -> None:
     program = """
-        with StopSignals() as signals, signals.noted():
+        with StopSignals() as signals, signals.deferred():
             os.kill(os.getpid(), 15)
-            signals._told_at -= 61
+            signals._requested_at -= 61
             os.kill(os.getpid(), 15)
             os._exit(7)
     """
@@ -100,13 +105,13 @@ def test_a_signal_after_that_minute_leaves_at_once() -> None:
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (10, 7)])
 def test_a_forked_worker_dies_of_sigterm_and_ignores_sigusr1(number: int, code: int) -> None:
     program = f"""
-        with StopSignals() as signals, signals.noted():
+        with StopSignals() as signals, signals.deferred():
             child = os.fork()
             if not child:
                 os.kill(os.getpid(), {number})
                 os._exit(7)
             found = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            assert (found, signals.told) == ({code}, None)
+            assert (found, signals.stop_requested) == ({code}, None)
     """
     assert exit_code_of(program) == 0
 
@@ -156,7 +161,7 @@ def test_outside_of_the_main_thread_nobody_is_told() -> None:
 
     def run() -> None:
         with StopSignals() as signals:
-            found.append(signals.told)
+            found.append(signals.stop_requested)
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -172,7 +177,7 @@ def test_workers_killed_by_the_same_signal_raise_nothing_anywhere() -> None:
         from torch.utils.data import DataLoader
 
         loader = DataLoader(torch.arange(100_000), batch_size=None, num_workers=1)
-        with StopSignals() as signals, signals.noted():
+        with StopSignals() as signals, signals.deferred():
             batches = iter(loader)
             next(batches)
             sender = [sys.executable, "-c", f"import os; os.killpg({os.getpid()}, 15)"]
@@ -180,7 +185,7 @@ def test_workers_killed_by_the_same_signal_raise_nothing_anywhere() -> None:
             deadline = time.monotonic() + 1
             while time.monotonic() < deadline:
                 time.sleep(0.01)  # a place where SIGCHLD's handler would raise
-            if signals.unless_told(lambda: list(batches)) is None:
+            if interruptible(signals, lambda: list(batches)) is None:
                 os._exit(0)
         os._exit(7)
     """

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from gsv2.data.stream.batch import Batch
-from gsv2.training.telemetry.panels import Panel
+from gsv2.training.stage import Panel
 from tests.training.toy import NUM_SAMPLES, ToyStage
 
 

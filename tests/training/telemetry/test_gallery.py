@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from gsv2.training.distributed import Distributed
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.telemetry import gallery
 from gsv2.training.telemetry.gallery import Gallery, first_clips
-from gsv2.training.telemetry.panels import PanelFile
+from gsv2.training.telemetry.tracker import PanelFile
 from gsv2.training.telemetry.tracking import TrackingConfig
 from tests.training.telemetry.showing import ShowingStage
-from tests.training.toy import fit_toy, toy_batch, toy_config
+from tests.training.toy import ToyStage, fit_toy, toy_batch, toy_config
 
 
 class Ear:
@@ -46,6 +46,18 @@ def test_the_first_clips_of_the_first_batch_with_any_are_shown(
     made.show(8, [ear])  # type: ignore[list-item]
     names = ["clip-3-0/sheet", "clip-3-0/made", "clip-3-1/sheet", "clip-3-1/made"]
     assert ear.shown == [(4, names), (8, names)]
+
+
+def test_of_a_stage_without_panels_nothing_is_written(
+    tmp_path: Path, distributed: Distributed
+) -> None:
+    stage = ToyStage(toy_config(tmp_path), torch.device("cpu"))
+    made = make_gallery(tmp_path, distributed, stage, samples=2)
+    list(made.watch([toy_batch(0)]))
+    ear = Ear()
+    made.show(4, [ear])  # type: ignore[list-item]
+    assert ear.shown == []
+    assert not (tmp_path / "samples").exists()
 
 
 def test_showing_leaves_modes_as_they_were_and_noise_is_the_same_every_time(
@@ -93,7 +105,7 @@ def test_a_stage_without_panels_and_a_run_without_samples_show_nothing(
 
 
 def test_clips_that_were_packed_are_taken_out_of_their_rows() -> None:
-    rows = {"row": torch.tensor([0, 0, 1, 1]), "num_rows": 2, "row_tokens": 9}
+    rows = {"packed_row": torch.tensor([0, 0, 1, 1]), "num_packed_rows": 2, "row_tokens": 9}
     cut = first_clips(replace(toy_batch(3, num_clips=4), **rows), 3)
     assert (cut.packed_row, cut.num_packed_rows, cut.row_tokens, cut.num_clips) == (None, 0, 0, 3)
 

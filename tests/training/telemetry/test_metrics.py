@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from gsv2.training.distributed import Distributed
-from gsv2.training.telemetry.metrics import WeightedMeans, merge_shares
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.telemetry.metrics import WeightedMeans, merge_sums
 
 
 def test_means_are_over_targets_not_over_micro_batches(distributed: Distributed) -> None:
@@ -38,4 +38,4 @@ def test_what_the_host_knows_is_averaged_like_what_the_device_knows(
 
 def test_shares_of_ranks_are_weighed_by_their_targets() -> None:
     shares = [{"a": (3.0, 3.0)}, {"a": (5.0, 1.0), "b": (0.0, 0.0)}, {"b": (2.0, 1.0)}]
-    assert merge_shares(shares) == {"a": 2.0, "b": 2.0}
+    assert merge_sums(shares) == {"a": 2.0, "b": 2.0}

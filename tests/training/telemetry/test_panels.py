@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from gsv2.training.telemetry.panels import Panel, PanelStage, draw_sheet
-from tests.training.toy import ToyStage
+from gsv2.training.stage import Panel
+from gsv2.training.telemetry.panels import draw_sheet
 
 
 def test_a_sheet_has_a_titled_picture_of_every_wave_and_image() -> None:
@@ -23,7 +23,3 @@ def test_a_sheet_has_a_titled_picture_of_every_wave_and_image() -> None:
 def test_a_wave_shorter_than_a_frame_is_drawn() -> None:
     [axes] = draw_sheet(Panel(name="a", waves={"short": torch.zeros(3)})).axes
     assert axes.images[0].get_array().shape == (128, 1)
-
-
-def test_a_stage_without_panels_is_none() -> None:
-    assert not isinstance(ToyStage, PanelStage)

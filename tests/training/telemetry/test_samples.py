@@ -7,7 +7,7 @@ import soundfile
 import torch
 from matplotlib.image import imread
 
-from gsv2.training.telemetry.panels import Panel
+from gsv2.training.stage import Panel
 from gsv2.training.telemetry.samples import write_samples
 
 

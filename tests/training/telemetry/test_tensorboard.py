@@ -10,8 +10,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from gsv2.audio.wave import save_wave
 from gsv2.training.telemetry.guarded import GuardedTracker
-from gsv2.training.telemetry.panels import PanelFile
 from gsv2.training.telemetry.tensorboard import TensorBoardTracker
+from gsv2.training.telemetry.tracker import PanelFile
 from tests.training.telemetry.full_disk import no_room_beyond
 
 

@@ -5,19 +5,16 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
-import torch
 
 from gsv2.data.stream.batch import Batch
-from gsv2.training.distributed import Distributed
-from gsv2.training.precision import PrecisionPolicy
-from gsv2.training.stage import Stage
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.precision.policy import PrecisionPolicy
+from gsv2.training.stage import Stage, Workload
 from gsv2.training.telemetry.throughput import (
+    RankWork,
     Throughput,
-    Workload,
-    WorkShare,
     hours_by_language,
     measure,
-    wave_samples,
     work_figures,
 )
 from tests.training.toy import toy_batch
@@ -35,18 +32,28 @@ class Counting:
         return {"gpt": 3e12 * batch.num_clips}
 
 
+class Silent(Counting):
+    """A stage that counts nothing."""
+
+    def workload(self, batch: Batch) -> Workload:
+        return Workload()
+
+    def flops(self, batch: Batch) -> Mapping[str, float]:
+        return {}
+
+
 def as_stage(value: Any) -> Stage:
     return cast(Stage, value)
 
 
-def share(throughput: Throughput, batches: list[Batch]) -> WorkShare:
+def drain(throughput: Throughput, batches: list[Batch]) -> RankWork:
     stage = as_stage(Counting())
     throughput.count(batches, [measure(stage, batch) for batch in batches])
-    return throughput.share()
+    return throughput.drain()
 
 
 def lap(throughput: Throughput, batches: list[Batch], span_sec: float) -> dict[str, float]:
-    return work_figures([share(throughput, batches)], span_sec)
+    return work_figures([drain(throughput, batches)], span_sec)
 
 
 def test_figures_are_of_all_ranks_and_mfu_is_a_share_of_all_their_peaks(
@@ -54,9 +61,9 @@ def test_figures_are_of_all_ranks_and_mfu_is_a_share_of_all_their_peaks(
 ) -> None:
     """Ranks with 1 and 3 clips in 2 s, on devices of 12 TFLOP/s."""
 
-    def one(rank: int) -> WorkShare:
+    def one(rank: int) -> RankWork:
         throughput = Throughput(as_stage(Counting()), distributed, peak_tflops=12.0)
-        return share(throughput, [toy_batch(0, num_clips=1 + 2 * rank)])
+        return drain(throughput, [toy_batch(0, num_clips=1 + 2 * rank)])
 
     figures = work_figures([one(rank) for rank in range(2)], span_sec=2.0)
     assert figures["train/tokens_per_sec"] == 20.0
@@ -77,17 +84,10 @@ def test_figures_that_nobody_knows_are_left_out(distributed: Distributed) -> Non
     figures = lap(Throughput(as_stage(Counting()), distributed), [toy_batch(0)], 1.0)
     assert "train/mfu" not in figures
     assert "train/device_memory_gib" not in figures
-    throughput = Throughput(as_stage(object()), distributed, peak_tflops=1.0)
-    workload = measure(as_stage(object()), toy_batch(0))
+    throughput = Throughput(as_stage(Silent()), distributed, peak_tflops=1.0)
+    workload = measure(as_stage(Silent()), toy_batch(0))
     throughput.count([toy_batch(0)], [workload])
-    assert work_figures([throughput.share()], 1.0).keys() == {"train/host_memory_gib"}
-
-
-def test_a_stage_without_a_workload_counts_the_audio_of_its_batches() -> None:
-    batch = replace(toy_batch(1), wave_lengths=torch.tensor([5, 7]))
-    assert wave_samples(batch) == (5, 7)
-    assert measure(as_stage(object()), batch) == Workload((5, 7))
-    assert wave_samples(toy_batch(1)) == ()
+    assert work_figures([throughput.drain()], 1.0).keys() == {"train/host_memory_gib"}
 
 
 def test_hours_are_of_samples() -> None:

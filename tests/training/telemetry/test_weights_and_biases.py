@@ -12,8 +12,8 @@ import pytest
 import wandb
 
 from gsv2.training.faults.signals import Preempted
+from gsv2.training.run_folder.records import read_records
 from gsv2.training.telemetry import weights_and_biases
-from gsv2.training.telemetry.records import read_records
 from gsv2.training.telemetry.tracking import TrackingConfig, open_trackers
 from gsv2.training.telemetry.weights_and_biases import WandbTracker, stored_wandb_id
 from tests.training.telemetry.wandb_log import read_rows, read_values

@@ -1,0 +1,196 @@
+"""Alignments of a whole corpus: which character is spoken at each code frame of every clip."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gsv2.data.building.alignments import ClipAlignment, write_alignments
+from gsv2.data.config import SourceConfig
+from gsv2.data.corpus.decode import Clip
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.corpus.manifest import CorpusError, Manifest, read_manifest
+from gsv2.data.stream.batch import BadClip
+from gsv2.data.stream.reader import MappedReader, read_clip
+from gsv2.models.aligner.align import align_texts
+from gsv2.models.aligner.model import Aligner
+from gsv2.models.aligner.viterbi import AlignmentError
+from gsv2.models.component import load_component
+from gsv2.training.checkpoints.checkpoint import find_component
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[int, int], None]
+"""Called with (clips done, clips in all)."""
+_WINDOW_CLIPS = 1024
+"""Clips that are sorted by length together; bounds the memory."""
+_MAX_BATCH_FRAMES = 4000
+"""Code frames of a batch, padding included: log-probabilities of 256 columns take 4 MB."""
+_MAD_TO_DEVIATION = 1.4826
+"""Of a normal distribution."""
+
+
+@dataclass
+class Report:
+    """What a corpus looks like to its aligner."""
+
+    scores: dict[str, float] = field(default_factory=dict)
+    """Key of each clip aligned in this call -> mean log-probability of a frame of its path."""
+    failures: dict[str, str] = field(default_factory=dict)
+    """Key -> why there is no alignment."""
+    num_frames: int = 0
+    num_characters: int = 0
+
+    def outliers(self, deviations: float) -> dict[str, float]:
+        """Return key -> score of the clips whose score lies that far below the median.
+
+        Their transcripts are likely wrong. The deviation is that of a normal distribution with
+        the same median absolute deviation, which outliers do not move.
+        """
+        if not self.scores:
+            return {}
+        scores = np.array(list(self.scores.values()))
+        median = float(np.median(scores))
+        spread = _MAD_TO_DEVIATION * float(np.median(np.abs(scores - median)))
+        limit = median - deviations * spread
+        return {key: score for key, score in self.scores.items() if score < limit}
+
+
+def load_aligner(source: Path, device: torch.device) -> Aligner:
+    """Return the aligner of a run, checkpoint, bundle or file."""
+    component = load_component(find_component(source, "aligner"), "aligner")
+    return Aligner.from_component(component).to(device)
+
+
+def align_corpus(
+    corpus: Path,
+    codes: Path,
+    aligner: Path,
+    device: torch.device,
+    *,
+    outlier_deviations: float | None = None,
+    progress: Progress | None = None,
+) -> tuple[Manifest, Report]:
+    """Write the alignment of every clip beside its codes; `codes` is replaced when all are done.
+
+    A call that was ended keeps its whole shards, and the same one goes on after them. Codes that
+    this aligner has aligned are left as they are. Clips that cannot be aligned get no alignment,
+    with a warning each, and readers that need one leave them out.
+
+    Args:
+        corpus: folder of the corpus.
+        codes: folder of its sidecar corpus.
+        aligner: run folder, checkpoint or file of the aligner.
+        device: to compute on.
+        outlier_deviations: clips whose score lies this many deviations below the median get no
+            alignment either; None = they are kept.
+        progress: called as clips are done.
+
+    Raises:
+        ValueError: a corpus or component that is missing, damaged or of other codes.
+        InUseError: another process writes to `codes`.
+    """
+    model = load_aligner(aligner, device)
+    provenance = load_component(find_component(aligner, "aligner"), "aligner").provenance
+    made = read_manifest(codes)
+    if made.quantizer != provenance.get("quantizer"):
+        raise CorpusError(
+            f"aligner {aligner} was trained on codes of quantizer {provenance.get('quantizer')}, "
+            f"but {codes} were made by {made.quantizer}"
+        )
+    fingerprint = model.fingerprint()
+    report = Report()
+    if made.aligner == fingerprint and outlier_deviations is None:
+        return made, report
+    index = CorpusIndex.open(SourceConfig(path=str(corpus), codes=str(codes)))
+    walker = _Walker(model, index, device, report)
+    left_out: frozenset[str] = frozenset()
+    if outlier_deviations is not None:
+        for _ in walker.alignments(None, frozenset()):
+            pass
+        left_out = frozenset(report.outliers(outlier_deviations))
+    settings = f"outlier_deviations={outlier_deviations}"
+
+    def wanted(done: frozenset[str]) -> Iterator[ClipAlignment]:
+        return (item for item in walker.alignments(progress, done) if item[1] not in left_out)
+
+    return write_alignments(corpus, codes, wanted, fingerprint, settings), report
+
+
+class _Walker:
+    """Reads, sorts, pads and aligns."""
+
+    def __init__(
+        self, aligner: Aligner, index: CorpusIndex, device: torch.device, report: Report
+    ) -> None:
+        self._aligner = aligner
+        self._index = index
+        self._device = device
+        self._report = report
+
+    def alignments(
+        self, progress: Progress | None, done_shards: frozenset[str]
+    ) -> Iterator[ClipAlignment]:
+        """Yield (shard, key, [T] characters), shard after shard, without those that are done."""
+        reader = MappedReader(self._index, ("codes",))
+        done = sum(s.stop - s.start for s in self._index.shards if s.name in done_shards)
+        for shard in self._index.shards:
+            if shard.name in done_shards:
+                continue
+            frames = self._index.read_numbers(shard, ["num_code_frames"])["num_code_frames"]
+            for start in range(0, len(frames), _WINDOW_CLIPS):
+                window = frames[start : start + _WINDOW_CLIPS]
+                order = np.argsort(window, kind="stable")
+                for batch in _cut(order[window[order] >= 0], window):
+                    clips = [read_clip(reader, shard.start + start + place) for place in batch]
+                    yield from self._align([clip for clip in clips if not self._is_bad(clip)])
+                done += len(window)
+                if progress:
+                    progress(done, self._index.num_clips)
+
+    def _is_bad(self, clip: Clip | BadClip) -> bool:
+        if isinstance(clip, BadClip):
+            self._fail(clip.key, clip.reason)
+        return isinstance(clip, BadClip)
+
+    def _fail(self, key: str, reason: str) -> None:
+        if key not in self._report.failures:
+            logger.warning("no alignment for clip %s: %s", key, reason)
+        self._report.failures[key] = reason
+
+    def _align(self, clips: Sequence[Clip | BadClip]) -> Iterator[ClipAlignment]:
+        whole = [clip for clip in clips if isinstance(clip, Clip) and clip.codes is not None]
+        if not whole:
+            return
+        codes = [clip.codes for clip in whole if clip.codes is not None]
+        lengths = torch.tensor([array.shape[1] for array in codes])
+        padded = torch.full((len(codes), len(codes[0]), int(lengths.max())), -1)
+        for row, array in zip(padded, codes, strict=True):
+            row[:, : array.shape[1]] = torch.from_numpy(array.astype(np.int64))
+        texts = [clip.text for clip in whole]
+        found = align_texts(self._aligner, padded.to(self._device), lengths.to(self._device), texts)
+        for clip, length, alignment in zip(whole, lengths.tolist(), found, strict=True):
+            if isinstance(alignment, AlignmentError):
+                self._fail(clip.key, str(alignment))
+                continue
+            self._report.scores[clip.key] = alignment.score
+            self._report.num_frames += length
+            self._report.num_characters += len(clip.text)
+            yield clip.shard, clip.key, alignment.characters
+
+
+def _cut(order: np.ndarray, num_frames: np.ndarray) -> Iterator[list[int]]:
+    """Cut places of rising length into batches; a longer clip stands alone."""
+    batch: list[int] = []
+    for place in order.tolist():
+        if batch and (len(batch) + 1) * num_frames[place] > _MAX_BATCH_FRAMES:
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch

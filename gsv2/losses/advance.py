@@ -1,0 +1,17 @@
+"""What it costs to predict how far the pointer into the text moves on."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def advance_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean cross-entropy of a frame, in nats; 0 without frames.
+
+    Args:
+        logits: [M, A].
+        targets: [M] int64.
+    """
+    nats = F.cross_entropy(logits.float(), targets, reduction="sum")
+    return nats / max(1, len(targets))

@@ -1,0 +1,80 @@
+"""Counters of this rank between two rows, and the one message that reduces them over the ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gsv2.data.stream.batch import Batch
+from gsv2.training.accounting.consumption import Consumption
+from gsv2.training.accounting.quarantine import Quarantine
+from gsv2.training.accounting.state import TrainState
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.stage import Stage
+from gsv2.training.telemetry.clock import RunClock
+from gsv2.training.telemetry.metrics import WeightedMeans, merge_sums
+from gsv2.training.telemetry.throughput import Throughput, measure, work_figures
+
+
+class RankCounters:
+    """What this rank has read and done since the last `reduce`.
+
+    Args:
+        stage: knows what a micro-batch costs.
+        distributed: the ranks.
+        clock: clock of the run.
+        quarantine: takes the clips that could not be read.
+        peak_tflops: peak of one device for `train/mfu`; None = by its name.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        distributed: Distributed,
+        clock: RunClock,
+        quarantine: Quarantine,
+        peak_tflops: float | None = None,
+    ) -> None:
+        self._distributed = distributed
+        self._stage = stage
+        self._clock = clock
+        self._quarantine = quarantine
+        self._consumption = Consumption()
+        self._throughput = Throughput(stage, distributed, peak_tflops)
+
+    def count(self, batches: Sequence[Batch]) -> None:
+        """Count one step, with this rank's micro-batches."""
+        workloads = [measure(self._stage, batch) for batch in batches]
+        self._quarantine.count(batches)
+        self._consumption.count(batches, workloads)
+        self._throughput.count(batches, workloads)
+        self._clock.count_step()
+
+    def reduce(self, state: TrainState, means: WeightedMeans | None = None) -> dict[str, float]:
+        """Add what all ranks have counted to `state`, and begin anew. Collective.
+
+        Args:
+            state: where the run stands.
+            means: metrics of the step that a row is due for, which begins a lap and waits for the
+                device; None if none is.
+
+        Returns:
+            The row's figures of all ranks; {} without one.
+
+        Raises:
+            TooManyBadClipsError: the share of bad clips is above `data.max_bad_fraction`.
+        """
+        of_row = None
+        if means is not None:
+            of_row = self._throughput.drain(), means.sums(), self._clock.lap_read_sec
+        mine = self._quarantine.drain(), self._consumption.drain(), of_row
+        quarantine, consumption, rows = zip(*self._distributed.gather(mine), strict=True)
+        self._consumption.merge(consumption, state)
+        self._quarantine.merge(quarantine, state)
+        if means is None:
+            return {}
+        work, sums, reading = zip(*rows, strict=True)
+        return {
+            **work_figures(work, self._clock.lap_sec),
+            **self._clock.lap(max(reading)),
+            **merge_sums(sums),
+        }

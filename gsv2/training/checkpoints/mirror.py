@@ -1,0 +1,209 @@
+"""Checkpoints beyond this machine: any file system that fsspec can write.
+
+Object stores know no rename. `SHA256SUMS` is the commit marker: it goes up last and is taken
+away first, and a folder without it is no checkpoint.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TypeVar
+
+from gsv2.files import ASIDE, whole_folder
+from gsv2.storage.body import public_name
+from gsv2.storage.object_store import open_filesystem
+from gsv2.training.checkpoints.checkpoint import (
+    CHECKPOINTS,
+    STATE,
+    SUMS,
+    CheckpointDamagedError,
+    checkpoint_folder,
+    checkpoint_name,
+    parse_step,
+    verify_checkpoint,
+)
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+class Target:
+    """The checkpoints of one run at a URL.
+
+    Args:
+        url: of the run: `s3://bucket/runs/NAME`.
+
+    Raises:
+        ValueError: nothing is known of such URLs, or a package is missing.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.name = public_name(url)
+        self._files = open_filesystem(url)
+        self._root = f"{self._files._strip_protocol(url)}/{CHECKPOINTS}"
+
+    def check_writable(self) -> None:
+        """Write, move, read and remove a file where the checkpoints are.
+
+        Raises:
+            OSError: that cannot be done; the message names `checkpoint.target`.
+        """
+        there = f"{self._root}/{ASIDE}{secrets.token_hex(4)}"
+        content = secrets.token_bytes(16)
+        try:
+            with NamedTemporaryFile() as file:
+                Path(file.name).write_bytes(content)
+                self._ask(lambda: self._files.makedirs(there, exist_ok=True))
+                self._put_marker(Path(file.name), there)
+            came = self._read(f"{there}/{SUMS}")
+            self._clear(there)
+        except OSError as error:
+            raise OSError(f"checkpoint.target cannot be written: {self.name}: {error}") from error
+        if came != content:
+            raise OSError(f"checkpoint.target: {self.name}: what was read is not what was written")
+
+    def steps(self) -> list[int]:
+        """Return the steps that have a committed checkpoint here, ascending.
+
+        Raises:
+            OSError: the target is out of reach.
+        """
+        self._files.invalidate_cache()
+        found = self._ask(lambda: self._files.glob(f"{self._root}/*/{SUMS}"))
+        names = (path.rstrip("/").rsplit("/", 2)[-2] for path in found)
+        return sorted(step for name in names if (step := parse_step(name)) is not None)
+
+    def clean(self) -> None:
+        """Remove what a process killed while copying or removing a checkpoint has left.
+
+        Raises:
+            OSError: the target is out of reach.
+        """
+        whole = set(self.steps())
+        for name in self._list(self._root):
+            step = parse_step(name)
+            if step is not None and step not in whole:
+                logger.info("removing what was left of %s at %s", name, self.name)
+                self._clear(self._folder(step))
+
+    def put(self, folder: Path, step: int) -> None:
+        """Copy a whole checkpoint here.
+
+        Raises:
+            OSError: the target is out of reach, or full.
+        """
+        try:
+            self._put(folder, step)
+        except FileNotFoundError as error:  # names a path, not the target
+            raise OSError(f"{self.name}: {error}") from error
+
+    def _put(self, folder: Path, step: int) -> None:
+        there = self._folder(step)
+        self._clear(there)
+        self._ask(lambda: self._files.makedirs(there, exist_ok=True))
+        for file in sorted(path for path in folder.iterdir() if path.name != SUMS):
+            self._put_file(file, f"{there}/{file.name}")
+        self._put_marker(folder / SUMS, there)
+
+    def fetch(self, step: int, run: Path) -> Path:
+        """Copy a checkpoint into a run folder; return its folder there.
+
+        Raises:
+            CheckpointDamagedError: what came is not what was written.
+            OSError: the target is out of reach, or the disk is full.
+        """
+        final, there = checkpoint_folder(run, step), self._folder(step)
+        logger.info("fetching %s from %s", final.name, self.name)
+        try:
+            with whole_folder(final) as aside:
+                for name in self._list(there):
+                    if not name.startswith(ASIDE):
+                        self._fetch_file(f"{there}/{name}", aside / name)
+                verify_checkpoint(aside)
+        except CheckpointDamagedError as error:
+            raise CheckpointDamagedError(f"from {self.name}: {error}") from error
+        return final
+
+    def read_state(self, step: int) -> bytes:
+        """Return the content of a checkpoint's `state.json`.
+
+        Raises:
+            OSError: the target is out of reach.
+        """
+        return self._read(f"{self._folder(step)}/{STATE}")
+
+    def remove(self, step: int) -> None:
+        """Take a checkpoint away, its marker first.
+
+        Raises:
+            OSError: the target is out of reach.
+        """
+        self._clear(self._folder(step))
+
+    def _folder(self, step: int) -> str:
+        return f"{self._root}/{checkpoint_name(step)}"
+
+    def _list(self, there: str) -> list[str]:
+        """Return the names in a folder; none if it does not exist."""
+        self._files.invalidate_cache()
+        with suppress(FileNotFoundError):
+            found = self._ask(lambda: self._files.ls(there, detail=False))
+            return sorted(path.rstrip("/").rpartition("/")[2] for path in found)
+        return []
+
+    def _clear(self, there: str) -> None:
+        """Remove whatever is in a folder, the marker first."""
+        with suppress(FileNotFoundError):
+            self._ask(lambda: self._files.rm_file(f"{there}/{SUMS}"))
+        with suppress(FileNotFoundError):
+            self._ask(lambda: self._files.rm(there, recursive=True))
+
+    def _put_marker(self, file: Path, there: str) -> None:
+        # A file system that is no object store could show half of a marker under its own name.
+        self._put_file(file, f"{there}/{ASIDE}{SUMS}")
+        self._ask(lambda: self._files.mv(f"{there}/{ASIDE}{SUMS}", f"{there}/{SUMS}"))
+
+    def _put_file(self, file: Path, there: str) -> None:
+        self._ask(lambda: self._files.put_file(str(file), there))
+
+    def _fetch_file(self, there: str, file: Path) -> None:
+        try:
+            self._ask(lambda: self._files.get_file(there, str(file)))
+        except FileNotFoundError as error:
+            raise CheckpointDamagedError(f"{self.name}: {there} is missing") from error
+
+    def _read(self, there: str) -> bytes:
+        return self._ask(lambda: self._files.cat_file(there))
+
+    def _ask(self, action: Callable[[], T]) -> T:
+        try:
+            return action()
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # backends raise whatever their client libraries raise
+            raise OSError(f"{self.name}: {type(error).__name__}: {error}") from error
+
+
+def target_of(url: str | None, run_name: str) -> Target | None:
+    """Return the target of a run below `checkpoint.target`."""
+    return None if url is None else Target(f"{url.rstrip('/')}/{run_name}")
+
+
+def try_target(url: str | None, run_name: str) -> str:
+    """Check the target of a run, if there is one; return what was found.
+
+    Raises:
+        ValueError: nothing is known of such URLs.
+        OSError: the target cannot be written.
+    """
+    target = target_of(url, run_name)
+    if target is None:
+        return "none; checkpoints stay in the run folder"
+    target.check_writable()
+    return f"{target.name}: written, moved, read, removed"

@@ -1,0 +1,1 @@
+"""Which module computes in which dtype, and what it really computed in."""

@@ -1,0 +1,67 @@
+"""Prefetching of a step's micro-batches within the step before, while the device is at that one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+
+from gsv2.data.stream.batch import Batch
+from gsv2.training.distributed.agreement import PendingAgreement, RankAgreement
+from gsv2.training.guard import TrainingError
+from gsv2.training.telemetry.clock import RunClock
+
+
+class StepPrefetcher:
+    """This rank's micro-batches, a step at a time; what the ranks say of them travels meanwhile.
+
+    Args:
+        stream: this rank's endless micro-batches.
+        num_local: micro-batches of a step on this rank.
+        count_targets: returns the targets of micro-batches, one figure for each trainable.
+        num_trainables: number of those figures.
+        agreement: in which the ranks read, leave and fail.
+        clock: counts the reading; not the waiting for ranks that read for longer.
+    """
+
+    def __init__(
+        self,
+        stream: Iterator[Batch],
+        num_local: int,
+        count_targets: Callable[[Sequence[Batch]], Sequence[float]],
+        num_trainables: int,
+        agreement: RankAgreement,
+        clock: RunClock,
+    ) -> None:
+        self._stream = stream
+        self._num_local = num_local
+        self._count_targets = count_targets
+        self._num_trainables = num_trainables
+        self._agreement = agreement
+        self._clock = clock
+        self._pending: PendingAgreement[list[Batch]] | None = None
+
+    def begin(self) -> PendingAgreement[list[Batch]]:
+        """Read the micro-batches of the next step. Collective."""
+        start = time.perf_counter()
+        self._pending = self._agreement.begin(self._fetch, self._num_trainables)
+        self._clock.lap_read_sec += time.perf_counter() - start
+        return self._pending
+
+    def take(self) -> tuple[list[Batch], Sequence[float]]:
+        """Return the micro-batches of the next step, and the targets of all ranks. Collective.
+
+        Raises:
+            StopAgreed: a rank was told to leave.
+            PeerError: another rank cannot read; this one's error is raised as it is.
+            TrainingError: the stream ended.
+        """
+        pending = self._pending or self.begin()
+        self._pending = None
+        return pending.wait()
+
+    def _fetch(self) -> tuple[list[Batch], Sequence[float]]:
+        batches = list(islice(self._stream, self._num_local))
+        if len(batches) < self._num_local:
+            raise TrainingError("the training stream ended; streams for training are endless")
+        return batches, self._count_targets(batches)

@@ -1,0 +1,129 @@
+"""Alignment of a whole corpus."""
+
+import logging
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from gsv2.cli import app
+from gsv2.config import config_to_dict
+from gsv2.data.config import SourceConfig
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.corpus.manifest import CorpusError, read_manifest, write_manifest
+from gsv2.data.stream.reader import read_clips
+from gsv2.inference.alignment import Report, align_corpus
+from gsv2.models.aligner.align import align_texts
+from gsv2.models.aligner.model import Aligner, AlignerConfig
+from gsv2.models.component import save_component
+from gsv2.nn.codes import CodeConfig
+
+CPU = torch.device("cpu")
+
+
+def save_aligner(path: Path, quantizer: str, seed: int = 0) -> Aligner:
+    torch.manual_seed(seed)
+    codes = CodeConfig(levels=2, codebook_size=1024, dim=8)
+    config = AlignerConfig(codes=codes, dim=16, num_blocks=1, kernel_size=3)
+    aligner = Aligner(config)
+    aligner.set_codebooks(torch.randn(2, 1024, 8))
+    values, provenance = config_to_dict(config), {"quantizer": quantizer}
+    save_component(path, aligner, kind="aligner", config=values, provenance=provenance)
+    return aligner.eval()
+
+
+@pytest.fixture
+def parts(make_corpus, make_codes, tmp_path):
+    """A corpus, its codes and an aligner; texts of about 50 characters for at least 50 frames."""
+    corpus = make_corpus(tmp_path / "corpus", 8, seconds=(2.1, 3.0))
+    codes = make_codes(corpus, tmp_path / "codes")
+    manifest = read_manifest(codes)
+    write_manifest(replace(manifest, code_rate_hz=25.0, codebook_size=1024), codes)
+    save_aligner(tmp_path / "aligner.safetensors", manifest.quantizer)
+    return corpus, codes, tmp_path / "aligner.safetensors"
+
+
+def read(corpus, codes):
+    index = CorpusIndex.open(SourceConfig(path=str(corpus), codes=str(codes)))
+    return {clip.key: clip for clip in read_clips(index, ("codes", "align"))}
+
+
+def test_every_clip_gets_the_alignment_that_it_has_alone(parts):
+    corpus, codes, file = parts
+    seen = []
+    manifest, report = align_corpus(corpus, codes, file, CPU, progress=lambda *n: seen.append(n))
+    aligner = save_aligner(file, manifest.quantizer)
+    assert manifest.aligner == aligner.fingerprint()
+    assert seen[-1] == (8, 8)
+    assert (len(report.scores), report.failures) == (8, {})
+    for key, clip in read(corpus, codes).items():
+        array = torch.from_numpy(clip.codes.astype(np.int64))[None]
+        (alone,) = align_texts(aligner, array, torch.tensor([array.shape[2]]), [clip.text])
+        assert np.array_equal(clip.alignment, alone.characters)
+        assert report.scores[key] == pytest.approx(alone.score, rel=1e-4)
+
+
+def test_aligned_codes_are_left_and_another_aligner_aligns_anew(parts):
+    corpus, codes, file = parts
+    made, _ = align_corpus(corpus, codes, file, CPU)
+    stamp = (codes / "corpus.json").stat().st_mtime_ns
+    again, report = align_corpus(corpus, codes, file, CPU)
+    assert (again, report.scores) == (made, {})
+    assert (codes / "corpus.json").stat().st_mtime_ns == stamp
+    other = save_aligner(file, made.quantizer, seed=1)
+    assert align_corpus(corpus, codes, file, CPU)[0].aligner == other.fingerprint()
+
+
+def test_a_clip_that_cannot_be_aligned_is_named_and_has_no_alignment(
+    make_corpus, make_codes, tmp_path, caplog
+):
+    corpus = make_corpus(tmp_path / "corpus", 4, seconds=(0.5, 0.6))  # 50 characters, 15 frames
+    codes = make_codes(corpus, tmp_path / "codes")
+    file = tmp_path / "aligner.safetensors"
+    save_aligner(file, read_manifest(codes).quantizer)
+    with caplog.at_level(logging.WARNING, logger="gsv2.inference.alignment"):
+        _, report = align_corpus(corpus, codes, file, CPU)
+    assert "needs at least" in next(iter(report.failures.values()))
+    assert len(caplog.records) == len(report.failures) > 0
+    missing = {key for key, clip in read(corpus, codes).items() if hasattr(clip, "reason")}
+    assert missing == set(report.failures)
+
+
+def test_an_aligner_of_other_codes_is_refused(parts):
+    corpus, codes, file = parts
+    save_aligner(file, "another")
+    with pytest.raises(CorpusError, match="trained on codes of quantizer another"):
+        align_corpus(corpus, codes, file, CPU)
+
+
+def test_outliers_are_far_below_the_median_and_left_out_on_request(parts, monkeypatch):
+    report = Report(scores={f"k{i}": -1.0 - 0.01 * i for i in range(20)} | {"bad": -5.0})
+    assert set(report.outliers(6.0)) == {"bad"}
+    assert Report().outliers(6.0) == {}
+    corpus, codes, file = parts
+    monkeypatch.setattr(Report, "outliers", lambda self, deviations: {"clip0002": -9.0})
+    align_corpus(corpus, codes, file, CPU, outlier_deviations=6.0)
+    bad = [key for key, clip in read(corpus, codes).items() if hasattr(clip, "reason")]
+    assert bad == ["clip0002"]
+
+
+def test_the_command_aligns_and_tells_when_words_are_spoken(parts, tmp_path):
+    corpus, codes, file = parts
+    shutil.copytree(codes, tmp_path / "bare")
+    grid = tmp_path / "times.TextGrid"
+    options = ["--codes", str(codes), "--aligner", str(file), "--clip", "clip0000"]
+    result = CliRunner().invoke(app, ["align", str(corpus), *options, "--out", str(grid)])
+    assert result.exit_code == 0, result.output
+    assert "8 aligned in this call" in result.output
+    assert 'text = "quick"' in grid.read_text()
+    shown = CliRunner().invoke(app, ["align", str(corpus), *options[:2], *options[4:]])
+    assert '"text": "quick"' in shown.output
+    none = CliRunner().invoke(
+        app, ["align", str(corpus), "--codes", str(tmp_path / "bare"), "--clip", "clip0000"]
+    )
+    assert none.exit_code == 1
+    assert "has no times" in none.output

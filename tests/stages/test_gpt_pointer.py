@@ -1,0 +1,153 @@
+"""Training of a GPT that reads by a pointer."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from gsv2.config import config_to_dict
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.stream.batch import Batch
+from gsv2.losses.advance import advance_loss
+from gsv2.losses.code_prediction import code_prediction_loss
+from gsv2.models.aligner.model import Aligner, AlignerConfig
+from gsv2.models.component import save_component
+from gsv2.models.gpt.model import GPTConfig
+from gsv2.nn.codes import CodeConfig
+from gsv2.stages import members_of
+from gsv2.stages.gpt import GPTStage
+from gsv2.stages.sources import CodesMismatchError, check_codes
+from tests.stages.gpt_parts import V, code_batch, make_config, save_quantizer
+from tests.stages.parts import no_clips
+
+CPU = torch.device("cpu")
+READINGS = ["pointer", "both"]
+
+
+@pytest.fixture
+def quantizer_file(tmp_path: Path) -> Path:
+    return save_quantizer(tmp_path / "quantizer.safetensors")
+
+
+def save_aligner(path: Path, quantizer: str) -> Aligner:
+    torch.manual_seed(0)
+    codes = CodeConfig(levels=2, codebook_size=V, dim=8)
+    config = AlignerConfig(codes=codes, dim=16, num_blocks=1, kernel_size=3)
+    aligner = Aligner(config)
+    values = config_to_dict(config)
+    save_component(
+        path, aligner, kind="aligner", config=values, provenance={"quantizer": quantizer}
+    )
+    return aligner
+
+
+@pytest.fixture
+def aligner_file(tmp_path: Path, quantizer_file: Path) -> Path:
+    path = tmp_path / "aligner.safetensors"
+    save_aligner(path, GPTStage(make_config(quantizer_file), CPU).quantizer_hash)
+    return path
+
+
+def make_stage(quantizer_file, aligner_file, reading, pattern="depth", data=None, **model):
+    config = make_config(quantizer_file, pattern, data)
+    gpt = replace(config.model.gpt, reading=reading)
+    section = replace(config.model, gpt=gpt, aligner=str(aligner_file), **model)
+    return GPTStage(replace(config, model=section), CPU)
+
+
+def make_batch() -> Batch:
+    alignments = torch.tensor([[0, 1, 2, -1, -1], [0, 0, 1, 2, 2], [0, 1, 1, 2, -1]])
+    return code_batch(
+        [3, 5, 4], sequence=[0, 0, 1], texts=("one", "two", "三つ."), alignments=alignments
+    )
+
+
+@pytest.mark.parametrize("reading", READINGS)
+@pytest.mark.parametrize("pattern", ["depth", "delay", "parallel", "flatten"])
+def test_the_loss_is_that_of_codes_plus_the_weighted_one_of_moves(
+    quantizer_file, aligner_file, reading, pattern
+):
+    stage = make_stage(quantizer_file, aligner_file, reading, pattern, advance_weight=0.3)
+    batch = make_batch()
+    (update,) = stage.updates(batch, step=1)
+    tokens = stage.model.text_encoder.tokenize(batch.texts)
+    clips = (batch.codes, batch.code_lengths, batch.sequence)
+    output = stage.model(*tokens, *clips, alignments=batch.alignments)
+    codes = code_prediction_loss(output.logits, output.targets, stage.weights, stage.model.end)
+    moves = advance_loss(output.advance_logits, output.advance_targets)
+    torch.testing.assert_close(update.loss, codes.loss + 0.3 * moves)
+    torch.testing.assert_close(update.metrics["gpt/loss_advance"], moves.detach())
+    torch.testing.assert_close(update.metrics["gpt/loss"], codes.loss.detach())
+    assert len(output.advance_targets) == stage.num_targets(batch)["gpt"] == 12
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_a_batch_without_clips_gives_zero_and_a_gradient_for_every_parameter(
+    quantizer_file, aligner_file, reading
+):
+    stage = make_stage(quantizer_file, aligner_file, reading)
+    (update,) = stage.updates(no_clips(), step=1)
+    update.loss.backward()
+    assert float(update.loss.detach()) == 0
+    gradients = [p.grad for p in stage.model.parameters()]
+    assert all(g is not None and not g.any() for g in gradients)
+
+
+def test_a_pointer_reads_alignments_and_carries_the_hash_of_their_aligner(
+    quantizer_file, aligner_file
+):
+    attention = GPTStage(make_config(quantizer_file), CPU)
+    assert attention.members == ("codes",)
+    stage = make_stage(quantizer_file, aligner_file, "pointer")
+    assert stage.members == ("codes", "align")
+    config = make_config(quantizer_file)
+    section = replace(
+        config.model, gpt=replace(config.model.gpt, reading="both"), aligner=str(aligner_file)
+    )
+    assert members_of(config) == ("codes",)
+    assert members_of(replace(config, model=section)) == ("codes", "align")
+    (trainable,) = stage.trainables.values()
+    aligner = save_aligner(aligner_file, stage.quantizer_hash)
+    assert trainable.provenance["aligner"] == aligner.fingerprint()
+    for found in (None, "another"):
+        index = CorpusIndex((), stage.quantizer_hash, None, aligner=found)
+        with pytest.raises(CodesMismatchError, match=r"must be aligned by .* gsv2 align"):
+            check_codes(index, stage, "data.sources")
+    check_codes(
+        CorpusIndex((), stage.quantizer_hash, None, aligner=aligner.fingerprint()), stage, "data"
+    )
+
+
+def test_a_pointer_without_an_aligner_or_the_other_way_round_is_refused(quantizer_file):
+    config = make_config(quantizer_file)
+    with pytest.raises(ValueError, match=r"model\.aligner must name the aligner .* is None"):
+        replace(config.model, gpt=GPTConfig(reading="both"))
+    with pytest.raises(ValueError, match=r"model\.aligner must name .* for attention"):
+        replace(config.model, aligner="somewhere")
+
+
+def test_an_aligner_of_other_codes_is_refused(quantizer_file, aligner_file):
+    save_aligner(aligner_file, "another quantizer")
+    with pytest.raises(ValueError, match=r"must be trained on the codes of model\.quantizer"):
+        make_stage(quantizer_file, aligner_file, "pointer")
+
+
+def test_text_costs_tokens_where_it_stands_in_the_sequence_and_nowhere_else(
+    quantizer_file, aligner_file
+):
+    counts = {}
+    for reading in READINGS:
+        stage = make_stage(quantizer_file, aligner_file, reading)
+        counts[reading] = stage.workload(make_batch()).tokens
+        assert stage.flops(make_batch())["gpt"] > 0
+    assert counts == {"pointer": 3 * 2 + 12, "both": 3 * 2 + 12 + 3 + 3 + 7}
+    make_stage(quantizer_file, aligner_file, "pointer", data={"tokens_per_text_byte": 0})
+    with pytest.raises(ValueError, match=r"tokens_per_text_byte must be 1 for model\.gpt\.reading"):
+        make_stage(quantizer_file, aligner_file, "both", data={"tokens_per_text_byte": 0})
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_weight_of_moves_that_none_can_be_is_refused(quantizer_file, weight):
+    with pytest.raises(ValueError, match="advance_weight must be above 0"):
+        make_config(quantizer_file, advance_weight=weight)
