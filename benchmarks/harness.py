@@ -68,7 +68,7 @@ class Figure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
+class CheckpointMirror:
     """A figure that must reach a bound."""
 
     figure: Figure
@@ -107,7 +107,7 @@ class Row:
     title: str
     options: Options = field(default_factory=Options)
     figures: list[Figure] = field(default_factory=list, init=False)
-    targets: list[Target] = field(default_factory=list, init=False)
+    targets: list[CheckpointMirror] = field(default_factory=list, init=False)
     notes: list[str] = field(default_factory=list, init=False)
     before: dict[str, float] = field(default_factory=dict, init=False)
     after: dict[str, float] = field(default_factory=dict, init=False)
@@ -188,12 +188,12 @@ class Row:
         at_least: float | None = None,
         at_most: float | None = None,
         unit: str = "",
-    ) -> Target:
+    ) -> CheckpointMirror:
         """Report a figure with its bound; exactly one of `at_least` and `at_most`."""
         if (at_least is None) == (at_most is None):
             raise ValueError(f"target {name}: give exactly one of at_least and at_most")
         bound, sign = (at_least, ">=") if at_most is None else (at_most, "<=")
-        made = Target(figure=self.figure(name, values, unit), bound=bound, sign=sign)
+        made = CheckpointMirror(figure=self.figure(name, values, unit), bound=bound, sign=sign)
         self.targets.append(made)
         return made
 

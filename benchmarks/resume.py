@@ -157,7 +157,7 @@ def check_equal(batch: Batch, config: DataConfig, expected: MicroBatchPlan) -> N
     assert batch.micro_batch == wanted.micro_batch
     assert (batch.keys, batch.texts, batch.position) == (wanted.keys, wanted.texts, wanted.position)
     assert torch.equal(batch.codes, wanted.codes)
-    assert torch.equal(batch.row, wanted.row)
+    assert torch.equal(batch.packed_row, wanted.packed_row)
     assert not batch.bad
 
 

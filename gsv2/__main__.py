@@ -8,9 +8,9 @@ import sys
 def main() -> None:
     """Run the command; training is told to leave also while its programs are being imported."""
     if "train" in sys.argv[1:3]:  # before or after --debug
-        from gsv2.training.faults.signals import leave_when_told
+        from gsv2.training.faults.signals import leave_at_signal
 
-        leave_when_told()
+        leave_at_signal()
     from gsv2.cli import app
 
     app()

@@ -102,9 +102,9 @@ def train(config: Config, overrides: Overrides = None) -> None:
 
     Example: `gsv2 train configs/quantizer/debug.yaml trainer.max_steps=100`
     """
-    from gsv2.training.faults.signals import leave_when_told
+    from gsv2.training.faults.signals import leave_at_signal
 
-    leave_when_told()  # before imports of seconds
+    leave_at_signal()  # before imports of seconds
     from gsv2.train import main
 
     run = main(config, overrides or [])

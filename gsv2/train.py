@@ -7,9 +7,9 @@ One process: `python -m gsv2.train CONFIG key=value ...` (or `gsv2 train`); seve
 from __future__ import annotations
 
 if __name__ == "__main__":  # before imports of seconds, in which a scheduler may change its mind
-    from gsv2.training.faults.signals import leave_when_told
+    from gsv2.training.faults.signals import leave_at_signal
 
-    leave_when_told()
+    leave_at_signal()
 
     from gsv2.libraries import stop_unless_loadable
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from gsv2.preflight.report import Finding, attempt
-from gsv2.training.checkpoints.mirror import try_target
+from gsv2.training.checkpoints.mirror import try_mirror
 from gsv2.training.distributed.collectives import sum_over_ranks
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.run_folder.shared import SEEN_SEC, check_shared
@@ -75,7 +75,7 @@ def check_run_folder(ranks: Distributed, folder: Path, timeout_sec: float = SEEN
 
 def check_target(ranks: Distributed, url: str | None, run_name: str) -> Finding:
     """Write, move, read and remove a file where checkpoints are copied to, on the main rank."""
-    check = partial(try_target, url, run_name)
+    check = partial(try_mirror, url, run_name)
     return ranks.on_main(partial(attempt, "checkpoint target", check))
 
 

@@ -18,7 +18,7 @@ from gsv2.preflight.machine import check_devices, check_limits, check_shared_mem
 from gsv2.preflight.report import Finding, attempt, check_room
 from gsv2.stages import SCHEMAS, STAGES, members_of
 from gsv2.stages.sections import check_sections
-from gsv2.training.checkpoints.mirror import try_target
+from gsv2.training.checkpoints.mirror import try_mirror
 from gsv2.training.config import RunConfig
 from gsv2.training.precision.probes import planned_precision
 from gsv2.training.prepare import check_names
@@ -50,7 +50,7 @@ def check_one_rank(config_path: Path | None, overrides: Sequence[str]) -> Iterat
     yield from check_config(config, int(os.environ.get("WORLD_SIZE", "1")))
     yield attempt("run folder", partial(_writable, Path(config.run.dir)))
     where = (config.checkpoint.target, config.run.name)
-    yield attempt("checkpoint target", partial(try_target, *where))
+    yield attempt("checkpoint target", partial(try_mirror, *where))
     if config.tracking.tensorboard:
         yield attempt("tensorboard", _tensorboard)
     stage, findings = build_stage(config)

@@ -16,7 +16,7 @@ from gsv2.losses.code_prediction import PredictionLoss, code_prediction_loss
 from gsv2.models.aligner.model import Aligner
 from gsv2.models.component import load_component
 from gsv2.models.gpt.flops import count_gpt_flops
-from gsv2.models.gpt.interleave import NUM_STARTS, Rows
+from gsv2.models.gpt.interleave import NUM_STARTS, PackedRows
 from gsv2.models.gpt.model import GPTOutput, SemanticGPT
 from gsv2.models.quantizer.model import Quantizer
 from gsv2.stages.gpt_config import (
@@ -192,11 +192,11 @@ def _aligner_hash(model: GPTModelSection, quantizer: Quantizer) -> dict[str, str
     return {"aligner": Aligner.from_component(component).fingerprint()}
 
 
-def _rows(batch: Batch) -> Rows | None:
+def _rows(batch: Batch) -> PackedRows | None:
     """Return where the sequences of a batch are packed; None if they are not."""
     if batch.packed_row is None or not batch.num_packed_rows:
         return None
-    return Rows(batch.packed_row, batch.num_packed_rows, batch.row_tokens)
+    return PackedRows(batch.packed_row, batch.num_packed_rows, batch.row_tokens)
 
 
 def _named(metrics: Mapping[str, Tensor]) -> dict[str, Tensor]:

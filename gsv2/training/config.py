@@ -16,7 +16,7 @@ from gsv2.training.telemetry.tracking import TrackingConfig
 
 @dataclass(frozen=True, kw_only=True)
 class RunSection:
-    """Where a run lives: the folder `dir/name`."""
+    """Folder of a run: `dir/name`."""
 
     dir: str = "runs"
     """Folder of all runs."""
@@ -75,7 +75,7 @@ class TrainerConfig:
     compile: dict[str, str] = field(default_factory=dict)
     """Trainable -> mode of torch.compile: `off`, `default` or `max-autotune-no-cudagraphs`."""
     compile_backend: str = "inductor"
-    """Of torch.compile; `inductor` needs a compiler, `aot_eager` does not and gains nothing."""
+    """Backend of torch.compile; `inductor` needs a compiler, `aot_eager` none and gains nothing."""
     dry_run: bool = False
     """Run the largest micro-batches that the budget allows on trial, before the first step."""
 

@@ -48,8 +48,6 @@ def dry_run(
     Args:
         data: the section whose budget they fill.
         stage: with its engines, in training mode.
-        distributed: the ranks.
-        seed: seed of the run.
         precision: is shown every loss.
 
     Returns:
@@ -88,7 +86,9 @@ def _try(
     """
     device = distributed.device
     begin_peak(device)
-    moments = sum(_engine(trainable).moments_to_come() for trainable in stage.trainables.values())
+    moments = sum(
+        _engine(trainable).pending_moment_bytes() for trainable in stage.trainables.values()
+    )
     to_come = torch.empty(moments, dtype=torch.uint8, device=device)
     step = stage.full_step
     runner = StepRunner(stage, distributed, seed, RefuseAll())

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from gsv2.training.engines.engine import Engine
-from gsv2.training.engines.host_copies import Hold
+from gsv2.training.engines.host_copies import HostCopy
 
 EMA_SUFFIX = ".ema"
 """Of the component's name: `gpt.ema.safetensors` lies beside `gpt.safetensors`."""
@@ -31,7 +31,6 @@ class WeightAverage:
 
         Args:
             module: the bare network.
-            engine: that runs it.
             decay: share of the average that an update keeps, once warmed up.
         """
         self.decay = decay
@@ -42,7 +41,7 @@ class WeightAverage:
 
     def restart(self) -> None:
         """Forget the past: the average is the weights as they are."""
-        held = self._engine.held()
+        held = self._engine.local_weights()
         self._average = {name: held[name].detach().float().clone() for name in self._names}
 
     @torch.no_grad()
@@ -53,7 +52,7 @@ class WeightAverage:
             num_updates: optimizer steps that the network has taken, this one included.
         """
         decay = min(self.decay, num_updates / (WARMUP + num_updates))
-        held = self._engine.held()
+        held = self._engine.local_weights()
         weights = [held[name].detach().float() for name in self._names]
         torch._foreach_lerp_(list(self._average.values()), weights, 1 - decay)
 
@@ -61,19 +60,19 @@ class WeightAverage:
         """Put the average into the network inside, for passes without gradients."""
         return self._engine.swapped_weights(self._average)
 
-    def merge(self, weights: Mapping[str, Tensor] | None, hold: Hold) -> dict[str, Tensor]:
+    def merge(self, weights: Mapping[str, Tensor] | None, copy: HostCopy) -> dict[str, Tensor]:
         """Return the network's tensors with the averages in place of what is averaged. Collective.
 
         Args:
             weights: all tensors of the network by name, on the host; None on ranks that copy
                 nothing, and get nothing.
-            hold: copies one tensor to the host: `hold("ema/NAME", tensor)`.
+            copy: copies one tensor to the host: `copy("ema/NAME", tensor)`.
         """
         merged = dict(weights or {})
         for name, part in self._average.items():
-            whole = self._engine.whole(name, part)
+            whole = self._engine.to_whole(name, part)
             if weights is not None:
-                merged[name] = hold(f"ema/{name}", whole)
+                merged[name] = copy(f"ema/{name}", whole)
         return merged
 
     def restore(self, weights: Mapping[str, Tensor]) -> None:
@@ -83,4 +82,4 @@ class WeightAverage:
             KeyError: `weights` is of another network.
         """
         for name, average in self._average.items():
-            average.copy_(self._engine.cut(name, weights[name]))
+            average.copy_(self._engine.to_local(name, weights[name]))

@@ -1,4 +1,4 @@
-"""Updates that no rank takes: values that are not finite, and spikes.
+"""Guard against updates that no rank takes: values that are not finite, and spikes.
 
 A spike is a gradient norm or a loss above `spike_factor` times the median of the last values of
 its trainable. A median hardly moves with single spikes, unlike a mean; values that were left out
@@ -65,9 +65,8 @@ class UpdateGuard:
         """Return why the update of a trainable is left out; None if it is taken.
 
         Args:
-            name: of the trainable.
-            norm: of its gradients before clipping, the same on all ranks; not finite if a loss of
-                one of them is not.
+            norm: norm of its gradients before clipping, the same on all ranks; not finite if a
+                loss of one of them is not.
             loss: mean over the micro-batches of all ranks, where `judges_losses`.
         """
         if not (math.isfinite(norm) and math.isfinite(loss)):
@@ -151,7 +150,6 @@ def check_first_steps(
         state: after a step that left something out.
         left_out: trainables of which this launch left out an update.
         taken: trainables of which this launch took an update.
-        max_steps: of the run.
 
     Raises:
         TrainingError: of a trainable, every update from the first step on was left out.

@@ -21,7 +21,6 @@ class StepInspection:
 
     Args:
         stage: with its engines.
-        distributed: the ranks.
         num_local: micro-batches of a step on this rank.
         precision: is shown every loss, as long as it looks.
     """

@@ -1,4 +1,4 @@
-"""Loop from where a run stands to its last step: updates, rows, validations, checkpoints."""
+"""Loop from where a run stands to its last step: updates, records, validations, checkpoints."""
 
 from __future__ import annotations
 
@@ -45,10 +45,9 @@ class TrainingLoop:
     """Steps, validates, records and saves; every rank takes the same branches.
 
     Args:
-        config: config of the run.
         stage: prepared for its first step.
-        state: where the run stands; moved on.
-        agreement: in which the ranks go on, leave and fail.
+        state: state of the run, moved on step by step.
+        agreement: agreement in which the ranks go on, leave and fail.
         saver: makes the checkpoints.
         trackers: are told about the run.
     """
@@ -119,13 +118,13 @@ class TrainingLoop:
             self._clock,
         )
         set_training(self._stage, True)
-        if state.row is not None:
-            ended = self._end_row(validation)
+        if state.record is not None:
+            ended = self._end_record(validation)
             if self._is_due(self._config.checkpoint.every_steps):
                 self._save(ended)
         while state.step < max_steps:
             self._agreement.recorder.note(state.step + 1)
-            self._record(self._update(prefetcher), validation)
+            self._after_step(self._update(prefetcher), validation)
         self._saver.finish(lambda: self._agreement.take(lambda: None))
 
     def _update(self, prefetcher: StepPrefetcher) -> StepResult:
@@ -158,37 +157,37 @@ class TrainingLoop:
         self._taken |= result.taken
         self._left_out |= result.left_out
 
-    def _record(self, result: StepResult, validation: FiniteStream | None) -> None:
+    def _after_step(self, result: StepResult, validation: FiniteStream | None) -> None:
         """Count a step; write, validate and save what is due after it. Collective."""
         self._count(result)
         state, trainer = self._state, self._config.trainer
         is_logged = state.step == 1 or self._is_due(trainer.log_every_steps)
         is_validated = validation and self._is_due(trainer.validate_every_steps)
         is_saved = self._is_due(self._config.checkpoint.every_steps)
-        is_row = bool(is_logged or is_validated)
-        if is_row or is_saved or result.skipped or result.spikes:
-            figures = self._counters.reduce(state, result.means if is_row else None)
+        is_recorded = bool(is_logged or is_validated)
+        if is_recorded or is_saved or result.skipped or result.spikes:
+            figures = self._counters.reduce(state, result.means if is_recorded else None)
             check_left_out(state, trainer.left_out_limits)
         if result.skipped or result.spikes:
             check_first_steps(state, self._left_out, self._taken, trainer.max_steps)
-        row: dict[str, Any] | None = None
-        if is_row:
+        record: dict[str, Any] | None = None
+        if is_recorded:
             self._saver.check()
-            state.row = {**figures, **self._standing(result)}
-            row = self._end_row(validation if is_validated else None)
+            state.record = {**figures, **self._standing(result)}
+            record = self._end_record(validation if is_validated else None)
         for tracker in self._trackers:
             tracker.advance(state.step)
         self._saver.poll()
         if is_saved:
-            self._save(row)
+            self._save(record)
 
-    def _end_row(self, validation: FiniteStream | None) -> dict[str, Any]:
-        """Write the row of this step, with a validation if there is one. Collective."""
+    def _end_record(self, validation: FiniteStream | None) -> dict[str, Any]:
+        """Write the record of this step, with a validation if there is one. Collective."""
         state = self._state
-        row = dict(state.row or {})
+        record = dict(state.record or {})
         if validation is not None:
             with self._clock.pausing():
-                row |= validate(
+                record |= validate(
                     self._stage,
                     self._gallery.watch(validation()),
                     self._agreement.distributed,
@@ -196,12 +195,12 @@ class TrainingLoop:
                     agreement=self._agreement,
                 )
         for tracker in self._trackers:
-            tracker.log(state.step, row)
+            tracker.log(state.step, record)
         if validation is not None:
             with self._clock.pausing(), averaged(self._stage):
                 self._gallery.show(state.step, self._trackers)
-        state.row = None
-        return row
+        state.record = None
+        return record
 
     def _leave(self) -> None:
         """Save what is done since the last checkpoint, and leave. Collective.
@@ -225,7 +224,7 @@ class TrainingLoop:
         return is_last or (every_steps > 0 and step % every_steps == 0)
 
     def _standing(self, result: StepResult) -> dict[str, Any]:
-        """Return the row's figures that all ranks know, and begin the next row."""
+        """Return the record's figures that all ranks know, and begin the next record."""
         state, finished = self._state, pop_finished(self._state.ledger, self._state.marks)
         sequences, state.sequences = state.sequences, {}
         return {
@@ -240,10 +239,10 @@ class TrainingLoop:
             **({"data/ledger": ledger_to_plain(finished)} if finished else {}),
         }
 
-    def _save(self, row: Mapping[str, Any] | None = None) -> None:
-        """Begin a checkpoint of this step, with its row if there is one. Collective."""
+    def _save(self, record: Mapping[str, Any] | None = None) -> None:
+        """Begin a checkpoint of this step, with its record if there is one. Collective."""
         if self._state.step == self._config.trainer.max_steps:
             check_weights(self._stage.trainables, self._agreement.distributed)
         self._saved_step = self._state.step
         self._state.time_sec = self._clock.elapsed_sec
-        self._saver.save(self._stage.trainables, self._state, row)
+        self._saver.save(self._stage.trainables, self._state, record)

@@ -37,11 +37,11 @@ class OptimConfig:
     decay_steps: int = 0
     """Last steps of `wsd`, in which the rate falls as 1 - sqrt (arXiv 2405.18392)."""
     final_lr_fraction: float = 0.1
-    """Of the peak, at the last step: the end of every schedule that falls."""
+    """Share of the peak at the last step: the end of every schedule that falls."""
     max_grad_norm: float = 1.0
     """Gradients are clipped to this norm."""
     ema_decay: float = 0.0
-    """Of the moving average of the weights, a step (see `gsv2.training.ema`); 0 = no average."""
+    """Decay of the moving average of the weights, a step (see `gsv2.training.ema`); 0 = none."""
 
     def __post_init__(self) -> None:
         """Check the values that no type can; the config knows of which entry they are."""

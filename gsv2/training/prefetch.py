@@ -20,7 +20,7 @@ class StepPrefetcher:
         num_local: micro-batches of a step on this rank.
         count_targets: returns the targets of micro-batches, one figure for each trainable.
         num_trainables: number of those figures.
-        agreement: in which the ranks read, leave and fail.
+        agreement: agreement in which the ranks read, leave and fail.
         clock: counts the reading; not the waiting for ranks that read for longer.
     """
 

@@ -91,7 +91,7 @@ def attach_loss_scales(stage: Stage, scales: MutableMapping[str, LossScale]) -> 
     """Scale the losses of a stage that computes in fp16, all of them: a GAN's networks meet.
 
     Args:
-        stage: whose policy says so.
+        stage: stage whose policy says so.
         scales: trainable -> scale of the run so far; new ones are put there.
     """
     if stage.precision.needs_loss_scale:
@@ -111,9 +111,7 @@ def prepare(
     before, since hooks would be compiled with them.
 
     Args:
-        config: config of the run.
         stage: with its engines, at the weights that training goes on from.
-        distributed: the ranks.
         note: writes a key into `environment.json`.
 
     Returns:

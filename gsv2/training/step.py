@@ -1,4 +1,4 @@
-"""One optimizer step over the micro-batches of all ranks."""
+"""Step of the optimizers over the micro-batches of all ranks."""
 
 from __future__ import annotations
 
@@ -84,8 +84,6 @@ class StepRunner:
 
         Args:
             stage: with its engines.
-            distributed: the ranks.
-            seed: seed of the run.
             guard: judges the updates; None refuses only those that are not finite.
         """
         self._stage = stage

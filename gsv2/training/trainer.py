@@ -11,16 +11,16 @@ from gsv2.config import config_to_dict
 from gsv2.data.plan.plan import check_step
 from gsv2.seeds import seed_torch
 from gsv2.training.accounting.state import TrainState
+from gsv2.training.checkpoints.archive import archive_checkpoints
 from gsv2.training.checkpoints.checkpoint import clean_checkpoints
-from gsv2.training.checkpoints.earlier import set_aside
 from gsv2.training.checkpoints.fingerprint import Fingerprint, RunIdentity
-from gsv2.training.checkpoints.mirror import Target, target_of
+from gsv2.training.checkpoints.mirror import CheckpointMirror, mirror_of
 from gsv2.training.checkpoints.restore import RestorePoint, check_snapshot
 from gsv2.training.checkpoints.resume import find_checkpoint, is_own, send_missing
 from gsv2.training.checkpoints.saver import Saver
 from gsv2.training.config import RunConfig
 from gsv2.training.distributed.agreement import RankAgreement
-from gsv2.training.distributed.background import on_main_at_length
+from gsv2.training.distributed.background import on_main_in_background
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.faults.failure import FlightRecorder, stacks_at_sigterm
 from gsv2.training.faults.signals import StopSignals
@@ -53,8 +53,6 @@ class Trainer:
         """Check that the ranks can share a step.
 
         Args:
-            config: of the run.
-            distributed: the ranks.
             signals: what this process was told; None for a run that nobody tells to leave.
 
         Raises:
@@ -96,16 +94,16 @@ class Trainer:
         """
         config = self._config
         identity = RunIdentity(seed=config.seed, lanes=config.data.lanes, dataset=dataset)
-        target = target_of(config.checkpoint.target, config.run.name)
+        mirror = mirror_of(config.checkpoint.target, config.run.name)
         begin = partial(self._initialise, stage, initial or partial(train, 0, {}))
-        restored = self._restore(stage, identity, target)
+        restored = self._restore(stage, identity, mirror)
         state = begin() if restored is None else restored.state
         recompute_activations(stage.trainables, config.trainer.activation_checkpointing)
         attach_engines(stage.trainables, config.engines, self._distributed)
         attach_averages(stage.trainables)
         if restored is not None:
             restored.load(stage.trainables, self._distributed)
-        if state.step >= config.trainer.max_steps and state.row is None:
+        if state.step >= config.trainer.max_steps and state.record is None:
             logger.info("%s is finished at step %d", self.folder.path, state.step)
             return state
         device, world = self._distributed.device, self._distributed.world
@@ -119,7 +117,7 @@ class Trainer:
                 config.checkpoint,
                 self._distributed,
                 identity,
-                target,
+                mirror,
                 recorder.beat,
             )
             stack.callback(saver.close)
@@ -136,36 +134,36 @@ class Trainer:
         return state
 
     def _restore(
-        self, stage: Stage, identity: RunIdentity, target: Target | None
+        self, stage: Stage, identity: RunIdentity, mirror: CheckpointMirror | None
     ) -> RestorePoint | None:
         """Find the checkpoint to go on from; drop records of steps after it. Collective."""
         run, config = self.folder.path, self._config.checkpoint
 
         def find() -> RestorePoint | None:
-            if target is not None:
-                target.check_writable()
+            if mirror is not None:
+                mirror.check_writable()
             clean_checkpoints(run)
-            path = find_checkpoint(run, config.resume, target)
+            path = find_checkpoint(run, config.resume, mirror)
             if path is None:
                 found, state = None, TrainState()
             else:
                 found = check_snapshot(path, stage.trainables, identity, config.accept)
                 state = found.state
             if config.resume != "auto" or path is None:
-                set_aside(run, path, state.step, target)
-            if not is_own(run, config.resume, target):
+                archive_checkpoints(run, path, state.step, mirror)
+            if not is_own(run, config.resume, mirror):
                 state.wandb_id = None
-            if target is not None:
-                target.clean()
+            if mirror is not None:
+                mirror.clean()
                 if path is not None and config.resume == "auto":
                     is_last = state.step >= self._config.trainer.max_steps
-                    send_missing(target, path, state.step, is_last=is_last)
+                    send_missing(mirror, path, state.step, is_last=is_last)
             truncate_records(self.folder.quarantine, state.step)
-            truncate_records(self.folder.metrics, state.last_row)
+            truncate_records(self.folder.metrics, state.last_record)
             return found
 
         check_shared(self._distributed, run)
-        return on_main_at_length(self._distributed, "restore", find)
+        return on_main_in_background(self._distributed, "restore", find)
 
     def _initialise(self, stage: Stage, initial: FiniteStream) -> TrainState:
         """Begin a fresh run."""
@@ -190,7 +188,7 @@ class Trainer:
                 run,
                 name=config.run.name,
                 values=config_to_dict(config),
-                done=state.last_row,
+                done=state.last_record,
                 max_steps=config.trainer.max_steps,
             )
             opened.extend(stack.enter_context(trackers))

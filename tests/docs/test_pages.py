@@ -33,6 +33,15 @@ def test_links_files_and_modules_are_there(page):
             assert find_spec(module), f"module {module}"
 
 
+def test_classes_that_pages_name_are_there():
+    sources = "\n".join(path.read_text() for path in (ROOT / "gsv2").rglob("*.py"))
+    classes = set(re.findall(r"^class (\w+)", sources, re.MULTILINE)) | {"Literal"}
+    for page in PAGES:
+        for code in CODE.findall(page.read_text()):
+            for name in re.findall(r"^[A-Z][a-z]\w+", code):
+                assert name in classes, f"{page.name}: class {name}"
+
+
 def test_the_table_of_training_names_its_files():
     text = (ROOT / "docs" / "architecture.md").read_text()
     table = text[text.index("| in `gsv2/training/` | is |") :].split("\n\n")[0]

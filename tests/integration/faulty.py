@@ -22,7 +22,7 @@ from torch import Tensor
 from gsv2 import train
 from gsv2.data.stream.batch import Batch
 from gsv2.training.checkpoints import saver
-from gsv2.training.checkpoints.mirror import Target
+from gsv2.training.checkpoints.mirror import CheckpointMirror
 from gsv2.training.distributed import background
 from gsv2.training.distributed.ranks import Distributed, leave
 from gsv2.training.faults.signals import StopSignals
@@ -160,7 +160,9 @@ def run(spec: dict[str, Any]) -> int:
     with (
         mock.patch.multiple(train, load_config=load_config, _train=fit),
         mock.patch.object(saver, "write_checkpoint", slow_write(spec)),
-        mock.patch.multiple(Target, put=slow(Target.put), fetch=slow(Target.fetch)),
+        mock.patch.multiple(
+            CheckpointMirror, put=slow(CheckpointMirror.put), fetch=slow(CheckpointMirror.fetch)
+        ),
         mock.patch.object(background, "SLICE_SEC", spec.get("slice", background.SLICE_SEC)),
     ):
         return train._run(["toy.yaml"])

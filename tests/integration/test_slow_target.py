@@ -14,7 +14,7 @@ import pytest
 
 from gsv2.train import EXIT_REQUEUE
 from gsv2.training.checkpoints.checkpoint import checkpoint_folder, list_steps
-from gsv2.training.checkpoints.mirror import Target
+from gsv2.training.checkpoints.mirror import CheckpointMirror
 from gsv2.training.run_folder.records import read_records
 from tests.integration.launch import end, start_one
 from tests.integration.nursery import Nursery, codes_of
@@ -24,10 +24,10 @@ LEAVE_SEC = 20
 SLOW_SEC = 60
 
 
-def targeted(folder: Path) -> tuple[dict[str, Any], Target]:
+def targeted(folder: Path) -> tuple[dict[str, Any], CheckpointMirror]:
     """Return a spec and the target that it names."""
     url = f"file://{folder}/there"
-    return {"checkpoint": {"target": url}}, Target(f"{url}/run")
+    return {"checkpoint": {"target": url}}, CheckpointMirror(f"{url}/run")
 
 
 def test_a_run_that_is_told_to_leave_does_not_wait_for_a_slow_target_nor_does_its_process(

@@ -11,7 +11,7 @@ from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.plan.plan import Plan
 from gsv2.data.stream.batch import Batch
 from gsv2.data.stream.loader import make_loader
-from gsv2.models.gpt.interleave import Rows
+from gsv2.models.gpt.interleave import PackedRows
 from gsv2.stages.gpt import GPTStage
 from gsv2.training.validation import validate
 from tests.stages.gpt_parts import V, code_batch, make_config, save_quantizer
@@ -136,7 +136,7 @@ def test_shapes_are_those_of_the_rows_whatever_is_packed(quantizer_file):
 
 def test_the_engine_gets_what_is_packed_from_the_batch(quantizer_file):
     stage = make_stage(quantizer_file)
-    seen: list[Rows] = []
+    seen: list[PackedRows] = []
     stage.trainables["gpt"].module.register_forward_pre_hook(lambda _, args: seen.append(args[5]))
     stage.validate(packed_batch(0))
     stage.validate(unpack(packed_batch(0)))

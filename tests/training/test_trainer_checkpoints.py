@@ -22,7 +22,7 @@ from gsv2.data.plan.window import LanePosition
 from gsv2.data.stream.batch import Batch
 from gsv2.training.checkpoints import saver
 from gsv2.training.checkpoints.checkpoint import CheckpointMismatchError
-from gsv2.training.checkpoints.mirror import Target
+from gsv2.training.checkpoints.mirror import CheckpointMirror
 from gsv2.training.checkpoints.snapshot import Snapshot, write_snapshot
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.faults.signals import Preempted, StopSignals
@@ -138,24 +138,24 @@ def test_a_last_checkpoint_that_the_target_did_not_take_is_brought_by_the_next_l
 ) -> None:
     url = f"memory://{uuid4().hex}/runs"
     config = toy_config(tmp_path, checkpoint={"target": url})
-    put = Target.put
+    put = CheckpointMirror.put
 
-    def unplugged(self: Target, folder: Path, step: int) -> None:
+    def unplugged(self: CheckpointMirror, folder: Path, step: int) -> None:
         if step == 6:
             raise OSError("cable out")
         put(self, folder, step)
 
-    monkeypatch.setattr(Target, "put", unplugged)
+    monkeypatch.setattr(CheckpointMirror, "put", unplugged)
     for _ in range(2):  # that the run is finished here is no reason to be content
         with pytest.raises(OSError, match="cable out"):
             fit_toy(config, distributed)
     fit_toy(toy_config(tmp_path, trainer={"max_steps": 7}, checkpoint={"target": url}), distributed)
-    assert Target(f"{url}/run").steps() == [2, 4, 7]
+    assert CheckpointMirror(f"{url}/run").steps() == [2, 4, 7]
 
-    monkeypatch.setattr(Target, "put", put)
-    Target(f"{url}/run").remove(7)
+    monkeypatch.setattr(CheckpointMirror, "put", put)
+    CheckpointMirror(f"{url}/run").remove(7)
     fit_toy(toy_config(tmp_path, trainer={"max_steps": 7}, checkpoint={"target": url}), distributed)
-    assert Target(f"{url}/run").steps() == [2, 4, 7]
+    assert CheckpointMirror(f"{url}/run").steps() == [2, 4, 7]
 
 
 def no_step(k: int) -> Batch:

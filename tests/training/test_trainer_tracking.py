@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import Tensor
 
 from gsv2.data.stream.batch import Batch
-from gsv2.training.checkpoints.mirror import Target
+from gsv2.training.checkpoints.mirror import CheckpointMirror
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.faults.signals import Preempted, StopSignals
 from gsv2.training.telemetry import tracking
@@ -88,7 +88,7 @@ def test_a_run_begun_with_the_checkpoint_of_another_is_another_in_wandb(
     sections = {"tracking": {"wandb": "offline"}, "trainer": {"max_steps": 2}}
     fit_toy(toy_config(tmp_path, checkpoint={"target": target}, **sections), distributed)
     shutil.copytree(tmp_path / "run", tmp_path / "new" / "earlier" / "1")
-    Target(f"{target}/new").put(tmp_path / "run" / "checkpoints" / "step_00000002", 2)
+    CheckpointMirror(f"{target}/new").put(tmp_path / "run" / "checkpoints" / "step_00000002", 2)
     run_id = (tmp_path / "run" / "wandb_id").read_text()
     where = resume.format(folder=tmp_path, target=target)
     checkpoint = {"target": target, "resume": where}

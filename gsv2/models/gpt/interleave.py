@@ -21,8 +21,8 @@ NUM_STARTS = 2
 _PADDING = -1
 
 
-class Rows(NamedTuple):
-    """Rows that the sequences of C clips are packed into."""
+class PackedRows(NamedTuple):
+    """Packed rows that hold the sequences of C clips."""
 
     row: Tensor
     """[C] int64: row of each clip's sequence, ascending from 0; a row may stay empty."""
@@ -98,7 +98,7 @@ class Interleaved(NamedTuple):
 
 
 def interleave(
-    text_lengths: Tensor, step_lengths: Tensor, sequence: Tensor, rows: Rows | None = None
+    text_lengths: Tensor, step_lengths: Tensor, sequence: Tensor, rows: PackedRows | None = None
 ) -> Interleaved:
     """Lay out the tokens of clips.
 

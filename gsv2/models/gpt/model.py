@@ -26,7 +26,7 @@ from gsv2.models.gpt.backbone import (
     run_rows,
 )
 from gsv2.models.gpt.heads import DepthHead, FlatHead
-from gsv2.models.gpt.interleave import Interleaved, Rows, interleave
+from gsv2.models.gpt.interleave import Interleaved, PackedRows, interleave
 from gsv2.models.gpt.patterns import PatternName, make_pattern
 from gsv2.models.gpt.pointer import Pointer, PointerConfig, ReadingName, count_characters
 from gsv2.models.trained_module import build_trained
@@ -150,7 +150,7 @@ class SemanticGPT(nn.Module):
         codes: Tensor,
         code_lengths: Tensor,
         sequence: Tensor,
-        rows: Rows | None = None,
+        rows: PackedRows | None = None,
         is_target: Tensor | None = None,
         alignments: Tensor | None = None,
     ) -> GPTOutput:
@@ -217,7 +217,7 @@ class SemanticGPT(nn.Module):
         code_lengths: Tensor,
         sequence: Tensor,
         alignments: Tensor | None,
-        rows: Rows | None = None,
+        rows: PackedRows | None = None,
     ) -> _Embedded:
         is_read = self.config.reading != "pointer"
         lengths = text_lengths if is_read else torch.zeros_like(text_lengths)
@@ -229,13 +229,12 @@ class SemanticGPT(nn.Module):
         if self.has_pointer:
             if alignments is None:
                 raise ValueError(f"alignments must be given for reading={self.config.reading}")
-            places = torch.arange(step_vectors.shape[1] + 1, device=text.device)
             vectors, moves = self.pointer.follow(
                 self.pointer.reader(byte_vectors, text),
                 count_characters(text),
                 alignments,
                 code_lengths,
-                places // self.pattern.stride,
+                torch.arange(step_vectors.shape[1] + 1, device=text.device) // self.pattern.stride,
             )
             start, spoken = start + vectors[:, 0], spoken + vectors[:, 1:]
         read = byte_vectors if is_read else byte_vectors[:, :0]
@@ -245,8 +244,7 @@ class SemanticGPT(nn.Module):
     def _run(self, embedded: _Embedded, *, is_packed: bool) -> Tensor:
         """Return the backbone's outputs [R * L, D] for its inputs."""
         inputs, layout = embedded.inputs, embedded.layout
-        if not is_packed:  # padded on the right, where no valid token looks
-            hidden = self.backbone(inputs_embeds=inputs, use_cache=False).last_hidden_state
-        else:
-            hidden = run_rows(self.backbone, inputs, layout.documents, layout.positions)
-        return hidden.flatten(0, 1)
+        if is_packed:
+            return run_rows(self.backbone, inputs, layout.documents, layout.positions).flatten(0, 1)
+        hidden = self.backbone(inputs_embeds=inputs, use_cache=False).last_hidden_state
+        return hidden.flatten(0, 1)  # padded on the right, where no valid token looks

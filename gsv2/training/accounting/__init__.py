@@ -1,1 +1,1 @@
-"""What a run has read: ledger, marks, hours, clips that could not be read."""
+"""Accounts of a run: state, ledger, marks, hours, clips that could not be read."""

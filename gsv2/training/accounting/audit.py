@@ -1,4 +1,4 @@
-"""Exactly once, checked: the ledger of a run against the plan that it should have followed."""
+"""Audit of a run: its ledger against the plan, which has each clip exactly once."""
 
 from __future__ import annotations
 
@@ -51,14 +51,13 @@ def read_ledgers(metrics: Path) -> list[Mapping[str, Any]]:
     """
     if not metrics.is_file():
         raise ValueError(f"{metrics} does not exist; name a run")
-    return [entry for row in read_records(metrics) for entry in row.get("data/ledger", ())]
+    return [entry for record in read_records(metrics) for entry in record.get("data/ledger", ())]
 
 
 def check_ledger(plan: KeyPlan, entries: Iterable[Mapping[str, Any]]) -> Iterator[EpochCheck]:
     """Compare finished lane epochs with the plan; open ones are not looked at.
 
     Args:
-        plan: of the run.
         entries: from `read_ledgers`.
 
     Yields:

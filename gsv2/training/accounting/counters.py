@@ -1,4 +1,4 @@
-"""Counters of this rank between two rows, and the one message that reduces them over the ranks."""
+"""Counters of this rank between two records of metrics, and their reduction over the ranks."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ class RankCounters:
 
     Args:
         stage: knows what a micro-batch costs.
-        distributed: the ranks.
-        clock: clock of the run.
         quarantine: takes the clips that could not be read.
         peak_tflops: peak of one device for `train/mfu`; None = by its name.
     """
@@ -53,26 +51,25 @@ class RankCounters:
         """Add what all ranks have counted to `state`, and begin anew. Collective.
 
         Args:
-            state: where the run stands.
-            means: metrics of the step that a row is due for, which begins a lap and waits for the
-                device; None if none is.
+            means: metrics of the step that a record is due for, which begins a lap and waits for
+                the device; None if none is.
 
         Returns:
-            The row's figures of all ranks; {} without one.
+            The record's figures of all ranks; {} without one.
 
         Raises:
             TooManyBadClipsError: the share of bad clips is above `data.max_bad_fraction`.
         """
-        of_row = None
+        of_record = None
         if means is not None:
-            of_row = self._throughput.drain(), means.sums(), self._clock.lap_read_sec
-        mine = self._quarantine.drain(), self._consumption.drain(), of_row
-        quarantine, consumption, rows = zip(*self._distributed.gather(mine), strict=True)
+            of_record = self._throughput.drain(), means.sums(), self._clock.lap_read_sec
+        mine = self._quarantine.drain(), self._consumption.drain(), of_record
+        quarantine, consumption, records = zip(*self._distributed.gather(mine), strict=True)
         self._consumption.merge(consumption, state)
         self._quarantine.merge(quarantine, state)
         if means is None:
             return {}
-        work, sums, reading = zip(*rows, strict=True)
+        work, sums, reading = zip(*records, strict=True)
         return {
             **work_figures(work, self._clock.lap_sec),
             **self._clock.lap(max(reading)),

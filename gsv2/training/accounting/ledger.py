@@ -1,4 +1,4 @@
-"""The ledger: which clips a run has read, lane epoch by lane epoch, in a few numbers each.
+"""Ledger of the clips that a run has read, lane epoch by lane epoch, in a few numbers each.
 
 A digest is the sum of the clips' hashes: independent of their order, so that any layout of ranks
 gives the same, additive, so that every rank counts its own, and blind to nothing: a clip that is
@@ -94,7 +94,7 @@ def pop_finished(ledger: Ledger, marks: Mapping[int, LanePosition]) -> Ledger:
     """Take the lane epochs to which nothing can be added any more out of a ledger.
 
     Args:
-        ledger: of all micro-batches up to some number.
+        ledger: ledger of all micro-batches up to some number.
         marks: latest of each lane among them. All windows before a mark's have been read, so
             what is below the epoch of its component is complete.
     """

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from gsv2.data.stream.batch import BadClip, Batch
 from gsv2.training.accounting.state import TrainState
 from gsv2.training.distributed.ranks import Distributed
-from gsv2.training.run_folder.record_file import RecordFile
+from gsv2.training.run_folder.records import RecordFile
 
 MIN_CLIPS_TO_JUDGE = 100
 """The share of bad clips is taken of at least so many, so that one early clip stops no run."""

@@ -1,4 +1,4 @@
-"""Where a run stands, beside its weights."""
+"""State of a run beside its weights: where it stands."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Any
 from gsv2.data.plan.window import LanePosition
 from gsv2.training.accounting.ledger import Ledger, ledger_from_plain, ledger_to_plain
 from gsv2.training.precision.loss_scale import LossScale
+
+_KEYS = {"record": "row"}
+"""Field -> its key in files, where that has another name."""
 
 
 @dataclass(kw_only=True)
@@ -29,8 +32,8 @@ class TrainState:
     """What `gsv2.training.guard` knows spikes by."""
     loss_scales: dict[str, LossScale] = field(default_factory=dict)
     """Trainable -> the factor of its losses, where the run computes in fp16."""
-    row: dict[str, Any] | None = None
-    """Row of this step whose validation was broken off by a signal; the next launch ends it."""
+    record: dict[str, Any] | None = None
+    """Metrics of this step whose validation was broken off by a signal; the next launch ends it."""
     samples_seen: int = 0
     """Clips trained on, over all ranks."""
     audio_seen: dict[str, int] = field(default_factory=dict)
@@ -43,21 +46,26 @@ class TrainState:
     marks: dict[int, LanePosition] = field(default_factory=dict)
     """Lane -> latest mark among the micro-batches used: any layout of ranks goes on from them."""
     ledger: Ledger = field(default_factory=dict)
-    """Lane epochs that no row of `metrics.jsonl` has yet."""
+    """Lane epochs that no record of `metrics.jsonl` has yet."""
     sequences: dict[int, int] = field(default_factory=dict)
-    """Number of clips -> sequences of so many, since the last row."""
+    """Number of clips -> sequences of so many, since the last record."""
     wandb_id: str | None = None
-    """Of this run in Weights & Biases, also on a disk that has nothing but the checkpoint."""
+    """Id of the run in Weights & Biases, also on a disk that has nothing but the checkpoint."""
 
     @property
-    def last_row(self) -> int:
-        """Last step whose row is written, if it was logged: not the one that `row` holds."""
-        return self.step if self.row is None else self.step - 1
+    def last_record(self) -> int:
+        """Last step whose record is written, if it was logged: not the one that `record` holds."""
+        return self.step if self.record is None else self.step - 1
+
+    @classmethod
+    def plain_keys(cls) -> dict[str, str]:
+        """Return key of `to_plain` -> name of the field."""
+        return {_KEYS.get(f.name, f.name): f.name for f in fields(cls)}
 
     def to_plain(self) -> dict[str, Any]:
         """Return the values as JSON has them."""
         return {
-            **{f.name: getattr(self, f.name) for f in fields(self)},
+            **{key: getattr(self, name) for key, name in self.plain_keys().items()},
             "marks": [self.marks[lane].to_plain() for lane in sorted(self.marks)],
             "ledger": ledger_to_plain(self.ledger),
             "sequences": sorted(self.sequences.items()),
@@ -67,10 +75,11 @@ class TrainState:
     @classmethod
     def from_plain(cls, values: Mapping[str, Any]) -> TrainState:
         """Return the state that `to_plain` described."""
+        names = cls.plain_keys()
         marks = [LanePosition.from_plain(mark) for mark in values["marks"]]
         return cls(
             **{
-                **values,
+                **{names[key]: value for key, value in values.items()},
                 "marks": {mark.lane: mark for mark in marks},
                 "ledger": ledger_from_plain(values["ledger"]),
                 "sequences": dict(values["sequences"]),

@@ -1,1 +1,1 @@
-"""Runs that are saved, kept, found again and gone on with."""
+"""Checkpoints of runs: saved, kept, mirrored, found again and gone on from."""

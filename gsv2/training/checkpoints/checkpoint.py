@@ -104,7 +104,6 @@ def verify_checkpoint(folder: Path, names: Iterable[str] | None = None) -> Path:
     """Compare files with their checksums.
 
     Args:
-        folder: checkpoint.
         names: of the files; None = all that the checkpoint should have.
 
     Returns:
@@ -155,8 +154,6 @@ def write_checkpoint(run: Path, step: int, write: Callable[[Path], Mapping[str, 
     """Make the checkpoint of `step`, or leave everything as it was.
 
     Args:
-        run: run folder.
-        step: optimizer steps done.
         write: writes the files into the folder that it is given, brings them to disk, and
             returns file name -> SHA-256.
 

@@ -1,4 +1,4 @@
-"""The `checkpoint` section."""
+"""Config of checkpoints: the `checkpoint` section."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class CheckpointConfig:
     """Checkpoints of multiples of so many steps stay for ever; 0 = none does."""
     best: str | None = None
     """Name in `metrics.jsonl`, e.g. `validation/gpt/loss`: the checkpoint with the lowest value
-    stays too. Only steps whose row has the value can be the best."""
+    stays too. Only steps whose record has the value can be the best."""
     resume: str = "auto"
     """`auto` (newest whole checkpoint of the run here or at the target, if any), `none`, or the
     path or URL of a checkpoint or of a run; all but `auto` begin there again at every launch, and
@@ -37,7 +37,7 @@ class CheckpointConfig:
     keep_going_on_failure: bool = True
     """Whether a run goes on when a checkpoint could not be written (disk full, target out of
     reach): older ones stay, log and metrics say so, the next one is tried when it is due. Without
-    it the run ends at the next row or checkpoint. The last step's checkpoint must always
+    it the run ends at the next record or checkpoint. The last step's checkpoint must always
     succeed."""
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What the stream of a run depends on, cheap to take and detailed enough to name a difference.
+"""Fingerprint of what a run's stream depends on, detailed enough to name a difference.
 
 It comes from corpus.json and the config alone; no audio and no index file is read.
 """
@@ -55,8 +55,7 @@ def take_fingerprint(
     """Return the fingerprint of a stream.
 
     Args:
-        index: of all sources.
-        config: the `data` section.
+        index: index of all sources.
         members: what the stage reads of a clip.
     """
     data = {key: value for key, value in asdict(config).items() if key not in NOT_OF_THE_PLAN}

@@ -1,4 +1,4 @@
-"""Checkpoints beyond this machine: any file system that fsspec can write.
+"""Mirror of a run's checkpoints beyond this machine: any file system that fsspec can write.
 
 Object stores know no rename. `SHA256SUMS` is the commit marker: it goes up last and is taken
 away first, and a folder without it is no checkpoint.
@@ -33,11 +33,11 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
-class Target:
-    """The checkpoints of one run at a URL.
+class CheckpointMirror:
+    """Copies of the checkpoints of one run at a URL, that of `checkpoint.target`.
 
     Args:
-        url: of the run: `s3://bucket/runs/NAME`.
+        url: URL of the run: `s3://bucket/runs/NAME`.
 
     Raises:
         ValueError: nothing is known of such URLs, or a package is missing.
@@ -190,20 +190,20 @@ class Target:
             raise OSError(f"{self.name}: {type(error).__name__}: {error}") from error
 
 
-def target_of(url: str | None, run_name: str) -> Target | None:
-    """Return the target of a run below `checkpoint.target`."""
-    return None if url is None else Target(f"{url.rstrip('/')}/{run_name}")
+def mirror_of(url: str | None, run_name: str) -> CheckpointMirror | None:
+    """Return the mirror of a run below `checkpoint.target`."""
+    return None if url is None else CheckpointMirror(f"{url.rstrip('/')}/{run_name}")
 
 
-def try_target(url: str | None, run_name: str) -> str:
-    """Check the target of a run, if there is one; return what was found.
+def try_mirror(url: str | None, run_name: str) -> str:
+    """Check the mirror of a run, if there is one; return what was found.
 
     Raises:
         ValueError: nothing is known of such URLs.
         OSError: the target cannot be written.
     """
-    target = target_of(url, run_name)
-    if target is None:
+    mirror = mirror_of(url, run_name)
+    if mirror is None:
         return "none; checkpoints stay in the run folder"
-    target.check_writable()
-    return f"{target.name}: written, moved, read, removed"
+    mirror.check_writable()
+    return f"{mirror.name}: written, moved, read, removed"

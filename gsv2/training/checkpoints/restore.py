@@ -1,4 +1,4 @@
-"""Going on from a checkpoint: is it of this run, and what does it say?
+"""Restoring from a checkpoint: is it of this run, and what does it say?
 
 Nothing is unpickled: files are JSON and safetensors.
 """
@@ -74,9 +74,7 @@ def check_snapshot(
     """Check that a checkpoint is one that this run can go on from, by headers alone.
 
     Args:
-        folder: checkpoint.
-        trainables: of the run, with bare networks.
-        identity: of the run.
+        trainables: trainables of the run, with bare networks.
         accept: `checkpoint.accept`.
 
     Raises:

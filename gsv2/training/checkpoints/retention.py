@@ -1,4 +1,4 @@
-"""Which checkpoints stay."""
+"""Retention: which checkpoints stay."""
 
 from __future__ import annotations
 
@@ -24,10 +24,9 @@ def steps_to_keep(
     resuming before them.
 
     Args:
-        steps: of all checkpoints.
+        steps: steps of all checkpoints.
         newest: step of the one that was just made.
         values: step -> value of the metric `checkpoint.best`, where it was measured.
-        config: the `checkpoint` section.
     """
     present = sorted(step for step in steps if step <= newest)
     kept = set(present[-config.keep_last :])
@@ -39,32 +38,27 @@ def steps_to_keep(
     return kept
 
 
-def value_of_row(
-    best: str | None, step: int, row: Mapping[str, Any] | None
+def value_of_record(
+    best: str | None, step: int, record: Mapping[str, Any] | None
 ) -> tuple[dict[str, float], str | None]:
     """Return what a checkpoint is judged by, if it is known, and why it never will be.
 
     Args:
         best: `checkpoint.best`.
-        step: of the checkpoint.
-        row: figures of this step, if there are any.
+        record: figures of this step, if there are any.
     """
-    if best is None or row is None:
+    if best is None or record is None:
         return {}, None
-    if best in row:
-        return {best: float(row[best])}, None
-    if best.startswith(_VALIDATION) and not any(key.startswith(_VALIDATION) for key in row):
+    if best in record:
+        return {best: float(record[best])}, None
+    if best.startswith(_VALIDATION) and not any(key.startswith(_VALIDATION) for key in record):
         return {}, None
-    names = ", ".join(sorted(row))
+    names = ", ".join(sorted(record))
     return {}, f"checkpoint.best is {best!r}, but the row of step {step} has {names}"
 
 
 class Retention:
-    """Removes checkpoints that need not stay from one place, a run folder or a target.
-
-    Args:
-        config: the `checkpoint` section.
-    """
+    """Removes checkpoints that need not stay from one place, a run folder or a target."""
 
     def __init__(self, config: CheckpointConfig) -> None:
         self._config = config

@@ -1,7 +1,7 @@
-"""Checkpoints beside training: a step is blocked for a copy to the host, a thread writes it.
+"""Saver of checkpoints beside training: a step waits for a copy to the host, a thread writes it.
 
 One write is under way at most. A write that fails leaves the checkpoints before it as they are.
-Copies to the target follow by themselves (`gsv2.training.checkpoints.delivery`).
+Copies to the target follow by themselves (`gsv2.training.checkpoints.uploads`).
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from gsv2.training.checkpoints.checkpoint import (
     write_checkpoint,
 )
 from gsv2.training.checkpoints.config import CheckpointConfig
-from gsv2.training.checkpoints.delivery import Delivery
 from gsv2.training.checkpoints.fingerprint import RunIdentity
-from gsv2.training.checkpoints.mirror import Target
-from gsv2.training.checkpoints.retention import Retention, value_of_row
+from gsv2.training.checkpoints.mirror import CheckpointMirror
+from gsv2.training.checkpoints.retention import Retention, value_of_record
 from gsv2.training.checkpoints.snapshot import Snapshot, capture_snapshot, write_snapshot
-from gsv2.training.distributed.background import in_background, is_over, wait_together
+from gsv2.training.checkpoints.uploads import CheckpointUploads
+from gsv2.training.distributed.background import in_background, is_over, wait_for_main
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.engines.host_copies import HostCopies
 from gsv2.training.stage import Trainable
@@ -56,11 +56,7 @@ class Saver:
     """Makes the checkpoints of a run.
 
     Args:
-        run: run folder.
-        config: the `checkpoint` section.
-        distributed: the ranks; the main one writes.
-        identity: of the run.
-        target: gets a copy of every checkpoint.
+        mirror: gets a copy of every checkpoint.
         beat: called again and again while ranks wait for a write, so that nobody takes them for
             dead.
     """
@@ -71,7 +67,7 @@ class Saver:
         config: CheckpointConfig,
         distributed: Distributed,
         identity: RunIdentity,
-        target: Target | None = None,
+        mirror: CheckpointMirror | None = None,
         beat: Callable[[], object] = lambda: None,
     ) -> None:
         self._run = run
@@ -82,7 +78,7 @@ class Saver:
         self._copies = HostCopies()
         self._job: _Job | None = None
         self._retention = Retention(config)
-        self._delivery = Delivery(run, target, Retention(config))
+        self._uploads = CheckpointUploads(run, mirror, Retention(config))
         self._blocked_sec = 0.0
         self._write_sec = 0.0
         self._failures = 0
@@ -92,7 +88,7 @@ class Saver:
         self,
         trainables: Mapping[str, Trainable],
         state: TrainState,
-        row: Mapping[str, Any] | None = None,
+        record: Mapping[str, Any] | None = None,
     ) -> None:
         """Copy the run to the host and begin to write it. Collective.
 
@@ -100,18 +96,17 @@ class Saver:
 
         Args:
             trainables: with their engines.
-            state: where the run stands.
-            row: figures of this step, if there are any.
+            record: figures of this step, if there are any.
 
         Raises:
-            CheckpointError: the row lacks the figure that `checkpoint.best` names; the
+            CheckpointError: the record lacks the figure that `checkpoint.best` names; the
                 checkpoint is made all the same.
             CheckpointWriteError: an earlier write failed and `checkpoint.keep_going_on_failure`
                 is false.
         """
         start = time.perf_counter()
         self._wait_for_write(state.step)
-        values, complaint = self._distributed.on_main(partial(self._prepare, state.step, row))
+        values, complaint = self._distributed.on_main(partial(self._prepare, state.step, record))
         snapshot = capture_snapshot(
             trainables,
             state,
@@ -143,11 +138,11 @@ class Saver:
             self._distributed.on_main(self._judge)
 
     def figures(self) -> dict[str, float]:
-        """Return what checkpoints have cost since the last call, for a row."""
+        """Return what checkpoints have cost since the last call, for a record."""
         figures = {
             "checkpoint/blocked_sec": self._blocked_sec,
             "checkpoint/write_sec": self._write_sec,
-            "checkpoint/failures": self._failures + self._delivery.num_failures,
+            "checkpoint/failures": self._failures + self._uploads.num_failures,
         }
         self._blocked_sec = 0.0
         return figures
@@ -162,7 +157,7 @@ class Saver:
             CheckpointWriteError: it could not be written.
         """
         self._wait_for_write(beat=beat)
-        wait_together(self._distributed, self._delivery.is_over, beat or self._beat)
+        wait_for_main(self._distributed, self._uploads.is_over, beat or self._beat)
         self._distributed.on_main(self._judge)
 
     def leave(self) -> None:
@@ -173,7 +168,7 @@ class Saver:
         """
         self._wait_for_write()
         self._distributed.on_main(partial(self._judge, copies=False))
-        self._distributed.on_main(partial(self._delivery.give_up, _COPY_SEC))
+        self._distributed.on_main(partial(self._uploads.give_up, _COPY_SEC))
 
     def close(self) -> None:
         """Give what is under way some time to end, and say what has not."""
@@ -184,7 +179,7 @@ class Saver:
                 self._job.step, _CLOSE_SEC,
             )  # fmt: skip
         self._settle()
-        self._delivery.give_up(_COPY_SEC)
+        self._uploads.give_up(_COPY_SEC)
 
     def _wait_for_write(
         self, step: int | None = None, beat: Callable[[], object] | None = None
@@ -198,16 +193,16 @@ class Saver:
                 self._job.step,
             )
         future = None if self._job is None else self._job.future
-        wait_together(self._distributed, partial(is_over, future), beat or self._beat)
+        wait_for_main(self._distributed, partial(is_over, future), beat or self._beat)
 
     def _prepare(
-        self, step: int, row: Mapping[str, Any] | None
+        self, step: int, record: Mapping[str, Any] | None
     ) -> tuple[dict[str, float], str | None]:
         """Tell of the write before; return what judges the next checkpoint, or why nothing can."""
         self._settle()
         if not self._config.keep_going_on_failure:
             self._judge()
-        return value_of_row(self._config.best, step, row)
+        return value_of_record(self._config.best, step, record)
 
     def _settle(self) -> None:
         """Tell of a write that has ended since the last call."""
@@ -228,7 +223,7 @@ class Saver:
     def _judge(self, *, copies: bool = True) -> None:
         """Raise what became of the newest checkpoint, here and, with `copies`, at the target."""
         self._settle()
-        failure = self._failure or (self._delivery.failure if copies else None)
+        failure = self._failure or (self._uploads.failure if copies else None)
         if failure is not None:
             raise CheckpointWriteError(failure)
 
@@ -237,11 +232,11 @@ class Saver:
         start = time.perf_counter()
         write_checkpoint(self._run, step, partial(write_snapshot, snapshot))
         seconds = time.perf_counter() - start
-        self._delivery.send(step)
+        self._uploads.send(step)
         self._retention.prune(
             step,
             partial(list_steps, self._run),
             lambda old: (checkpoint_folder(self._run, old) / STATE).read_bytes(),
-            self._delivery.remove_here,
+            self._uploads.remove_here,
         )
         return seconds

@@ -1,4 +1,4 @@
-"""What a checkpoint says: networks, moments, schedules and where the run stands.
+"""Snapshot of a run, the content of a checkpoint: networks, moments, schedules, state.
 
 `NAME.safetensors` is a component file, and so is `NAME.ema.safetensors`, which is there if the
 average of the weights is kept. `NAME.optimizer.safetensors` holds the optimizer's
@@ -58,22 +58,19 @@ def capture_snapshot(
     Collective.
 
     Args:
-        trainables: of the stage, with their engines.
-        state: where the run stands.
-        identity: of the run.
-        world: number of ranks, for people.
+        trainables: trainables of the stage, with their engines.
         copies: memory to copy to; an earlier snapshot that lies there is lost.
         values: name -> figures of this step by which the checkpoint is judged.
     """
     states = {}
     for name, trainable in trainables.items():
         assert trainable.engine is not None, "the Trainer has set the engines"
-        hold = partial(_hold, copies, name)
-        captured = trainable.engine.capture(hold)
+        copy = partial(_copy, copies, name)
+        captured = trainable.engine.capture(copy)
         average: Mapping[str, Tensor] = {}
         if trainable.average is not None:
             weights = None if captured is None else captured.weights
-            average = trainable.average.merge(weights, hold)
+            average = trainable.average.merge(weights, copy)
         if captured is not None:
             states[name] = replace(captured, average=average)
     copies.finish()
@@ -116,8 +113,8 @@ def write_snapshot(snapshot: Snapshot, folder: Path) -> dict[str, str]:
     return sums
 
 
-def _hold(copies: HostCopies, trainable: str, name: str, tensor: Tensor) -> Tensor:
-    return copies.hold(f"{trainable}/{name}", tensor)
+def _copy(copies: HostCopies, trainable: str, name: str, tensor: Tensor) -> Tensor:
+    return copies.copy(f"{trainable}/{name}", tensor)
 
 
 def _place(trainable: Trainable) -> int:

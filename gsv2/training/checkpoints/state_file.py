@@ -1,10 +1,9 @@
-"""What `state.json` of a checkpoint must hold before anything is made of it."""
+"""Check of a checkpoint's `state.json`, before anything is made of it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from typing import Any
 
 from gsv2.data.plan.window import LanePosition
@@ -29,7 +28,7 @@ def check_record(record: Mapping[str, Any]) -> None:
     if record.get("dataset") is not None:
         _check_dataset(record["dataset"])
     run = record["run"]
-    unknown = sorted(run.keys() - {field.name for field in fields(TrainState)})
+    unknown = sorted(run.keys() - TrainState.plain_keys().keys())
     if unknown:
         raise ValueError(f"run.{unknown[0]} is no key of this format")
     for key in sorted(_MUST | run.keys()):

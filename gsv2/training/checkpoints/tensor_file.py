@@ -36,9 +36,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     """Write a safetensors file and bring it to disk.
 
     Args:
-        path: of a file that does not exist.
+        path: path of a file that does not exist.
         tensors: on the host, contiguous.
-        metadata: of the header.
 
     Returns:
         SHA-256 of the file.

@@ -34,7 +34,6 @@ class RankAgreement:
     """One rank among others that go on, stop and fail together.
 
     Args:
-        distributed: the ranks.
         signals: signals that this process was sent.
         recorder: is told that this rank is alive.
     """
@@ -62,7 +61,6 @@ class RankAgreement:
 
         Args:
             action: returns its result and `num_counts` figures to be summed over the ranks.
-            num_counts: number of figures.
         """
         self.recorder.last_beat = time.monotonic()
         done, error = None, None

@@ -38,7 +38,7 @@ def is_over(future: Future[T] | None, timeout_sec: float) -> bool:
     return future is None or wait([future], timeout_sec).done != set()
 
 
-def wait_together(
+def wait_for_main(
     distributed: Distributed,
     is_done: Callable[[float], bool],
     beat: Callable[[], object] = lambda: None,
@@ -46,7 +46,6 @@ def wait_together(
     """Let all ranks wait for the main one, in slices that no timeout takes for its end. Collective.
 
     Args:
-        distributed: the ranks.
         is_done: tells on the main rank whether the work is over within so many seconds.
         beat: called on every rank between two slices.
     """
@@ -54,12 +53,12 @@ def wait_together(
         beat()
 
 
-def on_main_at_length(distributed: Distributed, name: str, action: Callable[[], T]) -> T:
+def on_main_in_background(distributed: Distributed, name: str, action: Callable[[], T]) -> T:
     """Do `Distributed.on_main` with an action that may take longer than ranks wait. Collective."""
     if distributed.world == 1:
         return action()
     future = in_background(name, action) if distributed.is_main else None
-    wait_together(distributed, partial(is_over, future))
+    wait_for_main(distributed, partial(is_over, future))
     return distributed.on_main(lambda: _result(future))
 
 

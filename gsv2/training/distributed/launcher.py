@@ -1,4 +1,4 @@
-"""What `accelerate launch` asks for in the environment, beside ranks and DeepSpeed.
+"""Launcher's wishes in the environment (`accelerate launch`), beside ranks and DeepSpeed.
 
 Accelerate opens the process group here and does nothing else: it wraps no network, compiles none
 and casts none. What a launcher asks of it beyond that is refused if a run would be another one
@@ -49,7 +49,7 @@ def check_launcher(
     """Check that a launcher asks for nothing that would train in another way.
 
     Args:
-        environ: of this process.
+        environ: environment of this process.
         parent: command line that started this process; None = the one that did.
 
     Raises:

@@ -1,1 +1,1 @@
-"""What runs a trainable on the ranks: plain, DDP, DeepSpeed, behind one interface."""
+"""Engines that run a trainable on the ranks: plain, DDP, DeepSpeed, behind one interface."""

@@ -66,11 +66,9 @@ def make_engine(
     """Return the engine of one network. Collective.
 
     Args:
-        name: name of the trainable.
         module: bare network on its device, whose weights and buffers become those of the main rank.
         optimizer: optimizer of the module's parameters.
         config: a kind that is not `auto`.
-        distributed: the ranks.
         max_grad_norm: L2 norm that gradients are clipped to.
     """
     if config.kind != "deepspeed":

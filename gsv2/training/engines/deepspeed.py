@@ -30,8 +30,8 @@ from gsv2.training.engines.deepspeed_state import (
     restore_state,
 )
 from gsv2.training.engines.engine import MAX_ZERO_STAGE, EngineConfig, TrainableState
-from gsv2.training.engines.host_copies import Hold, copy_to_host
-from gsv2.training.engines.module_state import moments_to_come, trained
+from gsv2.training.engines.host_copies import HostCopy, copy_to_host
+from gsv2.training.engines.module_state import pending_moment_bytes, trained
 from gsv2.training.engines.swapped_weights import piece_of, swapped_pieces, swapped_weights
 
 
@@ -51,12 +51,11 @@ class DeepSpeedEngine:
         """Wrap a network. Collective.
 
         Args:
-            name: of the trainable.
             module: on its device, in fp32.
             optimizer: a torch optimizer of the module's parameters; DeepSpeed keeps it.
             config: says the ZeRO stage.
             max_grad_norm: gradients are clipped to this L2 norm.
-            device: of this rank.
+            device: device of this rank.
         """
         deepspeed = _import_deepspeed()
         self._contract = EngineContract(name)
@@ -138,17 +137,17 @@ class DeepSpeedEngine:
         """Put the network into training or evaluation mode."""
         self._module.train(mode)
 
-    def held(self) -> Mapping[str, Tensor]:
+    def local_weights(self) -> Mapping[str, Tensor]:
         """Return the parameters, or ZeRO-3's pieces of them."""
         if self._stage < MAX_ZERO_STAGE:
             return self._named
         return {name: piece_of(parameter) for name, parameter in self._named.items()}
 
-    def cut(self, name: str, whole: Tensor) -> Tensor:
+    def to_local(self, name: str, whole: Tensor) -> Tensor:
         """Return it whole, or ZeRO-3's piece of it."""
         return whole if self._stage < MAX_ZERO_STAGE else cut_piece(self._named[name], whole)
 
-    def whole(self, name: str, part: Tensor) -> Tensor:
+    def to_whole(self, name: str, part: Tensor) -> Tensor:
         """Return it, or what ZeRO-3's pieces of all ranks make."""
         return part if self._stage < MAX_ZERO_STAGE else join_pieces(self._named[name], part)
 
@@ -157,15 +156,15 @@ class DeepSpeedEngine:
         swap = swapped_weights if self._stage < MAX_ZERO_STAGE else swapped_pieces
         return swap(self._named, parts)
 
-    def moments_to_come(self) -> int:
+    def pending_moment_bytes(self) -> int:
         """Return what AdamW will take for this rank's part of the parameters that train."""
         if self._stage == 0:
-            return moments_to_come(self._optimizer, trained(self._optimizer))
-        return moments_to_come(self._optimizer.optimizer, flats(self._optimizer, self._stage))
+            return pending_moment_bytes(self._optimizer, trained(self._optimizer))
+        return pending_moment_bytes(self._optimizer.optimizer, flats(self._optimizer, self._stage))
 
-    def capture(self, hold: Hold = copy_to_host) -> TrainableState | None:
+    def capture(self, copy: HostCopy = copy_to_host) -> TrainableState | None:
         """Return copies of everything, on the main rank."""
-        return capture_state(self._module, self._optimizer, self._stage, hold)
+        return capture_state(self._module, self._optimizer, self._stage, copy)
 
     def restore(self, state: TrainableState) -> None:
         """Take weights and moments."""

@@ -46,7 +46,7 @@ def deepspeed_json(config: EngineConfig, *, max_grad_norm: float = 1.0) -> dict[
     """Return DeepSpeed's config for one engine.
 
     Args:
-        config: whose `zero_stage` it is.
+        config: entry with the ZeRO stage.
         max_grad_norm: gradients are clipped to this L2 norm.
     """
     return {
@@ -102,7 +102,7 @@ def ignored_settings(environ: Mapping[str, str] = os.environ) -> list[str]:
     `zero_optimization.offload_optimizer`.
 
     Args:
-        environ: of a launch that `launched_engine` takes.
+        environ: environment of a launch that `launched_engine` takes.
     """
     names = [
         flag for key, flag in _UNUSED_FLAGS.items() if environ.get(key, "").lower() not in _UNSET

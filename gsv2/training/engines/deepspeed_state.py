@@ -16,7 +16,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from gsv2.training.engines.engine import MAX_ZERO_STAGE, TrainableState
-from gsv2.training.engines.host_copies import Hold
+from gsv2.training.engines.host_copies import HostCopy
 from gsv2.training.engines.module_state import (
     COUNT,
     capture_module,
@@ -27,20 +27,19 @@ from gsv2.training.engines.swapped_weights import piece_of
 
 
 def capture_state(
-    module: nn.Module, optimizer: Any, stage: int, hold: Hold
+    module: nn.Module, optimizer: Any, stage: int, copy: HostCopy
 ) -> TrainableState | None:
     """Return copies of all tensors on the main rank; None on the others. Collective.
 
     Args:
         module: the bare network.
         optimizer: DeepSpeed's, or torch's under ZeRO-0.
-        stage: of ZeRO.
-        hold: copies a tensor of a name to the host.
+        copy: copies a tensor of a name to the host.
     """
     is_main = dist.get_rank() == 0
     if stage == 0:
-        return capture_module(module, optimizer, hold) if is_main else None
-    keep: Hold | None = hold if is_main else None
+        return capture_module(module, optimizer, copy) if is_main else None
+    keep: HostCopy | None = copy if is_main else None
     weights = _full_weights(module, stage, keep)
     if stage < MAX_ZERO_STAGE:
         _link_moments(optimizer)
@@ -66,16 +65,16 @@ def restore_state(module: nn.Module, optimizer: Any, stage: int, state: Trainabl
     _load_moments(module, optimizer, stage, state.optimizer)
 
 
-def _full_weights(module: nn.Module, stage: int, hold: Hold | None) -> dict[str, Tensor]:
-    """Return copies where there is a `hold`; ZeRO-3's parameters are gathered one by one."""
+def _full_weights(module: nn.Module, stage: int, copy: HostCopy | None) -> dict[str, Tensor]:
+    """Return copies where there is a `copy`; ZeRO-3's parameters are gathered one by one."""
     from deepspeed.runtime.zero import GatheredParameters
 
     weights = {}
     for name, value in module.state_dict(keep_vars=True).items():
         is_cut = stage == MAX_ZERO_STAGE and isinstance(value, nn.Parameter)
         with GatheredParameters([value]) if is_cut else nullcontext():
-            if hold is not None:
-                weights[name] = hold(f"weights/{name}", value.detach())
+            if copy is not None:
+                weights[name] = copy(f"weights/{name}", value.detach())
     return weights
 
 
@@ -93,8 +92,8 @@ def _load_full_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> None
             _set_piece(value, None, weights[name])
 
 
-def _full_moments(module: nn.Module, optimizer: Any, hold: Hold | None) -> dict[str, Tensor]:
-    """Return copies where there is a `hold`, gathered one by one."""
+def _full_moments(module: nn.Module, optimizer: Any, copy: HostCopy | None) -> dict[str, Tensor]:
+    """Return copies where there is a `copy`, gathered one by one."""
     from deepspeed.utils import safe_get_full_optimizer_state
 
     like: Mapping[str, Any] = next(iter(optimizer.optimizer.state.values()), {})
@@ -103,8 +102,8 @@ def _full_moments(module: nn.Module, optimizer: Any, hold: Hold | None) -> dict[
         for key in like if parameter.requires_grad else ():
             is_count = key == COUNT
             full = like[key] if is_count else safe_get_full_optimizer_state(parameter, key)
-            if hold is not None:
-                moments[f"{key}/{name}"] = hold(f"optimizer/{key}/{name}", full)
+            if copy is not None:
+                moments[f"{key}/{name}"] = copy(f"optimizer/{key}/{name}", full)
     return moments
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 
 from torch import Tensor
 
-from gsv2.training.engines.host_copies import Hold, copy_to_host
+from gsv2.training.engines.host_copies import HostCopy, copy_to_host
 
 MAX_ZERO_STAGE = 3
 
@@ -62,8 +62,8 @@ class Engine(Protocol):
     """A network, its optimizer and its gradients, over all ranks.
 
     Within a step: any number of forward passes and `backward`, the last with `is_last`; then
-    `grad_norm`; then either `step` or `skip`. These are collective, as are `whole`, `capture` and
-    `restore`.
+    `grad_norm`; then either `step` or `skip`. These are collective, as are `to_whole`, `capture`
+    and `restore`.
     """
 
     loss_scale: float
@@ -88,34 +88,34 @@ class Engine(Protocol):
     def train(self, mode: bool) -> None:
         """Put the network into training or evaluation mode."""
 
-    def held(self) -> Mapping[str, Tensor]:
+    def local_weights(self) -> Mapping[str, Tensor]:
         """Return what this rank holds of each parameter, by name.
 
         That is all of it, or under ZeRO-3 a flat piece, whose end may be padding.
         """
 
-    def cut(self, name: str, whole: Tensor) -> Tensor:
-        """Return of values of a whole parameter what is this rank's, in the form of `held`."""
+    def to_local(self, name: str, whole: Tensor) -> Tensor:
+        """Return what is this rank's of a whole parameter, in the form of `local_weights`."""
 
-    def whole(self, name: str, part: Tensor) -> Tensor:
+    def to_whole(self, name: str, part: Tensor) -> Tensor:
         """Return the values of a whole parameter, of which each rank gives its part."""
 
     def swapped_weights(self, parts: Mapping[str, Tensor]) -> AbstractContextManager[None]:
-        """Put other weights, in the form of `held`, into the network inside.
+        """Put other weights, in the form of `local_weights`, into the network inside.
 
         For passes without gradients; parameters without an entry stay as they are. Nothing is sent:
         a rank may leave by an error of its own.
         """
 
-    def moments_to_come(self) -> int:
+    def pending_moment_bytes(self) -> int:
         """Return how many bytes of moments the first step will take on this rank; 0 after it."""
 
-    def capture(self, hold: Hold = copy_to_host) -> TrainableState | None:
+    def capture(self, copy: HostCopy = copy_to_host) -> TrainableState | None:
         """Return copies of everything, on the main rank; None on the others.
 
         Args:
-            hold: copies one tensor to the host: `hold("weights/NAME", tensor)` and
-                `hold("optimizer/KEY/NAME", tensor)`. Whoever saves often hands in memory that is
+            copy: copies one tensor to the host: `copy("weights/NAME", tensor)` and
+                `copy("optimizer/KEY/NAME", tensor)`. Whoever saves often hands in memory that is
                 used again (`gsv2.training.engines.host_copies`); no other copy is made.
         """
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-Hold = Callable[[str, Tensor], Tensor]
+HostCopy = Callable[[str, Tensor], Tensor]
 """Name, tensor on any device -> copy of it on the host, complete after `HostCopies.finish`."""
 
 
@@ -27,7 +27,7 @@ class HostCopies:
         self._kept: dict[str, Tensor] = {}
         self._streams: set[torch.device] = set()
 
-    def hold(self, name: str, tensor: Tensor) -> Tensor:
+    def copy(self, name: str, tensor: Tensor) -> Tensor:
         """Copy a tensor into the memory of this name; the copy of last time is lost."""
         kept = self._kept.get(name)
         if kept is None or kept.shape != tensor.shape or kept.dtype != tensor.dtype:

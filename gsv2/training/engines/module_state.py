@@ -12,18 +12,18 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gsv2.training.engines.engine import EngineError, TrainableState
-from gsv2.training.engines.host_copies import Hold
+from gsv2.training.engines.host_copies import HostCopy
 
 COUNT = "step"
 """Key of the one tensor that is no moment: Adam's count of steps."""
 _NUM_MOMENTS = 2
 
 
-def capture_module(module: nn.Module, optimizer: Optimizer, hold: Hold) -> TrainableState:
+def capture_module(module: nn.Module, optimizer: Optimizer, copy: HostCopy) -> TrainableState:
     """Return copies of a bare network and its moments."""
-    weights = {name: hold(f"weights/{name}", t) for name, t in module.state_dict().items()}
+    weights = {name: copy(f"weights/{name}", t) for name, t in module.state_dict().items()}
     moments = {
-        f"{key}/{name}": hold(f"optimizer/{key}/{name}", value)
+        f"{key}/{name}": copy(f"optimizer/{key}/{name}", value)
         for name, parameter in module.named_parameters()
         for key, value in optimizer.state.get(parameter, {}).items()
         if isinstance(value, Tensor)
@@ -56,7 +56,7 @@ def trained(optimizer: Optimizer) -> list[Tensor]:
     return list(chain.from_iterable(group["params"] for group in optimizer.param_groups))
 
 
-def moments_to_come(optimizer: Optimizer, stepped: Iterable[Tensor]) -> int:
+def pending_moment_bytes(optimizer: Optimizer, stepped: Iterable[Tensor]) -> int:
     """Return the bytes of moments that AdamW takes in its first step; 0 once it has them.
 
     Args:
@@ -72,7 +72,6 @@ def check_fits(state: TrainableState, module: nn.Module, trained: Collection[str
     """Check that a state is of a network, before anything of it is taken.
 
     Args:
-        state: given.
         module: the bare network, whose parameters ZeRO-3 may have cut.
         trained: names of the parameters that the optimizer steps.
 

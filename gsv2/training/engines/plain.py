@@ -1,4 +1,4 @@
-"""The whole network on every rank: one process, or DistributedDataParallel."""
+"""Plain engine, the whole network on every rank: one process, or DistributedDataParallel."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from torch.optim import Optimizer
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.engines.contract import EngineContract
 from gsv2.training.engines.engine import TrainableState
-from gsv2.training.engines.host_copies import Hold, copy_to_host
+from gsv2.training.engines.host_copies import HostCopy, copy_to_host
 from gsv2.training.engines.module_state import (
     capture_module,
-    moments_to_come,
+    pending_moment_bytes,
     restore_module,
     trained,
 )
@@ -35,10 +35,7 @@ class PlainEngine:
         """Wrap a network; its weights and buffers become those of the main rank. Collective.
 
         Args:
-            name: name of the trainable.
-            module: bare network on its device.
             optimizer: optimizer of the module's parameters.
-            distributed: the ranks.
         """
         distributed.share_buffers(module)
         self._contract = EngineContract(name)
@@ -87,15 +84,15 @@ class PlainEngine:
         """Put the network into training or evaluation mode."""
         self._network.train(mode)
 
-    def held(self) -> Mapping[str, Tensor]:
+    def local_weights(self) -> Mapping[str, Tensor]:
         """Return the parameters."""
         return self._named
 
-    def cut(self, name: str, whole: Tensor) -> Tensor:
+    def to_local(self, name: str, whole: Tensor) -> Tensor:
         """Return it whole."""
         return whole
 
-    def whole(self, name: str, part: Tensor) -> Tensor:
+    def to_whole(self, name: str, part: Tensor) -> Tensor:
         """Return it, since it is."""
         return part
 
@@ -103,15 +100,15 @@ class PlainEngine:
         """Point the parameters to other weights inside."""
         return swapped_weights(self._named, parts)
 
-    def moments_to_come(self) -> int:
+    def pending_moment_bytes(self) -> int:
         """Return what AdamW will take for all parameters that train."""
-        return moments_to_come(self._optimizer, trained(self._optimizer))
+        return pending_moment_bytes(self._optimizer, trained(self._optimizer))
 
-    def capture(self, hold: Hold = copy_to_host) -> TrainableState | None:
+    def capture(self, copy: HostCopy = copy_to_host) -> TrainableState | None:
         """Return copies of everything, on the main rank."""
         if not self._is_main:
             return None
-        return capture_module(self._module, self._optimizer, hold)
+        return capture_module(self._module, self._optimizer, copy)
 
     def restore(self, state: TrainableState) -> None:
         """Take weights and moments."""

@@ -1,1 +1,1 @@
-"""What three weeks bring: signals, ranks that are gone, values that are not finite."""
+"""Faults that three weeks bring: signals, failures, ranks that are gone."""

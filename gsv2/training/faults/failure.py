@@ -1,10 +1,10 @@
-"""What a run leaves behind when it fails: `RUN/failure/step_00000012-rank0/`.
+"""Failure record of a run: `RUN/failure/step_00000012-rank0/`.
 
 Every rank writes its own folder without asking the others, who may be gone:
 
 - `failure.json`: step, rank, the error, micro-batches of the step and the keys of their clips;
 - `traceback.txt` and `stacks.txt`: of the error, and where every thread stood;
-- `metrics.jsonl`: the last rows; `gpu_memory.txt` on a GPU.
+- `metrics.jsonl`: the last records; `gpu_memory.txt` on a GPU.
 
 Launchers end the ranks beside a failed one with SIGTERM, then SIGKILL. One that hangs in native
 code cannot write a folder any more; where it stood at SIGTERM is in
@@ -35,20 +35,14 @@ from gsv2.files import write_whole
 
 T = TypeVar("T")
 
-NUM_ROWS = 50
+NUM_RECORDS = 50
 """Rows of metrics.jsonl to keep."""
 
 logger = logging.getLogger(__name__)
 
 
 class FlightRecorder:
-    """Knows what this rank is doing; writes it down if an exception leaves its `with`.
-
-    Args:
-        run: run folder.
-        rank: of this process.
-        device: of this process.
-    """
+    """Knows what this rank is doing; writes it down if an exception leaves its `with`."""
 
     def __init__(self, run: Path, rank: int, device: torch.device) -> None:
         self._run = run
@@ -129,8 +123,8 @@ class FlightRecorder:
         _write(folder / "failure.json", text + "\n")
         metrics = self._run / "metrics.jsonl"
         if metrics.exists():
-            rows = metrics.read_bytes().splitlines(keepends=True)
-            (folder / metrics.name).write_bytes(b"".join(rows[-NUM_ROWS:]))
+            records = metrics.read_bytes().splitlines(keepends=True)
+            (folder / metrics.name).write_bytes(b"".join(records[-NUM_RECORDS:]))
         if self._device.type == "cuda":
             summary = torch.cuda.memory_summary(self._device)
             _write(folder / "gpu_memory.txt", summary)
@@ -141,10 +135,6 @@ def stacks_at_sigterm(run: Path, rank: int) -> Iterator[None]:
     """Write the stacks of all threads down at SIGTERM, even where no Python runs.
 
     What is written is dropped again if the block is left, however late.
-
-    Args:
-        run: run folder.
-        rank: of this process.
     """
     name = f"sigterm-rank{rank}.txt"
     with _make_in_failure(run, name, lambda path: path.open("a", encoding="utf-8")) as stream:

@@ -1,4 +1,4 @@
-"""Ends a rank that waits for others in vain.
+"""Watchdog that ends a rank which waits for others in vain.
 
 A collective over gloo ends with an error when a rank is lost or late. One over NCCL may hold the
 process inside the driver, where no Python runs: a thread sees that the rank no longer comes

@@ -1,1 +1,1 @@
-"""Which module computes in which dtype, and what it really computed in."""
+"""Precision of modules: which dtype each computes in, and what it really computed in."""

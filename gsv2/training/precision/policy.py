@@ -1,4 +1,4 @@
-"""Which module computes in which dtype.
+"""Policy of precision: which module computes in which dtype.
 
 Parameters stay in fp32; a stage opens `autocast` around each module's forward pass. Autocast
 on CPU keeps other operations in half precision than on CUDA, so the policy names modules, not
@@ -45,7 +45,6 @@ class PrecisionPolicy:
         """Check a policy.
 
         Args:
-            policy: the `precision` section.
             modules: names that the stage computes under, e.g. `("ssl", "quantizer")`.
             kinds: what modules are, where their names do not say it: `{"ssl": "mhubert"}`.
 

@@ -93,7 +93,6 @@ class PrecisionProbes:
     """Hooks on the modules of a stage, from `attach` to `detach`.
 
     Args:
-        policy: the policy of the stage.
         trained: trainable -> bare network.
     """
 

@@ -23,9 +23,7 @@ class PrecisionWatch:
     """Says what a stage will compute in, sees to it, and says what it did compute in.
 
     Args:
-        policy: the policy of the stage.
         trained: trainable -> bare network.
-        distributed: the ranks.
         note: writes a key into `environment.json`; called on the main rank.
     """
 

@@ -1,4 +1,4 @@
-"""The run folder."""
+"""Run folder: where its files lie, and what the run is and runs in."""
 
 from __future__ import annotations
 

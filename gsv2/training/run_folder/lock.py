@@ -1,4 +1,4 @@
-"""One launch at a time in a run folder.
+"""Lock of a run folder: one launch at a time.
 
 Two launches would truncate each other's records and take each other's checkpoints away.
 """
@@ -22,8 +22,6 @@ def sole_launch(run: Path) -> Iterator[None]:
 
     Holds against other processes only: within one, a second call would end the first one's lock.
 
-    Args:
-        run: run folder.
 
     Raises:
         RunInUseError: another process has it, or seems to for `PATIENCE_SEC`; the message names

@@ -1,4 +1,4 @@
-"""A run folder that all ranks see: each of them reads the checkpoint that the run goes on from."""
+"""Shared run folder: all ranks see it, as each reads the checkpoint that the run goes on from."""
 
 from __future__ import annotations
 

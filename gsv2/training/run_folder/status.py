@@ -1,4 +1,4 @@
-"""`RUN/status.json`: whether a run is being trained, by whom, and how its last launch ended."""
+"""Status file `RUN/status.json`: is a run being trained, by whom, how did its last launch end."""
 
 from __future__ import annotations
 
@@ -24,10 +24,6 @@ def recorded_status(run: Path, **about: Any) -> Iterator[None]:
     """Write `running` on entry, and on exit `finished`, `stopped` or `failed` with the reason.
 
     A process that is killed writes nothing any more; `is_alive` finds that out.
-
-    Args:
-        run: run folder.
-        about: further values of the file.
     """
     who = identify_process()
     _write(run, {"state": "running", **who, **about})

@@ -1,1 +1,1 @@
-"""What a person sees of a run: figures, samples, progress, trackers."""
+"""Telemetry of a run: metrics, samples, progress, trackers."""

@@ -1,4 +1,4 @@
-"""The same few clips of the validation, shown as the networks see them time after time."""
+"""Gallery of the same few validation clips, as the networks see them time after time."""
 
 from __future__ import annotations
 

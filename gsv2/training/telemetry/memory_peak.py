@@ -1,4 +1,4 @@
-"""The most memory that was in use between two moments: of a GPU, or of this process on the host."""
+"""Memory peak between two moments: of a GPU, or of this process on the host."""
 
 from __future__ import annotations
 

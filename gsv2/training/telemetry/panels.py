@@ -20,12 +20,12 @@ def draw_sheet(panel: Panel) -> Figure:
     mels = {title: picture_levels(wave) for title, wave in panel.waves.items()}
     loudest = max((float(mel.max()) for mel in mels.values()), default=0.0)
     levels: dict[str, Any] = {"vmin": loudest - PICTURE_RANGE_DB, "vmax": loudest}
-    rows = [(title, mel, levels) for title, mel in mels.items()]
-    rows += [(title, image.float().cpu().numpy(), {}) for title, image in panel.images.items()]
-    figure = Figure(figsize=(_WIDTH_INCHES, _PICTURE_INCHES * len(rows)), layout="constrained")
+    pictures = [(title, mel, levels) for title, mel in mels.items()]
+    pictures += [(title, image.float().cpu().numpy(), {}) for title, image in panel.images.items()]
+    figure = Figure(figsize=(_WIDTH_INCHES, _PICTURE_INCHES * len(pictures)), layout="constrained")
     FigureCanvasAgg(figure)  # no window system
     for axes, (title, values, scale) in zip(
-        figure.subplots(len(rows), squeeze=False)[:, 0], rows, strict=True
+        figure.subplots(len(pictures), squeeze=False)[:, 0], pictures, strict=True
     ):
         axes.imshow(values, origin="lower", aspect="auto", interpolation="nearest", **scale)
         axes.set_title(title, fontsize=9, loc="left")

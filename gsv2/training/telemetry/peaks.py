@@ -1,4 +1,4 @@
-"""How fast devices could be: the denominator of MFU (model FLOPs utilisation).
+"""Peak speeds of devices: the denominator of MFU (model FLOPs utilisation).
 
 Dense matrix products, without sparsity, from the makers' data sheets.
 """
@@ -55,8 +55,7 @@ def peak_flops(device: torch.device, dtype: torch.dtype, override_tflops: float 
     A CPU has no entry: its peak is a matter of cores, clock and memory.
 
     Args:
-        device: of the run.
-        dtype: that the products are computed in.
+        dtype: dtype that the products are computed in.
         override_tflops: `tracking.peak_tflops`, for every dtype.
     """
     if override_tflops is not None:

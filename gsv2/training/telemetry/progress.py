@@ -1,4 +1,4 @@
-"""What a person at the terminal sees of a run: a bar with the time left, or lines of a log."""
+"""Progress of a run at the terminal: a bar with the time left, or lines of a log."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ class ProgressBar:
         """Move the bar."""
         self._progress.update(self._task, completed=step)
 
-    def log(self, step: int, row: Mapping[str, Any]) -> None:
+    def log(self, step: int, record: Mapping[str, Any]) -> None:
         """Show the losses."""
-        self._progress.update(self._task, completed=step, losses=losses_line(row))
+        self._progress.update(self._task, completed=step, losses=losses_line(record))
 
     def show(self, step: int, files: Sequence[PanelFile]) -> None:
         """Nothing to do."""
@@ -73,16 +73,16 @@ class LogLines:
     def advance(self, step: int) -> None:
         """Nothing to do."""
 
-    def log(self, step: int, row: Mapping[str, Any]) -> None:
+    def log(self, step: int, record: Mapping[str, Any]) -> None:
         """Write the losses, the speed and the time left."""
-        speed = row.get("train/steps_per_sec", 0.0)
+        speed = record.get("train/steps_per_sec", 0.0)
         left = f"  {time_left(self._max_steps - step, speed)} left" if speed else ""
         logger.info(
             "%s %d/%d  %s  %.2f steps/s%s",
             self._title,
             step,
             self._max_steps,
-            losses_line(row),
+            losses_line(record),
             speed,
             left,
         )
@@ -111,12 +111,12 @@ def time_left(steps: int, steps_per_sec: float) -> str:
     return str(timedelta(seconds=round(steps / steps_per_sec)))
 
 
-def losses_line(row: Mapping[str, Any]) -> str:
-    """Return `gpt 2.31` for every training loss of a row."""
+def losses_line(record: Mapping[str, Any]) -> str:
+    """Return `gpt 2.31` for every training loss of a record."""
     suffix = "/loss"
     parts = [
         f"{key.removesuffix(suffix)} {value:.4g}"
-        for key, value in row.items()
+        for key, value in record.items()
         if key.endswith(suffix) and not key.startswith("validation/") and value is not None
     ]
     return "  ".join(parts)

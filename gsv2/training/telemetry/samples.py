@@ -26,8 +26,8 @@ def write_samples(folder: Path, step: int, panels: Sequence[Panel], keep: int) -
     """Write `folder/step_N/CLIP.png` and `CLIP.WHAT.flac`, whole or not at all.
 
     Args:
-        folder: of all samples.
-        step: of the validation; folders of later steps, from before a rollback, go.
+        folder: folder of all samples.
+        step: step of the validation; folders of later steps, from before a rollback, go.
         panels: what to write, at least one wave or image each.
         keep: folders that stay, this one included.
 

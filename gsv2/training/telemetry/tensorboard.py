@@ -39,9 +39,9 @@ class TensorBoardTracker:
     def advance(self, step: int) -> None:
         """Nothing to do."""
 
-    def log(self, step: int, row: Mapping[str, Any]) -> None:
-        """Write the numbers of the row and hand them to the file."""
-        for key, value in row.items():
+    def log(self, step: int, record: Mapping[str, Any]) -> None:
+        """Write the numbers of the record and hand them to the file."""
+        for key, value in record.items():
             if isinstance(value, int | float):
                 self._writer.add_scalar(key, value, step)
         self._writer.flush()

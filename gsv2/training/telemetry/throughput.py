@@ -1,4 +1,4 @@
-"""How much a run gets through: tokens, audio and model FLOPs a second, and the memory it takes.
+"""Throughput of a run: tokens, audio and model FLOPs a second, and the memory it takes.
 
 Work is counted on the host from the batch contract, padding never; ranks are asked at logged
 steps only.

@@ -1,4 +1,4 @@
-"""Who is told about a run: metrics.jsonl, Weights & Biases, TensorBoard, the terminal.
+"""Tracking of a run: metrics.jsonl, Weights & Biases, TensorBoard, the terminal.
 
 `metrics.jsonl` is the truth; the others show it, and may fail without an end of the run.
 """
@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from gsv2.training.run_folder.record_file import RecordFile
-from gsv2.training.telemetry.guarded import GuardedTracker
+from gsv2.training.run_folder.records import RecordFile
 from gsv2.training.telemetry.progress import LogLines, ProgressBar, console
 from gsv2.training.telemetry.tensorboard import TensorBoardTracker
-from gsv2.training.telemetry.tracker import ClosableTracker, PanelFile, Tracker
+from gsv2.training.telemetry.tracker import ClosableTracker, GuardedTracker, PanelFile, Tracker
 from gsv2.training.telemetry.weights_and_biases import NAME as WANDB
 from gsv2.training.telemetry.weights_and_biases import WandbTracker
 
@@ -62,9 +61,9 @@ class MetricsFile:
     def advance(self, step: int) -> None:
         """Nothing to do."""
 
-    def log(self, step: int, row: Mapping[str, Any]) -> None:
-        """Append `{"step", **row}`."""
-        self._file.append([{"step": step, **row}])
+    def log(self, step: int, record: Mapping[str, Any]) -> None:
+        """Append `{"step", **record}`."""
+        self._file.append([{"step": step, **record}])
 
     def show(self, step: int, files: Sequence[PanelFile]) -> None:
         """Nothing to do."""
@@ -87,11 +86,8 @@ def open_trackers(
     """Open what the main rank tells about a run.
 
     Args:
-        config: the `tracking` section.
-        folder: run folder.
-        name: the run's name, for people.
         values: plain values of the run's config.
-        done: last step whose row was written; what came after it was rolled back.
+        done: last step whose record was written; what came after it was rolled back.
         max_steps: steps that it will have.
 
     Raises:

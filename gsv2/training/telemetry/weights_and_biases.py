@@ -26,7 +26,7 @@ _WANTED: dict[str, Any] = {
     "silent": True,  # the terminal is ours: wandb neither writes to it nor copies it
     "console": "off",
     # What a process that is killed may lose of wandb's file, from which `wandb sync` uploads;
-    # wandb's own 15 s lose rows that a checkpoint has, so that no launch would send them again.
+    # wandb's own 15 s lose records that a checkpoint has, so that no launch would send them again.
     "x_transaction_log_flush_interval": 1.0,
     "finish_timeout": FINISH_SEC,
     "finish_timeout_raises": True,
@@ -38,8 +38,7 @@ def stored_wandb_id(folder: Path, kept: str | None = None) -> str:
     """Return the id of a run in Weights & Biases, which lives in its folder.
 
     Args:
-        folder: run folder.
-        kept: what a checkpoint has kept of it, for a folder on a disk that knows nothing yet.
+        kept: id that a checkpoint has kept, for a folder on a disk that knows nothing yet.
     """
     file = folder / "wandb_id"
     if not file.exists():
@@ -56,9 +55,7 @@ class WandbTracker:
 
     Args:
         mode: `offline` or `online`; where no server can be reached, `online` becomes `offline`.
-        project: in Weights & Biases.
-        folder: run folder.
-        name: the run's name, for people.
+        project: project in Weights & Biases.
         values: plain values of the run's config.
     """
 
@@ -113,9 +110,9 @@ class WandbTracker:
     def advance(self, step: int) -> None:
         """Nothing to do."""
 
-    def log(self, step: int, row: Mapping[str, Any]) -> None:
-        """Send the numbers of the row."""
-        self._run.log({"step": step, **only_numbers(row)})
+    def log(self, step: int, record: Mapping[str, Any]) -> None:
+        """Send the numbers of the record."""
+        self._run.log({"step": step, **only_numbers(record)})
 
     def show(self, step: int, files: Sequence[PanelFile]) -> None:
         """Send pictures and sounds."""
@@ -127,7 +124,7 @@ class WandbTracker:
         """Finish the upload, for a bounded time, and say how the run ended.
 
         Args:
-            kind: of the exception that ends the run, if one does.
+            kind: class of the exception that ends the run, if one does.
         """
 
         def finish() -> None:
@@ -144,9 +141,9 @@ class WandbTracker:
             )  # fmt: skip
 
 
-def only_numbers(row: Mapping[str, Any]) -> dict[str, int | float]:
-    """Return the figures of a row that a chart can show."""
-    return {key: value for key, value in row.items() if isinstance(value, int | float)}
+def only_numbers(record: Mapping[str, Any]) -> dict[str, int | float]:
+    """Return the figures of a record that a chart can show."""
+    return {key: value for key, value in record.items() if isinstance(value, int | float)}
 
 
 def _do_within(limit_sec: float, action: Callable[[], object]) -> None:

@@ -3,7 +3,7 @@ import random
 import pytest
 import torch
 
-from gsv2.models.gpt.interleave import Rows, interleave
+from gsv2.models.gpt.interleave import PackedRows, interleave
 
 
 def test_layout_equals_a_loop_over_tokens():
@@ -75,7 +75,7 @@ def test_packed_documents_and_positions_equal_a_loop_over_tokens(seed):
         torch.tensor(texts),
         torch.tensor(steps),
         torch.tensor(sequence),
-        Rows(torch.tensor(row), R, L),
+        PackedRows(torch.tensor(row), R, L),
     )
     documents, positions = loop_over_tokens(texts, steps, sequence, row, (R, L))
     assert layout.documents.tolist() == documents
@@ -86,15 +86,17 @@ def test_packed_documents_and_positions_equal_a_loop_over_tokens(seed):
 def test_a_row_may_be_full_to_the_last_token_but_no_further():
     clips = torch.tensor([2, 1]), torch.tensor([3, 2]), torch.tensor([0, 1])
     together = torch.tensor([1, 1])
-    layout = interleave(*clips, Rows(together, 2, row_tokens=12))
+    layout = interleave(*clips, PackedRows(together, 2, row_tokens=12))
     assert layout.mask.sum(dim=1).tolist() == [0, 12]
     with pytest.raises(ValueError, match=r"data\.row_tokens \(11\), but need 12.*clip_overhead"):
-        interleave(*clips, Rows(together, 2, row_tokens=11))
+        interleave(*clips, PackedRows(together, 2, row_tokens=11))
 
 
 def test_sequences_that_have_a_row_each_are_laid_out_as_unpacked_ones():
     clips = torch.tensor([2, 1, 4]), torch.tensor([3, 2, 1]), torch.tensor([0, 0, 1])
     unpacked = interleave(*clips)
     assert unpacked.mask.shape == (2, 12)
-    for a, b in zip(unpacked, interleave(*clips, Rows(clips[2], 2, row_tokens=12)), strict=True):
+    for a, b in zip(
+        unpacked, interleave(*clips, PackedRows(clips[2], 2, row_tokens=12)), strict=True
+    ):
         assert torch.equal(a, b)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gsv2.losses.code_prediction import code_prediction_loss
-from gsv2.models.gpt.interleave import Rows
+from gsv2.models.gpt.interleave import PackedRows
 from gsv2.models.gpt.model import SemanticGPT
 from tests.models.gpt.test_model import NAMES, V, make_clips, make_gpt
 
@@ -21,7 +21,7 @@ class Case(NamedTuple):
 
     clips: list[Tensor]
     sequence: Tensor
-    rows: Rows
+    rows: PackedRows
 
     def loss(self, model: SemanticGPT, *, packed: bool) -> Tensor:
         output = model(*self.clips, self.sequence, self.rows if packed else None)
@@ -37,7 +37,7 @@ def draw_case(model: SemanticGPT, seed: int) -> Case:
     used = rng.sample(range(3), 2)
     row_of = sorted(rng.choice(used) for _ in range(sequence[-1] + 1))
     row = torch.tensor([row_of[q] for q in sequence])
-    return Case(clips, torch.tensor(sequence), Rows(row, num_rows=3, row_tokens=6 * L))
+    return Case(clips, torch.tensor(sequence), PackedRows(row, num_rows=3, row_tokens=6 * L))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -62,7 +62,7 @@ def four_sequences(model: SemanticGPT) -> Case:
     """Return sequences of 1, 2, 1 and 1 clips, the first three of them in one row."""
     clips = make_clips(model, ["ab", "c", "defg", "hi", "j"], [3, 5, 2, 6, 4])
     row = torch.tensor([0, 0, 0, 0, 1])
-    return Case(clips, torch.tensor([0, 1, 1, 2, 3]), Rows(row, num_rows=3, row_tokens=L))
+    return Case(clips, torch.tensor([0, 1, 1, 2, 3]), PackedRows(row, num_rows=3, row_tokens=L))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -97,7 +97,7 @@ def test_the_same_sequence_twice_in_a_row_gives_the_same_twice():
     model = make_gpt().eval()
     clips = make_clips(model, ["abc", "abc"], [4, 4])
     clips[2][1] = clips[2][0]
-    rows = Rows(torch.tensor([0, 0]), num_rows=1, row_tokens=L)
+    rows = PackedRows(torch.tensor([0, 0]), num_rows=1, row_tokens=L)
     positions = []
     model.backbone.register_forward_pre_hook(
         lambda _, args, kwargs: positions.extend(kwargs["position_ids"].tolist()), with_kwargs=True

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from gsv2.losses.advance import advance_loss
 from gsv2.losses.code_prediction import code_prediction_loss
-from gsv2.models.gpt.interleave import Rows
+from gsv2.models.gpt.interleave import PackedRows
 from gsv2.models.gpt.model import SemanticGPT
 from gsv2.models.gpt.pointer import (
     MAX_ADVANCE,
@@ -146,7 +146,7 @@ def test_packed_logits_moves_and_gradients_equal_the_unpacked_ones(name, reading
     model = make_gpt(name, 3, reading=reading)
     clips = aligned_clips(model, ["abcд", "c", "d你efg", "hi", "j"], [5, 5, 7, 6, 4])
     sequence = torch.tensor([0, 1, 1, 2, 3])
-    rows = Rows(torch.tensor([0, 0, 0, 2, 2]), num_rows=3, row_tokens=128)
+    rows = PackedRows(torch.tensor([0, 0, 0, 2, 2]), num_rows=3, row_tokens=128)
     unpacked = model(**clips, sequence=sequence)
     packed = model(**clips, sequence=sequence, rows=rows)
     pairs = zip(

@@ -18,7 +18,7 @@ from gsv2.training.checkpoints.checkpoint import (
     clean_checkpoints,
     find_component,
 )
-from gsv2.training.checkpoints.mirror import Target
+from gsv2.training.checkpoints.mirror import CheckpointMirror
 from gsv2.training.checkpoints.resume import find_checkpoint
 from tests.training.checkpoints.test_checkpoint import names, save
 
@@ -115,7 +115,7 @@ def test_killed_at_any_moment_a_save_leaves_the_newest_checkpoint_whole(
 def test_killed_at_any_moment_a_fetch_leaves_what_was_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = Target(f"file://{tmp_path}/there")
+    target = CheckpointMirror(f"file://{tmp_path}/there")
     target.put(save(tmp_path, 1, "second"), 1)
     was_killed, outcomes, moment = True, set(), 0
     while was_killed:

@@ -6,17 +6,17 @@ from uuid import uuid4
 import pytest
 
 from gsv2.training.checkpoints.checkpoint import CheckpointDamagedError, verify_checkpoint
-from gsv2.training.checkpoints.mirror import Target, target_of
+from gsv2.training.checkpoints.mirror import CheckpointMirror, mirror_of
 from tests.training.checkpoints.test_checkpoint import FILES, damage, save
 
 
 @pytest.fixture(params=["memory", "file"])
-def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> CheckpointMirror:
     root = uuid4().hex if request.param == "memory" else f"{tmp_path}/there"
-    return Target(f"{request.param}://{root}/runs/run")
+    return CheckpointMirror(f"{request.param}://{root}/runs/run")
 
 
-def test_a_checkpoint_comes_back_as_it_went(tmp_path: Path, target: Target) -> None:
+def test_a_checkpoint_comes_back_as_it_went(tmp_path: Path, target: CheckpointMirror) -> None:
     folder = save(tmp_path / "a", 7)
     target.put(folder, 7)
     fetched = target.fetch(7, tmp_path / "b")
@@ -29,7 +29,7 @@ def test_a_checkpoint_comes_back_as_it_went(tmp_path: Path, target: Target) -> N
 
 
 def test_a_copy_broken_off_at_any_file_is_no_checkpoint(
-    tmp_path: Path, target: Target, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, target: CheckpointMirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whether the step is new or there already."""
     folder, again = save(tmp_path / "a", 1), save(tmp_path / "b", 1, "second")
@@ -52,7 +52,7 @@ def test_a_copy_broken_off_at_any_file_is_no_checkpoint(
 
 
 def test_the_marker_is_never_seen_half(
-    tmp_path: Path, target: Target, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, target: CheckpointMirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken_off(*_: object, **__: object) -> None:
         raise ConnectionError("cable out")
@@ -63,7 +63,7 @@ def test_the_marker_is_never_seen_half(
     assert target.steps() == []
 
 
-def test_a_removed_checkpoint_is_gone(tmp_path: Path, target: Target) -> None:
+def test_a_removed_checkpoint_is_gone(tmp_path: Path, target: CheckpointMirror) -> None:
     for step in (1, 2):
         target.put(save(tmp_path, step), step)
     target.remove(1)
@@ -72,7 +72,7 @@ def test_a_removed_checkpoint_is_gone(tmp_path: Path, target: Target) -> None:
 
 
 def test_a_list_of_checksums_cut_at_a_line_is_damage(tmp_path: Path) -> None:
-    target = Target(f"file://{tmp_path}/there")
+    target = CheckpointMirror(f"file://{tmp_path}/there")
     target.put(save(tmp_path / "a", 1), 1)
     damage(tmp_path / "there" / "checkpoints" / "step_00000001" / "SHA256SUMS", "last line")
     with pytest.raises(CheckpointDamagedError, match=r"from file://.*no line for state\.json"):
@@ -80,7 +80,7 @@ def test_a_list_of_checksums_cut_at_a_line_is_damage(tmp_path: Path) -> None:
 
 
 def test_files_that_an_earlier_copy_of_the_step_has_left_are_no_part_of_the_next(
-    tmp_path: Path, target: Target
+    tmp_path: Path, target: CheckpointMirror
 ) -> None:
     folder = save(tmp_path / "a", 1)
     there = target._folder(1)
@@ -91,7 +91,7 @@ def test_files_that_an_earlier_copy_of_the_step_has_left_are_no_part_of_the_next
 
 
 def test_what_is_left_of_a_copy_broken_off_is_cleaned_and_nothing_else(
-    tmp_path: Path, target: Target, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, target: CheckpointMirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken_off(*_: object, **__: object) -> None:
         raise ConnectionError("cable out")
@@ -109,7 +109,9 @@ def test_what_is_left_of_a_copy_broken_off_is_cleaned_and_nothing_else(
     assert target.steps() == [1]
 
 
-def test_a_target_that_can_be_written_is_left_as_it_was(tmp_path: Path, target: Target) -> None:
+def test_a_target_that_can_be_written_is_left_as_it_was(
+    tmp_path: Path, target: CheckpointMirror
+) -> None:
     target.put(save(tmp_path, 1), 1)
     before = target._files.find(target._root)
     target.check_writable()
@@ -119,7 +121,7 @@ def test_a_target_that_can_be_written_is_left_as_it_was(tmp_path: Path, target: 
 
 @pytest.mark.parametrize("broken", ["makedirs", "put_file", "mv", "cat_file", "rm"])
 def test_whatever_a_copy_needs_is_tried(
-    target: Target, monkeypatch: pytest.MonkeyPatch, broken: str
+    target: CheckpointMirror, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
     def refused(*_: object, **__: object) -> None:
         raise PermissionError("not allowed")
@@ -131,7 +133,7 @@ def test_whatever_a_copy_needs_is_tried(
 
 @pytest.mark.parametrize("how", ["flip", "cut", "remove"])
 def test_what_comes_damaged_is_not_kept(tmp_path: Path, how: str) -> None:
-    target = Target(f"file://{tmp_path}/there")
+    target = CheckpointMirror(f"file://{tmp_path}/there")
     target.put(save(tmp_path / "a", 1), 1)
     damage(tmp_path / "there" / "checkpoints" / "step_00000001" / "gpt.safetensors", how)
     with pytest.raises(CheckpointDamagedError, match=r"gpt\.safetensors"):
@@ -141,22 +143,22 @@ def test_what_comes_damaged_is_not_kept(tmp_path: Path, how: str) -> None:
 
 def test_a_kind_of_url_that_nobody_knows_is_refused() -> None:
     with pytest.raises(ValueError, match="nonsense:// is no kind of URL"):
-        Target("nonsense://bucket/run")
+        CheckpointMirror("nonsense://bucket/run")
 
 
 def test_passwords_do_not_reach_the_log() -> None:
-    target = Target("memory://user:secret@host/run")
+    target = CheckpointMirror("memory://user:secret@host/run")
     assert "secret" not in target.name
 
 
 def test_runs_of_one_target_lie_side_by_side() -> None:
-    target = target_of("memory://bucket/runs/", "gpt")
+    target = mirror_of("memory://bucket/runs/", "gpt")
     assert target is not None
     assert target.name == "memory://bucket/runs/gpt"
-    assert target_of(None, "gpt") is None
+    assert mirror_of(None, "gpt") is None
 
 
 def test_a_folder_that_cannot_be_made_is_a_failure_of_the_target_by_name(tmp_path: Path) -> None:
-    target = Target("file:///proc/gsv2/run")
+    target = CheckpointMirror("file:///proc/gsv2/run")
     with pytest.raises(OSError, match=r"^file:///proc/gsv2/run: .*No such file"):
         target.put(save(tmp_path, 1), 1)

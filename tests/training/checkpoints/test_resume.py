@@ -11,7 +11,7 @@ from gsv2.training.checkpoints.checkpoint import (
     CheckpointMissingError,
     clean_checkpoints,
 )
-from gsv2.training.checkpoints.mirror import Target
+from gsv2.training.checkpoints.mirror import CheckpointMirror
 from gsv2.training.checkpoints.resume import find_checkpoint
 from tests.training.checkpoints.test_checkpoint import damage, save
 
@@ -23,9 +23,9 @@ def url() -> str:
 
 def test_a_fresh_run_and_none_start_afresh(tmp_path: Path, url: str) -> None:
     assert find_checkpoint(tmp_path / "new", "auto") is None
-    assert find_checkpoint(tmp_path / "new", "auto", Target(url)) is None
-    Target(url).put(save(tmp_path, 1), 1)
-    assert find_checkpoint(tmp_path, "none", Target(url)) is None
+    assert find_checkpoint(tmp_path / "new", "auto", CheckpointMirror(url)) is None
+    CheckpointMirror(url).put(save(tmp_path, 1), 1)
+    assert find_checkpoint(tmp_path, "none", CheckpointMirror(url)) is None
 
 
 def test_another_run_may_be_resumed_by_its_path(tmp_path: Path) -> None:
@@ -41,18 +41,18 @@ def test_another_run_may_be_resumed_by_its_path(tmp_path: Path) -> None:
 
 def test_a_fresh_machine_goes_on_from_the_target(tmp_path: Path, url: str) -> None:
     for step in (1, 2):
-        Target(url).put(save(tmp_path / "old", step), step)
-    found = find_checkpoint(tmp_path / "new", "auto", Target(url))
+        CheckpointMirror(url).put(save(tmp_path / "old", step), step)
+    found = find_checkpoint(tmp_path / "new", "auto", CheckpointMirror(url))
     assert found == tmp_path / "new" / "checkpoints" / "step_00000002"
     assert (found / "state.json").read_text() == "first state.json"
 
 
 def test_the_newest_counts_wherever_it_is(tmp_path: Path, url: str) -> None:
-    Target(url).put(save(tmp_path / "old", 2), 2)
+    CheckpointMirror(url).put(save(tmp_path / "old", 2), 2)
     here = save(tmp_path / "new", 3)
-    assert find_checkpoint(tmp_path / "new", "auto", Target(url)) == here
-    Target(url).put(save(tmp_path / "old", 4), 4)
-    found = find_checkpoint(tmp_path / "new", "auto", Target(url))
+    assert find_checkpoint(tmp_path / "new", "auto", CheckpointMirror(url)) == here
+    CheckpointMirror(url).put(save(tmp_path / "old", 4), 4)
+    found = find_checkpoint(tmp_path / "new", "auto", CheckpointMirror(url))
     assert found is not None
     assert found.name == "step_00000004"
 
@@ -62,10 +62,10 @@ def test_a_checkpoint_damaged_here_is_fetched_again_before_an_older_one_is_used(
 ) -> None:
     save(tmp_path, 1)
     newest = save(tmp_path, 2)
-    Target(url).put(newest, 2)
+    CheckpointMirror(url).put(newest, 2)
     damage(newest / "gpt.safetensors", "flip")
     with caplog.at_level(logging.WARNING):
-        assert find_checkpoint(tmp_path, "auto", Target(url)) == newest
+        assert find_checkpoint(tmp_path, "auto", CheckpointMirror(url)) == newest
     assert "DAMAGED CHECKPOINT" in caplog.text
     assert find_checkpoint(tmp_path, "auto") == newest
 
@@ -75,9 +75,9 @@ def test_a_damaged_copy_at_the_target_falls_back_loudly(
 ) -> None:
     there = tmp_path / "there"
     for step in (1, 2):
-        Target(f"file://{there}").put(save(tmp_path / "old", step), step)
+        CheckpointMirror(f"file://{there}").put(save(tmp_path / "old", step), step)
     damage(there / "checkpoints" / "step_00000002" / "gpt.safetensors", "flip")
-    found = find_checkpoint(tmp_path / "new", "auto", Target(f"file://{there}"))
+    found = find_checkpoint(tmp_path / "new", "auto", CheckpointMirror(f"file://{there}"))
     assert found is not None
     assert found.name == "step_00000001"
     assert "DAMAGED CHECKPOINT" in caplog.text
@@ -86,7 +86,7 @@ def test_a_damaged_copy_at_the_target_falls_back_loudly(
 def test_a_target_out_of_reach_stops_the_run_instead_of_starting_afresh(
     tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target = Target(url)
+    target = CheckpointMirror(url)
 
     def unplugged(*_: object) -> None:
         raise RuntimeError("no route to host")
@@ -100,7 +100,7 @@ def test_a_run_or_a_checkpoint_at_a_url_is_fetched_beside_those_of_this_run(
     tmp_path: Path, url: str
 ) -> None:
     for step in (1, 2):
-        Target(url).put(save(tmp_path / "old", step, "other"), step)
+        CheckpointMirror(url).put(save(tmp_path / "old", step, "other"), step)
     own = save(tmp_path / "new", 2)
     for resume, name in {
         url: "step_00000002",

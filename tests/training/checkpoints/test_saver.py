@@ -15,7 +15,7 @@ from gsv2.training.checkpoints import tensor_file
 from gsv2.training.checkpoints.checkpoint import list_steps, verify_checkpoint
 from gsv2.training.checkpoints.config import CheckpointConfig
 from gsv2.training.checkpoints.fingerprint import RunIdentity
-from gsv2.training.checkpoints.mirror import Target
+from gsv2.training.checkpoints.mirror import CheckpointMirror
 from gsv2.training.checkpoints.saver import CheckpointWriteError, Saver
 from gsv2.training.distributed import background
 from gsv2.training.distributed.ranks import Distributed
@@ -39,7 +39,7 @@ def run(tmp_path: Path) -> Path:
 def make_saver(run: Path, distributed: Distributed) -> Iterator[MakeSaver]:
     made = []
 
-    def make(target: Target | None = None, **config: Any) -> Saver:
+    def make(target: CheckpointMirror | None = None, **config: Any) -> Saver:
         identity = RunIdentity(seed=0, lanes=4)
         made.append(Saver(run, CheckpointConfig(**config), distributed, identity, target))
         return made[-1]

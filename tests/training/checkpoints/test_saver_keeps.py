@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from gsv2.training.checkpoints.checkpoint import CheckpointError, list_steps
-from gsv2.training.checkpoints.mirror import Target
+from gsv2.training.checkpoints.mirror import CheckpointMirror
 from gsv2.training.checkpoints.resume import find_checkpoint
 from gsv2.training.checkpoints.saver import CheckpointWriteError
 from tests.training.checkpoints.test_saver import MakeSaver, make_saver, run, save, stage
@@ -19,12 +19,12 @@ __all__ = ["make_saver", "run", "stage"]
 
 
 @pytest.fixture
-def target() -> Target:
-    return Target(f"memory://{uuid4().hex}/runs/run")
+def target() -> CheckpointMirror:
+    return CheckpointMirror(f"memory://{uuid4().hex}/runs/run")
 
 
 def test_the_best_stays_here_and_at_the_target_also_after_a_resume(
-    run: Path, stage: ToyStage, make_saver: MakeSaver, target: Target
+    run: Path, stage: ToyStage, make_saver: MakeSaver, target: CheckpointMirror
 ) -> None:
     options = {"keep_last": 1, "best": "validation/x"}
     saver = make_saver(target, **options)
@@ -69,7 +69,7 @@ def test_a_target_out_of_reach_is_a_failure_and_the_checkpoint_is_whole_here(
     run: Path,
     stage: ToyStage,
     make_saver: MakeSaver,
-    target: Target,
+    target: CheckpointMirror,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def unplugged(*_: object, **__: object) -> None:
@@ -89,7 +89,7 @@ def test_a_target_out_of_reach_is_a_failure_and_the_checkpoint_is_whole_here(
 
 
 def test_what_is_at_the_target_can_be_gone_on_from(
-    run: Path, tmp_path: Path, stage: ToyStage, make_saver: MakeSaver, target: Target
+    run: Path, tmp_path: Path, stage: ToyStage, make_saver: MakeSaver, target: CheckpointMirror
 ) -> None:
     saver = make_saver(target)
     save(saver, stage, 5)

@@ -10,8 +10,8 @@ from gsv2.training.distributed import background
 from gsv2.training.distributed.background import (
     in_background,
     is_over,
-    on_main_at_length,
-    wait_together,
+    on_main_in_background,
+    wait_for_main,
 )
 from gsv2.training.distributed.ranks import Distributed
 from tests.integration.launch import environment
@@ -63,7 +63,7 @@ def test_ranks_wait_in_slices_for_what_takes_the_main_rank_long(
                 enough.set()
 
         future = in_background("x", work) if ranks.is_main else None
-        wait_together(ranks, lambda seconds: is_over(future, seconds), beat)
+        wait_for_main(ranks, lambda seconds: is_over(future, seconds), beat)
         return ranks.on_main(lambda: future.result() if future else ""), len(slices)
 
     first, second = run_ranks(2, run)
@@ -78,8 +78,8 @@ def test_what_the_main_rank_finds_or_fails_at_comes_to_all(world: int) -> None:
     def refuse() -> None:
         raise ValueError("of another run")
 
-    found = run_ranks(world, lambda ranks: on_main_at_length(ranks, "x", lambda: ranks.rank))
+    found = run_ranks(world, lambda ranks: on_main_in_background(ranks, "x", lambda: ranks.rank))
     assert found == [0] * world
-    for error in run_ranks(world, lambda ranks: on_main_at_length(ranks, "x", refuse)):
+    for error in run_ranks(world, lambda ranks: on_main_in_background(ranks, "x", refuse)):
         assert isinstance(error, ValueError)
         assert str(error) == "of another run"

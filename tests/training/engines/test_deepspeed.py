@@ -82,9 +82,9 @@ def test_it_computes_with_swapped_weights_and_trains_its_own(stage: int) -> None
     engine, _ = make_deepspeed(stage)
     train_engine(engine, range(2))
     before = trained_tensors(engine)
-    parts = {name: engine.cut(name, whole) for name, whole in weights_of(other).items()}
+    parts = {name: engine.to_local(name, whole) for name, whole in weights_of(other).items()}
     for name, whole in weights_of(other).items():
-        assert_same(engine.whole(name, parts[name]), whole)
+        assert_same(engine.to_whole(name, parts[name]), whole)
     with torch.no_grad(), engine.swapped_weights(parts):
         assert_same(engine(X), other(X))
     with pytest.raises(KeyboardInterrupt), engine.swapped_weights(parts):
@@ -115,10 +115,10 @@ def test_the_callers_autocast_decides_and_no_parameter_is_cast(stage: int) -> No
 def test_zero_3_alone_holds_pieces_and_together_they_are_the_whole(stage: int) -> None:
     expected, _ = make_net(0)
     engine, module = make_deepspeed(stage)
-    held = engine.held()
+    held = engine.local_weights()
     assert all((held[name] is p) == (stage < 3) for name, p in module.named_parameters())
     assert_same(
-        {name: engine.whole(name, part) for name, part in held.items()}, weights_of(expected)
+        {name: engine.to_whole(name, part) for name, part in held.items()}, weights_of(expected)
     )
     for mode in (False, True):
         engine.train(mode)
@@ -128,16 +128,16 @@ def test_zero_3_alone_holds_pieces_and_together_they_are_the_whole(stage: int) -
 @every_stage
 def test_the_moments_of_the_first_step_are_foretold(stage: int) -> None:
     engine, _ = make_deepspeed(stage)
-    foretold = engine.moments_to_come()
+    foretold = engine.pending_moment_bytes()
     engine.backward(loss_of(engine(X)), is_last=True)
     engine.grad_norm()
     engine.skip()
-    assert engine.moments_to_come() == foretold
+    assert engine.pending_moment_bytes() == foretold
     train_engine(engine, range(1))
     base = engine._optimizer.optimizer if stage else engine._optimizer
     moments = [state[key] for state in base.state.values() for key in ("exp_avg", "exp_avg_sq")]
     assert foretold == sum(moment.nbytes for moment in moments) > 0
-    assert engine.moments_to_come() == 0
+    assert engine.pending_moment_bytes() == 0
 
 
 def test_the_bare_network_cannot_be_updated() -> None:

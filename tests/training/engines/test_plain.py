@@ -70,10 +70,10 @@ def test_it_holds_whole_parameters_and_foretells_their_moments(distributed: Dist
     module = nn.Linear(2, 3)
     engine = PlainEngine("line", module, torch.optim.AdamW(module.parameters()), distributed)
     whole = torch.ones(3, 2)
-    assert engine.held()["weight"] is module.weight
-    assert engine.cut("weight", whole) is engine.whole("weight", whole) is whole
-    assert engine.moments_to_come() == 2 * 4 * (6 + 3)
+    assert engine.local_weights()["weight"] is module.weight
+    assert engine.to_local("weight", whole) is engine.to_whole("weight", whole) is whole
+    assert engine.pending_moment_bytes() == 2 * 4 * (6 + 3)
     engine.backward(engine(X).sum(), is_last=True)
     engine.grad_norm()
     engine.step(1.0)
-    assert engine.moments_to_come() == 0
+    assert engine.pending_moment_bytes() == 0

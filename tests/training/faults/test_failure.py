@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gsv2.training.faults.failure import NUM_ROWS, FlightRecorder, stacks_at_sigterm
+from gsv2.training.faults.failure import NUM_RECORDS, FlightRecorder, stacks_at_sigterm
 from gsv2.training.faults.signals import Preempted
 from gsv2.training.run_folder.records import append_record, read_records
 from tests.training.toy import toy_batch
@@ -30,7 +30,7 @@ def fail(recorder: FlightRecorder) -> None:
 def test_a_failure_leaves_step_keys_rows_traceback_and_stacks(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for step in range(1, NUM_ROWS + 11):
+    for step in range(1, NUM_RECORDS + 11):
         append_record(tmp_path / "metrics.jsonl", {"step": step})
     fail(make_recorder(tmp_path))
     folder = tmp_path / "failure" / "step_00000012-rank3"
@@ -41,7 +41,7 @@ def test_a_failure_leaves_step_keys_rows_traceback_and_stacks(
     assert "recorder.value = 1 // 0" in (folder / "traceback.txt").read_text()
     assert "most recent call first" in (folder / "stacks.txt").read_text()
     rows = read_records(folder / "metrics.jsonl")
-    assert [row["step"] for row in rows] == list(range(11, NUM_ROWS + 11))
+    assert [row["step"] for row in rows] == list(range(11, NUM_RECORDS + 11))
     assert caplog.records[-1].levelno == logging.CRITICAL
     assert str(folder) in caplog.text
 

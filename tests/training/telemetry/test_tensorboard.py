@@ -9,9 +9,8 @@ from matplotlib.image import imsave
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gsv2.audio.wave import save_wave
-from gsv2.training.telemetry.guarded import GuardedTracker
 from gsv2.training.telemetry.tensorboard import TensorBoardTracker
-from gsv2.training.telemetry.tracker import PanelFile
+from gsv2.training.telemetry.tracker import GuardedTracker, PanelFile
 from tests.training.telemetry.full_disk import no_room_beyond
 
 

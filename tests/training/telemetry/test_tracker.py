@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gsv2.training.telemetry.guarded import GuardedTracker
+from gsv2.training.telemetry.tracker import GuardedTracker
 
 
 class Fragile:

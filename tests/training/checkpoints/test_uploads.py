@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from gsv2.training.checkpoints import delivery as delivery_module
 from gsv2.training.checkpoints import saver as saver_module
+from gsv2.training.checkpoints import uploads as uploads_module
 from gsv2.training.checkpoints.checkpoint import list_steps
 from gsv2.training.checkpoints.config import CheckpointConfig
-from gsv2.training.checkpoints.delivery import Delivery
-from gsv2.training.checkpoints.mirror import Target
+from gsv2.training.checkpoints.mirror import CheckpointMirror
 from gsv2.training.checkpoints.retention import Retention
 from gsv2.training.checkpoints.saver import CheckpointWriteError
+from gsv2.training.checkpoints.uploads import CheckpointUploads
 from gsv2.training.distributed import background
 from tests.training.checkpoints import test_checkpoint
 from tests.training.checkpoints.test_saver import MakeSaver, make_saver, run, save, stage
@@ -29,7 +29,7 @@ __all__ = ["make_saver", "run", "stage", "target"]
 class SlowLine:
     """Holds copies to a target, each until it is let through, or all until the line is open."""
 
-    def __init__(self, target: Target, patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, target: CheckpointMirror, patch: pytest.MonkeyPatch) -> None:
         self.sent: list[int] = []
         self._tickets = threading.Semaphore(0)
         original = target.put
@@ -49,7 +49,7 @@ class SlowLine:
 
 
 @pytest.fixture
-def line(target: Target, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowLine]:
+def line(target: CheckpointMirror, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowLine]:
     line = SlowLine(target, monkeypatch)
     monkeypatch.setattr(saver_module, "_COPY_SEC", 0.05)
     yield line
@@ -57,7 +57,7 @@ def line(target: Target, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowLine]:
 
 
 def test_a_step_does_not_wait_for_the_target(
-    run: Path, stage: ToyStage, make_saver: MakeSaver, target: Target, line: SlowLine
+    run: Path, stage: ToyStage, make_saver: MakeSaver, target: CheckpointMirror, line: SlowLine
 ) -> None:
     saver = make_saver(target)
     for step in (1, 2, 3):
@@ -68,7 +68,7 @@ def test_a_step_does_not_wait_for_the_target(
 
 
 def test_the_newest_goes_first_and_of_older_ones_what_is_still_here(
-    run: Path, stage: ToyStage, make_saver: MakeSaver, target: Target, line: SlowLine
+    run: Path, stage: ToyStage, make_saver: MakeSaver, target: CheckpointMirror, line: SlowLine
 ) -> None:
     saver = make_saver(target, keep_last=2)
     for step in (1, 2, 3, 4, 5):
@@ -85,7 +85,7 @@ def test_a_run_that_leaves_says_what_the_target_lacks_and_does_not_fail(
     run: Path,
     stage: ToyStage,
     make_saver: MakeSaver,
-    target: Target,
+    target: CheckpointMirror,
     line: SlowLine,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -101,7 +101,10 @@ def test_a_run_that_leaves_says_what_the_target_lacks_and_does_not_fail(
 
 
 def test_a_copy_that_failed_does_not_keep_a_run_from_leaving_but_from_ending_well(
-    stage: ToyStage, make_saver: MakeSaver, target: Target, monkeypatch: pytest.MonkeyPatch
+    stage: ToyStage,
+    make_saver: MakeSaver,
+    target: CheckpointMirror,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def unplugged(*_: object) -> None:
         raise OSError("cable out")
@@ -118,7 +121,7 @@ def test_a_copy_that_failed_does_not_keep_a_run_from_leaving_but_from_ending_wel
 def test_the_end_of_a_run_waits_for_the_target_with_signs_of_life(
     stage: ToyStage,
     make_saver: MakeSaver,
-    target: Target,
+    target: CheckpointMirror,
     line: SlowLine,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -141,7 +144,7 @@ def test_pruning_that_fails_here_is_no_failed_checkpoint_and_keeps_no_copy_from_
     run: Path,
     stage: ToyStage,
     make_saver: MakeSaver,
-    target: Target,
+    target: CheckpointMirror,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -154,7 +157,7 @@ def test_pruning_that_fails_here_is_no_failed_checkpoint_and_keeps_no_copy_from_
     save(saver, stage, 1, {"x": 1.0})
     saver.finish()
     (run / "checkpoints" / "step_00000001" / "state.json").unlink()
-    monkeypatch.setattr(delivery_module, "remove_folder", refuse)
+    monkeypatch.setattr(uploads_module, "remove_folder", refuse)
     resumed = make_saver(target, keep_last=1, best="x")
     save(resumed, stage, 2, {"x": 0.5})
     resumed.finish()
@@ -165,25 +168,25 @@ def test_pruning_that_fails_here_is_no_failed_checkpoint_and_keeps_no_copy_from_
 
 
 def test_an_error_of_our_own_ends_no_thread_in_silence(
-    tmp_path: Path, target: Target, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, target: CheckpointMirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
         raise TypeError("a bug")
 
     monkeypatch.setattr(target, "put", broken)
     test_checkpoint.save(tmp_path, 1)
-    delivery = Delivery(tmp_path, target, Retention(CheckpointConfig()))
-    delivery.send(1)
+    uploads = CheckpointUploads(tmp_path, target, Retention(CheckpointConfig()))
+    uploads.send(1)
     with pytest.raises(TypeError, match="a bug"):
-        delivery.is_over(20)
+        uploads.is_over(20)
     with pytest.raises(TypeError, match="a bug"):
-        delivery.send(2)
+        uploads.send(2)
 
 
 def test_without_a_target_nothing_is_sent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        delivery = Delivery(tmp_path, None, Retention(CheckpointConfig()))
-        delivery.send(1)
-        assert delivery.is_over(0)
-        delivery.give_up(0)
+        uploads = CheckpointUploads(tmp_path, None, Retention(CheckpointConfig()))
+        uploads.send(1)
+        assert uploads.is_over(0)
+        uploads.give_up(0)
     assert caplog.text == ""

@@ -6,9 +6,9 @@ from uuid import uuid4
 
 import pytest
 
+from gsv2.training.checkpoints.archive import archive_checkpoints
 from gsv2.training.checkpoints.checkpoint import CheckpointMismatchError, list_steps
-from gsv2.training.checkpoints.earlier import set_aside
-from gsv2.training.checkpoints.mirror import Target
+from gsv2.training.checkpoints.mirror import CheckpointMirror
 from gsv2.training.checkpoints.resume import find_checkpoint
 from gsv2.training.distributed.ranks import Distributed
 from tests.training.checkpoints.test_checkpoint import names, save
@@ -21,7 +21,7 @@ def test_a_fresh_start_leaves_a_whole_run_behind_that_can_be_gone_on_from(
     for step in (1, 2):
         save(tmp_path, step)
     (tmp_path / "metrics.jsonl").write_text('{"step": 2}\n')
-    set_aside(tmp_path, None, 0)
+    archive_checkpoints(tmp_path, None, 0)
     assert names(tmp_path) == []
     aside = tmp_path / "earlier" / "1"
     assert str(aside) in caplog.text
@@ -30,15 +30,15 @@ def test_a_fresh_start_leaves_a_whole_run_behind_that_can_be_gone_on_from(
     assert (aside / "metrics.jsonl").read_text() == '{"step": 2}\n'
 
     save(tmp_path, 7)
-    set_aside(tmp_path, None, 0)
+    archive_checkpoints(tmp_path, None, 0)
     assert (list_steps(aside), list_steps(tmp_path / "earlier" / "2")) == ([1, 2], [7])
 
 
 def test_going_back_in_a_run_moves_only_what_is_left(tmp_path: Path) -> None:
     found, _, _ = (save(tmp_path, step) for step in (1, 2, 3))
-    set_aside(tmp_path, found, 1)
+    archive_checkpoints(tmp_path, found, 1)
     assert (list_steps(tmp_path), list_steps(tmp_path / "earlier" / "1")) == ([1], [2, 3])
-    set_aside(tmp_path, found, 1)
+    archive_checkpoints(tmp_path, found, 1)
     assert not (tmp_path / "earlier" / "2").exists()
 
 
@@ -54,7 +54,7 @@ def test_records_of_a_run_whose_checkpoints_are_gone_are_set_aside_by_name(
     (tmp_path / "quarantine.jsonl").write_text('{"step": 2}\n')
     if config is not None:
         (tmp_path / "config.yaml").write_text(config)
-    set_aside(tmp_path, None, 0)
+    archive_checkpoints(tmp_path, None, 0)
     aside = tmp_path / "earlier" / "1"
     for name in ("metrics.jsonl", "quarantine.jsonl"):
         assert (aside / name).read_bytes() == (tmp_path / name).read_bytes()
@@ -70,7 +70,7 @@ def test_a_run_killed_before_its_first_checkpoint_leaves_no_folder(
     (tmp_path / "config.yaml").write_text(CONFIG)
     if rows is not None:
         (tmp_path / "metrics.jsonl").write_text(rows)
-    set_aside(tmp_path, None, 0)
+    archive_checkpoints(tmp_path, None, 0)
     assert not (tmp_path / "earlier").exists()
     assert ("before its first checkpoint (step 100)" in caplog.text) == bool(rows)
 
@@ -93,15 +93,15 @@ def test_after_the_checkpoint_of_another_run_no_own_one_may_be_fallen_back_to(
 ) -> None:
     run = tmp_path / "run"
     save(run, 1)
-    set_aside(run, save(tmp_path / "other", 5), 5)
+    archive_checkpoints(run, save(tmp_path / "other", 5), 5)
     assert (list_steps(run), list_steps(run / "earlier" / "1")) == ([], [1])
 
 
 def test_later_checkpoints_at_the_target_are_not_taken_away(tmp_path: Path) -> None:
-    target = Target(f"memory://{uuid4().hex}/runs/run")
+    target = CheckpointMirror(f"memory://{uuid4().hex}/runs/run")
     target.put(save(tmp_path / "old", 4), 4)
     save(tmp_path, 2)
     with pytest.raises(CheckpointMismatchError, match=r"checkpoints up to step 4, .* step 0"):
-        set_aside(tmp_path, None, 0, target)
+        archive_checkpoints(tmp_path, None, 0, target)
     assert (target.steps(), list_steps(tmp_path)) == ([4], [2])
-    set_aside(tmp_path, save(tmp_path, 4), 4, target)
+    archive_checkpoints(tmp_path, save(tmp_path, 4), 4, target)

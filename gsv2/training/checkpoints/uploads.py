@@ -1,6 +1,6 @@
-"""Checkpoints on their way to the target, beside the run that makes the next ones.
+"""Uploads of checkpoints to the mirror, beside the run that makes the next ones.
 
-A target may be slower than the run: the newest checkpoint goes first, and of older ones what is
+A mirror may be slower than the run: the newest checkpoint goes first, and of older ones what is
 still in the run folder when their turn comes.
 """
 
@@ -14,25 +14,24 @@ from pathlib import Path
 
 from gsv2.files import remove_folder
 from gsv2.training.checkpoints.checkpoint import checkpoint_folder, list_steps
-from gsv2.training.checkpoints.mirror import Target
+from gsv2.training.checkpoints.mirror import CheckpointMirror
 from gsv2.training.checkpoints.retention import Retention
 from gsv2.training.distributed.background import in_background, is_over
 
 logger = logging.getLogger(__name__)
 
 
-class Delivery:
+class CheckpointUploads:
     """Brings checkpoints of a run to its target, one at a time.
 
     Args:
-        run: run folder.
-        target: of the run; None brings them nowhere.
+        mirror: mirror of the run; None brings them nowhere.
         retention: says which stay there.
     """
 
-    def __init__(self, run: Path, target: Target | None, retention: Retention) -> None:
+    def __init__(self, run: Path, mirror: CheckpointMirror | None, retention: Retention) -> None:
         self._run = run
-        self._target = target
+        self._mirror = mirror
         self._retention = retention
         self._lock = threading.Lock()
         self._waiting: set[int] = set()
@@ -47,7 +46,7 @@ class Delivery:
 
     def send(self, step: int) -> None:
         """Bring a checkpoint there when its turn comes."""
-        if self._target is None:
+        if self._mirror is None:
             return
         self._raise_own()
         with self._lock:
@@ -103,11 +102,11 @@ class Delivery:
             return self._sending
 
     def _send(self, step: int) -> None:
-        target, start = self._target, time.perf_counter()
-        assert target is not None, "nothing is sent without one"
+        mirror, start = self._mirror, time.perf_counter()
+        assert mirror is not None, "nothing is sent without one"
         failure = None
         try:
-            target.put(checkpoint_folder(self._run, step), step)
+            mirror.put(checkpoint_folder(self._run, step), step)
         except OSError as error:
             self.num_failures += 1
             failure = f"the checkpoint of step {step} could not be copied: {error}"
@@ -118,7 +117,7 @@ class Delivery:
         if step >= self._newest:
             self._newest, self.failure = step, failure
         if failure is None:
-            self._retention.prune(self._newest, target.steps, target.read_state, target.remove)
+            self._retention.prune(self._newest, mirror.steps, mirror.read_state, mirror.remove)
 
     def _remove_sent(self, step: int) -> None:
         try:

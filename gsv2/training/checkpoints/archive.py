@@ -1,4 +1,4 @@
-"""What a run has done before it is sent back to an earlier step, or to the checkpoint of another.
+"""Archive of what a run has done before it goes back to an earlier step, or to another run's.
 
 Retention takes away checkpoints of steps that the run has left, and records are cut there. After
 `checkpoint.resume=none`, given by mistake or on the advice of an error message, that would be all
@@ -21,39 +21,40 @@ from gsv2.training.checkpoints.checkpoint import (
     checkpoint_folder,
     list_steps,
 )
-from gsv2.training.checkpoints.mirror import Target
+from gsv2.training.checkpoints.mirror import CheckpointMirror
 from gsv2.training.run_folder.records import read_records
 
-EARLIER = "earlier"
+ARCHIVE = "earlier"
 _RECORDS = ("config.yaml", "environment.json", "metrics.jsonl", "quarantine.jsonl")
 
 logger = logging.getLogger(__name__)
 
 
-def set_aside(run: Path, found: Path | None, step: int, target: Target | None = None) -> None:
+def archive_checkpoints(
+    run: Path, found: Path | None, step: int, mirror: CheckpointMirror | None = None
+) -> None:
     """Move the checkpoints of a run aside that it will not go on from.
 
     Args:
-        run: run folder.
         found: checkpoint that the run begins with; None for a fresh start.
-        step: of that checkpoint; 0 for a fresh start.
-        target: where copies of the run's checkpoints are.
+        step: step of that checkpoint; 0 for a fresh start.
+        mirror: place of copies of the run's checkpoints.
 
     Raises:
         CheckpointMismatchError: the target has later ones, which nobody can move.
         OSError: a folder cannot be moved, or the target is out of reach.
     """
-    there = [other for other in (target.steps() if target else []) if other > step]
-    if target and there:
+    there = [other for other in (mirror.steps() if mirror else []) if other > step]
+    if mirror and there:
         raise CheckpointMismatchError(
-            f"{target.name} has checkpoints up to step {there[-1]}, which a run from step {step} "
+            f"{mirror.name} has checkpoints up to step {there[-1]}, which a run from step {step} "
             "would take away; use another run.name or checkpoint.target, or checkpoint.resume=auto"
         )
     is_own = found is not None and found.parent.resolve() == (run / CHECKPOINTS).resolve()
     here = [other for other in list_steps(run) if other > step or not is_own]
     if not here and not (found is None and _had_checkpoints(run)):
         return
-    aside = _make_folder(run / EARLIER)
+    aside = _make_folder(run / ARCHIVE)
     for name in _RECORDS:
         if (run / name).is_file():
             shutil.copy2(run / name, aside / name)
@@ -77,7 +78,7 @@ def set_aside(run: Path, found: Path | None, step: int, target: Target | None = 
 def _had_checkpoints(run: Path) -> bool:
     """Tell whether a run without checkpoints has come as far as its first, so that it is gone.
 
-    One that was killed before has nothing to keep; its rows are written again.
+    One that was killed before has nothing to keep; its records are written again.
     """
     metrics = run / "metrics.jsonl"
     if not metrics.is_file() or not metrics.stat().st_size:
