@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -30,6 +31,11 @@ def pytest_configure() -> None:
     """One thread a process: two that spin beside another's make a step take ten times as long."""
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
+
+
+def pytest_collection_finish() -> None:
+    """Full garbage collections do not go through all that is imported."""
+    gc.freeze()
 
 
 TEXTS = {
