@@ -30,6 +30,7 @@ from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.decode import Clip
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.plan.plan import Plan, validation_plan
+from gsv2.data.stream.batch import Batch
 from gsv2.data.stream.loader import make_loader, make_validation_loader
 from gsv2.data.stream.reader import read_clips
 from gsv2.inference.alignment import load_aligner
@@ -53,12 +54,17 @@ def main() -> None:
     parser.add_argument("--cpu-seconds", type=float, default=150.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save", type=Path, help="file for the weights")
+    parser.add_argument("--load", type=Path, help="file of weights, in place of training")
     parser.add_argument("overrides", nargs="*", help="section.key=value")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     torch.set_num_threads(1)
     stage, config = make_stage(options)
     row: dict[str, Any] = {"reading": options.reading, "cpu_seconds": options.cpu_seconds}
-    row |= train(stage, config, options.cpu_seconds)
+    if options.load:
+        stage.model.load_state_dict(torch.load(options.load))
+        stage.model.eval()
+    else:
+        row |= train(stage, config, options.cpu_seconds)
     if options.save:
         torch.save(stage.model.state_dict(), options.save)
     row["validation"] = validate(stage, config)
@@ -128,18 +134,32 @@ def train(stage: GPTStage, config: Any, cpu_seconds: float) -> dict[str, Any]:
 
 
 def validate(stage: GPTStage, config: Any) -> dict[str, float]:
-    """Return the held-out metrics, means over frames."""
+    """Return the held-out metrics, means over frames; `text_gain` is that of the right text."""
     index = CorpusIndex.open(*config.data.validation)
     plan = validation_plan(index, config.data, config.seed, stage.members)
     sums: dict[str, float] = defaultdict(float)
     count = 0
     for batch in make_validation_loader(plan):
         weight = stage.num_targets(batch)["gpt"]
-        for name, value in stage.validate(batch).items():
+        right, wrong = stage.validate(batch), stage.validate(with_other_texts(batch))
+        gain = wrong["gpt/nats_per_frame"] - right["gpt/nats_per_frame"]
+        for name, value in {**right, "text_gain": gain}.items():
             sums[name] += float(value) * weight
         count += weight
-    chosen = ("gpt/nats_per_frame", "gpt/top1_0", "gpt/loss_advance")
+    chosen = ("gpt/nats_per_frame", "gpt/top1_0", "gpt/loss_advance", "text_gain")
     return {name: round(sums[name] / count, 4) for name in chosen if name in sums}
+
+
+def with_other_texts(batch: Batch) -> Batch:
+    """Give each clip the text of another, spread over its frames as the right one was."""
+    texts = (*batch.texts[1:], batch.texts[0])
+    if batch.alignments is None:
+        return replace(batch, texts=texts)
+    alignments = batch.alignments.clone()
+    for row, own, other in zip(alignments, batch.texts, texts, strict=True):
+        spread = row * (len(other) - 1) // max(1, len(own) - 1)
+        row.copy_(spread.where(row >= 0, row))
+    return replace(batch, texts=texts, alignments=alignments)
 
 
 def held_out(sources: Sequence[SourceConfig]) -> list[Clip]:

@@ -32,19 +32,21 @@ _WINDOW_CLIPS = 1024
 _MAX_BATCH_FRAMES = 4000
 """Code frames of a batch, padding included: log-probabilities of 256 columns take 4 MB."""
 _MAD_TO_DEVIATION = 1.4826
-"""Of a normal distribution."""
+"""Standard deviation of a normal distribution over its median absolute deviation."""
 
 
 @dataclass
 class Report:
-    """What a corpus looks like to its aligner."""
+    """Scores and failures of the clips of a corpus."""
 
     scores: dict[str, float] = field(default_factory=dict)
     """Key of each clip aligned in this call -> mean log-probability of a frame of its path."""
     failures: dict[str, str] = field(default_factory=dict)
     """Key -> why there is no alignment."""
     num_frames: int = 0
+    """Code frames of the clips that were aligned."""
     num_characters: int = 0
+    """Characters of their texts."""
 
     def outliers(self, deviations: float) -> dict[str, float]:
         """Return key -> score of the clips whose score lies that far below the median.
@@ -86,7 +88,7 @@ def align_corpus(
         corpus: folder of the corpus.
         codes: folder of its sidecar corpus.
         aligner: run folder, checkpoint or file of the aligner.
-        device: to compute on.
+        device: device to compute on.
         outlier_deviations: clips whose score lies this many deviations below the median get no
             alignment either; None = they are kept.
         progress: called as clips are done.

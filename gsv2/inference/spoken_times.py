@@ -1,4 +1,4 @@
-"""When characters and words of a text are spoken, from the character of each code frame."""
+"""Times of the characters and words of a spoken text, from the character of each code frame."""
 
 from __future__ import annotations
 
@@ -23,18 +23,22 @@ class Spoken(NamedTuple):
     """A part of a text and when it is spoken."""
 
     text: str
+    """Character or word."""
     start_sec: float
+    """Time of its beginning."""
     end_sec: float
+    """Time of its end."""
 
 
 class SpokenText(NamedTuple):
-    """When a text is spoken."""
+    """Times of all parts of a text."""
 
     characters: tuple[Spoken, ...]
     """All code points of the text, in order; without a gap."""
     words: tuple[Spoken, ...]
-    """Between spaces, without the punctuation around them; each kana and Han is one."""
+    """Words between spaces, without the punctuation around them; each kana and Han is one."""
     duration_sec: float
+    """Length of the speech."""
 
     def shifted(self, by_sec: float) -> SpokenText:
         """Return the same, spoken later; the time before it counts with its duration."""
@@ -51,7 +55,7 @@ def time_text(text: str, characters: np.ndarray, rate_hz: float) -> SpokenText:
     Characters of one frame share it in equal parts.
 
     Args:
-        text: as `normalize_text` returns it.
+        text: text as `normalize_text` returns it.
         characters: [T] character that is spoken at each frame, rising.
         rate_hz: code frames a second.
     """

@@ -1,4 +1,4 @@
-"""The pointer into the texts of utterances while they are spoken.
+"""Pointer into the texts of utterances while they are spoken.
 
 How long a character lasts is drawn at once: it ends when the chance that it still lasts, by the
 model's moves frame by frame, falls below a number drawn for it (inverse transform sampling). So
@@ -18,9 +18,9 @@ from gsv2.models.gpt.model import SemanticGPT
 from gsv2.models.gpt.pointer import MAX_ADVANCE, count_characters, point
 
 _MARGIN = 1e-3
-"""By which what is drawn stays from 0 and 1: no character lasts for ever."""
+"""Distance of drawn numbers from 0 and 1: no character lasts for ever."""
 _SALT = 0x5EED_0001
-"""Of these random numbers, apart from those of codes."""
+"""Salt of the seed of these random numbers, which tells them from those of codes."""
 
 
 class TextPointer:

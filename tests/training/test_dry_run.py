@@ -76,7 +76,7 @@ def test_the_peak_is_that_of_the_step_and_of_the_moments_to_come(
     for stage_class, to_come in ((DryToyStage, 0), (StreamingStage, 0), (DryToyStage, 2**29)):
         with monkeypatch.context() as patch:
             if to_come:
-                patch.setattr(PlainEngine, "moments_to_come", lambda engine: 2**28)
+                patch.setattr(PlainEngine, "pending_moment_bytes", lambda engine: 2**28)
             config = toy_config(tmp_path)
             stage = stage_class(config, distributed.device)
             attach_engines(stage.trainables, {}, distributed)

@@ -103,7 +103,7 @@ def run_rows(backbone: Qwen2Model, inputs: Tensor, documents: Tensor, positions:
     """Return the outputs [R, L, D] of rows that hold several documents each.
 
     Args:
-        backbone: from `make_backbone`.
+        backbone: network that `make_backbone` returned.
         inputs: [R, L, D].
         documents: [R, L] int64 document of each token, -1 at padding.
         positions: [R, L] int64 place of each token in its document.

@@ -15,7 +15,7 @@ def test_every_number_comes_back_from_a_checkpoint():
         "ledger": {LaneEpoch(1, 10, 0): Tally(clips=3, digest=2**127, bad_clips=1, bad_digest=4)},
         "sequences": {1: 5, 4: 2},
         "history": {"gpt/loss": [1 / 3, 2e-9]},
-        "row": {"gpt/loss": 1 / 3, "data/ledger": [{"lane": 2}]},
+        "record": {"gpt/loss": 1 / 3, "data/ledger": [{"lane": 2}]},
         "audio_seen": {"en": 3},
         "loss_scales": {"gpt": LossScale(value=2.0**11, taken=7)},
     }
@@ -23,3 +23,4 @@ def test_every_number_comes_back_from_a_checkpoint():
     loaded = TrainState.from_plain(json.loads(json.dumps(state.to_plain())))
     assert asdict(loaded) == asdict(state)
     assert loaded == state
+    assert state.to_plain()["row"] == values["record"], "its key since the first checkpoints"

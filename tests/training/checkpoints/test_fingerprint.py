@@ -117,3 +117,11 @@ def test_it_is_taken_from_corpus_json_alone(
     taken = take_fingerprint(index, config, ("audio",))
     names = json.loads((tiny_corpus.path / "corpus.json").read_text())["shards"]
     assert list(taken["sources"][0]["shards"]) == [shard["name"] for shard in names]
+
+
+def test_checkpoints_from_before_a_field_count_as_planned_with_its_default() -> None:
+    saved = make_fingerprint()
+    del saved["data"]["tokens_per_text_byte"]
+    assert not list(fingerprint_differences(saved, make_fingerprint()))
+    (text,) = fingerprint_differences(saved, make_fingerprint(tokens_per_text_byte=0))
+    assert text == "data.tokens_per_text_byte is 1 there, but 0 in this run"

@@ -130,10 +130,10 @@ def test_the_checksums_are_those_of_the_files(folder: Path, trained: ToyStage) -
 
 
 def test_copies_of_a_gpu_are_complete_when_the_snapshot_is_made(trained: ToyStage) -> None:
-    """As CUDA does it: what `hold` returns is filled some time later, at `finish` at the latest."""
+    """As CUDA does it: what `copy` returns is filled some time later, at `finish` at the latest."""
 
     class LateCopies(HostCopies):
-        def hold(self, name: str, tensor: Tensor) -> Tensor:
+        def copy(self, name: str, tensor: Tensor) -> Tensor:
             copy = torch.full_like(tensor, 7)
             self.late = [*getattr(self, "late", []), (copy, tensor)]
             return copy
