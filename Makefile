@@ -17,12 +17,15 @@ COMPILE := $(BIN)/python -c 'import compileall, sysconfig; compileall.compile_di
 UPGRADE_VENV := .venv-upgrade
 UPGRADE_LOCK := $(UPGRADE_VENV)/constraints.txt
 
+# A file's tests stay together: they share what their fixtures have trained.
+WORKERS := -n logical --maxprocesses 8 --dist loadfile
+
 .PHONY: help setup quickstart test test-slow lint format docs bench upgrade clean
 
 help:
 	@echo "make setup       make .venv and install gsv2 with its demo and dev extras"
 	@echo "make quickstart  corpus -> shards -> quantizer, GPT, VITS2 -> bundle -> speech -> report"
-	@echo "make test        the default test suite (minutes); make test-slow the rest"
+	@echo "make test        the default test suite on all cores (minutes); make test-slow the rest"
 	@echo "make lint        ruff, import-linter, mypy; make format rewrites the files"
 	@echo "make docs        rewrite docs/config.md from the config dataclasses"
 	@echo "make bench       every speed claim, measured here -> runs/bench/table.md"
@@ -48,7 +51,7 @@ quickstart: $(STAMP)
 	$(BIN)/gsv2 quickstart --out runs/quickstart
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(WORKERS)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow --timeout 3600

@@ -17,6 +17,7 @@ if __name__ == "__main__":  # before imports of seconds, in which a scheduler ma
 
 import argparse
 import faulthandler
+import gc
 import logging
 import os
 import sys
@@ -213,5 +214,6 @@ def _run(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    gc.freeze()  # what is imported is no garbage: a full collection over it takes half a second
     faulthandler.enable()  # stacks of all threads when the process dies in native code
     leave(_run())

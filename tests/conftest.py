@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from gsv2.audio.wave import save_wave
 from gsv2.data.building.codes import write_codes
@@ -22,6 +25,19 @@ from tests.inference.parts import save_parts
 
 TINY_SCALE = 0.02
 """Fraction of corpus and steps of `tiny_quickstart`."""
+
+
+def pytest_configure() -> None:
+    """One thread a process: two that spin beside another's make a step take ten times as long."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    torch.set_num_threads(1)
+
+
+def pytest_collection_finish() -> None:
+    """Full garbage collections do not go through all that is imported."""
+    gc.freeze()
+
+
 TEXTS = {
     "en": "The quick fox number {} jumps over the lazy dog.",
     "zh": "今天是第{}个好天气。",

@@ -5,6 +5,7 @@ One start for several tests: it takes longer than what they do.
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ MIXED = {
 """Not the launcher's ZeRO stage, which is 3."""
 
 if __name__ == "__main__":
+    gc.freeze()  # each ZeRO-3 engine collects garbage: seconds over all that is imported
     out, corpus = Path(sys.argv[1]), Path(sys.argv[2])
     ranks = Distributed()
     gallery_ranks.show(out / "gallery", ranks)

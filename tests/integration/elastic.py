@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from pathlib import Path
 
@@ -54,6 +55,7 @@ def train_curve(name: str, out: Path, corpus: Path, shared: Path, *, engine: str
 
 
 if __name__ == "__main__":
+    gc.freeze()  # each ZeRO-3 engine collects garbage: seconds over all that is imported
     folder, corpus_path, shared_path = map(Path, sys.argv[1:4])
     for run in sys.argv[4:]:
         stage, _, kind = run.partition("/")

@@ -65,7 +65,7 @@ def start_torchrun(
     return _start(command, {**environment(), "ACCELERATE_USE_CPU": "true", **variables})
 
 
-def finish(process: subprocess.Popen[str], timeout_sec: float = 120.0) -> str:
+def finish(process: subprocess.Popen[str], timeout_sec: float = 300.0) -> str:
     """Wait for success; return what was written to stderr."""
     try:
         _, errors = process.communicate(timeout=timeout_sec)
@@ -75,7 +75,7 @@ def finish(process: subprocess.Popen[str], timeout_sec: float = 120.0) -> str:
     return errors
 
 
-def finish_together(processes: Sequence[subprocess.Popen[str]], timeout_sec: float = 120.0) -> None:
+def finish_together(processes: Sequence[subprocess.Popen[str]], timeout_sec: float = 300.0) -> None:
     """Wait for the success of processes that wait for one another: the first failure ends all.
 
     What one of them writes to stderr must fit into a pipe.

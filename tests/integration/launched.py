@@ -5,6 +5,7 @@ The toy without an `engines` section, and what of it each rank holds.
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from pathlib import Path
@@ -33,6 +34,7 @@ def count_held(trainable: Trainable) -> dict[str, int]:
 
 
 if __name__ == "__main__":
+    gc.freeze()  # each ZeRO-3 engine collects garbage: seconds over all that is imported
     out, ranks = Path(sys.argv[1]), Distributed()
     stage, _ = fit_toy(launched_config(out), ranks, make_batch=torn_batch)
     held = ranks.gather({name: count_held(of) for name, of in stage.trainables.items()})
