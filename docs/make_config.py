@@ -2,8 +2,8 @@
 
     python docs/make_config.py
 
-A field's sentence is the string below it in the source. `tests/docs/test_config.py` fails when the
-page is old, or a field has no sentence.
+A field's sentence is the string below it in the source. `tests/docs/test_config_page.py` fails
+when the page is old, or a field has no sentence.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from gsv2.data.corpus.format import HOP_LENGTH, SAMPLE_RATE
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.stream.reader import read_clips
 from gsv2.inference.bundle import export_bundle
-from tests.inference.parts import save_parts
+from tests.support.tiny_bundle import save_parts
 
 TINY_SCALE = 0.02
 """Fraction of corpus and steps of `tiny_quickstart`."""

@@ -15,7 +15,7 @@ from gsv2.cli import app
 from gsv2.commands.runs import find_runs, runs_table, summarise_run
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.run_folder.status import recorded_status
-from tests.training.toy import fit_toy, toy_config
+from tests.support.toy_stage import fit_toy, toy_config
 
 NO_RECORD = "metrics.jsonl has a line that is no record of a run"
 RECORD = {"time": 7200.0, "gpt/loss": 2.5, "train/steps_per_sec": 4.0, "data/hours/en": 1.5}

@@ -14,7 +14,7 @@ import pytest
 from gsv2.audio.wave import save_wave
 from gsv2.data.corpus.format import SAMPLE_RATE
 from tests.conftest import synthetic_wave
-from tests.docs.shown import ROOT
+from tests.support.shown_commands import ROOT
 
 
 @pytest.fixture(scope="session")

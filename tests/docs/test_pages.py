@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from gsv2.cli import app
-from tests.docs.shown import PAGES, ROOT
+from tests.support.shown_commands import PAGES, ROOT
 
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)(?:#[\w-]+)?\)")
 CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")

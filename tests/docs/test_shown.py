@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from gsv2.cli import app
-from tests.docs.shown import NOT_RUN, ROOT, shown_commands, shown_python
-from tests.integration.launch import environment
+from tests.support.processes import environment
+from tests.support.shown_commands import NOT_RUN, ROOT, shown_commands, shown_python
 
 COMMANDS = [command for command in shown_commands() if command.reason is None]
 FEW_STEPS = "trainer.max_steps=2"

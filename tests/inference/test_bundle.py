@@ -7,7 +7,7 @@ import torch
 from gsv2.inference.bundle import BundleError, export_bundle, load_bundle
 from gsv2.models.component import ComponentError, load_component, save_component
 from gsv2.models.gpt.model import SemanticGPT
-from tests.inference.parts import save_parts, tiny_modules
+from tests.support.tiny_bundle import save_parts, tiny_modules
 
 
 def test_a_bundle_holds_the_weights_of_its_runs(tmp_path):

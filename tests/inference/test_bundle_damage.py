@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from gsv2.inference.bundle import BundleError, export_bundle, load_bundle
-from tests.inference.parts import save_parts, tiny_modules
+from tests.support.tiny_bundle import save_parts, tiny_modules
 
 HUGE = 10**9
 

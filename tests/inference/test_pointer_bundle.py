@@ -15,7 +15,7 @@ from gsv2.inference.synthesizer import Synthesizer
 from gsv2.models.aligner.model import Aligner, AlignerConfig
 from gsv2.models.component import save_component
 from gsv2.models.gpt.model import SemanticGPT
-from tests.inference.parts import CODES, save_parts, tiny_modules
+from tests.support.tiny_bundle import CODES, save_parts, tiny_modules
 
 CPU = torch.device("cpu")
 

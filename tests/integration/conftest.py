@@ -8,22 +8,22 @@ from typing import Any
 
 import pytest
 
-from tests.integration.launch import finish, start_deepspeed_ranks
-from tests.integration.nursery import Nursery
+from tests.support.forked_runs import ForkedRuns
+from tests.support.processes import finish, start_deepspeed_ranks
 
 
 @pytest.fixture(scope="session")
-def nursery() -> Iterator[Nursery]:
+def forked_runs() -> Iterator[ForkedRuns]:
     """Forks runs."""
-    with Nursery() as nursery:
-        yield nursery
+    with ForkedRuns() as forked_runs:
+        yield forked_runs
 
 
 @pytest.fixture(scope="session")
-def unbroken(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unbroken(forked_runs: ForkedRuns, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What one process trains that nothing befalls."""
     folder = tmp_path_factory.mktemp("unbroken")
-    assert nursery.run(folder) == [0]
+    assert forked_runs.run(folder) == [0]
     return folder
 
 
@@ -32,5 +32,5 @@ def deepspeed_ranks(tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Any) 
     """What two ranks under DeepSpeed have left: folders `gallery`, `optim` and `mixed`."""
     folder = tmp_path_factory.mktemp("deepspeed")
     arguments = (str(folder), str(tiny_corpus.path))
-    finish(start_deepspeed_ranks(2, "tests.integration.deepspeed_ranks", *arguments))
+    finish(start_deepspeed_ranks(2, "tests.support.ranks.deepspeed", *arguments))
     return folder

@@ -10,11 +10,11 @@ import pytest
 from gsv2.inference.extraction import extract_codes
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.run_folder.records import read_records
-from tests.integration.elastic import NUM_STEPS, train_curve
-from tests.integration.launch import finish, start_torchrun
-from tests.integration.real_stages import train_stage
+from tests.support.processes import finish, start_torchrun
+from tests.support.ranks.elastic import NUM_STEPS, train_curve
+from tests.support.real_stages import train_stage
 
-MODULE = "tests.integration.elastic"
+MODULE = "tests.support.ranks.elastic"
 LOSSES = {"gpt": ("gpt",), "vits2": ("generator", "discriminator")}
 WAIT_SEC = 250.0
 TOLERANCES = {"gpt": 1e-5, "vits2": 1e-4}

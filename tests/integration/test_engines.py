@@ -1,4 +1,4 @@
-"""Every engine against plain torch: see `tests.integration.engines` for what is trained."""
+"""Every engine against plain torch: see `tests.support.ranks.engines` for what is trained."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tests.integration.engine_training import KINDS, TAKEN
-from tests.integration.engines import OTHER_WORLD, RECOMPUTED, SOURCES
-from tests.integration.joint_stage import JointStage, train_in_plain_torch
-from tests.integration.launch import finish_together, start_deepspeed_ranks, start_one
+from tests.support.engine_training import KINDS, TAKEN
+from tests.support.joint_stage import JointStage, train_in_plain_torch
+from tests.support.processes import finish_together, start_deepspeed_ranks, start_one
+from tests.support.ranks.engines import OTHER_WORLD, RECOMPUTED, SOURCES
 
-MODULE = "tests.integration.engines"
+MODULE = "tests.support.ranks.engines"
 RUNS = [(world, kind) for world in OTHER_WORLD for kind in KINDS]
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import soundfile
 
 from gsv2.training.distributed.ranks import Distributed
-from tests.training.telemetry.showing import ShowingStage
-from tests.training.toy import fit_toy, toy_config
+from tests.support.panel_stage import ShowingStage
+from tests.support.toy_stage import fit_toy, toy_config
 
 
 def test_zero_3_shows_what_one_process_shows_and_no_rank_waits_for_ever(

@@ -16,8 +16,8 @@ from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.synthesizer import Synthesizer
 from gsv2.train import main
 from gsv2.training.checkpoints.checkpoint import find_component
-from tests.integration.real_stages import train_stage
-from tests.integration.same_run import assert_same_metrics
+from tests.support.real_stages import train_stage
+from tests.support.same_run import assert_same_metrics
 
 NETWORKS = ("gpt", "generator", "discriminator")
 

@@ -1,4 +1,4 @@
-"""What `tests.integration.launch` starts does not outlive its test."""
+"""What `tests.support.processes` starts does not outlive its test."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.integration.launch import finish, finish_together
+from tests.support.processes import finish, finish_together
 
 SLEEPER = "import time; time.sleep(60)"
 LAUNCHER = f"""

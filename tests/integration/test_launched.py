@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 
 from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.distributed.ranks import Distributed
-from tests.integration.launch import finish, start_deepspeed_ranks
-from tests.integration.launched import launched_config
-from tests.training.toy import fit_toy, torn_batch
+from tests.support.processes import finish, start_deepspeed_ranks
+from tests.support.ranks.launched import launched_config
+from tests.support.toy_stage import fit_toy, torn_batch
 
 JSON = {
     "train_micro_batch_size_per_gpu": "auto",
@@ -48,7 +48,7 @@ def test_a_deepspeed_launch_trains_under_its_stage_and_hears_what_is_ignored(
         3: ("--deepspeed_config_file", str(file), "--zero3_save_16bit_model", "true"),
         1: ("--zero_stage", "1", "--offload_optimizer_device", "cpu"),
     }[zero_stage]
-    module, two = "tests.integration.launched", tmp_path / "two"
+    module, two = "tests.support.ranks.launched", tmp_path / "two"
     errors = finish(start_deepspeed_ranks(2, module, str(two), options=options))
     assert errors.count("IGNORES") == 1, "not on the main rank alone"
     assert f"gsv2 IGNORES {ignored}; it takes none but the ZeRO stage" in errors

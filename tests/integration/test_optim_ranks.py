@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from tests.integration.optim_ranks import ENGINES, HALF_ENGINES, HALVES, HUGE_ENGINES
+from tests.support.ranks.optim import ENGINES, HALF_ENGINES, HALVES, HUGE_ENGINES
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,9 @@ import pytest
 from gsv2.train import EXIT_REQUEUE
 from gsv2.training.checkpoints.checkpoint import list_steps
 from gsv2.training.run_folder.records import read_records
-from tests.integration.launch import ROOT, end, environment, start_torchrun, start_two_ranks
-from tests.integration.nursery import Nursery
-from tests.integration.same_run import assert_same_run
+from tests.support.forked_runs import ForkedRuns
+from tests.support.processes import ROOT, end, environment, start_torchrun, start_two_ranks
+from tests.support.same_run import assert_same_run
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ from tests.integration.same_run import assert_same_run
 )
 def test_a_run_that_is_told_to_leave_saves_and_goes_on_bit_for_bit(
     tmp_path: Path,
-    nursery: Nursery,
+    forked_runs: ForkedRuns,
     unbroken: Path,
     where: str,
     step: int,
@@ -41,44 +41,44 @@ def test_a_run_that_is_told_to_leave_saves_and_goes_on_bit_for_bit(
 ) -> None:
     """Nothing done is lost: not the step under way, nor the row whose validation was broken off."""
     fault = {"where": where, "step": step, "what": number}
-    (child,) = nursery.start(tmp_path, fault=fault)
+    (child,) = forked_runs.start(tmp_path, fault=fault)
     assert child.wait() == EXIT_REQUEUE
     assert list_steps(tmp_path / "run") == saved
     assert f"the same command goes on from step {saved[-1]}" in child.errors
     assert not (tmp_path / "run" / "failure").exists()
-    assert nursery.run(tmp_path) == [0]
+    assert forked_runs.run(tmp_path) == [0]
     assert_same_run(tmp_path, unbroken)
 
 
 def test_a_run_that_is_told_before_its_first_step_leaves_at_once(
-    tmp_path: Path, nursery: Nursery
+    tmp_path: Path, forked_runs: ForkedRuns
 ) -> None:
     for where, step in (("start", 0), ("fetch", 1)):
         fault = {"where": where, "step": step, "what": signal.SIGTERM}
-        assert nursery.run(tmp_path, fault=fault) == [EXIT_REQUEUE]
+        assert forked_runs.run(tmp_path, fault=fault) == [EXIT_REQUEUE]
         assert list_steps(tmp_path / "run") == []
 
 
 def test_a_run_broken_off_in_its_last_validation_makes_up_for_it(
-    tmp_path: Path, nursery: Nursery, unbroken: Path
+    tmp_path: Path, forked_runs: ForkedRuns, unbroken: Path
 ) -> None:
     fault = {"where": "validation", "step": 6, "what": signal.SIGTERM}
     spec = {"checkpoint": {"best": "validation/generator/error"}}
-    assert nursery.run(tmp_path, fault=fault, **spec) == [EXIT_REQUEUE]
+    assert forked_runs.run(tmp_path, fault=fault, **spec) == [EXIT_REQUEUE]
     for _ in range(2):  # then it is finished
-        assert nursery.run(tmp_path, **spec) == [0]
+        assert forked_runs.run(tmp_path, **spec) == [0]
         assert_same_run(tmp_path, unbroken)
     state = json.loads((tmp_path / "run/checkpoints/step_00000006/state.json").read_text())
     assert set(state["values"]) == {"validation/generator/error"}
 
 
 def test_a_second_sigterm_does_not_cost_the_checkpoint_that_is_under_way(
-    tmp_path: Path, nursery: Nursery
+    tmp_path: Path, forked_runs: ForkedRuns
 ) -> None:
     """Four seconds apart, beyond the echo of a launcher."""
     fault = {"where": "step", "step": 3, "what": signal.SIGTERM}
     spec = {"checkpoint": {"every_steps": 100}, "slow_write_sec": 5}
-    (child,) = nursery.start(tmp_path, fault=fault, **spec)
+    (child,) = forked_runs.start(tmp_path, fault=fault, **spec)
     while not (tmp_path / "writing").exists():
         time.sleep(0.02)
     time.sleep(4)
@@ -88,11 +88,11 @@ def test_a_second_sigterm_does_not_cost_the_checkpoint_that_is_under_way(
 
 
 def test_wandb_that_does_not_finish_does_not_keep_a_run_that_is_told_to_leave(
-    tmp_path: Path, nursery: Nursery
+    tmp_path: Path, forked_runs: ForkedRuns
 ) -> None:
     fault = {"where": "step", "step": 3, "what": signal.SIGTERM}
     began = time.monotonic()
-    (child,) = nursery.start(
+    (child,) = forked_runs.start(
         tmp_path, fault=fault, tracking={"wandb": "offline"}, slow_wandb_sec=60
     )
     assert child.wait() == EXIT_REQUEUE
@@ -101,23 +101,23 @@ def test_wandb_that_does_not_finish_does_not_keep_a_run_that_is_told_to_leave(
     assert "`wandb sync" in child.errors
 
 
-def test_ctrl_c_leaves_at_once_with_130(tmp_path: Path, nursery: Nursery) -> None:
+def test_ctrl_c_leaves_at_once_with_130(tmp_path: Path, forked_runs: ForkedRuns) -> None:
     fault = {"where": "step", "step": 4, "what": signal.SIGINT}
-    (child,) = nursery.start(tmp_path, fault=fault)
+    (child,) = forked_runs.start(tmp_path, fault=fault)
     assert child.wait() == 130
     assert list_steps(tmp_path / "run") == [2]
 
 
 @pytest.mark.parametrize("where", ["fetch", "step", "validation"])
 def test_a_signal_to_one_of_two_ranks_stops_both_alike(
-    tmp_path: Path, nursery: Nursery, unbroken: Path, where: str
+    tmp_path: Path, forked_runs: ForkedRuns, unbroken: Path, where: str
 ) -> None:
     fault = {"where": where, "step": 3, "what": signal.SIGTERM, "rank": 1}
     start = time.monotonic()
-    assert nursery.run(tmp_path, world=2, fault=fault) == [EXIT_REQUEUE] * 2
+    assert forked_runs.run(tmp_path, world=2, fault=fault) == [EXIT_REQUEUE] * 2
     assert time.monotonic() - start < 20
     assert list_steps(tmp_path / "run")[-1] == (2 if where == "fetch" else 3)
-    assert nursery.run(tmp_path, world=2) == [0, 0]
+    assert forked_runs.run(tmp_path, world=2) == [0, 0]
     assert_same_run(tmp_path, unbroken, 1e-5)
 
 
@@ -178,7 +178,7 @@ def test_a_signal_to_the_launcher_saves_on_all_ranks_before_it_kills_them(
         "trainer": {"max_steps": 100_000, "validate_every_steps": 0},
         "checkpoint": {"every_steps": 100_000},
     }
-    program = ("tests.integration.faulty", json.dumps(spec))
+    program = ("tests.support.faulty_run", json.dumps(spec))
     handled = {"PET_SIGNALS_TO_HANDLE": "SIGTERM,SIGINT,SIGUSR1"}
     if launcher == "accelerate":
         process = start_two_ranks(*program, **handled)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.run_folder.records import read_records
-from tests.integration.nursery import STILL_RUNNING, Nursery
-from tests.integration.same_run import assert_same_run
-from tests.training.toy import fit_toy, torn_batch, toy_config
+from tests.support.forked_runs import STILL_RUNNING, ForkedRuns
+from tests.support.same_run import assert_same_run
+from tests.support.toy_stage import fit_toy, torn_batch, toy_config
 
 NUM_STEPS = 60
 KILL_AFTER_ROWS = 25
@@ -18,10 +18,10 @@ TRAINER = {"max_steps": NUM_STEPS, "log_every_steps": 1, "validate_every_steps":
 
 
 def test_a_run_killed_by_sigkill_ends_like_an_unbroken_one(
-    tmp_path: Path, nursery: Nursery
+    tmp_path: Path, forked_runs: ForkedRuns
 ) -> None:
-    _kill_midway(tmp_path / "b", nursery)
-    (resumed,) = nursery.start(tmp_path / "b", trainer=TRAINER)
+    _kill_midway(tmp_path / "b", forked_runs)
+    (resumed,) = forked_runs.start(tmp_path / "b", trainer=TRAINER)
     fit_toy(toy_config(tmp_path / "a", trainer=TRAINER), Distributed(), make_batch=torn_batch)
     assert resumed.wait() == 0
     assert not re.search("WARNING|ERROR|Traceback", resumed.errors)
@@ -30,12 +30,12 @@ def test_a_run_killed_by_sigkill_ends_like_an_unbroken_one(
     assert_same_run(tmp_path / "b", tmp_path / "a")
 
 
-def _kill_midway(folder: Path, nursery: Nursery) -> None:
+def _kill_midway(folder: Path, forked_runs: ForkedRuns) -> None:
     """Start a run and kill it somewhere after its first checkpoints."""
-    (child,) = nursery.start(folder, trainer=TRAINER)
+    (child,) = forked_runs.start(folder, trainer=TRAINER)
     metrics = folder / "run" / "metrics.jsonl"
     deadline = time.monotonic() + 60
-    while nursery.ask({"poll": child.pid}) == STILL_RUNNING and time.monotonic() < deadline:
+    while forked_runs.ask({"poll": child.pid}) == STILL_RUNNING and time.monotonic() < deadline:
         if metrics.exists() and metrics.read_bytes().count(b"\n") >= KILL_AFTER_ROWS:
             break
         time.sleep(0.005)

@@ -16,9 +16,9 @@ from gsv2.train import EXIT_REQUEUE
 from gsv2.training.checkpoints.checkpoint import checkpoint_folder, list_steps
 from gsv2.training.checkpoints.mirror import CheckpointMirror
 from gsv2.training.run_folder.records import read_records
-from tests.integration.launch import end, start_one
-from tests.integration.nursery import Nursery, codes_of
-from tests.integration.same_run import assert_same_run
+from tests.support.forked_runs import ForkedRuns, codes_of
+from tests.support.processes import end, start_one
+from tests.support.same_run import assert_same_run
 
 LEAVE_SEC = 20
 SLOW_SEC = 60
@@ -31,12 +31,12 @@ def targeted(folder: Path) -> tuple[dict[str, Any], CheckpointMirror]:
 
 
 def test_a_run_that_is_told_to_leave_does_not_wait_for_a_slow_target_nor_does_its_process(
-    tmp_path: Path, nursery: Nursery, unbroken: Path
+    tmp_path: Path, forked_runs: ForkedRuns, unbroken: Path
 ) -> None:
     spec, target = targeted(tmp_path)
     fault = {"where": "step", "step": 4, "what": signal.SIGTERM}
     told = {"folder": str(tmp_path), "slow_target": SLOW_SEC, "fault": fault, **spec}
-    child = start_one("tests.integration.faulty", json.dumps(told))
+    child = start_one("tests.support.faulty_run", json.dumps(told))
     try:
         while not checkpoint_folder(tmp_path / "run", 2).exists():
             assert child.poll() is None
@@ -54,7 +54,7 @@ def test_a_run_that_is_told_to_leave_does_not_wait_for_a_slow_target_nor_does_it
     assert target.steps() == []
     (tmp_path / "there" / "run" / "checkpoints" / "step_00000001").mkdir()  # a copy broken off
 
-    assert nursery.run(tmp_path, **spec) == [0]
+    assert forked_runs.run(tmp_path, **spec) == [0]
     assert target.steps() == [4, 6]
     assert target._list(target._root) == ["step_00000004", "step_00000006"]
     assert_same_run(tmp_path, unbroken)
@@ -62,10 +62,10 @@ def test_a_run_that_is_told_to_leave_does_not_wait_for_a_slow_target_nor_does_it
 
 @pytest.mark.parametrize("world", [1, 2])
 def test_a_run_that_is_told_to_leave_while_its_end_waits_for_the_target_leaves(
-    tmp_path: Path, nursery: Nursery, world: int
+    tmp_path: Path, forked_runs: ForkedRuns, world: int
 ) -> None:
     spec, target = targeted(tmp_path)
-    children = nursery.start(tmp_path, world=world, slow_target=SLOW_SEC, slice=0.5, **spec)
+    children = forked_runs.start(tmp_path, world=world, slow_target=SLOW_SEC, slice=0.5, **spec)
     while not checkpoint_folder(tmp_path / "run", 6).exists():
         time.sleep(0.02)
     time.sleep(0.2)
@@ -74,15 +74,15 @@ def test_a_run_that_is_told_to_leave_while_its_end_waits_for_the_target_leaves(
     assert codes_of(children) == [EXIT_REQUEUE] * world
     assert time.monotonic() - start < LEAVE_SEC
     assert target.steps() == []
-    assert nursery.run(tmp_path, world=world, **spec) == [0] * world
+    assert forked_runs.run(tmp_path, world=world, **spec) == [0] * world
     assert target.steps() == [6]
 
 
-def test_steps_do_not_wait_for_a_slow_target(tmp_path: Path, nursery: Nursery) -> None:
+def test_steps_do_not_wait_for_a_slow_target(tmp_path: Path, forked_runs: ForkedRuns) -> None:
     spec, target = targeted(tmp_path)
     spec["checkpoint"]["every_steps"] = 1
     start = time.monotonic()
-    assert nursery.run(tmp_path, slow_target=1.0, slice=0.5, **spec) == [0]
+    assert forked_runs.run(tmp_path, slow_target=1.0, slice=0.5, **spec) == [0]
     assert time.monotonic() - start > 3 * 1.0  # the end waits
     rows = read_records(tmp_path / "run" / "metrics.jsonl")
     assert sum(row["checkpoint/blocked_sec"] for row in rows) < 1.0
@@ -90,10 +90,10 @@ def test_steps_do_not_wait_for_a_slow_target(tmp_path: Path, nursery: Nursery) -
 
 
 def test_ranks_do_not_take_the_main_one_for_dead_while_it_fetches(
-    tmp_path: Path, nursery: Nursery
+    tmp_path: Path, forked_runs: ForkedRuns
 ) -> None:
     spec, _ = targeted(tmp_path)
-    assert nursery.run(tmp_path, trainer={"max_steps": 2}, **spec) == [0]
+    assert forked_runs.run(tmp_path, trainer={"max_steps": 2}, **spec) == [0]
     shutil.rmtree(tmp_path / "run")
     limits = {"trainer": {"max_steps": 4, "rank_timeout_sec": 3.0}, "slice": 0.5}
-    assert nursery.run(tmp_path, world=2, slow_target=4.0, **limits, **spec) == [0, 0]
+    assert forked_runs.run(tmp_path, world=2, slow_target=4.0, **limits, **spec) == [0, 0]

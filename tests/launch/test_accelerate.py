@@ -12,7 +12,7 @@ from accelerate.commands.launch import launch_command_parser
 
 from gsv2.training.engines.deepspeed_config import check_launcher_json, deepspeed_json
 from gsv2.training.engines.engine import EngineConfig
-from tests.integration.launch import ROOT
+from tests.support.processes import ROOT
 
 LAUNCH = ROOT / "launch"
 CONFIGS = sorted((LAUNCH / "accelerate").glob("*.yaml"))

@@ -14,7 +14,7 @@ import yaml
 from gsv2.config import load_config
 from gsv2.data.plan.plan import check_layout, check_step
 from gsv2.stages import SCHEMAS
-from tests.integration.launch import ROOT
+from tests.support.processes import ROOT
 
 SUFFIXES = (".yaml", ".sh", ".sbatch", ".py")
 SHOWN = [

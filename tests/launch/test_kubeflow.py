@@ -13,8 +13,8 @@ import yaml
 
 from gsv2.stages import SCHEMAS
 from gsv2.training.faults.signals import EXIT_REQUEUE
-from tests.integration.launch import ROOT
-from tests.launch.crds import KINDS, problems
+from tests.support.kubernetes_schemas import KINDS, problems
+from tests.support.processes import ROOT
 
 FOLDER = ROOT / "launch" / "k8s"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gsv2.training.faults.signals import EXIT_REQUEUE
-from tests.integration.launch import ROOT, environment
+from tests.support.processes import ROOT, environment
 
 NODE = str(ROOT / "launch" / "node.py")
 PLACE = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from gsv2.training.faults.signals import EXIT_REQUEUE
-from tests.integration.launch import ROOT, environment
 from tests.launch.test_node import NODE, TELL, start
+from tests.support.processes import ROOT, environment
 
 WAIT = """
 import os, pathlib, signal, sys, time

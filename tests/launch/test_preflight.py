@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.integration.launch import ROOT, WARNINGS, environment
-from tests.integration.real_stages import MODELS
+from tests.support.processes import ROOT, WARNINGS, environment
+from tests.support.real_stages import MODELS
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,9 @@ from gsv2.training.config import TrainerConfig
 from gsv2.training.faults import watchdog
 from gsv2.training.faults.signals import EXIT_REQUEUE
 from gsv2.training.run_folder.records import read_records
-from tests.integration.launch import ROOT, environment
-from tests.integration.real_stages import MODELS
-from tests.launch import slurm
+from tests.support import slurm
+from tests.support.processes import ROOT, environment
+from tests.support.real_stages import MODELS
 
 SCRIPT = ROOT / "launch" / "slurm.sbatch"
 STEPS = 40

@@ -17,9 +17,9 @@ from safetensors.torch import load_file
 from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.run_folder.records import read_records
-from tests.integration.launch import ROOT, environment
-from tests.integration.real_stages import MODELS
-from tests.training.toy import fit_toy, torn_batch, toy_config
+from tests.support.processes import ROOT, environment
+from tests.support.real_stages import MODELS
+from tests.support.toy_stage import fit_toy, torn_batch, toy_config
 
 STEPS = 4
 
@@ -40,7 +40,7 @@ def test_two_machines_train_as_one_process_does(tmp_path: Path, config: str) -> 
             "--config_file", str(ROOT / "launch" / "accelerate" / config),
             "--machine_rank", str(rank), "--num_machines", "2", "--num_processes", "2",
             "--main_process_ip", "127.0.0.1", "--main_process_port", str(port), "--same_network",
-            "-m", "tests.training.toy", str(tmp_path / "two"), str(STEPS),
+            "-m", "tests.support.toy_stage", str(tmp_path / "two"), str(STEPS),
         )
         for rank in range(2)
     ]  # fmt: skip

@@ -16,7 +16,7 @@ from gsv2.preflight.collective_checks import (
 )
 from gsv2.preflight.report import Finding
 from gsv2.training.distributed.ranks import Distributed
-from tests.training.crowd import run_ranks
+from tests.support.thread_ranks import run_ranks
 
 
 class TwoRanks:

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from gsv2.cli import app
 from gsv2.preflight.doctor import examine
 from gsv2.preflight.report import Finding
-from tests.integration.real_stages import MODELS, train_stage
+from tests.support.real_stages import MODELS, train_stage
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import yaml
 from gsv2.preflight.examine import examine
 from gsv2.preflight.report import Finding
 from gsv2.training.distributed.ranks import Distributed
-from tests.integration.real_stages import MODELS
+from tests.support.real_stages import MODELS
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from gsv2.models.aligner.flops import aligner_flops_per_frame
 from gsv2.models.aligner.model import Aligner
 from gsv2.stages.aligner import AlignerRunConfig, AlignerStage
 from gsv2.training.optim import OptimConfig
-from tests.stages.aligner_parts import make_config
-from tests.stages.gpt_parts import V, code_batch, save_quantizer
-from tests.stages.parts import no_clips
+from tests.support.hand_made_batches import no_clips
+from tests.support.tiny_aligner_stage import make_config
+from tests.support.tiny_gpt import V, code_batch, save_quantizer
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "aligner"
 CPU = torch.device("cpu")

@@ -19,7 +19,8 @@ from gsv2.training.precision.watch import PrecisionWatch
 from gsv2.training.prepare import attach_engines
 from gsv2.training.stage import Stage
 from gsv2.training.validation import set_training
-from tests.stages import gpt_parts, joint_parts, test_quantizer, vits2_parts
+from tests.stages import test_quantizer
+from tests.support import tiny_gpt, tiny_joint, tiny_vits2
 
 CPU = torch.device("cpu")
 PACKED = {"batching": "pack", "row_tokens": 60, "max_tokens": 120}
@@ -66,8 +67,8 @@ def assert_dry_run_leaves_nothing(stage: Stage, data: DataConfig) -> None:
 @pytest.mark.parametrize("dtype", ["fp32", "bf16", "fp16"])
 @pytest.mark.parametrize("data", [{}, PACKED], ids=["bucket", "pack"])
 def test_of_the_gpt(tmp_path: Path, data: dict[str, Any], dtype: str) -> None:
-    quantizer = gpt_parts.save_quantizer(tmp_path / "quantizer.safetensors")
-    config = gpt_parts.make_config(quantizer, data=data)
+    quantizer = tiny_gpt.save_quantizer(tmp_path / "quantizer.safetensors")
+    config = tiny_gpt.make_config(quantizer, data=data)
     config = replace(config, precision={"gpt": dtype})
     assert_dry_run_leaves_nothing(GPTStage(config, CPU), config.data)
 
@@ -80,15 +81,15 @@ def test_of_the_quantizer_whose_codebooks_move_in_a_step(tiny_corpus: Any) -> No
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
 def test_of_the_waveform_model(tmp_path: Path, dtype: str) -> None:
-    quantizer = gpt_parts.save_quantizer(tmp_path / "quantizer.safetensors")
+    quantizer = tiny_gpt.save_quantizer(tmp_path / "quantizer.safetensors")
     precision = {"generator": dtype, "discriminator": dtype}
-    config = vits2_parts.make_config(quantizer, precision=precision)
+    config = tiny_vits2.make_config(quantizer, precision=precision)
     assert_dry_run_leaves_nothing(VITS2Stage(config, CPU), config.data)
 
 
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
 def test_of_both_together(tmp_path: Path, dtype: str) -> None:
     precision = dict.fromkeys(("gpt", "generator", "discriminator"), dtype)
-    quantizer = gpt_parts.save_quantizer(tmp_path / "quantizer.safetensors")
-    config = joint_parts.make_config(quantizer, precision=precision)
+    quantizer = tiny_gpt.save_quantizer(tmp_path / "quantizer.safetensors")
+    config = tiny_joint.make_config(quantizer, precision=precision)
     assert_dry_run_leaves_nothing(JointStage(config, CPU), config.data)

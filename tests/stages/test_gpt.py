@@ -13,8 +13,8 @@ from gsv2.models.gpt.patterns import make_pattern
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.gpt_config import GPTRunConfig
 from gsv2.training.optim import OptimConfig
-from tests.stages.gpt_parts import V, code_batch, make_config, save_quantizer
-from tests.stages.parts import no_clips
+from tests.support.hand_made_batches import no_clips
+from tests.support.tiny_gpt import V, code_batch, make_config, save_quantizer
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "gpt"
 CPU = torch.device("cpu")

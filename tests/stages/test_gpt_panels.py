@@ -9,7 +9,7 @@ from gsv2.models.gpt.patterns import PatternName
 from gsv2.stages.gpt import GPTStage
 from gsv2.training.telemetry.gallery import first_clips
 from gsv2.training.telemetry.panels import draw_sheet
-from tests.stages.gpt_parts import code_batch, make_config, save_quantizer
+from tests.support.tiny_gpt import code_batch, make_config, save_quantizer
 
 FRAMES = (5, 3, 7)
 

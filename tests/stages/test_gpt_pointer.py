@@ -18,8 +18,8 @@ from gsv2.nn.codes import CodeConfig
 from gsv2.stages import members_of
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.sources import CodesMismatchError, check_codes
-from tests.stages.gpt_parts import V, code_batch, make_config, save_quantizer
-from tests.stages.parts import no_clips
+from tests.support.hand_made_batches import no_clips
+from tests.support.tiny_gpt import V, code_batch, make_config, save_quantizer
 
 CPU = torch.device("cpu")
 READINGS = ["pointer", "both"]

@@ -14,8 +14,8 @@ from gsv2.data.stream.loader import make_loader
 from gsv2.models.gpt.interleave import PackedRows
 from gsv2.stages.gpt import GPTStage
 from gsv2.training.validation import validate
-from tests.stages.gpt_parts import V, code_batch, make_config, save_quantizer
-from tests.stages.parts import no_clips
+from tests.support.hand_made_batches import no_clips
+from tests.support.tiny_gpt import V, code_batch, make_config, save_quantizer
 
 CPU = torch.device("cpu")
 R, L = 3, 80

@@ -17,8 +17,8 @@ from gsv2.training.precision.policy import PrecisionError
 from gsv2.training.prepare import attach_engines
 from gsv2.training.stage import Stage
 from gsv2.training.step import StepRunner
-from tests.stages import gpt_parts, vits2_parts
-from tests.stages.joint_parts import make_batch, make_config, make_stage
+from tests.support import tiny_gpt, tiny_vits2
+from tests.support.tiny_joint import make_batch, make_config, make_stage
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 CPU = torch.device("cpu")
@@ -33,8 +33,8 @@ def stage(tmp_path: Path) -> JointStage:
 def parts_of(stage: JointStage, folder: Path) -> tuple[Stage, Stage]:
     """Return the stages that train alone what `stage` trains, at its weights."""
     quantizer = folder / "quantizer.safetensors"
-    config = vits2_parts.make_config(quantizer)
-    gpt_config = replace(gpt_parts.make_config(quantizer), trainer=config.trainer)
+    config = tiny_vits2.make_config(quantizer)
+    gpt_config = replace(tiny_gpt.make_config(quantizer), trainer=config.trainer)
     parts = GPTStage(gpt_config, CPU), VITS2Stage(config, CPU)
     for part in parts:
         for name, trainable in part.trainables.items():
@@ -171,7 +171,7 @@ def test_each_part_computes_in_the_dtypes_of_the_one_policy(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("change", ["missing", "unknown"])
 def test_an_optimizer_too_few_or_too_many_is_refused(tmp_path: Path, change: str) -> None:
-    quantizer = gpt_parts.save_quantizer(tmp_path / "quantizer.safetensors")
+    quantizer = tiny_gpt.save_quantizer(tmp_path / "quantizer.safetensors")
     config = make_config(quantizer)
     optim = {"gpt": config.optim["gpt"]}
     if change == "unknown":
@@ -184,7 +184,7 @@ def test_an_optimizer_too_few_or_too_many_is_refused(tmp_path: Path, change: str
 @pytest.mark.parametrize("pattern", ["depth", "delay", "parallel", "flatten"])
 def test_tokens_are_not_counted_where_frames_are(tmp_path: Path, pattern: str) -> None:
     """A pattern of more tokens than `data.steps_per_frame` says needs no other number there."""
-    config = make_config(gpt_parts.save_quantizer(tmp_path / "quantizer.safetensors"))
+    config = make_config(tiny_gpt.save_quantizer(tmp_path / "quantizer.safetensors"))
     gpt = replace(config.model.gpt, pattern=pattern)
     stage = JointStage(replace(config, model=replace(config.model, gpt=gpt)), CPU)
     assert all(torch.isfinite(update.loss) for update in stage.updates(make_batch(), 1))

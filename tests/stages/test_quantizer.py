@@ -19,7 +19,7 @@ from gsv2.nn.codes import CodeConfig
 from gsv2.stages.quantizer import QuantizerRunConfig, QuantizerStage
 from gsv2.training.config import RunSection, TrainerConfig
 from gsv2.training.optim import OptimConfig
-from tests.stages.parts import no_clips
+from tests.support.hand_made_batches import no_clips
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "quantizer"
 CPU = torch.device("cpu")

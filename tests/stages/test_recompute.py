@@ -17,21 +17,21 @@ from gsv2.training.prepare import attach_engines, recompute_activations
 from gsv2.training.stage import Stage
 from gsv2.training.step import StepRunner
 from gsv2.training.validation import set_training
-from tests.stages import gpt_parts, joint_parts, vits2_parts
+from tests.support import tiny_gpt, tiny_joint, tiny_vits2
 
 CPU = torch.device("cpu")
 
 
 def gpt(quantizer: Path) -> Stage:
-    return GPTStage(gpt_parts.make_config(quantizer), CPU)
+    return GPTStage(tiny_gpt.make_config(quantizer), CPU)
 
 
 def vits2(quantizer: Path) -> Stage:
-    return VITS2Stage(vits2_parts.make_config(quantizer), CPU)
+    return VITS2Stage(tiny_vits2.make_config(quantizer), CPU)
 
 
 def joint(quantizer: Path) -> Stage:
-    return JointStage(joint_parts.make_config(quantizer), CPU)
+    return JointStage(tiny_joint.make_config(quantizer), CPU)
 
 
 def train(stage: Stage, names: list[str]) -> dict[str, Tensor]:
@@ -41,9 +41,9 @@ def train(stage: Stage, names: list[str]) -> dict[str, Tensor]:
     runner = StepRunner(stage, Distributed(), seed=0)
     for step in (1, 2):
         if isinstance(stage, GPTStage):
-            batches = [gpt_parts.code_batch((3, 4), (0, 0), seed=step)]
+            batches = [tiny_gpt.code_batch((3, 4), (0, 0), seed=step)]
         else:
-            batches = [joint_parts.make_batch((21, 12)), joint_parts.make_batch((9, 8))]
+            batches = [tiny_joint.make_batch((21, 12)), tiny_joint.make_batch((9, 8))]
         assert runner.run(batches, step).skipped == 0
     return {
         f"{name}/{key}": value
@@ -56,7 +56,7 @@ def train(stage: Stage, names: list[str]) -> dict[str, Tensor]:
 def test_a_stage_trains_the_same_to_the_last_bit(
     tmp_path: Path, make: Callable[[Path], Stage], name: str
 ) -> None:
-    quantizer = gpt_parts.save_quantizer(tmp_path / "quantizer.safetensors")
+    quantizer = tiny_gpt.save_quantizer(tmp_path / "quantizer.safetensors")
     ends = []
     for names in ([], [name]):
         torch.manual_seed(0)

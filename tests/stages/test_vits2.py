@@ -13,7 +13,7 @@ from gsv2.models.component import load_component, save_component
 from gsv2.models.quantizer.model import Quantizer
 from gsv2.models.vits2.model import VITS2
 from gsv2.stages.vits2 import VITS2Stage
-from tests.stages.vits2_parts import OPTIM, make_batch, make_config, make_stage
+from tests.support.tiny_vits2 import OPTIM, make_batch, make_config, make_stage
 
 TERMS = {f"generator/{term}" for term in ("adversarial", "feature_matching", "mel", "kl")}
 

@@ -12,7 +12,7 @@ from gsv2.models.vits2.discriminators import MultiDiscriminator
 from gsv2.models.vits2.model import VITS2
 from gsv2.stages.vits2_config import LossWeights, VITS2ModelSection, VITS2RunConfig
 from gsv2.training.optim import OptimConfig
-from tests.stages.vits2_parts import TINY, make_config
+from tests.support.tiny_vits2 import TINY, make_config
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "vits2"
 SCHEMAS = {"vits2": VITS2RunConfig}

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from gsv2.stages.vits2_inputs import make_inputs, silent_batch
-from tests.inference.parts import tiny_modules
-from tests.stages.parts import make_clips
+from tests.support.hand_made_batches import make_clips
+from tests.support.tiny_bundle import tiny_modules
 
 
 @pytest.fixture(scope="module")

@@ -24,9 +24,9 @@ from gsv2.training.checkpoints.restore import check_snapshot, read_record
 from gsv2.training.checkpoints.resume import find_checkpoint
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.trainer import Trainer
-from tests.stages.gpt_parts import save_quantizer
-from tests.stages.vits2_parts import OPTIM, TINY, make_batch, make_config
-from tests.training.toy import toy_mark
+from tests.support.tiny_gpt import save_quantizer
+from tests.support.tiny_vits2 import OPTIM, TINY, make_batch, make_config
+from tests.support.toy_stage import toy_mark
 
 CPU = torch.device("cpu")
 ISTFT = {"kind": "istft", "istft": {"dim": 16, "num_blocks": 2}}

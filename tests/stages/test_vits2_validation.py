@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from gsv2.stages.vits2 import VITS2Stage
-from tests.stages.vits2_parts import make_batch, make_stage
+from tests.support.tiny_vits2 import make_batch, make_stage
 
 
 @pytest.fixture

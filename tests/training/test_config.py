@@ -13,7 +13,7 @@ from gsv2.data.config import DataConfig
 from gsv2.stages import SCHEMAS
 from gsv2.training.config import RunConfig, RunSection, TrainerConfig
 from gsv2.training.engines.engine import EngineConfig
-from tests.training.toy import ToyRunConfig
+from tests.support.toy_stage import ToyRunConfig
 
 SHORTEST = {
     "stage": "toy",

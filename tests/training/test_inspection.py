@@ -15,9 +15,9 @@ from gsv2.training.engines.contract import StageError
 from gsv2.training.inspection import StepInspection
 from gsv2.training.stage import Update
 from gsv2.training.step import StepResult
-from tests.training.crowd import run_ranks
+from tests.support.thread_ranks import run_ranks
+from tests.support.toy_stage import ToyStage, toy_batch, toy_config
 from tests.training.test_step import LineStage, runner_of
-from tests.training.toy import ToyStage, toy_batch, toy_config
 
 CPU = torch.device("cpu")
 

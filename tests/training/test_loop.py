@@ -15,7 +15,7 @@ from gsv2.training.run_folder.records import read_records
 from gsv2.training.stage import Update
 from gsv2.training.telemetry.clock import TIMING_KEYS
 from gsv2.training.trainer import Trainer
-from tests.training.toy import ToyStage, fit_toy, torn_batch, toy_batch, toy_config
+from tests.support.toy_stage import ToyStage, fit_toy, torn_batch, toy_batch, toy_config
 
 
 def test_rows_carry_losses_rates_norms_shares_and_validation(

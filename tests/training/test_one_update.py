@@ -22,8 +22,8 @@ from gsv2.training.loop import TrainingLoop
 from gsv2.training.prefetch import StepPrefetcher
 from gsv2.training.step import StepResult
 from gsv2.training.trainer import Trainer
-from tests.stages.gpt_parts import code_batch, save_quantizer
-from tests.training.toy import toy_mark
+from tests.support.tiny_gpt import code_batch, save_quantizer
+from tests.support.toy_stage import toy_mark
 
 MAX_FILES = 12
 TRACED_STEP = 4

@@ -16,8 +16,8 @@ from gsv2.training.faults.signals import StopSignals
 from gsv2.training.guard import TrainingError
 from gsv2.training.prefetch import StepPrefetcher
 from gsv2.training.telemetry.clock import RunClock
-from tests.training.crowd import run_ranks
-from tests.training.toy import toy_batch
+from tests.support.thread_ranks import run_ranks
+from tests.support.toy_stage import toy_batch
 
 
 def prefetcher_of(

@@ -19,8 +19,8 @@ from gsv2.training.precision.policy import PrecisionError, PrecisionPolicy
 from gsv2.training.prepare import attach_loss_scales, recompute_activations
 from gsv2.training.run_folder.records import read_records
 from gsv2.training.stage import Update
+from tests.support.toy_stage import ToyRunConfig, ToyStage, fit_toy, toy_batch, toy_config
 from tests.training.test_step import LineStage, runner_of
-from tests.training.toy import ToyRunConfig, ToyStage, fit_toy, toy_batch, toy_config
 
 STEADY = {name: {"schedule": "constant"} for name in ("generator", "discriminator")}
 """Rates that do not depend on the length of the run."""

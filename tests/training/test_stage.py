@@ -10,7 +10,7 @@ from torch import nn
 from gsv2.training.engines.engine import EngineError
 from gsv2.training.optim import OptimConfig
 from gsv2.training.stage import Stage, Trainable, Workload, audio_workload, make_trainable
-from tests.training.toy import ToyModelConfig, ToyStage, toy_batch, toy_config
+from tests.support.toy_stage import ToyModelConfig, ToyStage, toy_batch, toy_config
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
 from gsv2.training.prepare import attach_engines
 from gsv2.training.stage import Trainable, Update
 from gsv2.training.step import StepRunner
-from tests.training.toy import ToyStage, toy_batch, toy_config
+from tests.support.toy_stage import ToyStage, toy_batch, toy_config
 
 CPU = torch.device("cpu")
 

@@ -17,7 +17,7 @@ from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.run_folder.records import read_records
 from gsv2.training.telemetry.clock import TIMING_KEYS
 from gsv2.training.trainer import Trainer
-from tests.training.toy import (
+from tests.support.toy_stage import (
     NUM_LANES,
     ToyStage,
     fit_toy,

@@ -28,9 +28,9 @@ from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.faults.signals import Preempted, StopSignals
 from gsv2.training.run_folder.records import read_records
 from gsv2.training.trainer import Trainer
+from tests.support.toy_stage import NUM_LANES, ToyStage, fit_toy, torn_batch, toy_config
 from tests.training.checkpoints.test_fingerprint import make_fingerprint
 from tests.training.test_trainer import Killed, dying_at, metrics
-from tests.training.toy import NUM_LANES, ToyStage, fit_toy, torn_batch, toy_config
 
 
 def test_a_fresh_machine_goes_on_from_the_target_bit_for_bit(

@@ -10,7 +10,7 @@ import pytest
 from gsv2.config import ConfigError, load_config, save_config
 from gsv2.training.config import TrainerConfig
 from gsv2.training.engines.compile import CompileError
-from tests.training.toy import ToyRunConfig, toy_config
+from tests.support.toy_stage import ToyRunConfig, toy_config
 
 LEAST = {
     "max_steps": 1,

@@ -20,8 +20,8 @@ from gsv2.training.checkpoints.mirror import CheckpointMirror
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.faults.signals import Preempted, StopSignals
 from gsv2.training.telemetry import tracking
+from tests.support.toy_stage import ToyStage, fit_toy, toy_config
 from tests.training.test_trainer import Killed, dying_at
-from tests.training.toy import ToyStage, fit_toy, toy_config
 
 
 class ToldInValidation(ToyStage):

@@ -9,7 +9,7 @@ import torch
 from gsv2.data.stream.batch import Batch
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.validation import validate
-from tests.training.toy import ToyStage, toy_batch, toy_config
+from tests.support.toy_stage import ToyStage, toy_batch, toy_config
 
 
 def test_validation_is_a_mean_over_clips_without_stand_ins_gradients_or_dropout(

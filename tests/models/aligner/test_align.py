@@ -5,7 +5,7 @@ import torch
 
 from gsv2.models.aligner.align import align_texts
 from gsv2.models.aligner.viterbi import AlignmentError
-from tests.models.aligner.parts import V, make_aligner
+from tests.support.tiny_aligner import V, make_aligner
 
 
 def test_each_clip_gets_the_character_of_each_of_its_frames_or_the_reason_why_not() -> None:

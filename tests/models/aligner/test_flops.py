@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from gsv2.models.aligner.flops import aligner_flops_per_frame
-from tests.models.aligner.parts import CONFIG
+from tests.support.tiny_aligner import CONFIG
 
 
 def test_a_frame_costs_three_times_its_products_but_the_codes_have_no_gradient() -> None:

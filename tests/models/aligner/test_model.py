@@ -10,8 +10,8 @@ from gsv2.config import config_to_dict
 from gsv2.models.aligner.characters import NUM_CLASSES, NUM_POSITIONS
 from gsv2.models.aligner.model import Aligner, AlignerOutput, read_logits
 from gsv2.models.component import load_component, save_component
-from tests.models.aligner.parts import CONFIG, V, make_aligner
 from tests.models.aligner.test_characters import TEXTS, blank_frame, spoken
+from tests.support.tiny_aligner import CONFIG, V, make_aligner
 
 
 def make_codes(*shape: int) -> torch.Tensor:

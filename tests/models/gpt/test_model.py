@@ -13,7 +13,7 @@ from gsv2.models.gpt.backbone import BackboneConfig
 from gsv2.models.gpt.model import GPTConfig, GPTOutput, SemanticGPT
 from gsv2.models.gpt.patterns import make_pattern
 from gsv2.nn.codes import NO_CODE, CodeConfig
-from tests.models.recomputed import assert_recomputing_changes_nothing_but_memory
+from tests.support.recomputation import assert_recomputing_changes_nothing_but_memory
 
 NAMES = ["depth", "parallel", "delay", "flatten"]
 V = 16

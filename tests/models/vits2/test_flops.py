@@ -10,7 +10,7 @@ from gsv2.nn.flops import flop_counter
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.stages.vits2_config import GENERATOR
 from gsv2.stages.vits2_inputs import make_inputs
-from tests.stages.vits2_parts import make_batch, make_stage
+from tests.support.tiny_vits2 import make_batch, make_stage
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import torch
 from gsv2.models.vits2.istft_generator import ISTFTConfig, ISTFTGenerator
 from gsv2.nn.masks import length_mask
 from gsv2.nn.recompute import mark_recomputed
-from tests.models.recomputed import assert_recomputing_changes_nothing_but_memory
+from tests.support.recomputation import assert_recomputing_changes_nothing_but_memory
 
 TINY = ISTFTConfig(dim=16, num_blocks=2)
 

@@ -5,7 +5,7 @@ from gsv2.audio.mel import MelConfig
 from gsv2.models.vits2.model import VITS2, Decoded, VITS2Config
 from gsv2.nn.codes import CodeConfig
 from gsv2.nn.masks import length_mask
-from tests.models.recomputed import assert_recomputing_changes_nothing_but_memory
+from tests.support.recomputation import assert_recomputing_changes_nothing_but_memory
 
 SEGMENT = 4
 

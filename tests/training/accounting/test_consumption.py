@@ -15,8 +15,8 @@ from gsv2.training.accounting.ledger import ledger_to_plain, pop_finished
 from gsv2.training.accounting.state import TrainState
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.telemetry.throughput import Workload
-from tests.training.crowd import bring_together, run_ranks
-from tests.training.toy import NUM_LANES, torn_batch, toy_batch, toy_mark
+from tests.support.thread_ranks import bring_together, run_ranks
+from tests.support.toy_stage import NUM_LANES, torn_batch, toy_batch, toy_mark
 
 PER_STEP = 12
 Stream = Callable[[Distributed, int, Mapping[int, LanePosition]], Iterator[Batch]]

@@ -14,8 +14,8 @@ from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.run_folder.folder import RunFolder
 from gsv2.training.telemetry.clock import RunClock
 from gsv2.training.telemetry.metrics import WeightedMeans
-from tests.training.crowd import run_ranks
-from tests.training.toy import ToyStage, toy_batch, toy_config
+from tests.support.thread_ranks import run_ranks
+from tests.support.toy_stage import ToyStage, toy_batch, toy_config
 
 CPU = torch.device("cpu")
 

@@ -19,7 +19,7 @@ from gsv2.training.accounting.consumption import Consumption
 from gsv2.training.accounting.ledger import ledger_to_plain, pop_finished
 from gsv2.training.accounting.state import TrainState
 from gsv2.training.distributed.ranks import Distributed
-from tests.training.crowd import bring_together, run_ranks
+from tests.support.thread_ranks import bring_together, run_ranks
 
 LANES = 4
 PER_STEP = 12

@@ -19,7 +19,7 @@ from gsv2.training.accounting.ledger import (
     tally_batch,
     tally_keys,
 )
-from tests.training.toy import torn_batch, toy_batch
+from tests.support.toy_stage import torn_batch, toy_batch
 
 KEYS = [f"clip-{i}" for i in range(100)]
 

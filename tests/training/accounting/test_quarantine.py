@@ -8,9 +8,9 @@ from gsv2.training.accounting.quarantine import Quarantine, TooManyBadClipsError
 from gsv2.training.accounting.state import TrainState
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.run_folder.records import read_records
-from tests.training.crowd import bring_together, run_ranks
-from tests.training.telemetry.full_disk import no_room_beyond
-from tests.training.toy import torn_batch, toy_batch
+from tests.support.full_disk import no_room_beyond
+from tests.support.thread_ranks import bring_together, run_ranks
+from tests.support.toy_stage import torn_batch, toy_batch
 
 
 def test_bad_clips_are_counted_and_written_once(tmp_path: Path, distributed: Distributed) -> None:

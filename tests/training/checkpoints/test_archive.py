@@ -11,8 +11,8 @@ from gsv2.training.checkpoints.checkpoint import CheckpointMismatchError, list_s
 from gsv2.training.checkpoints.mirror import CheckpointMirror
 from gsv2.training.checkpoints.resume import find_checkpoint
 from gsv2.training.distributed.ranks import Distributed
+from tests.support.toy_stage import fit_toy, toy_config
 from tests.training.checkpoints.test_checkpoint import names, save
-from tests.training.toy import fit_toy, toy_config
 
 
 def test_a_fresh_start_leaves_a_whole_run_behind_that_can_be_gone_on_from(

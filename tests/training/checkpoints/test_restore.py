@@ -17,6 +17,7 @@ from gsv2.training.checkpoints.checkpoint import CheckpointDamagedError, Checkpo
 from gsv2.training.checkpoints.restore import check_snapshot, read_state
 from gsv2.training.checkpoints.tensor_file import write_tensors
 from gsv2.training.distributed.ranks import Distributed
+from tests.support.toy_stage import ToyStage
 from tests.training.checkpoints.test_fingerprint import make_fingerprint
 from tests.training.checkpoints.test_snapshot import (
     IDENTITY,
@@ -24,7 +25,6 @@ from tests.training.checkpoints.test_snapshot import (
     make_stage,
     save_snapshot,
 )
-from tests.training.toy import ToyStage
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from gsv2.training.checkpoints.mirror import CheckpointMirror
 from gsv2.training.checkpoints.saver import CheckpointWriteError, Saver
 from gsv2.training.distributed import background
 from gsv2.training.distributed.ranks import Distributed
+from tests.support.toy_stage import ToyStage
 from tests.training.checkpoints.test_snapshot import make_stage
-from tests.training.toy import ToyStage
 
 MakeSaver = Callable[..., Saver]
 

@@ -12,8 +12,8 @@ from gsv2.training.checkpoints.checkpoint import CheckpointError, list_steps
 from gsv2.training.checkpoints.mirror import CheckpointMirror
 from gsv2.training.checkpoints.resume import find_checkpoint
 from gsv2.training.checkpoints.saver import CheckpointWriteError
+from tests.support.toy_stage import ToyStage
 from tests.training.checkpoints.test_saver import MakeSaver, make_saver, run, save, stage
-from tests.training.toy import ToyStage
 
 __all__ = ["make_saver", "run", "stage"]
 

@@ -20,7 +20,7 @@ from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.engines.host_copies import HostCopies
 from gsv2.training.prepare import attach_engines
 from gsv2.training.step import StepRunner
-from tests.training.toy import ToyStage, toy_batch, toy_config
+from tests.support.toy_stage import ToyStage, toy_batch, toy_config
 
 IDENTITY = RunIdentity(seed=0, lanes=8)
 

@@ -18,10 +18,10 @@ from gsv2.training.checkpoints.retention import Retention
 from gsv2.training.checkpoints.saver import CheckpointWriteError
 from gsv2.training.checkpoints.uploads import CheckpointUploads
 from gsv2.training.distributed import background
+from tests.support.toy_stage import ToyStage
 from tests.training.checkpoints import test_checkpoint
 from tests.training.checkpoints.test_saver import MakeSaver, make_saver, run, save, stage
 from tests.training.checkpoints.test_saver_keeps import target
-from tests.training.toy import ToyStage
 
 __all__ = ["make_saver", "run", "stage", "target"]
 

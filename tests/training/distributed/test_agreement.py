@@ -10,7 +10,7 @@ from gsv2.training.distributed.agreement import PeerError, RankAgreement, StopAg
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.faults.failure import FlightRecorder
 from gsv2.training.faults.signals import StopSignals
-from tests.training.crowd import run_ranks
+from tests.support.thread_ranks import run_ranks
 
 
 def make_agreement(distributed: Any, *, is_told: bool = False) -> RankAgreement:

@@ -14,8 +14,8 @@ from gsv2.training.distributed.background import (
     wait_for_main,
 )
 from gsv2.training.distributed.ranks import Distributed
-from tests.integration.launch import environment
-from tests.training.crowd import run_ranks
+from tests.support.processes import environment
+from tests.support.thread_ranks import run_ranks
 
 
 def test_a_result_and_an_error_come_to_who_asks() -> None:

@@ -14,7 +14,7 @@ import gsv2.training.distributed.ranks as distributed_module
 from gsv2.training.distributed.ranks import Distributed, DistributedError
 from gsv2.training.faults.failure import FlightRecorder
 from gsv2.training.faults.watchdog import Watchdog
-from tests.training.crowd import run_ranks
+from tests.support.thread_ranks import run_ranks
 
 
 def test_one_process_is_a_world_of_one(distributed: Distributed) -> None:

@@ -12,7 +12,7 @@ from gsv2.training.engines.engine import EngineConfig, EngineError
 from gsv2.training.engines.plain import PlainEngine
 from gsv2.training.prepare import attach_engines
 from gsv2.training.stage import Trainable
-from tests.training.toy import ToyStage, toy_config
+from tests.support.toy_stage import ToyStage, toy_config
 
 PLAIN = EngineConfig(kind="ddp")
 ZERO1 = EngineConfig(kind="deepspeed", zero_stage=1)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from gsv2.training.engines.contract import EngineContract, GradientContract, StageError
 from gsv2.training.engines.engine import EngineError
 from gsv2.training.stage import Trainable
-from tests.training.toy import ToyStage, toy_config
+from tests.support.toy_stage import ToyStage, toy_config
 
 
 class Output(NamedTuple):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gsv2.training.engines.deepspeed import DeepSpeedEngine, _import_deepspeed, _open_group_of_one
 from gsv2.training.engines.engine import EngineError
-from tests.training.engines.parts import (
+from tests.support.tiny_network import (
     MAX_NORM,
     STAGES,
     loss_of,

@@ -13,7 +13,7 @@ from gsv2.training.engines.deepspeed import DeepSpeedEngine
 from gsv2.training.engines.engine import EngineError, TrainableState
 from gsv2.training.engines.host_copies import copy_to_host
 from gsv2.training.engines.module_state import capture_module
-from tests.training.engines.parts import (
+from tests.support.tiny_network import (
     STAGES,
     Net,
     make_deepspeed,

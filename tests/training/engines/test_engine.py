@@ -12,7 +12,7 @@ import pytest
 from gsv2.training.engines.deepspeed import DeepSpeedEngine
 from gsv2.training.engines.engine import MAX_ZERO_STAGE, Engine, EngineConfig, EngineError
 from gsv2.training.engines.plain import PlainEngine
-from tests.training.toy import toy_config
+from tests.support.toy_stage import toy_config
 
 
 def methods(kind: type) -> dict[str, inspect.Signature]:

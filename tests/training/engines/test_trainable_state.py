@@ -16,7 +16,7 @@ from gsv2.training.engines.host_copies import copy_to_host
 from gsv2.training.engines.plain import PlainEngine
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler, seek_schedule
 from gsv2.training.stage import Trainable
-from tests.training.engines.parts import Net, loss_of
+from tests.support.tiny_network import Net, loss_of
 
 OPTIM = OptimConfig(lr=0.1, warmup_steps=2, ema_decay=0.9)
 STEPS = 6

@@ -14,7 +14,7 @@ import torch
 from gsv2.training.faults.failure import NUM_RECORDS, FlightRecorder, stacks_at_sigterm
 from gsv2.training.faults.signals import Preempted
 from gsv2.training.run_folder.records import append_record, read_records
-from tests.training.toy import toy_batch
+from tests.support.toy_stage import toy_batch
 
 
 def make_recorder(run: Path) -> FlightRecorder:

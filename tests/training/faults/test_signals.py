@@ -17,7 +17,7 @@ from gsv2.cli import app
 from gsv2.train import EXIT_REQUEUE
 from gsv2.training.distributed.agreement import interruptible
 from gsv2.training.faults.signals import STOP_SIGNALS, Preempted, StopSignals
-from tests.integration.launch import ROOT
+from tests.support.processes import ROOT
 
 PROLOGUE = (
     "import os; from gsv2.training.distributed.agreement import interruptible\n"

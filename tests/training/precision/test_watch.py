@@ -10,7 +10,7 @@ from torch import nn
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.precision.policy import PrecisionError
 from gsv2.training.precision.watch import PROBED_STEPS, PrecisionWatch
-from tests.training.crowd import run_ranks
+from tests.support.thread_ranks import run_ranks
 from tests.training.precision.test_probes import Net, ProbedStage
 
 BF16 = {"gpt": "bf16"}

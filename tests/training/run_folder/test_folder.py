@@ -8,7 +8,7 @@ import torch
 import yaml
 
 from gsv2.training.run_folder.folder import RunFolder, free_bytes
-from tests.training.toy import toy_config
+from tests.support.toy_stage import toy_config
 
 
 def test_a_run_folder_says_what_runs_and_where(tmp_path: Path) -> None:

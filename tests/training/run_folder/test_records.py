@@ -11,7 +11,7 @@ from gsv2.training.run_folder.records import (
     read_records,
     truncate_records,
 )
-from tests.training.telemetry.full_disk import no_room_beyond
+from tests.support.full_disk import no_room_beyond
 
 
 def test_floats_come_back_bit_for_bit_and_nan_is_null(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gsv2.training.run_folder.shared import SharedFolderError, check_shared, check_writable
-from tests.training.crowd import run_ranks
+from tests.support.thread_ranks import run_ranks
 
 
 def test_a_folder_that_all_ranks_see_is_left_as_it_was(tmp_path: Path) -> None:

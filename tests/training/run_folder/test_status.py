@@ -11,7 +11,7 @@ from gsv2.folder_lock import is_alive
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.faults.signals import Preempted
 from gsv2.training.run_folder.status import STATUS_FILE, read_status, recorded_status
-from tests.training.toy import fit_toy, toy_config
+from tests.support.toy_stage import fit_toy, toy_config
 
 
 def test_a_status_is_running_inside_and_finished_after(tmp_path: Path) -> None:

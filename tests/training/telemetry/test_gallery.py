@@ -14,8 +14,8 @@ from gsv2.training.telemetry import gallery
 from gsv2.training.telemetry.gallery import Gallery, first_clips
 from gsv2.training.telemetry.tracker import PanelFile
 from gsv2.training.telemetry.tracking import TrackingConfig
-from tests.training.telemetry.showing import ShowingStage
-from tests.training.toy import ToyStage, fit_toy, toy_batch, toy_config
+from tests.support.panel_stage import ShowingStage
+from tests.support.toy_stage import ToyStage, fit_toy, toy_batch, toy_config
 
 
 class Ear:

@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from gsv2.audio.wave import save_wave
 from gsv2.training.telemetry.tensorboard import TensorBoardTracker
 from gsv2.training.telemetry.tracker import GuardedTracker, PanelFile
-from tests.training.telemetry.full_disk import no_room_beyond
+from tests.support.full_disk import no_room_beyond
 
 
 def read_events(folder: Path) -> EventAccumulator:

@@ -17,7 +17,7 @@ from gsv2.training.telemetry.throughput import (
     measure,
     work_figures,
 )
-from tests.training.toy import toy_batch
+from tests.support.toy_stage import toy_batch
 
 
 class Counting:

@@ -17,7 +17,7 @@ from gsv2.training.run_folder.records import read_records
 from gsv2.training.telemetry import tracking
 from gsv2.training.telemetry.tracker import PanelFile
 from gsv2.training.telemetry.tracking import TrackingConfig, open_trackers
-from tests.training.telemetry.wandb_log import read_rows, read_values, rows_so_far
+from tests.support.wandb_log import read_rows, read_values, rows_so_far
 
 OFFLINE = TrackingConfig(wandb="offline", project="p")
 

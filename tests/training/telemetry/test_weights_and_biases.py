@@ -16,7 +16,7 @@ from gsv2.training.run_folder.records import read_records
 from gsv2.training.telemetry import weights_and_biases
 from gsv2.training.telemetry.tracking import TrackingConfig, open_trackers
 from gsv2.training.telemetry.weights_and_biases import WandbTracker, stored_wandb_id
-from tests.training.telemetry.wandb_log import read_rows, read_values
+from tests.support.wandb_log import read_rows, read_values
 
 OPTIONS: dict[str, Any] = {"name": "run", "values": {}, "done": 0, "max_steps": 9}
 SURVIVES = """

@@ -1,6 +1,6 @@
 """Runs of the toy as processes of their own that meet faults, without the seconds of an import.
 
-One process (`python -m tests.integration.nursery`) imports everything once and forks a child for
+One process (`python -m tests.support.forked_runs`) imports everything once and forks a child for
 every rank of every run; orders and answers are JSON lines.
 """
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from tests.integration.launch import ROOT, WARNINGS, environment, free_port
+from tests.support.processes import ROOT, WARNINGS, environment, free_port
 
 STILL_RUNNING = 1000
 
@@ -28,7 +28,7 @@ class Child:
 
     pid: int
     errors_file: Path
-    nursery: Nursery
+    forked_runs: ForkedRuns
 
     @property
     def errors(self) -> str:
@@ -38,13 +38,13 @@ class Child:
     def wait(self, timeout_sec: float = 60.0) -> int:
         """Return its exit code; that of a signal is negative."""
         deadline = time.monotonic() + timeout_sec
-        while (code := self.nursery.ask({"poll": self.pid})) == STILL_RUNNING:
+        while (code := self.forked_runs.ask({"poll": self.pid})) == STILL_RUNNING:
             assert time.monotonic() < deadline, f"runs for {timeout_sec} s: {self.errors}"
             time.sleep(0.02)
         return code
 
 
-class Nursery:
+class ForkedRuns:
     """Starts runs; a context manager that leaves none behind."""
 
     def __enter__(self) -> Self:
@@ -64,7 +64,7 @@ class Nursery:
         self._process.communicate()
 
     def start(self, folder: Path, *, world: int = 1, **spec: Any) -> list[Child]:
-        """Start the ranks of a run in `folder` (see `tests.integration.faulty.run`)."""
+        """Start the ranks of a run in `folder` (see `tests.support.faulty_run.run`)."""
         folder.mkdir(parents=True, exist_ok=True)
         port = free_port()
         children = []
@@ -90,7 +90,7 @@ class Nursery:
 
 
 def _serve() -> None:
-    from tests.integration import faulty
+    from tests.support import faulty_run as faulty
 
     codes: dict[int, int] = {}
     for line in sys.stdin:

@@ -1,4 +1,4 @@
-"""What test_engines.py runs: `-m tests.integration.engines OUT`, on one rank and on two at a time.
+"""What test_engines.py runs: `-m tests.support.ranks.engines OUT`, on one rank and on two.
 
 Every engine trains a `JointStage` for the same steps, is captured between them and after them, and
 goes on from what others have captured, on as many ranks and on the other number of them.
@@ -22,15 +22,15 @@ from gsv2.training.engines.choose import make_engine
 from gsv2.training.engines.engine import EngineConfig, EngineError, TrainableState
 from gsv2.training.optim import seek_schedule
 from gsv2.training.stage import Trainable
-from tests.integration.engine_training import (
+from tests.support.engine_training import (
     EARLY_STEPS,
     KINDS,
     LATE_STEPS,
     CountedRuns,
     make,
 )
-from tests.integration.joint_stage import CarelessStage, JointStage
-from tests.training.toy import toy_batch
+from tests.support.joint_stage import CarelessStage, JointStage
+from tests.support.toy_stage import toy_batch
 
 OTHER_WORLD = {1: 2, 2: 1}
 """Ranks of a run -> ranks of the one whose states it goes on from too."""

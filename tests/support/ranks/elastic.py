@@ -1,4 +1,4 @@
-"""What test_elastic.py runs: `-m tests.integration.elastic OUT CORPUS SHARED STAGE/KIND...`."""
+"""What test_elastic.py runs: `-m tests.support.ranks.elastic OUT CORPUS SHARED STAGE/KIND...`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import yaml
 
 from gsv2.train import main
 from gsv2.training.distributed.ranks import Distributed, leave
-from tests.integration.real_stages import BUDGETS, MODELS
+from tests.support.real_stages import BUDGETS, MODELS
 
 NUM_STEPS = 20
 SMALLER = {"gpt": {}, "vits2": {"segment_frames": 2}}

@@ -1,6 +1,6 @@
-"""The toy as `python -m gsv2.train` runs it, and what may befall it.
+"""The toy as `python -m gsv2.train` runs it, and what may do_fault it.
 
-`accelerate launch -m tests.integration.faulty SPEC` runs it as it is, `SPEC` in JSON.
+`accelerate launch -m tests.support.faulty_run SPEC` runs it as it is, `SPEC` in JSON.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from gsv2.training.distributed.ranks import Distributed, leave
 from gsv2.training.faults.signals import StopSignals
 from gsv2.training.stage import Update
 from gsv2.training.telemetry.weights_and_biases import WandbTracker
-from tests.training.toy import ToyRunConfig, ToyStage, fit_toy, torn_batch, toy_config
+from tests.support.toy_stage import ToyRunConfig, ToyStage, fit_toy, torn_batch, toy_config
 
 T = TypeVar("T")
 
@@ -47,15 +47,15 @@ class FaultyStage(ToyStage):
     def updates(self, batch: Batch, step: int) -> Iterator[Update]:
         self.step = step
         for update in super().updates(batch, step):
-            befall(self.spec, "step", step)
+            do_fault(self.spec, "step", step)
             yield update
 
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
-        befall(self.spec, "validation", self.step)
+        do_fault(self.spec, "validation", self.step)
         return super().validate(batch)
 
 
-def befall(spec: Mapping[str, Any], where: str, step: int) -> None:
+def do_fault(spec: Mapping[str, Any], where: str, step: int) -> None:
     """Let the fault of `spec` happen if this is its place and rank, once."""
     fault = spec.get("fault", {})
     rank = int(os.environ.get("RANK", "0"))
@@ -135,11 +135,11 @@ def run(spec: dict[str, Any]) -> int:
     sections = {key: spec[key] for key in SECTIONS if key in spec}
 
     def load_config(*_: object) -> ToyRunConfig:
-        befall(spec, "start", 0)
+        do_fault(spec, "start", 0)
         return toy_config(Path(spec["folder"]), **sections)
 
     def make_batch(k: int) -> Batch:
-        befall(spec, "fetch", k // PER_STEP + 1)
+        do_fault(spec, "fetch", k // PER_STEP + 1)
         if k // PER_STEP + 1 == spec.get("room_again"):
             _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
             resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))

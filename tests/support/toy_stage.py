@@ -1,6 +1,6 @@
 """A GAN of linear layers that obeys every contract of a stage, and its stream.
 
-`accelerate launch -m tests.training.toy DIR MAX_STEPS` fits it on several ranks.
+`accelerate launch -m tests.support.toy_stage DIR MAX_STEPS` fits it on several ranks.
 """
 
 from __future__ import annotations

@@ -23,9 +23,9 @@ from gsv2.training.prepare import attach_averages, attach_engines, attach_loss_s
 from gsv2.training.stage import Update
 from gsv2.training.step import StepRunner
 from gsv2.training.validation import averaged
-from tests.integration.engine_training import KINDS
-from tests.integration.joint_stage import SEED, JointStage, gpt_inputs, gpt_loss
-from tests.training.toy import NUM_SAMPLES, ToyStage, toy_batch, toy_config
+from tests.support.engine_training import KINDS
+from tests.support.joint_stage import SEED, JointStage, gpt_inputs, gpt_loss
+from tests.support.toy_stage import NUM_SAMPLES, ToyStage, toy_batch, toy_config
 
 ENGINES = ("plain", "zero0", "zero2", "zero3")
 HALF_ENGINES = ("plain", "zero2", "zero3")

@@ -8,7 +8,7 @@ import torch
 
 from gsv2.data.stream.batch import Batch
 from gsv2.training.stage import Panel
-from tests.training.toy import NUM_SAMPLES, ToyStage
+from tests.support.toy_stage import NUM_SAMPLES, ToyStage
 
 
 class ShowingStage(ToyStage):

@@ -1,4 +1,4 @@
-"""A tiny stage of both parts and its batches: those of `gpt_parts` and `vits2_parts` together."""
+"""A tiny stage of both parts and its batches: those of `tiny_gpt` and `tiny_vits2` together."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import torch
 
 from gsv2.data.stream.batch import Batch
 from gsv2.stages.joint import JointModelSection, JointRunConfig, JointStage
-from tests.stages import gpt_parts, vits2_parts
+from tests.support import tiny_gpt, tiny_vits2
 
 
 def make_config(quantizer_file: Path, **sections: Any) -> JointRunConfig:
     """Return the config of a tiny run."""
-    gpt, vits2 = gpt_parts.make_config(quantizer_file), vits2_parts.make_config(quantizer_file)
+    gpt, vits2 = tiny_gpt.make_config(quantizer_file), tiny_vits2.make_config(quantizer_file)
     config = JointRunConfig(
         stage="joint",
         run=vits2.run,
@@ -29,7 +29,7 @@ def make_config(quantizer_file: Path, **sections: Any) -> JointRunConfig:
 
 def make_stage(folder: Path, **sections: Any) -> JointStage:
     """Return an untrained stage on the CPU, whose quantizer lies in `folder`."""
-    quantizer = gpt_parts.save_quantizer(folder / "quantizer.safetensors")
+    quantizer = tiny_gpt.save_quantizer(folder / "quantizer.safetensors")
     torch.manual_seed(0)
     return JointStage(make_config(quantizer, **sections), torch.device("cpu"))
 
@@ -37,4 +37,4 @@ def make_stage(folder: Path, **sections: Any) -> JointStage:
 def make_batch(num_frames: tuple[int, ...] = (21, 12, 5)) -> Batch:
     """Return tones of one voice that say something."""
     texts = tuple(f"text {number}" for number in range(len(num_frames)))
-    return replace(vits2_parts.make_batch(num_frames), texts=texts)
+    return replace(tiny_vits2.make_batch(num_frames), texts=texts)

@@ -19,7 +19,7 @@ from gsv2.nn.codes import CodeConfig
 from gsv2.seeds import derive_seed
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
 from gsv2.training.stage import Trainable, Update
-from tests.training.toy import ToyStage, toy_batch, toy_config
+from tests.support.toy_stage import ToyStage, toy_batch, toy_config
 
 SEED = 3
 TINY = BackboneConfig(dim=12, num_layers=1, num_heads=2, num_kv_heads=1, ffn_dim=15)

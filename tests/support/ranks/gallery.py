@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from gsv2.training.distributed.ranks import Distributed
-from tests.training.telemetry.showing import ShowingStage
-from tests.training.toy import fit_toy, toy_config
+from tests.support.panel_stage import ShowingStage
+from tests.support.toy_stage import fit_toy, toy_config
 
 
 def show(out: Path, ranks: Distributed) -> None:

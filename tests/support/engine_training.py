@@ -17,8 +17,8 @@ from gsv2.training.engines.engine import EngineConfig
 from gsv2.training.guard import Refusal, UpdateGuard
 from gsv2.training.prepare import attach_engines, recompute_activations
 from gsv2.training.step import StepRunner
-from tests.integration.joint_stage import SEED, JointStage, nan_batch
-from tests.training.toy import toy_batch
+from tests.support.joint_stage import SEED, JointStage, nan_batch
+from tests.support.toy_stage import toy_batch
 
 KINDS: Mapping[str, Mapping[str, EngineConfig]] = {
     "plain": dict.fromkeys(("gpt", "discriminator", "generator"), EngineConfig(kind="ddp")),

@@ -21,7 +21,7 @@ from gsv2.nn.codes import CodeConfig
 from gsv2.stages.gpt_config import GPTModelSection, GPTRunConfig
 from gsv2.training.config import RunSection, TrainerConfig
 from gsv2.training.optim import OptimConfig
-from tests.stages.parts import make_clips
+from tests.support.hand_made_batches import make_clips
 
 V = 16
 _TINY = BackboneConfig(dim=32, num_layers=1, num_heads=2, num_kv_heads=1, ffn_dim=48)

@@ -1,4 +1,4 @@
-"""What the fixture `deepspeed_ranks` runs: `-m tests.integration.deepspeed_ranks OUT CORPUS`.
+"""What the fixture `deepspeed_ranks` runs: `-m tests.support.ranks.deepspeed OUT CORPUS`.
 
 One start for several tests: it takes longer than what they do.
 """
@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from gsv2.training.distributed.ranks import Distributed, leave
-from tests.integration import gallery_ranks, optim_ranks, real_stages
+from tests.support import real_stages
+from tests.support.ranks import gallery, optim
 
 MIXED = {
     "gpt": {"kind": "deepspeed", "zero_stage": 2},
@@ -23,8 +24,8 @@ if __name__ == "__main__":
     gc.freeze()  # each ZeRO-3 engine collects garbage: seconds over all that is imported
     out, corpus = Path(sys.argv[1]), Path(sys.argv[2])
     ranks = Distributed()
-    gallery_ranks.show(out / "gallery", ranks)
-    optim_ranks.check(out / "optim", ranks)
+    gallery.show(out / "gallery", ranks)
+    optim.check(out / "optim", ranks)
     real_stages.make_codes(out / "mixed", corpus)
     real_stages.train_stage("joint", out / "mixed", corpus, out / "mixed", MIXED)
     ranks.close()

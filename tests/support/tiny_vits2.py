@@ -11,8 +11,8 @@ from gsv2.config import load_config
 from gsv2.data.stream.batch import Batch
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.stages.vits2_config import VITS2RunConfig
-from tests.stages.gpt_parts import save_quantizer
-from tests.stages.parts import make_clips
+from tests.support.hand_made_batches import make_clips
+from tests.support.tiny_gpt import save_quantizer
 
 WAVENET = {"channels": 8, "num_layers": 1, "kernel_size": 3}
 BLOCK = {"num_heads": 1, "ffn_dim": 16, "dropout": 0.0}

@@ -1,4 +1,4 @@
-"""What test_two_ranks.py runs: `accelerate launch -m tests.integration.two_ranks OUT CORPUS`."""
+"""What test_two_ranks.py runs: `accelerate launch -m tests.support.ranks.two_ranks OUT CORPUS`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 from gsv2.data.stream.batch import Batch
 from gsv2.training.distributed.ranks import Distributed, leave
-from tests.integration.real_stages import train_all
-from tests.training.toy import fit_toy, torn_batch, toy_config
+from tests.support.real_stages import train_all
+from tests.support.toy_stage import fit_toy, torn_batch, toy_config
 
 
 class Stopped(Exception):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gsv2.training.distributed.ranks import Distributed, leave
 from gsv2.training.stage import Trainable
-from tests.training.toy import ToyRunConfig, fit_toy, torn_batch, toy_config
+from tests.support.toy_stage import ToyRunConfig, fit_toy, torn_batch, toy_config
 
 STEPS = 4
 
