@@ -67,7 +67,7 @@ def test_ranks_that_wait_for_a_hanging_one_end_within_the_timeout_and_so_does_it
     assert lines[0].startswith("gsv2.train: error: another rank is gone, or late by")
     assert lines[1].startswith("gsv2.train: error: no progress for")
     stacks = [path.read_text() for path in (tmp_path / "run" / "failure").glob("*rank1/stacks.txt")]
-    assert "faulty.py" in stacks[0]
+    assert "faulty_run.py" in stacks[0]
     assert "in do_fault" in stacks[0]
 
 

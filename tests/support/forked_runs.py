@@ -90,7 +90,7 @@ class ForkedRuns:
 
 
 def _serve() -> None:
-    from tests.support import faulty_run as faulty
+    from tests.support import faulty_run
 
     codes: dict[int, int] = {}
     for line in sys.stdin:
@@ -101,7 +101,7 @@ def _serve() -> None:
             if not answer:
                 try:
                     _become(order)
-                    code = faulty.run(order)
+                    code = faulty_run.run(order)
                     sys.stderr.flush()
                     os._exit(code)  # the interpreter's own end takes longer than a run
                 finally:
