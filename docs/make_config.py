@@ -97,7 +97,7 @@ def _own_fields(cls: type) -> list[Field[Any]]:
 def _dataclasses(hint: Any) -> Iterator[tuple[type, str]]:
     """Yield the dataclasses of a type, and what stands behind the field's name in their keys."""
     if is_dataclass(hint):
-        yield hint, ""  # type: ignore[misc]
+        yield hint, ""  # type: ignore[misc]  # it may be an instance, by its type
     inner = get_args(hint)
     suffix = {dict: ".NAME", list: "[]"}.get(get_origin(hint), "")
     for one in inner:
@@ -127,7 +127,7 @@ def _section(cls: type, places: list[str]) -> str:
 def _type(hint: Any) -> str:
     origin, inner = get_origin(hint), get_args(hint)
     if is_dataclass(hint):
-        name = hint.__name__  # type: ignore[union-attr]
+        name = hint.__name__  # type: ignore[union-attr]  # a class, as asked above
         return f"[{name}](#{name.lower()})"
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in inner)

@@ -37,7 +37,7 @@ def loaded_version(package: str) -> str:
     try:
         with redirect_stdout(sys.stderr):  # DeepSpeed logs to stdout, which may be JSON here
             importlib.import_module(package)
-    except Exception as error:
+    except Exception as error:  # a loader raises OSError, a binding whatever it likes
         raise ImportError(_line(package, error)) from error
     return _version(package)
 

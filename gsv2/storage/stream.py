@@ -10,7 +10,6 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
 
 from gsv2.storage.body import Body, BusyError, RefusedError
 from gsv2.storage.config import RemoteConfig
@@ -58,12 +57,7 @@ class RemoteStream:
     def __enter__(self) -> RemoteStream:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property

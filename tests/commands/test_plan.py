@@ -68,6 +68,6 @@ def test_a_check_with_nothing_to_compare_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("gsv2.commands.plan.check_run", lambda plan, run: iter(()))
-    lines, is_equal = describe_check(None, tmp_path)  # type: ignore[arg-type]
+    lines, is_equal = describe_check(None, tmp_path)  # type: ignore[arg-type]  # no plan is looked at
     assert lines == [f"{tmp_path}: no lane has finished an epoch yet: nothing to compare"]
     assert is_equal

@@ -10,7 +10,6 @@ import struct
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 
@@ -30,12 +29,7 @@ class ClipSpool:
     def __enter__(self) -> ClipSpool:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for spool in self._languages.values():
             with named_errors(spool.path):
                 spool.file.close()

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TextIO
 
 import pyarrow as pa
@@ -56,12 +55,7 @@ class Survey:
     def __enter__(self) -> Survey:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Put `rejected.jsonl` in place, if anything was rejected."""
         if self._rejected is None:
             self._path.unlink(missing_ok=True)

@@ -125,7 +125,7 @@ def interruptible(signals: StopSignals, action: Callable[[], T]) -> T | None:
             signals.is_interruptible = False
     except Interrupted:
         return None
-    except Exception:
-        if signals.stop_requested is not None:  # e.g. the workers had the same signal and are gone
+    except Exception:  # of any kind: the workers had the same signal and are gone
+        if signals.stop_requested is not None:
             return None
         raise

@@ -41,7 +41,7 @@ def test_the_first_clips_of_the_first_batch_with_any_are_shown(
     empty = replace(toy_batch(1), weight=0.0)
     assert len(list(made.watch([empty, toy_batch(3), toy_batch(7)]))) == 3
     ear = Ear()
-    made.show(4, [ear])  # type: ignore[list-item]
+    made.show(4, [ear])  # type: ignore[list-item]  # a tracker of pictures alone
     list(made.watch([toy_batch(9)]))
     made.show(8, [ear])  # type: ignore[list-item]
     names = ["clip-3-0/sheet", "clip-3-0/made", "clip-3-1/sheet", "clip-3-1/made"]
