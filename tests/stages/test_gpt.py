@@ -9,7 +9,6 @@ from gsv2.data.stream.batch import Batch
 from gsv2.losses.code_prediction import code_prediction_loss
 from gsv2.models.gpt.interleave import interleave
 from gsv2.models.gpt.model import SemanticGPT
-from gsv2.models.gpt.patterns import make_pattern
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.gpt_config import GPTRunConfig
 from gsv2.training.optim import OptimConfig
@@ -104,12 +103,6 @@ def test_the_gpt_takes_the_shape_entries_and_hash_of_the_quantizer(quantizer_fil
     assert model.audio_input.vectors.codebooks.any()
 
 
-@pytest.mark.parametrize("weights", [(1.0,), (1.0, 0.0), (1.0, 1.0, 1.0)])
-def test_codebook_weights_that_do_not_fit_are_refused(quantizer_file, weights):
-    with pytest.raises(ValueError, match=r"codebook_weights must be 2 positive numbers"):
-        GPTStage(make_config(quantizer_file, codebook_weights=weights), CPU)
-
-
 def test_an_optimizer_for_something_else_is_refused(quantizer_file):
     config = replace(make_config(quantizer_file), optim={"generator": OptimConfig()})
     with pytest.raises(ValueError, match="optim must have gpt only"):
@@ -138,34 +131,6 @@ def test_the_loss_of_last_clips_is_theirs_out_of_the_predictions_of_all(quantize
     assert stage.num_targets(batch) == {"gpt": 5 + 4}
     update.loss.backward()
     assert all(p.grad is not None for p in stage.model.parameters())
-
-
-def smallest_counts(pattern: str, num_codebooks: int) -> tuple[int, int]:
-    """Return `steps_per_frame` and `clip_overhead_tokens` that the layout of clips needs."""
-    frames = torch.arange(1, 40)
-    steps = make_pattern(pattern, num_codebooks).num_code_steps(frames)
-    clips = frames * 0
-    totals = interleave(clips, steps, torch.arange(39)).mask.sum(dim=1)
-    per_frame = int((totals[-1] - totals[0]) / 38)
-    return per_frame, int((totals - per_frame * frames).max())
-
-
-@pytest.mark.parametrize("pattern", ["depth", "delay", "parallel", "flatten"])
-@pytest.mark.parametrize("levels", [1, 2, 5])
-def test_a_token_count_below_the_layout_is_refused_with_the_smallest_that_fits(
-    tmp_path, pattern, levels
-):
-    quantizer = save_quantizer(tmp_path / "quantizer.safetensors", levels)
-    per_frame, overhead = smallest_counts(pattern, levels)
-    fits = {"steps_per_frame": per_frame, "clip_overhead_tokens": overhead}
-    GPTStage(make_config(quantizer, pattern, data=fits), CPU)
-    short = fits | {"clip_overhead_tokens": overhead - 1}
-    with pytest.raises(ValueError, match=rf"clip_overhead_tokens must be at least {overhead} for"):
-        GPTStage(make_config(quantizer, pattern, data=short), CPU)
-    if per_frame > 1:
-        slow = fits | {"steps_per_frame": per_frame - 1}
-        with pytest.raises(ValueError, match=rf"steps_per_frame must be at least {per_frame} for"):
-            GPTStage(make_config(quantizer, pattern, data=slow), CPU)
 
 
 @pytest.mark.parametrize("name", ["debug", "pointer_debug", "base"])

@@ -145,9 +145,3 @@ def test_text_costs_tokens_where_it_stands_in_the_sequence_and_nowhere_else(
     make_stage(quantizer_file, aligner_file, "pointer", data={"tokens_per_text_byte": 0})
     with pytest.raises(ValueError, match=r"tokens_per_text_byte must be 1 for model\.gpt\.reading"):
         make_stage(quantizer_file, aligner_file, "both", data={"tokens_per_text_byte": 0})
-
-
-@pytest.mark.parametrize("weight", [0.0, -1.0, float("nan"), float("inf")])
-def test_a_weight_of_moves_that_none_can_be_is_refused(quantizer_file, weight):
-    with pytest.raises(ValueError, match="advance_weight must be above 0"):
-        make_config(quantizer_file, advance_weight=weight)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -16,6 +17,7 @@ from tests.support.tiny_gpt import save_quantizer
 
 WAVENET = {"channels": 8, "num_layers": 1, "kernel_size": 3}
 BLOCK = {"num_heads": 1, "ffn_dim": 16, "dropout": 0.0}
+ISTFT = {"kind": "istft", "istft": {"dim": 16, "num_blocks": 2}}
 OPTIM = {"lr": 2e-3, "betas": [0.8, 0.99], "max_grad_norm": 1000.0}
 TINY = {
     "generator": {
@@ -80,3 +82,33 @@ def make_batch(num_frames: tuple[int, ...] = (21, 12, 5), num_codebooks: int = 2
         codes=codes,
         code_lengths=(frames + 1) // 2,
     )
+
+
+def run_config(folder: Path, discriminator: dict[str, Any], **model: Any) -> VITS2RunConfig:
+    """Return the config of six steps in `folder`, with a section of discriminators."""
+    folder.mkdir(exist_ok=True)
+    quantizer = save_quantizer(folder / "quantizer.safetensors")
+    section = {
+        "quantizer": str(quantizer),
+        **TINY,
+        "discriminator": {**TINY["discriminator"], **discriminator},
+        **model,
+    }
+    optim = {**OPTIM, "schedule": "constant"}
+    return make_config(
+        quantizer,
+        model=section,
+        optim={"generator": optim, "discriminator": optim},
+        run={"dir": str(folder), "name": "run"},
+        data={"sources": [{"path": "x"}], "max_frames": 100, "micro_batches_per_step": 2},
+        trainer={"max_steps": 6, "log_every_steps": 1},
+        checkpoint={"every_steps": 100},
+        tracking={"progress": False},
+    )
+
+
+def make_run_stage(folder: Path, discriminator: dict[str, Any], **model: Any) -> VITS2Stage:
+    """Return the untrained stage of `run_config`."""
+    config = run_config(folder, discriminator, **model)
+    torch.manual_seed(0)
+    return VITS2Stage(config, torch.device("cpu"))
