@@ -24,6 +24,7 @@ from gsv2.training.guard import (
     note_left_out,
 )
 from gsv2.training.inspection import StepInspection
+from gsv2.training.listening import tell_heard
 from gsv2.training.prefetch import StepPrefetcher
 from gsv2.training.run_folder.folder import RunFolder
 from gsv2.training.stage import Stage
@@ -197,6 +198,7 @@ class TrainingLoop:
         for tracker in self._trackers:
             tracker.log(state.step, record)
         if validation is not None:
+            tell_heard(self._stage, state.step, record, self._agreement, is_last=self._is_due(0))
             with self._clock.pausing(), averaged(self._stage):
                 self._gallery.show(state.step, self._trackers)
         state.record = None
