@@ -55,6 +55,8 @@ class Speech(NamedTuple):
     """The GPT ended every sentence itself; False = a cap on its length did."""
     times: SpokenText | None = None
     """When characters and words are spoken; None without a pointer and without an aligner."""
+    codes: tuple[Tensor, ...] = ()
+    """Codes [K, T] that were generated for each sentence of the text, in order; T may be 0."""
 
 
 class Synthesizer:
@@ -137,7 +139,11 @@ class Synthesizer:
         )
         waves = self._speak(generated, self.style(references), seed)
         times = self._times(generated, sentences)
-        return Speech(_join(waves), SAMPLE_RATE, bool(generated.ended.all()), times)
+        codes = tuple(
+            item[:, :length]
+            for item, length in zip(generated.codes, generated.lengths.tolist(), strict=True)
+        )
+        return Speech(_join(waves), SAMPLE_RATE, bool(generated.ended.all()), times, codes)
 
     @torch.inference_mode()
     def encode(self, wave: np.ndarray) -> Tensor:
