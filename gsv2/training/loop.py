@@ -7,10 +7,9 @@ from typing import Any
 
 from gsv2.data.plan.window import LanePosition
 from gsv2.data.stream.batch import Batch
-from gsv2.training.accounting.consumption import sequence_shares
 from gsv2.training.accounting.counters import RankCounters
-from gsv2.training.accounting.ledger import ledger_to_plain, pop_finished
 from gsv2.training.accounting.quarantine import Quarantine
+from gsv2.training.accounting.standing import take_standing
 from gsv2.training.accounting.state import TrainState
 from gsv2.training.checkpoints.saver import Saver
 from gsv2.training.config import RunConfig
@@ -24,6 +23,7 @@ from gsv2.training.guard import (
     note_left_out,
 )
 from gsv2.training.inspection import StepInspection
+from gsv2.training.listening import tell_heard
 from gsv2.training.prefetch import StepPrefetcher
 from gsv2.training.progress import RunProgress
 from gsv2.training.run_folder.folder import RunFolder
@@ -31,7 +31,6 @@ from gsv2.training.stage import Stage
 from gsv2.training.step import StepResult, StepRunner
 from gsv2.training.telemetry.clock import RunClock
 from gsv2.training.telemetry.gallery import Gallery
-from gsv2.training.telemetry.throughput import hours_by_language
 from gsv2.training.telemetry.tracking import Tracker
 from gsv2.training.validation import averaged, set_training, validate
 
@@ -201,6 +200,8 @@ class TrainingLoop:
         for tracker in self._trackers:
             tracker.log(state.step, record)
         if validation is not None:
+            is_last = self._progress.is_last
+            tell_heard(self._stage, state.step, record, self._agreement, is_last=is_last)
             with self._clock.pausing("samples"), averaged(self._stage):
                 self._gallery.show(state.step, self._trackers)
         state.record = None
@@ -226,18 +227,10 @@ class TrainingLoop:
 
     def _standing(self, result: StepResult) -> dict[str, Any]:
         """Return the record's figures that all ranks know, and begin the next record."""
-        state, finished = self._state, pop_finished(self._state.ledger, self._state.marks)
-        sequences, state.sequences = state.sequences, {}
         return {
             **self._saver.figures(),
             **{name: float(value) for name, value in result.figures.items()},
-            **sequence_shares(sequences),
-            **hours_by_language(state.audio_seen),
-            "data/samples_seen": state.samples_seen,
-            "data/bad_clips": state.bad_clips,
-            "train/skipped_updates": state.skipped,
-            "train/spikes": state.spikes,
-            **({"data/ledger": ledger_to_plain(finished)} if finished else {}),
+            **take_standing(self._state),
         }
 
     def _save(self, record: Mapping[str, Any] | None = None) -> None:

@@ -68,6 +68,21 @@ class Trainable:
             )
         return (self.engine or self.module)(*args, **kwargs)
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether ZeRO-3 keeps the parameters in pieces, which it marks so; alike on all ranks."""
+        return any(hasattr(parameter, "ds_id") for parameter in self.module.parameters())
+
+    def whole_weights(self) -> dict[str, Tensor] | None:
+        """Return the whole parameters where they are cut; None where the module has them.
+
+        Collective; the memory of a second network on every rank, for as long as they are kept.
+        """
+        if self.engine is None or not self.is_cut:
+            return None
+        parts = self.engine.local_weights()
+        return {name: self.engine.to_whole(name, part) for name, part in parts.items()}
+
     @contextmanager
     def frozen(self) -> Iterator[nn.Module]:
         """Lend the bare network without gradients for its parameters.
