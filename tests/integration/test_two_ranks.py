@@ -38,6 +38,16 @@ def test_two_ranks_train_the_same_gan_as_one(tmp_path: Path, two: Path) -> None:
     assert len(bad[0]) == 2
 
 
+def test_two_ranks_end_a_run_by_time_at_one_step_with_everything_due(two: Path) -> None:
+    """A rank that took one step more would have waited for the other for ever."""
+    last = read_records(two / "by_time" / "run" / "metrics.jsonl")[-1]
+    assert last["step"] > 2
+    assert "validation/generator/error" in last
+    assert find_component(two / "by_time" / "run", "generator").parent.name.endswith(
+        f"{last['step']:08d}"
+    )
+
+
 def test_a_run_begun_on_two_ranks_goes_on_alone(tmp_path: Path, two: Path) -> None:
     """Its ledger too: epochs that two ranks began are finished by one."""
     fit_toy(toy_config(tmp_path), Distributed(), make_batch=torn_batch)

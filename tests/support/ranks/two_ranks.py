@@ -36,5 +36,7 @@ def main(*folders: str) -> None:
     fit_toy(toy_config(out), Distributed(), make_batch=torn_batch)
     with suppress(Stopped):
         fit_toy(toy_config(out / "moved"), Distributed(), make_batch=stopping_batch)
+    limit = {"max_steps": 0, "max_minutes": 1 / 60, "validate_every_steps": 0}
+    fit_toy(toy_config(out / "by_time", trainer=limit), Distributed())
     train_all(out, corpus)
     Distributed().close()
