@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.table import Table
 
 from gsv2.commands.terminal import print_table
-from gsv2.evaluation.evaluate import PATIENCE_SEC, evaluate_bundle
+from gsv2.evaluation.evaluate import evaluate_bundle
 from gsv2.evaluation.judge_names import load_judges
 from gsv2.evaluation.report import EvaluationReport
 from gsv2.evaluation.sentence_list import read_sentence_list
@@ -42,7 +42,7 @@ def evaluate_list(
     """
     read_bundle_description(bundle)
     sentences = read_sentence_list(path, language)[:first]
-    ranks = Distributed(PATIENCE_SEC)
+    ranks = Distributed()
     judges = load_judges(
         [name for name in recognizers if name != NONE],
         [name for name in encoders if name != NONE],
