@@ -1,7 +1,9 @@
 """PocketSphinx: a small recogniser of American English that comes in one wheel with its models.
 
-It hears a clear recording's open English with 15 to 70 % word errors; with a closed grammar it is
-a judge of small vocabularies.
+It hears open English with 15 to 70 % word errors, and is a judge of small vocabularies with a
+closed grammar. Synthetic speech has a floor of noise put under it: on digital silence its
+estimates of noise and channel fail (closed-grammar word errors of a held-out espeak-ng voice .93
+without, .04 with it and the options below).
 """
 
 from __future__ import annotations
@@ -20,6 +22,19 @@ from gsv2.evaluation.judges import JudgeMissingError
 _RATE_HZ = 16_000
 _LANGUAGE = "en"
 _FULL_SCALE = 32767
+_PAUSE_SEC = 0.3
+"""Pause before and after the speech, which the acoustic model expects."""
+_FLOOR = 1e-3
+"""Standard deviation of the noise, -60 dB below full scale."""
+_GRAMMAR_OPTIONS = {
+    "lm": None,
+    "lw": 2.0,
+    "beam": 1e-120,
+    "wbeam": 1e-100,
+    "pbeam": 1e-120,
+    "bestpath": False,
+}
+"""Chosen on 24 sentences of six voices of the demo corpus: word errors .006, by default .49."""
 _NAMED = 10
 """Words that an error names."""
 _RULE_OR_WORD = re.compile(r"<[^>]*>|[^\W_]+(?:'[^\W_]+)*")
@@ -53,9 +68,13 @@ class PocketSphinx:
 
     def transcribe(self, wave: np.ndarray, language: str) -> str:
         """See `gsv2.evaluation.judges.Recognizer`."""
-        heard = np.clip(resample(wave, SAMPLE_RATE, _RATE_HZ), -1, 1) * _FULL_SCALE
+        pause = round(_PAUSE_SEC * _RATE_HZ)
+        padded = np.pad(resample(wave, SAMPLE_RATE, _RATE_HZ), (pause, pause))
+        heard = padded + _FLOOR * np.random.default_rng(0).standard_normal(len(padded))
+        samples = (np.clip(heard, -1, 1) * _FULL_SCALE).astype(np.int16)
+        self._decoder.reinit_feat()  # it learns the channel from one utterance to the next
         self._decoder.start_utt()
-        self._decoder.process_raw(heard.astype(np.int16).tobytes(), full_utt=True)
+        self._decoder.process_raw(samples.tobytes(), full_utt=True)
         self._decoder.end_utt()
         hypothesis = self._decoder.hyp()
         return "" if hypothesis is None else str(hypothesis.hypstr)
@@ -95,5 +114,5 @@ def _make_decoder(*, has_grammar: bool) -> Any:
         raise JudgeMissingError(
             "no judge pocketsphinx: it is not installed (pip install 'gsv2[judges]')"
         ) from error
-    options = {"samprate": _RATE_HZ, "loglevel": "FATAL"}
-    return Decoder(**options, lm=None) if has_grammar else Decoder(**options)
+    options = _GRAMMAR_OPTIONS if has_grammar else {}
+    return Decoder(samprate=_RATE_HZ, loglevel="FATAL", **options)

@@ -35,6 +35,8 @@ _MIN_COVERAGE = 0.75
 """Share of the last part that must be sound, if it is not the only one."""
 _TARGET_DBFS = -30.0
 """Level that quieter waves are brought to."""
+_SILENCE = 1e-5
+"""Level below which a wave is not made louder still."""
 
 
 class VoiceEncoder(nn.Module):
@@ -66,8 +68,8 @@ class VoiceEncoder(nn.Module):
     def embed(self, wave: np.ndarray) -> np.ndarray:
         """See `gsv2.evaluation.judges.SpeakerEncoder`."""
         quiet = resample(wave, SAMPLE_RATE, _RATE_HZ)
-        level = np.sqrt(np.mean(quiet.astype(np.float64) ** 2)) + np.finfo(float).tiny
-        gain = max(1.0, 10 ** (_TARGET_DBFS / 20) / level)
+        level = np.sqrt(np.mean(quiet.astype(np.float64) ** 2))
+        gain = max(1.0, 10 ** (_TARGET_DBFS / 20) / max(level, _SILENCE))
         return self.embed_levelled(torch.from_numpy(quiet * np.float32(gain)))
 
     @torch.inference_mode()

@@ -15,7 +15,7 @@ from gsv2.evaluation.sentence import UNKNOWN_LANGUAGE
 
 _RATE_HZ = 16_000
 _MAX_TOKENS = 200
-"""Most tokens of a sentence: half a minute of fast speech; a model that repeats itself ends."""
+"""Most tokens of a sentence: half a minute of speech; a model that repeats itself ends there."""
 _ENGLISH = "en"
 _OTHER_TAGS = {"nb": "no", "fil": "tl", "jv": "jw"}
 """BCP 47 tag -> Whisper's own, where they differ."""
@@ -36,6 +36,7 @@ class Whisper:
         self._processor: Any = load_folder(WhisperProcessor, folder)
         self._model: Any = load_folder(WhisperForConditionalGeneration, folder)
         self._model.to(self._device).eval()
+        self._model.generation_config.max_length = _MAX_TOKENS
         self._languages: dict[str, int] = (
             getattr(self._model.generation_config, "lang_to_id", None) or {}
         )
@@ -57,7 +58,7 @@ class Whisper:
             return_tensors="pt",
             return_attention_mask=True,
         )
-        options: dict[str, Any] = {"max_new_tokens": _MAX_TOKENS, "do_sample": False}
+        options: dict[str, Any] = {"do_sample": False}
         if self._languages:
             options["task"] = "transcribe"
             if language != UNKNOWN_LANGUAGE:
