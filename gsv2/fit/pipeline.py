@@ -16,7 +16,7 @@ from gsv2.fit.corpus import build_if_needed, choose_corpora, longest_clip_sec
 from gsv2.fit.journal import Journal
 from gsv2.fit.runs import FitRuns
 from gsv2.fit.side_by_side import run_side_by_side
-from gsv2.fit.steps import FitSteps, num_cores
+from gsv2.fit.steps import FitSteps, num_cores, told_time
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ def _budget(settings: FitSettings, journal: Journal, *, is_double: bool) -> Budg
 def _run_chains(settings: FitSettings, runs: FitRuns, journal: Journal, budget: Budget) -> None:
     seconds = max(budget.allot(SIDE_BY_SIDE, journal.seconds), 1.0)
     threads = max(1, num_cores() // len(CHAINS))
-    logger.info("%.1f minutes side by side, %d threads each", seconds / 60, threads)
+    logger.info("side by side for %s, %d threads each", told_time(seconds), threads)
     calls = [
         ChainCall(
             chain=chain,
@@ -146,21 +146,18 @@ def _tell_plan(settings: FitSettings, budget: Budget, *, is_double: bool) -> Non
     )
     for name, seconds in budget.plan().items():
         if name != SIDE_BY_SIDE:
-            logger.info("  %s %.1f min", name, seconds / 60)
+            logger.info("  %s %s", name, told_time(seconds))
             continue
         for chain, weights in WEIGHTS.items():
             named = Budget(total_sec=seconds, weights=weights).plan()
-            parts = ", ".join(f"{stage} {part / 60:.1f} min" for stage, part in named.items())
+            parts = ", ".join(f"{stage} {told_time(part)}" for stage, part in named.items())
             logger.info("  side by side, %s: %s", chain, parts)
-    logger.info("  bundle and evaluation %.1f min", budget.kept_sec / 60)
+    logger.info("  bundle and evaluation %s", told_time(budget.kept_sec))
 
 
 def _tell_result(steps: FitSteps, journal: Journal) -> None:
-    total = sum(journal.seconds.values())
-    logger.info("%.1f minutes in all: %s", total / 60, _minutes(journal.seconds))
+    total = told_time(sum(journal.seconds.values()))
+    parts = ", ".join(f"{name} {told_time(of)}" for name, of in journal.seconds.items())
+    logger.info("%s in all: %s", total, parts)
     logger.info("bundle: %s", steps.bundle)
     logger.info("report: %s", steps.report)
-
-
-def _minutes(seconds: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {of / 60:.1f}" for name, of in seconds.items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -79,7 +80,7 @@ class FitSteps:
 
     def _train(self, stage: str) -> None:
         seconds = self._budget.allot(stage, self._journal.seconds)
-        logger.info("%s trains for %.1f minutes", stage, seconds / 60)
+        logger.info("%s has %s", stage, told_time(seconds))
         train(self._runs.config_file(stage), self._runs.stage_overrides(stage, seconds))
 
     def _encode(self) -> None:
@@ -108,6 +109,11 @@ class FitSteps:
             evaluate_bundle(
                 self.bundle, sentences, self.report.parent, seed=self._runs.seed, progress=progress
             )
+
+
+def told_time(seconds: float) -> str:
+    """Return `0:12:34`."""
+    return str(timedelta(seconds=round(seconds)))
 
 
 def num_cores() -> int:
