@@ -15,7 +15,7 @@ MEAN_CLIP_SEC = 2.2
 HELDOUT_CLIPS_PER_VOICE = 6
 """Of a held-out voice in one language."""
 
-_HELDOUT_VOICES_PER_LANGUAGE = 2  # a man and a woman
+_HELDOUT_VOICES_PER_LANGUAGE = 2
 _MIN_CLIPS = 4  # of a training voice in one language, so that every clip has prompts
 
 

@@ -1,7 +1,7 @@
 """Voices of the demo corpus: variants of espeak-ng with a pitch and a pace each.
 
 Variants with a robot effect, a whisper or formants beyond those of people are left out: a stranger
-does not understand them either. No held-out variant occurs in training. Men and women take turns.
+does not understand them either. No held-out variant occurs in training.
 """
 
 from __future__ import annotations
