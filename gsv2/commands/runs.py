@@ -52,7 +52,7 @@ class RunSummary:
     step: int
     """Optimizer steps that are done."""
     max_steps: int
-    """Optimizer steps of the whole run."""
+    """Optimizer steps of the whole run; 0 = it ends by time."""
     checkpoint_step: int | None
     """Step of the newest checkpoint."""
     hours: float
@@ -153,7 +153,7 @@ def runs_table(runs: Sequence[RunSummary]) -> Table:
         table.add_row(
             run.path,
             state,
-            f"{run.step}/{run.max_steps}",
+            f"{run.step}/{run.max_steps}" if run.max_steps else str(run.step),
             "-" if run.checkpoint_step is None else str(run.checkpoint_step),
             _lines(run.losses),
             _lines(_chief(run.validation)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -15,14 +16,16 @@ from pathlib import Path
 
 from gsv2.files import replace_folder
 from gsv2.inference.bundle_description import (
+    FILE,
     BundleDescription,
     BundleError,
     read_bundle_description,
     write_description,
 )
 from gsv2.inference.bundle_parts import OPTIONAL_PARTS, PARTS, check_parts
+from gsv2.inference.reading import HeldOutReading
 from gsv2.models.component import Component, ComponentError, load_component
-from gsv2.training.checkpoints.checkpoint import CheckpointMissingError, find_component
+from gsv2.training.checkpoints.checkpoint import STATE, CheckpointMissingError, find_component
 from gsv2.training.ema import EMA_SUFFIX
 
 __all__ = ["PARTS", "BundleError", "export_bundle", "load_bundle"]
@@ -103,8 +106,23 @@ def _fill(folder: Path, sources: Mapping[str, Path]) -> None:
         components[kind] = load_component(copy, kind, path)
     quantizer = _checked(components)
     files = {name: _sha256(folder / name) for name in (f"{kind}.safetensors" for kind in sources)}
-    write_description(folder, BundleDescription(quantizer=quantizer, files=files))
+    reading = _reading_of(sources["gpt"])
+    description = BundleDescription(quantizer=quantizer, files=files, reading=reading)
+    write_description(folder, description)
     folder.chmod(_plain_mode(folder))
+
+
+def _reading_of(gpt: Path) -> HeldOutReading | None:
+    """Return what the last validation heard of a GPT, by what lies beside its file."""
+    if (gpt.parent / FILE).is_file():
+        return read_bundle_description(gpt.parent).reading
+    state = gpt.parent / STATE
+    if not state.is_file():
+        return None
+    try:
+        return HeldOutReading.from_record(json.loads(state.read_bytes()).get("values", {}))
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise BundleError(f"{state} is damaged: {error}") from error
 
 
 def _checked(components: dict[str, Component]) -> str:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from gsv2.files import write_whole
 from gsv2.inference.bundle_parts import OPTIONAL_PARTS, PARTS
+from gsv2.inference.reading import HeldOutReading
 from gsv2.models.component import ComponentError, parse_object
+from gsv2.models.config_values import build_config
 from gsv2.version import __version__
 
 BUNDLE_VERSION = 1
@@ -20,6 +22,7 @@ _MAX_BYTES = 64 * 1024
 """A longer description is none."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TYPES = {"format_version": int, "gsv2_version": str, "quantizer": str, "files": dict}
+_OPTIONAL_TYPES = {"reading": dict}
 FILES = tuple(f"{kind}.safetensors" for kind in PARTS)
 """Names of the files of every bundle."""
 OPTIONAL_FILES = tuple(f"{kind}.safetensors" for kind in OPTIONAL_PARTS)
@@ -38,16 +41,20 @@ class BundleDescription:
     """Hash of the quantizer that all parts share."""
     files: Mapping[str, str]
     """Name -> SHA-256, for every name in `FILES`, and any in `OPTIONAL_FILES`."""
+    reading: HeldOutReading | None = None
+    """What was heard of the GPT when it was last listened to; None if nobody did."""
 
 
 def write_description(folder: Path, description: BundleDescription) -> None:
     """Write `bundle.json` into a bundle."""
-    values = {
+    values: dict[str, Any] = {
         "format_version": BUNDLE_VERSION,
         "gsv2_version": __version__,
         "quantizer": description.quantizer,
         "files": dict(description.files),
     }
+    if description.reading is not None:
+        values["reading"] = asdict(description.reading)
     write_whole(folder / FILE, json.dumps(values, indent=2) + "\n")
 
 
@@ -72,23 +79,39 @@ def read_bundle_description(folder: Path) -> BundleDescription:
     except ComponentError as error:
         raise BundleError(str(error)) from error
     _check_types(path, values)
-    return BundleDescription(quantizer=values["quantizer"], files=_check_files(path, values))
+    return BundleDescription(
+        quantizer=values["quantizer"],
+        files=_check_files(path, values),
+        reading=_read_reading(path, values),
+    )
 
 
 def _check_types(path: Path, values: Mapping[str, Any]) -> None:
     """Check the version first, which says what the other keys are."""
-    for key in (*_TYPES, *sorted(values.keys() - _TYPES.keys())):
-        if key not in _TYPES:
+    types = _TYPES | {key: kind for key, kind in _OPTIONAL_TYPES.items() if key in values}
+    for key in (*types, *sorted(values.keys() - types.keys())):
+        if key not in types:
             raise BundleError(f"{path} has an unknown key {key!r}")
         if key not in values:
             raise BundleError(f"{path}: {key} is missing")
-        value, wanted = values[key], _TYPES[key]
+        value, wanted = values[key], types[key]
         if not isinstance(value, wanted) or isinstance(value, bool):
             raise BundleError(
                 f"{path}: {key} must be of type {wanted.__name__}, but is {str(value)[:60]!r}"
             )
         if key == "format_version" and value != BUNDLE_VERSION:
             raise BundleError(f"{path}: bundle format must be {BUNDLE_VERSION}, but is {value}")
+
+
+def _read_reading(path: Path, values: Mapping[str, Any]) -> HeldOutReading | None:
+    """Return the figures of the bundle's speech, if it has any."""
+    if "reading" not in values:
+        return None
+    try:
+        found: HeldOutReading = build_config(HeldOutReading, values["reading"], "reading")
+    except ValueError as error:
+        raise BundleError(f"{path}: {error}") from error
+    return found
 
 
 def _check_files(path: Path, values: Mapping[str, Any]) -> dict[str, str]:

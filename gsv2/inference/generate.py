@@ -57,9 +57,19 @@ class GeneratedCodes(NamedTuple):
 
 @torch.inference_mode()
 def generate(
-    model: SemanticGPT, utterances: Sequence[Utterance], sampling: SamplingConfig
+    model: SemanticGPT,
+    utterances: Sequence[Utterance],
+    sampling: SamplingConfig,
+    streams: Sequence[int] | None = None,
 ) -> GeneratedCodes:
     """Generate the codes of a batch of utterances.
+
+    Args:
+        model: on its device; its mode stays what it is.
+        utterances: at least one.
+        sampling: how codes are drawn.
+        streams: numbers that stand for i in `SamplingConfig.seed`, one an utterance, for calls
+            that share the work of one; None = 0, 1, ...
 
     Raises:
         TextError: a text has nothing to speak.
@@ -70,7 +80,7 @@ def generate(
     was_training = model.training
     model.eval()
     try:
-        return _Decoder(model, utterances, sampling).run()
+        return _Decoder(model, utterances, sampling, streams or range(len(utterances))).run()
     finally:
         model.train(was_training)
 
@@ -79,13 +89,17 @@ class _Decoder:
     """The state of one call of `generate`."""
 
     def __init__(
-        self, model: SemanticGPT, utterances: Sequence[Utterance], sampling: SamplingConfig
+        self,
+        model: SemanticGPT,
+        utterances: Sequence[Utterance],
+        sampling: SamplingConfig,
+        streams: Sequence[int],
     ) -> None:
         self.model = model
-        self.sampler = Sampler(sampling, len(utterances))
+        self.sampler = Sampler(sampling, streams)
         texts = [normalize_text(item.text) for item in utterances]
         self.inputs, self.mask = embed_utterances(model, utterances)
-        self.pointer = TextPointer(model, texts, sampling) if model.has_pointer else None
+        self.pointer = TextPointer(model, texts, sampling, streams) if model.has_pointer else None
         device = self.inputs.device
         num_bytes = torch.tensor([len(text.encode()) for text in texts])
         least, most = sampling.frame_bounds(num_bytes, model.config.codes.rate_hz)

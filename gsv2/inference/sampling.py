@@ -76,11 +76,15 @@ class SamplingConfig:
 
 
 class Sampler:
-    """Draws codes for B items, each from its own stream of random numbers."""
+    """Draws codes for B items, each from its own stream of random numbers.
 
-    def __init__(self, config: SamplingConfig, num_items: int) -> None:
+    Args:
+        streams: number of the stream of each item.
+    """
+
+    def __init__(self, config: SamplingConfig, streams: Sequence[int]) -> None:
         self.config = config
-        self.generators = make_generators(config.seed, num_items)
+        self.generators = make_generators(config.seed, streams)
 
     def draw(self, logits: Tensor, history: Sequence[Tensor]) -> Tensor:
         """Draw one code for each item.
@@ -139,12 +143,12 @@ def keep_likeliest(logits: Tensor, top_k: int, top_p: float) -> Tensor:
     return torch.empty_like(logits).scatter(1, order, ranked)
 
 
-def make_generators(seed: int, num_items: int) -> list[torch.Generator]:
-    """Return a stream of random numbers for each item of a call, the same in any company."""
-    return [torch.Generator().manual_seed(_item_seed(seed, item)) for item in range(num_items)]
+def make_generators(seed: int, streams: Sequence[int]) -> list[torch.Generator]:
+    """Return streams of random numbers by their numbers, each the same in any company."""
+    return [torch.Generator().manual_seed(_stream_seed(seed, number)) for number in streams]
 
 
-def _item_seed(seed: int, item: int) -> int:
+def _stream_seed(seed: int, number: int) -> int:
     """Return a seed of 63 bits; the multipliers are those of SplitMix64, to part neighbours."""
-    mixed = (seed * 0x9E3779B97F4A7C15 + item * 0xBF58476D1CE4E5B9) % 2**64
+    mixed = (seed * 0x9E3779B97F4A7C15 + number * 0xBF58476D1CE4E5B9) % 2**64
     return (mixed ^ (mixed >> 31)) % 2**63

@@ -6,6 +6,7 @@ codes in the fused style of the references.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch import Tensor
 from gsv2.audio.ssl import make_speech_encoder
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.bundle import load_bundle
+from gsv2.inference.bundle_description import read_bundle_description
 from gsv2.inference.generate import GeneratedCodes, Prompt, Utterance, generate
 from gsv2.inference.references import Reference, VoiceError
 from gsv2.inference.sampling import SamplingConfig
@@ -31,6 +33,8 @@ from gsv2.models.quantizer.model import Quantizer
 from gsv2.models.vits2.model import VITS2
 from gsv2.models.vits2.style import fuse_styles
 from gsv2.text.normalize import normalize_text, split_sentences
+
+logger = logging.getLogger(__name__)
 
 MAX_SENTENCE_BYTES = 300
 """Longer sentences are split, so that an utterance stays as long as those of the training."""
@@ -51,6 +55,8 @@ class Speech(NamedTuple):
     """The GPT ended every sentence itself; False = a cap on its length did."""
     times: SpokenText | None = None
     """When characters and words are spoken; None without a pointer and without an aligner."""
+    codes: tuple[Tensor, ...] = ()
+    """Codes [K, T] that were generated for each sentence of the text, in order; T may be 0."""
 
 
 class Synthesizer:
@@ -73,13 +79,17 @@ class Synthesizer:
 
     @classmethod
     def from_bundle(cls, path: str | Path, device: torch.device | None = None) -> Synthesizer:
-        """Load a bundle, by default onto the GPU if there is one.
+        """Load a bundle, by default onto the GPU if there is one; warn of one that does not read.
 
         Raises:
             BundleError: no bundle there, or a damaged one.
         """
         chosen = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return cls.from_components(load_bundle(Path(path)), chosen)
+        components = load_bundle(Path(path))
+        reading = read_bundle_description(Path(path)).reading
+        if reading is not None and not reading.reads:
+            logger.warning("the model in %s %s", path, reading)
+        return cls.from_components(components, chosen)
 
     @classmethod
     def from_components(
@@ -129,7 +139,11 @@ class Synthesizer:
         )
         waves = self._speak(generated, self.style(references), seed)
         times = self._times(generated, sentences)
-        return Speech(_join(waves), SAMPLE_RATE, bool(generated.ended.all()), times)
+        codes = tuple(
+            item[:, :length]
+            for item, length in zip(generated.codes, generated.lengths.tolist(), strict=True)
+        )
+        return Speech(_join(waves), SAMPLE_RATE, bool(generated.ended.all()), times, codes)
 
     @torch.inference_mode()
     def encode(self, wave: np.ndarray) -> Tensor:

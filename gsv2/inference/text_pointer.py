@@ -26,14 +26,20 @@ _SALT = 0x5EED_0001
 class TextPointer:
     """Moves through B texts; it skips and repeats nothing, and ends where the text ends."""
 
-    def __init__(self, model: SemanticGPT, texts: Sequence[str], sampling: SamplingConfig) -> None:
+    def __init__(
+        self,
+        model: SemanticGPT,
+        texts: Sequence[str],
+        sampling: SamplingConfig,
+        streams: Sequence[int],
+    ) -> None:
         ids = model.text_encoder.tokenize(texts).ids.to(model.text_start.device)
         self._head = model.pointer.advance
         self._characters = model.pointer.reader(model.text_encoder(ids), ids)
         self._num_characters = count_characters(ids)
         self._sampling = sampling
         self._most_here = max(1, round(sampling.max_character_sec * model.config.codes.rate_hz))
-        self._generators = make_generators(sampling.seed ^ _SALT, len(texts))
+        self._generators = make_generators(sampling.seed ^ _SALT, streams)
         self.place = torch.zeros_like(self._num_characters)
         """[B] int64 character that the next frame speaks; their number when all were spoken."""
         self._before = self.place - 1

@@ -1,4 +1,4 @@
-"""Charts, spectrograms and sounds of the report, as text that goes straight into HTML.
+"""Charts of the report, as text that goes straight into HTML.
 
 Charts are drawn in placeholder colours that become CSS variables, so that they follow the
 page's light or dark theme.
@@ -8,22 +8,16 @@ from __future__ import annotations
 
 import io
 import re
-from base64 import b64encode
 from html import escape
 
 import numpy as np
-import torch
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.image import imsave
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from gsv2.audio.picture import PICTURE_RANGE_DB, picture_levels
-from gsv2.audio.wave import save_wave
-from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.quickstart.curves import Curve, TermCurves
 
 _COLOURS = {  # placeholder -> CSS variable of the page
@@ -82,39 +76,6 @@ def draw_curves(pair: TermCurves, label: str) -> str:
     return _embed(buffer.getvalue(), label)
 
 
-def draw_spectrogram(wave: NDArray[np.float32], loudest: NDArray[np.float32] | None = None) -> str:
-    """Draw the log-mel spectrogram of [N] at the corpus' sample rate.
-
-    Args:
-        wave: [N] float32.
-        loudest: a wave whose peak is white, so that two pictures share one scale; `wave` itself
-            by default.
-
-    Returns:
-        A PNG as a data URI: time to the right, 0..16 kHz on the mel scale upwards.
-    """
-    level_db = picture_levels(torch.from_numpy(wave))
-    peak_db = (level_db if loudest is None else picture_levels(torch.from_numpy(loudest))).max()
-    buffer = io.BytesIO()
-    imsave(
-        buffer,
-        level_db,
-        vmin=peak_db - PICTURE_RANGE_DB,
-        vmax=peak_db,
-        cmap="magma",
-        origin="lower",
-        format="png",
-    )
-    return _data_uri(buffer.getvalue(), "image/png")
-
-
-def embed_audio(wave: NDArray[np.float32]) -> str:
-    """Return [N] at the corpus' sample rate as a data URI of a FLAC file."""
-    buffer = io.BytesIO()
-    save_wave(buffer, wave, SAMPLE_RATE)
-    return _data_uri(buffer.getvalue(), "audio/flac")
-
-
 def _scale(axes: Axes, pair: TermCurves) -> None:
     axes.margins(x=0.015)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
@@ -157,7 +118,3 @@ def _embed(svg: str, label: str) -> str:
     for placeholder, variable in _COLOURS.items():
         element = element.replace(placeholder, variable)
     return element.replace("<svg ", f'<svg role="img" aria-label="{escape(label)}" ', 1)
-
-
-def _data_uri(content: bytes, kind: str) -> str:
-    return f"data:{kind};base64,{b64encode(content).decode()}"

@@ -6,16 +6,14 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, StrictUndefined
-
 from gsv2.data.corpus.format import SAMPLE_RATE
+from gsv2.evaluation.page_template import page_template
 from gsv2.files import write_whole
 from gsv2.quickstart.curves import Curve, TermCurves, pair_curves, read_curves
-from gsv2.quickstart.figures import draw_curves, draw_spectrogram, embed_audio
+from gsv2.quickstart.figures import draw_curves
 from gsv2.quickstart.report_data import (
     CorpusRow,
     Reconstruction,
@@ -78,18 +76,7 @@ def render_html(data: ReportData, curves: Mapping[str, Mapping[str, Curve]]) -> 
         data: all that the page shows.
         curves: run name -> key -> curve.
     """
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(
-        number=format_number,
-        duration=format_duration,
-        spectrogram=draw_spectrogram,
-        audio=embed_audio,
-        seconds=lambda wave: len(wave) / SAMPLE_RATE,
-    )
-    source = files(__package__).joinpath(_TEMPLATE).read_text(encoding="utf-8")
-    return environment.from_string(source).render(
+    return page_template(Path(__file__).with_name(_TEMPLATE)).render(
         data=data,
         splits=_splits(data.corpus),
         runs=[_view(run, curves[run.name]) for run in data.runs],
@@ -115,21 +102,6 @@ def summarise(data: ReportData, curves: Mapping[str, Mapping[str, Curve]]) -> di
             "machine": dict(data.machine),
         }
     )
-
-
-def format_number(value: float) -> str:
-    """Write a number with three significant digits, as the page shows it."""
-    if isinstance(value, int) or not math.isfinite(value):
-        return f"{value:,}"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-
-
-def format_duration(seconds: float) -> str:
-    """Write `12.3 s` or `6 min 12 s`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s"
 
 
 def _view(run: TrainedRun, curves: Mapping[str, Curve]) -> RunView:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -27,8 +28,10 @@ from gsv2.stages.gpt_config import (
     codebook_weights,
     gpt_members,
 )
+from gsv2.stages.gpt_listening import GPTListeningTest
 from gsv2.stages.gpt_panels import code_panels
 from gsv2.stages.sections import check_optim, fill_codes
+from gsv2.stages.swapped_texts import with_swapped_texts
 from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.precision.policy import PrecisionPolicy
 from gsv2.training.stage import Panel, Update, Workload, make_trainable
@@ -51,7 +54,10 @@ class GPTStage:
         quantizer = config.model.load_quantizer()
         self.quantizer_hash = quantizer.fingerprint()
         self.members = gpt_members(self.members, config.model)
-        provenance = {"quantizer": self.quantizer_hash} | _aligner_hash(config.model, quantizer)
+        aligner = _load_aligner(config.model, quantizer)
+        provenance = {"quantizer": self.quantizer_hash}
+        if aligner is not None and config.model.gpt.reading != "attention":
+            provenance["aligner"] = aligner.fingerprint()
         gpt_config = fill_codes(config.model.gpt, quantizer.config.codes, "model.gpt")
         self.weights = codebook_weights(config.model, gpt_config.codes.num_codebooks)
         self.loss_clips = config.model.loss_clips
@@ -65,6 +71,10 @@ class GPTStage:
         optim, steps = config.optim[GPT], config.trainer.max_steps
         trainable = make_trainable("gpt", self.model, gpt_config, optim, steps, provenance)
         self.trainables = {GPT: trainable}
+        self.listening_test: GPTListeningTest | None = None
+        if aligner is not None and (count := config.model.validation_sentences):
+            autocast = partial(self.precision.autocast, GPT)
+            self.listening_test = GPTListeningTest(self.model, aligner.to(device), count, autocast)
 
     def initialise(self, batches: Iterable[Batch]) -> None:
         """Do nothing: no parameter depends on data."""
@@ -106,8 +116,17 @@ class GPTStage:
 
     @torch.no_grad()
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Return the same metrics as `updates`."""
-        return _named(self._loss(batch).metrics)
+        """Return the same metrics as `updates`, and what the right texts are worth.
+
+        `gpt/text_gain` is the loss with another clip's text minus that with the right one, in nats
+        a frame, all codebooks together. A batch with one text alone has none.
+        """
+        metrics = dict(self._loss(batch).metrics)
+        swapped = with_swapped_texts(batch)
+        others = self._loss(swapped).metrics  # on every rank, as ZeRO-3 asks
+        if swapped.texts != batch.texts:
+            metrics["text_gain"] = others["nats_per_frame"] - metrics["nats_per_frame"]
+        return _named(metrics)
 
     @torch.no_grad()
     def panels(self, batch: Batch) -> Sequence[Panel]:
@@ -179,17 +198,17 @@ class GPTStage:
         return PredictionLoss(loss * 0.0, {name: value * 0.0 for name, value in metrics.items()})
 
 
-def _aligner_hash(model: GPTModelSection, quantizer: Quantizer) -> dict[str, str]:
-    """Return `{"aligner": HASH}` of the aligner that a pointer follows; {} without one."""
+def _load_aligner(model: GPTModelSection, quantizer: Quantizer) -> Aligner | None:
+    """Return the aligner that a pointer follows and that judges, if there is one."""
     if model.aligner is None:
-        return {}
+        return None
     component = load_component(find_component(Path(model.aligner), "aligner"), "aligner")
     if component.provenance.get("quantizer") != quantizer.fingerprint():
         raise ValueError(
             f"model.aligner {model.aligner} must be trained on the codes of model.quantizer "
             f"({quantizer.fingerprint()}), but was on {component.provenance.get('quantizer')}"
         )
-    return {"aligner": Aligner.from_component(component).fingerprint()}
+    return Aligner.from_component(component)
 
 
 def _rows(batch: Batch) -> PackedRows | None:

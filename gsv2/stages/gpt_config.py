@@ -24,8 +24,11 @@ class GPTModelSection(CodesModelSection):
     """The `model` section."""
 
     aligner: str | None = None
-    """Run folder, checkpoint or file of the aligner that aligned the codes; None = they are read
-    by attention alone."""
+    """Run folder, checkpoint or file of the aligner that aligned the codes, which a pointer must
+    have; it also judges `validation_sentences`, whatever the reading."""
+    validation_sentences: int = 8
+    """Held-out sentences that the model speaks freely at every validation, for the aligner to read:
+    `validation/char_errors`, `char_errors_recorded`, `ended`, `leak`. 0, or no aligner = none."""
     gpt: GPTConfig = field(default_factory=GPTConfig)
     """Sizes and kinds of the network's parts."""
     codebook_weights: tuple[float, ...] = ()
@@ -41,10 +44,14 @@ class GPTModelSection(CodesModelSection):
         super().__post_init__()
         if not 0 < self.advance_weight < math.inf:
             raise ValueError(f"model.advance_weight must be above 0, but is {self.advance_weight}")
-        if (self.gpt.reading != "attention") != (self.aligner is not None):
+        if self.gpt.reading != "attention" and self.aligner is None:
             raise ValueError(
                 "model.aligner must name the aligner of the codes for model.gpt.reading=pointer "
-                f"and both, and for these only, but is {self.aligner} for {self.gpt.reading}"
+                f"and both, but is {self.aligner} for {self.gpt.reading}"
+            )
+        if self.validation_sentences < 0:
+            raise ValueError(
+                f"model.validation_sentences must be at least 0, but is {self.validation_sentences}"
             )
 
 
@@ -60,7 +67,7 @@ class GPTRunConfig(RunConfig):
 
 def gpt_members(members: tuple[str, ...], model: GPTModelSection) -> tuple[str, ...]:
     """Return what a GPT reads beside `members`, which are those of reading by attention."""
-    return members if model.aligner is None else (*members, "align")
+    return members if model.gpt.reading == "attention" else (*members, "align")
 
 
 def codebook_weights(model: GPTModelSection, num_codebooks: int) -> tuple[float, ...]:

@@ -89,7 +89,7 @@ def check_sections(config: RunConfig) -> list[str]:
             check_schedule(optim, steps)
         except ValueError as error:
             raise ValueError(f"optim.{name}.{error}") from error
-        if optim.warmup_steps >= steps:
+        if steps and optim.warmup_steps >= steps:
             doubts.append(
                 f"optim.{name}.warmup_steps ({optim.warmup_steps}) is not below trainer.max_steps "
                 f"({steps}): the learning rate never reaches its peak"

@@ -70,7 +70,7 @@ class VITS2Stage:
     def full_step(self) -> int:
         """The first step with every update; 1 if the discriminators join in no step of the run."""
         start = max(1, self.section.discriminator.start_step)
-        return start if start <= self._max_steps else 1
+        return start if start <= (self._max_steps or start) else 1
 
     def initialise(self, batches: Iterable[Batch]) -> None:
         """Do nothing: no part depends on data."""
@@ -155,7 +155,7 @@ class VITS2Stage:
             "feature_matching": weights.feature_matching,
             "mel": weights.mel,
             "stft": weights.stft,
-            "kl": weights.kl_at(step, self._max_steps),
+            "kl": weights.kl_at(step, self.trainables[GENERATOR].progress.total_steps),
         }
         weighted = [factors[name] * term for name, term in terms.items()]
         metrics = {f"{GENERATOR}/{name}": term.detach() for name, term in terms.items()}

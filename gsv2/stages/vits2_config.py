@@ -37,7 +37,7 @@ class LossWeights:
     A short training needs them: else the prior pulls the latent to nothing before the decoder
     has learnt to heed it."""
     kl_warmup_fraction: float = 0.0
-    """The same as a share of `trainer.max_steps`, in place of `kl_warmup_steps`."""
+    """The same as a share of the run, by steps or by time, in place of `kl_warmup_steps`."""
 
     def __post_init__(self) -> None:
         """Check the values that no type can."""
@@ -63,9 +63,10 @@ class LossWeights:
                 f"({self.kl_warmup_steps}) is set, but is {self.kl_warmup_fraction}"
             )
 
-    def kl_at(self, step: int, max_steps: int = 0) -> float:
-        """Return the weight of kl at a step, from 1, of a run of `max_steps`."""
-        warmup = self.kl_warmup_steps or self.kl_warmup_fraction * max_steps
+    def kl_at(self, step: int, total_steps: float = 0) -> float:
+        """Return the weight of kl at a step, from 1, of a run of `total_steps`."""
+        share = self.kl_warmup_fraction
+        warmup = share * total_steps if share else self.kl_warmup_steps
         return self.kl if step >= warmup else self.kl * _KL_START ** (1 - step / warmup)
 
 

@@ -46,8 +46,11 @@ class RunSection:
 class TrainerConfig:
     """How long and how carefully a run trains: the `trainer` section."""
 
-    max_steps: int
-    """Optimizer steps of the whole run."""
+    max_steps: int = 0
+    """Optimizer steps of the whole run; 0 = as many as `max_minutes` allows."""
+    max_minutes: float = 0.0
+    """Wall time of the whole run, over all its launches, with its validations and checkpoints;
+    0 = none. Schedules follow the larger share, of `max_steps` or of this."""
     log_every_steps: int = 10
     """Steps between objects in metrics.jsonl; the first and the last step always have one."""
     validate_every_steps: int = 0
@@ -82,7 +85,15 @@ class TrainerConfig:
     def __post_init__(self) -> None:
         """Check the values that no type can."""
         check_compile(self.compile)
-        least = {"max_steps": 1, "log_every_steps": 1, "validate_every_steps": 0}
+        if not 0 <= self.max_minutes < math.inf:
+            raise ValueError(
+                f"trainer.max_minutes must be 0 or a number above 0, but is {self.max_minutes}"
+            )
+        least = {
+            "max_steps": 0 if self.max_minutes else 1,
+            "log_every_steps": 1,
+            "validate_every_steps": 0,
+        }
         limits = {"left_out_window_steps": 1, "max_skipped_steps": 0, "max_spikes": 0}
         for name, minimum in {**least, **limits}.items():
             if not getattr(self, name) >= minimum:  # nor NaN

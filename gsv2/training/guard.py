@@ -142,7 +142,7 @@ def check_left_out(state: TrainState, limits: LeftOutLimits) -> None:
 
 
 def check_first_steps(
-    state: TrainState, left_out: set[str], taken: set[str], max_steps: int
+    state: TrainState, left_out: set[str], taken: set[str], *, is_last: bool
 ) -> None:
     """Check that a run which begins takes updates at all.
 
@@ -150,12 +150,13 @@ def check_first_steps(
         state: after a step that left something out.
         left_out: trainables of which this launch left out an update.
         taken: trainables of which this launch took an update.
+        is_last: whether the step is the last one of the run.
 
     Raises:
         TrainingError: of a trainable, every update from the first step on was left out.
     """
     is_always = state.skipped + state.spikes >= state.step
-    if state.step < min(FIRST_STEPS, max_steps) or not is_always:
+    if (state.step < FIRST_STEPS and not is_last) or not is_always:
         return
     never = sorted(left_out - taken)
     if never or not taken:

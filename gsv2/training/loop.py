@@ -7,10 +7,9 @@ from typing import Any
 
 from gsv2.data.plan.window import LanePosition
 from gsv2.data.stream.batch import Batch
-from gsv2.training.accounting.consumption import sequence_shares
 from gsv2.training.accounting.counters import RankCounters
-from gsv2.training.accounting.ledger import ledger_to_plain, pop_finished
 from gsv2.training.accounting.quarantine import Quarantine
+from gsv2.training.accounting.standing import take_standing
 from gsv2.training.accounting.state import TrainState
 from gsv2.training.checkpoints.saver import Saver
 from gsv2.training.config import RunConfig
@@ -24,13 +23,14 @@ from gsv2.training.guard import (
     note_left_out,
 )
 from gsv2.training.inspection import StepInspection
+from gsv2.training.listening import tell_heard
 from gsv2.training.prefetch import StepPrefetcher
+from gsv2.training.progress import RunProgress
 from gsv2.training.run_folder.folder import RunFolder
 from gsv2.training.stage import Stage
 from gsv2.training.step import StepResult, StepRunner
 from gsv2.training.telemetry.clock import RunClock
 from gsv2.training.telemetry.gallery import Gallery
-from gsv2.training.telemetry.throughput import hours_by_language
 from gsv2.training.telemetry.tracking import Tracker
 from gsv2.training.validation import averaged, set_training, validate
 
@@ -47,6 +47,7 @@ class TrainingLoop:
     Args:
         stage: prepared for its first step.
         state: state of the run, moved on step by step.
+        progress: how far the run has come, moved on with it.
         agreement: agreement in which the ranks go on, leave and fail.
         saver: makes the checkpoints.
         trackers: are told about the run.
@@ -57,6 +58,7 @@ class TrainingLoop:
         config: RunConfig,
         stage: Stage,
         state: TrainState,
+        progress: RunProgress,
         agreement: RankAgreement,
         saver: Saver,
         trackers: Sequence[Tracker],
@@ -64,17 +66,17 @@ class TrainingLoop:
         self._config = config
         self._stage = stage
         self._state = state
+        self._progress = progress
         self._agreement = agreement
         self._saver = saver
         self._trackers = trackers
         trainer, tracking, distributed = config.trainer, config.tracking, agreement.distributed
-        folder, clock = RunFolder(config.run.folder), RunClock(state.time_sec)
+        folder, clock = RunFolder(config.run.folder), RunClock(state.time_sec, state.ending_sec)
         guard = UpdateGuard(trainer.spike_factor, trainer.spike_warmup_steps, state.history)
         self._runner = StepRunner(stage, distributed, config.seed, guard)
         self._gallery = Gallery(stage, distributed, tracking, folder.samples, config.seed)
         quarantine = Quarantine(folder.quarantine, config.data.max_bad_fraction, distributed)
-        peak = tracking.peak_tflops
-        self._counters = RankCounters(stage, distributed, clock, quarantine, peak)
+        self._counters = RankCounters(stage, distributed, clock, quarantine, tracking.peak_tflops)
         self._clock = clock
         self._inspection: StepInspection | None = None
         self._saved_step = state.step
@@ -87,7 +89,7 @@ class TrainingLoop:
         validation: FiniteStream | None,
         inspection: StepInspection | None = None,
     ) -> None:
-        """Go on to `trainer.max_steps`. Collective.
+        """Go on to the last step. Collective.
 
         Args:
             train: the training stream.
@@ -108,7 +110,7 @@ class TrainingLoop:
                 self._leave()
 
     def _run(self, train: TrainingStream, validation: FiniteStream | None) -> None:
-        state, max_steps = self._state, self._config.trainer.max_steps
+        state = self._state
         prefetcher = StepPrefetcher(
             iter(train(state.next_micro_batch, dict(state.marks))),
             self._config.data.micro_batches_per_step // self._agreement.distributed.world,
@@ -122,7 +124,7 @@ class TrainingLoop:
             ended = self._end_record(validation)
             if self._is_due(self._config.checkpoint.every_steps):
                 self._save(ended)
-        while state.step < max_steps:
+        while not self._progress.is_last:
             self._agreement.recorder.note(state.step + 1)
             self._after_step(self._update(prefetcher), validation)
         self._saver.finish(lambda: self._agreement.take(lambda: None))
@@ -130,13 +132,14 @@ class TrainingLoop:
     def _update(self, prefetcher: StepPrefetcher) -> StepResult:
         """Take one optimizer step. Collective."""
         step, inspection = self._state.step + 1, self._inspection
-        batches, totals = prefetcher.take()
+        batches, totals, times = prefetcher.take()
+        self._progress.begin_step(*times)
         self._agreement.recorder.batches = batches
         result = StepResult(batches=batches)
         updates = self._stage.updates if inspection is None else inspection.updates
         phases = self._runner.phases(batches, step, totals, result, updates)
         for phase, trainable in enumerate(phases):
-            if phase == 0 and step < self._config.trainer.max_steps:
+            if phase == 0 and not self._progress.is_last:
                 prefetcher.begin()  # the host reads while the device is at the first update
             if inspection is not None:
                 inspection.check_gradients(trainable)
@@ -150,7 +153,7 @@ class TrainingLoop:
         for batch in result.batches:
             figures = {"data/padding_share": batch.padding, "data/epoch": float(batch.epoch)}
             result.means.add(figures, 1.0)
-        self._state.step += 1
+        self._state.step = self._progress.step = self._state.step + 1
         self._state.next_micro_batch += self._config.data.micro_batches_per_step
         window = self._config.trainer.left_out_window_steps
         note_left_out(self._state, result.skipped, result.spikes, window)
@@ -169,7 +172,7 @@ class TrainingLoop:
             figures = self._counters.reduce(state, result.means if is_recorded else None)
             check_left_out(state, trainer.left_out_limits)
         if result.skipped or result.spikes:
-            check_first_steps(state, self._left_out, self._taken, trainer.max_steps)
+            check_first_steps(state, self._left_out, self._taken, is_last=self._progress.is_last)
         record: dict[str, Any] | None = None
         if is_recorded:
             self._saver.check()
@@ -186,7 +189,7 @@ class TrainingLoop:
         state = self._state
         record = dict(state.record or {})
         if validation is not None:
-            with self._clock.pausing():
+            with self._clock.pausing("validation"):
                 record |= validate(
                     self._stage,
                     self._gallery.watch(validation()),
@@ -197,7 +200,9 @@ class TrainingLoop:
         for tracker in self._trackers:
             tracker.log(state.step, record)
         if validation is not None:
-            with self._clock.pausing(), averaged(self._stage):
+            is_last = self._progress.is_last
+            tell_heard(self._stage, state.step, record, self._agreement, is_last=is_last)
+            with self._clock.pausing("samples"), averaged(self._stage):
                 self._gallery.show(state.step, self._trackers)
         state.record = None
         return record
@@ -208,8 +213,7 @@ class TrainingLoop:
         Raises:
             Preempted: always.
         """
-        step = self._state.step
-        if step > self._saved_step:
+        if (step := self._state.step) > self._saved_step:
             self._counters.reduce(self._state)
             self._save()
         self._saver.leave()
@@ -219,30 +223,21 @@ class TrainingLoop:
 
     def _is_due(self, every_steps: int) -> bool:
         """Tell whether something is due at this step; at the last one everything is."""
-        step = self._state.step
-        is_last = step == self._config.trainer.max_steps
-        return is_last or (every_steps > 0 and step % every_steps == 0)
+        return self._progress.is_last or (every_steps > 0 and self._state.step % every_steps == 0)
 
     def _standing(self, result: StepResult) -> dict[str, Any]:
         """Return the record's figures that all ranks know, and begin the next record."""
-        state, finished = self._state, pop_finished(self._state.ledger, self._state.marks)
-        sequences, state.sequences = state.sequences, {}
         return {
             **self._saver.figures(),
             **{name: float(value) for name, value in result.figures.items()},
-            **sequence_shares(sequences),
-            **hours_by_language(state.audio_seen),
-            "data/samples_seen": state.samples_seen,
-            "data/bad_clips": state.bad_clips,
-            "train/skipped_updates": state.skipped,
-            "train/spikes": state.spikes,
-            **({"data/ledger": ledger_to_plain(finished)} if finished else {}),
+            **take_standing(self._state),
         }
 
     def _save(self, record: Mapping[str, Any] | None = None) -> None:
         """Begin a checkpoint of this step, with its record if there is one. Collective."""
-        if self._state.step == self._config.trainer.max_steps:
+        if self._progress.is_last:
             check_weights(self._stage.trainables, self._agreement.distributed)
         self._saved_step = self._state.step
-        self._state.time_sec = self._clock.elapsed_sec
-        self._saver.save(self._stage.trainables, self._state, record)
+        self._state.time_sec, self._state.ending_sec, _ = self._clock.times
+        with self._clock.ending("checkpoint"):
+            self._saver.save(self._stage.trainables, self._state, record)

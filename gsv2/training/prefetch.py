@@ -9,7 +9,9 @@ from itertools import islice
 from gsv2.data.stream.batch import Batch
 from gsv2.training.distributed.agreement import PendingAgreement, RankAgreement
 from gsv2.training.guard import TrainingError
-from gsv2.training.telemetry.clock import RunClock
+from gsv2.training.telemetry.clock import RunClock, Times
+
+_NO_TIMES = Times(0.0, 0.0, 0.0)
 
 
 class StepPrefetcher:
@@ -21,7 +23,8 @@ class StepPrefetcher:
         count_targets: returns the targets of micro-batches, one figure for each trainable.
         num_trainables: number of those figures.
         agreement: agreement in which the ranks read, leave and fail.
-        clock: counts the reading; not the waiting for ranks that read for longer.
+        clock: counts the reading; not the waiting for ranks that read for longer. That of rank 0
+            tells all ranks the times of the run.
     """
 
     def __init__(
@@ -44,12 +47,15 @@ class StepPrefetcher:
     def begin(self) -> PendingAgreement[list[Batch]]:
         """Read the micro-batches of the next step. Collective."""
         start = time.perf_counter()
-        self._pending = self._agreement.begin(self._fetch, self._num_trainables)
+        num_counts = self._num_trainables + len(Times._fields)
+        self._pending = self._agreement.begin(self._fetch, num_counts)
         self._clock.lap_read_sec += time.perf_counter() - start
         return self._pending
 
-    def take(self) -> tuple[list[Batch], Sequence[float]]:
+    def take(self) -> tuple[list[Batch], Sequence[float], Times]:
         """Return the micro-batches of the next step, and the targets of all ranks. Collective.
+
+        With them come the times of the run when rank 0 had read, the same on all ranks.
 
         Raises:
             StopAgreed: a rank was told to leave.
@@ -58,10 +64,12 @@ class StepPrefetcher:
         """
         pending = self._pending or self.begin()
         self._pending = None
-        return pending.wait()
+        batches, counts = pending.wait()
+        return batches, counts[: self._num_trainables], Times(*counts[self._num_trainables :])
 
     def _fetch(self) -> tuple[list[Batch], Sequence[float]]:
         batches = list(islice(self._stream, self._num_local))
         if len(batches) < self._num_local:
             raise TrainingError("the training stream ended; streams for training are endless")
-        return batches, self._count_targets(batches)
+        times = self._clock.times if self._agreement.distributed.is_main else _NO_TIMES
+        return batches, [*self._count_targets(batches), *times]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from gsv2.training.config import RunConfig
 from gsv2.training.distributed.ranks import Distributed
@@ -16,8 +17,10 @@ from gsv2.training.engines.choose import choose_engines, ignored_by, make_engine
 from gsv2.training.engines.compile import check_compile, compile_networks
 from gsv2.training.engines.engine import EngineConfig
 from gsv2.training.inspection import StepInspection
+from gsv2.training.optim import follow_progress
 from gsv2.training.precision.loss_scale import LossScale
 from gsv2.training.precision.watch import PrecisionWatch
+from gsv2.training.progress import RunProgress
 from gsv2.training.stage import Stage, Trainable
 from gsv2.training.validation import set_training
 
@@ -75,6 +78,14 @@ def attach_engines(
             distributed,
             max_grad_norm=trainable.max_grad_norm,
         )
+
+
+def attach_progress(trainables: Mapping[str, Trainable], progress: RunProgress) -> None:
+    """Let the networks and their learning rates follow a run."""
+    for trainable in trainables.values():
+        trainable.progress = progress
+        assert isinstance(trainable.scheduler, LambdaLR), "schedules are functions of the step"
+        follow_progress(trainable.scheduler, progress)
 
 
 def attach_averages(trainables: Mapping[str, Trainable]) -> None:

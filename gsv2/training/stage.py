@@ -18,6 +18,7 @@ from gsv2.training.engines.engine import Engine, EngineError
 from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
 from gsv2.training.precision.loss_scale import LossScale
 from gsv2.training.precision.policy import PrecisionPolicy
+from gsv2.training.progress import RunProgress
 
 
 @dataclass(kw_only=True)
@@ -46,6 +47,8 @@ class Trainable:
     """Decay of the average of the weights; 0 = none is kept."""
     average: WeightAverage | None = None
     """Average of the weights; set by the Trainer."""
+    progress: RunProgress = field(default_factory=RunProgress)
+    """How far its run has come; set by the Trainer."""
     loss_scale: LossScale | None = None
     """Scale of losses whose gradients pass through fp16; set by the Trainer."""
     engine: Engine | None = None
@@ -64,6 +67,21 @@ class Trainable:
                 "call the network that `frozen()` returned"
             )
         return (self.engine or self.module)(*args, **kwargs)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether ZeRO-3 keeps the parameters in pieces, which it marks so; alike on all ranks."""
+        return any(hasattr(parameter, "ds_id") for parameter in self.module.parameters())
+
+    def whole_weights(self) -> dict[str, Tensor] | None:
+        """Return the whole parameters where they are cut; None where the module has them.
+
+        Collective; the memory of a second network on every rank, for as long as they are kept.
+        """
+        if self.engine is None or not self.is_cut:
+            return None
+        parts = self.engine.local_weights()
+        return {name: self.engine.to_whole(name, part) for name, part in parts.items()}
 
     @contextmanager
     def frozen(self) -> Iterator[nn.Module]:
@@ -100,7 +118,7 @@ def make_trainable(
         module: network on its device.
         config: dataclass that it was built from.
         optim: its entry of the `optim` section.
-        max_steps: optimizer steps of the run.
+        max_steps: optimizer steps of the run; 0 = unknown, it is one by time.
         provenance: hashes of what the network depends on.
     """
     optimizer = make_optimizer(module, optim)
@@ -112,6 +130,7 @@ def make_trainable(
         optimizer=optimizer,
         scheduler=make_scheduler(optimizer, optim, max_steps),
         max_grad_norm=optim.max_grad_norm,
+        progress=RunProgress(max_steps=max_steps),
         ema_decay=optim.ema_decay,
         provenance=provenance,
     )

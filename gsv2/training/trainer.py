@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -30,9 +31,11 @@ from gsv2.training.prepare import (
     attach_averages,
     attach_engines,
     attach_loss_scales,
+    attach_progress,
     prepare,
     recompute_activations,
 )
+from gsv2.training.progress import RunProgress
 from gsv2.training.run_folder.folder import RunFolder
 from gsv2.training.run_folder.records import truncate_records
 from gsv2.training.run_folder.shared import check_shared
@@ -72,7 +75,9 @@ class Trainer:
         initial: FiniteStream | None = None,
         dataset: Fingerprint | None = None,
     ) -> TrainState:
-        """Train until `trainer.max_steps`, from the last checkpoint if there is one. Collective.
+        """Train to the end of the run, from the last checkpoint if there is one. Collective.
+
+        The end is the step `trainer.max_steps`, or the one at which `trainer.max_minutes` are over.
 
         Args:
             stage: what to train; its engines are set here.
@@ -92,25 +97,27 @@ class Trainer:
             PeerError: another rank cannot go on.
             Preempted: a rank was told to leave, and everything done is saved.
         """
-        config = self._config
+        begun, config = time.perf_counter(), self._config
         identity = RunIdentity(seed=config.seed, lanes=config.data.lanes, dataset=dataset)
         mirror = mirror_of(config.checkpoint.target, config.run.name)
         begin = partial(self._initialise, stage, initial or partial(train, 0, {}))
         restored = self._restore(stage, identity, mirror)
         state = begin() if restored is None else restored.state
+        progress = self._progress(state)
+        attach_progress(stage.trainables, progress)
         recompute_activations(stage.trainables, config.trainer.activation_checkpointing)
         attach_engines(stage.trainables, config.engines, self._distributed)
         attach_averages(stage.trainables)
         if restored is not None:
             restored.load(stage.trainables, self._distributed)
-        if state.step >= config.trainer.max_steps and state.record is None:
+        if progress.is_last and state.record is None:
             logger.info("%s is finished at step %d", self.folder.path, state.step)
             return state
         device, world = self._distributed.device, self._distributed.world
         create = partial(self.folder.create, self._config, world=world, device=device)
         self._distributed.on_main(create)
         with ExitStack() as stack:
-            trackers = self._open_trackers(stack, state)
+            trackers = self._open_trackers(stack, state, progress)
             recorder = FlightRecorder(self.folder.path, self._distributed.rank, device)
             saver = Saver(
                 self.folder.path,
@@ -129,7 +136,8 @@ class Trainer:
             inspection = prepare(config, stage, self._distributed, self.folder.note)
             attach_loss_scales(stage, state.loss_scales)
             agreement = RankAgreement(self._distributed, self._signals, recorder)
-            loop = TrainingLoop(config, stage, state, agreement, saver, trackers)
+            state.time_sec += time.perf_counter() - begun
+            loop = TrainingLoop(config, stage, state, progress, agreement, saver, trackers)
             loop.run(train, validation, inspection)
         return state
 
@@ -156,7 +164,7 @@ class Trainer:
             if mirror is not None:
                 mirror.clean()
                 if path is not None and config.resume == "auto":
-                    is_last = state.step >= self._config.trainer.max_steps
+                    is_last = self._progress(state).is_last
                     send_missing(mirror, path, state.step, is_last=is_last)
             truncate_records(self.folder.quarantine, state.step)
             truncate_records(self.folder.metrics, state.last_record)
@@ -171,7 +179,19 @@ class Trainer:
         stage.initialise(batch.to(self._distributed.device) for batch in initial())
         return TrainState()
 
-    def _open_trackers(self, stack: ExitStack, state: TrainState) -> Sequence[Tracker]:
+    def _progress(self, state: TrainState) -> RunProgress:
+        """Return how far a run has come that stands at `state`."""
+        return RunProgress(
+            max_steps=self._config.trainer.max_steps,
+            max_sec=self._config.trainer.max_minutes * 60,
+            step=state.step,
+            elapsed_sec=state.time_sec,
+            ending_sec=state.ending_sec,
+        )
+
+    def _open_trackers(
+        self, stack: ExitStack, state: TrainState, progress: RunProgress
+    ) -> Sequence[Tracker]:
         """Open the trackers of the main rank; the others tell nobody. Collective."""
         config, run = self._config, self.folder.path
         about = {"stage": config.stage, "max_steps": config.trainer.max_steps}
@@ -189,7 +209,7 @@ class Trainer:
                 name=config.run.name,
                 values=config_to_dict(config),
                 done=state.last_record,
-                max_steps=config.trainer.max_steps,
+                progress=progress,
             )
             opened.extend(stack.enter_context(trackers))
 

@@ -1,7 +1,6 @@
 """Bundles with an aligner, and speech of a GPT that reads by a pointer."""
 
 import json
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -12,44 +11,10 @@ from gsv2.inference.references import VoiceError, load_reference
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.speech_file import SpeechFileError, write_speech
 from gsv2.inference.synthesizer import Synthesizer
-from gsv2.models.aligner.model import Aligner, AlignerConfig
-from gsv2.models.component import save_component
-from gsv2.models.gpt.model import SemanticGPT
-from tests.support.tiny_bundle import CODES, save_parts, tiny_modules
+from gsv2.models.aligner.model import Aligner
+from tests.support.pointer_bundle import save_aligner, save_run
 
 CPU = torch.device("cpu")
-
-
-def save_aligner(folder: Path, seed: int = 0) -> Aligner:
-    torch.manual_seed(seed)
-    aligner = Aligner(
-        AlignerConfig(codes=CODES, vocabulary_size=32, dim=16, num_blocks=1, kernel_size=3)
-    )
-    quantizer = tiny_modules()["quantizer"]
-    aligner.set_codebooks(quantizer.code_vectors().codebooks)
-    save_component(
-        folder / "aligner.safetensors",
-        aligner,
-        kind="aligner",
-        config=asdict(aligner.config),
-        provenance={"quantizer": quantizer.fingerprint()},
-    )
-    return aligner.eval()
-
-
-def save_run(folder: Path, reading: str, aligner: str | None) -> Path:
-    """Write untrained parts with a GPT of that reading, which names the hash of an aligner."""
-    save_parts(folder)
-    modules = tiny_modules()
-    torch.manual_seed(1)
-    gpt = SemanticGPT(replace(modules["gpt"].config, reading=reading))
-    gpt.set_codebooks(modules["quantizer"].code_vectors().codebooks)
-    provenance = {"quantizer": modules["quantizer"].fingerprint()}
-    provenance |= {} if aligner is None else {"aligner": aligner}
-    config = asdict(gpt.config)
-    path = folder / "gpt.safetensors"
-    save_component(path, gpt, kind="gpt", config=config, provenance=provenance)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -32,19 +32,19 @@ def test_kept_logits_are_unchanged_and_in_place():
 
 
 def test_draws_follow_the_distribution():
-    sampler = Sampler(SamplingConfig(temperature=1.0, top_k=0, top_p=1.0), 1)
+    sampler = Sampler(SamplingConfig(temperature=1.0, top_k=0, top_p=1.0), range(1))
     draws = torch.stack([sampler.draw(LOGITS, ()) for _ in range(4000)]).flatten()
     shares = torch.bincount(draws, minlength=5) / len(draws)
     torch.testing.assert_close(shares, LOGITS[0].exp(), atol=0.03, rtol=0)
 
 
 def test_temperature_zero_takes_the_likeliest():
-    sampler = Sampler(SamplingConfig(temperature=0.0), 1)
+    sampler = Sampler(SamplingConfig(temperature=0.0), range(1))
     assert sampler.draw(LOGITS, ()).tolist() == [0]
 
 
 def test_a_forbidden_code_is_never_drawn():
-    sampler = Sampler(SamplingConfig(temperature=5.0, top_k=0, top_p=1.0), 1)
+    sampler = Sampler(SamplingConfig(temperature=5.0, top_k=0, top_p=1.0), range(1))
     logits = torch.tensor([[-torch.inf, 0.0, -torch.inf]])
     assert {int(sampler.draw(logits, ())) for _ in range(200)} == {1}
 
@@ -52,7 +52,7 @@ def test_a_forbidden_code_is_never_drawn():
 def test_an_item_draws_the_same_alone_and_in_company():
     config = SamplingConfig(temperature=1.0, top_k=0, top_p=1.0, seed=7)
     logits = torch.randn(3, 50)
-    many, one = Sampler(config, 3), Sampler(config, 1)
+    many, one = Sampler(config, range(3)), Sampler(config, range(1))
     for _ in range(10):
         assert many.draw(logits, ())[0] == one.draw(logits[:1], ())[0]
 
@@ -63,7 +63,8 @@ def test_seeds_and_items_have_different_streams():
         tuple(row)
         for seed in range(4)
         for row in torch.stack(
-            [Sampler(SamplingConfig(seed=seed, top_k=0, top_p=1.0), 4).draw(logits, ())], dim=1
+            [Sampler(SamplingConfig(seed=seed, top_k=0, top_p=1.0), range(4)).draw(logits, ())],
+            dim=1,
         ).tolist()
     }
     assert len(draws) >= 15
@@ -77,7 +78,7 @@ def test_a_code_that_repeats_too_often_is_drawn_again_from_all():
     fresh = [torch.tensor([1])] * 10
     stuck = [torch.tensor([0])] * 10
     short = [torch.tensor([NO_CODE])] * 10
-    sampler = Sampler(config, 1)
+    sampler = Sampler(config, range(1))
     assert {int(sampler.draw(logits, fresh)) for _ in range(50)} == {0}
     assert {int(sampler.draw(logits, short)) for _ in range(50)} == {0}
     assert {int(sampler.draw(logits, ())) for _ in range(50)} == {0}

@@ -9,17 +9,19 @@ from safetensors.torch import load_file
 from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.run_folder.records import read_records
-from tests.support.processes import finish, start_two_ranks
+from tests.support.forked_runs import ForkedRuns, finish
 from tests.support.real_stages import train_stage
 from tests.support.same_run import assert_same_metrics
 from tests.support.toy_stage import fit_toy, torn_batch, toy_config
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Any) -> Path:
+def two(
+    tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Any, forked_runs: ForkedRuns
+) -> Path:
     """What two ranks have trained."""
     out = tmp_path_factory.mktemp("two")
-    finish(start_two_ranks("tests.support.ranks.two_ranks", str(out), str(tiny_corpus.path)))
+    finish(forked_runs.start_ranks(out, "two_ranks", out, tiny_corpus.path))
     return out
 
 
@@ -34,6 +36,16 @@ def test_two_ranks_train_the_same_gan_as_one(tmp_path: Path, two: Path) -> None:
     bad = [read_records(folder / "run" / "quarantine.jsonl") for folder in (tmp_path, two)]
     assert bad[0] == bad[1]
     assert len(bad[0]) == 2
+
+
+def test_two_ranks_end_a_run_by_time_at_one_step_with_everything_due(two: Path) -> None:
+    """A rank that took one step more would have waited for the other for ever."""
+    last = read_records(two / "by_time" / "run" / "metrics.jsonl")[-1]
+    assert last["step"] > 2
+    assert "validation/generator/error" in last
+    assert find_component(two / "by_time" / "run", "generator").parent.name.endswith(
+        f"{last['step']:08d}"
+    )
 
 
 def test_a_run_begun_on_two_ranks_goes_on_alone(tmp_path: Path, two: Path) -> None:

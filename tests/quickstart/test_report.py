@@ -1,12 +1,12 @@
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
-from gsv2.quickstart.report import format_duration, format_number, write_report
+from gsv2.evaluation.page_template import format_duration, format_number
+from gsv2.quickstart.report import write_report
 from gsv2.quickstart.report_data import (
     CodebookRow,
     CorpusRow,
@@ -17,9 +17,9 @@ from gsv2.quickstart.report_data import (
     StepTime,
     TrainedRun,
 )
+from tests.support.html_page import Page
 
 ARABIC = "الجو حار في روما غدا."
-VOID = {"meta", "link", "br", "img", "path", "use"}
 
 
 def noise(seconds, seed):
@@ -82,45 +82,6 @@ def data(tmp_path):
         peak_memory_gib=2.413,
         machine={"processor": "two cores", "torch": "2.12.0"},
     )
-
-
-class Page(HTMLParser):
-    """Collects what the tests ask about, and checks that tags nest."""
-
-    def __init__(self, html):
-        super().__init__()
-        self.open, self.sources, self.ids, self.anchors, self.directed = [], [], [], [], {}
-        self.text = ""
-        self.feed(html)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attributes):
-        values = dict(attributes)
-        self.sources += [values[name] for name in ("src", "data", "poster") if name in values]
-        if tag in ("link", "use", "image"):
-            self.sources.append(values["href"])
-        if tag == "a":
-            self.anchors.append(values["href"])
-        if "id" in values:
-            self.ids.append(values["id"])
-        if tag not in VOID:
-            self.open.append((tag, values))
-
-    def handle_startendtag(self, tag, attributes):
-        self.handle_starttag(tag, attributes)
-        if tag not in VOID:
-            self.handle_endtag(tag)
-
-    def handle_endtag(self, tag):
-        if tag not in VOID:
-            opened, _ = self.open.pop()
-            assert opened == tag
-
-    def handle_data(self, text):
-        if self.open and self.open[-1][0] != "style":
-            self.text += " " + text
-            self.directed[text.strip()] = self.open[-1][1].get("dir")
 
 
 @pytest.fixture
@@ -209,20 +170,3 @@ def test_a_run_without_metrics_is_named(data, tmp_path):
     missing = replace(data, runs=[TrainedRun(name="gpt", folder=tmp_path / "nowhere")])
     with pytest.raises(FileNotFoundError, match="nowhere"):
         write_report(missing, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [(3, "3"), (48_000, "48,000"), (0.31274, "0.313"), (1234.5, "1,234"), (1e-5, "1e-05")],
-)
-def test_numbers_have_three_digits(value, shown):
-    assert format_number(value) == shown
-
-
-def test_durations_read_naturally():
-    assert [format_duration(s) for s in (9.14, 59.99, 83, 341.6)] == [
-        "9.1 s",
-        "60.0 s",
-        "1 min 23 s",
-        "5 min 42 s",
-    ]

@@ -77,7 +77,7 @@ def test_training_lowers_the_loss_that_validation_reports(quantizer_file):
             trainable.optimizer.step()
             trainable.optimizer.zero_grad()
     after = stage.validate(make_batch())
-    assert set(after) == {f"gpt/{term}" for term in TERMS}
+    assert set(after) == {f"gpt/{term}" for term in (*TERMS, "text_gain")}
     assert float(after["gpt/loss"]) < 0.7 * before
 
 

@@ -130,7 +130,7 @@ def test_shapes_are_those_of_the_rows_whatever_is_packed(quantizer_file):
         packed_batch(1, (1,) * 6),
         no_clips(num_packed_rows=R, row_tokens=L),
     ):
-        stage.validate(batch)
+        next(stage.updates(batch, step=1))
     assert shapes == {(R, L, 32)}
 
 
@@ -138,8 +138,8 @@ def test_the_engine_gets_what_is_packed_from_the_batch(quantizer_file):
     stage = make_stage(quantizer_file)
     seen: list[PackedRows] = []
     stage.trainables["gpt"].module.register_forward_pre_hook(lambda _, args: seen.append(args[5]))
-    stage.validate(packed_batch(0))
-    stage.validate(unpack(packed_batch(0)))
+    for batch in (packed_batch(0), unpack(packed_batch(0))):
+        next(stage.updates(batch, step=1))
     assert [seen[0].num_rows, seen[0].row_tokens, seen[0].row.tolist()] == [
         R,
         L,
@@ -176,7 +176,7 @@ def test_rows_of_the_plan_hold_their_clips_at_the_smallest_count(
         lambda _, args, kwargs: grids.append(kwargs["inputs_embeds"].detach()), with_kwargs=True
     )
     for batch, _ in zip(make_loader(plan), range(6), strict=False):
-        stage.validate(replace(batch, codes=batch.codes % V))
+        next(stage.updates(replace(batch, codes=batch.codes % V), step=1))
         assert grids[-1].shape == (2, 256, 32)
         used = (grids[-1] != 0).any(dim=2).double().mean()  # nothing is placed at padding
         assert float(used) == pytest.approx(1 - batch.padding)

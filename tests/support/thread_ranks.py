@@ -38,6 +38,9 @@ class ThreadRank:
     def on_main(self, action: Callable[[], T]) -> T:
         return Distributed.on_main(cast(Distributed, self), action)
 
+    def on_all(self, action: Callable[[], T]) -> T:
+        return Distributed.on_all(cast(Distributed, self), action)
+
     def sum(self, values: list[float]) -> list[float]:
         return [float(sum(column)) for column in zip(*self.gather(values), strict=True)]
 

@@ -138,23 +138,23 @@ def test_a_run_that_never_takes_an_update_ends_with_an_error(max_steps: int) -> 
     limit = min(FIRST_STEPS, max_steps)
     for step in range(1, limit):
         state.step, state.skipped = step, step
-        check_first_steps(state, {"gpt"}, set(), max_steps)
+        check_first_steps(state, {"gpt"}, set(), is_last=step == max_steps)
     state.step, state.skipped = limit, limit
     with pytest.raises(TrainingError, match=rf"step {limit}: every update of gpt since the first"):
-        check_first_steps(state, {"gpt"}, set(), max_steps)
+        check_first_steps(state, {"gpt"}, set(), is_last=limit == max_steps)
 
 
 def test_one_trainable_that_learns_does_not_hide_another_that_never_does() -> None:
     state = TrainState(step=FIRST_STEPS)
     state.skipped = FIRST_STEPS
     with pytest.raises(TrainingError, match=r"every update of discriminator since"):
-        check_first_steps(state, {"discriminator"}, {"generator"}, 100)
+        check_first_steps(state, {"discriminator"}, {"generator"}, is_last=False)
 
 
 def test_a_run_that_takes_updates_again_or_begins_late_goes_on() -> None:
     state = TrainState(step=500)
     state.skipped = 12
-    check_first_steps(state, {"gpt"}, set(), 1000)
+    check_first_steps(state, {"gpt"}, set(), is_last=False)
     state = TrainState(step=FIRST_STEPS)
     state.skipped = FIRST_STEPS
-    check_first_steps(state, {"gpt"}, {"gpt"}, 1000)
+    check_first_steps(state, {"gpt"}, {"gpt"}, is_last=False)

@@ -15,6 +15,7 @@ from gsv2.training.faults.failure import FlightRecorder
 from gsv2.training.faults.signals import StopSignals
 from gsv2.training.guard import TrainingError
 from gsv2.training.prefetch import StepPrefetcher
+from gsv2.training.progress import RunProgress
 from gsv2.training.telemetry.clock import RunClock
 from tests.support.thread_ranks import run_ranks
 from tests.support.toy_stage import toy_batch
@@ -105,3 +106,24 @@ def test_waiting_without_an_error_is_an_error_of_nobody(distributed: Distributed
     pending = ahead.begin()  # says nothing yet: the ranks act on it together
     with pytest.raises(TrainingError, match="endless"):
         pending.wait()
+
+
+def test_two_ranks_stop_at_one_step_by_the_clock_of_the_first() -> None:
+    """Clocks that disagree by minutes: every rank is told rank 0's times."""
+
+    def run(distributed: Distributed) -> list[tuple[int, bool, float]]:
+        clock = RunClock(elapsed_sec=50.0 + 600.0 * distributed.rank)
+        ahead = prefetcher_of(distributed, map(toy_batch, itertools.count()), clock)
+        progress = RunProgress(max_sec=60.0)
+        seen = []
+        while not progress.is_last:
+            progress.begin_step(*ahead.take()[2])
+            progress.step += 1
+            clock._start -= 4.0  # each step takes so long
+            seen.append((progress.step, progress.is_last, progress.total_steps))
+        return seen
+
+    first, second = run_ranks(2, run)
+    assert isinstance(first, list)
+    assert first == second
+    assert [is_last for _, is_last, _ in first] == [False, False, False, True]

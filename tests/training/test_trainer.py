@@ -68,7 +68,9 @@ def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(
     assert (state.step, state.next_micro_batch) == (6, 24)
     for name, trainable in whole.trainables.items():
         other = resumed.trainables[name]
-        for key in ("module", "optimizer", "scheduler"):
+        assert other.scheduler.last_epoch == trainable.scheduler.last_epoch
+        assert other.scheduler.get_last_lr() == trainable.scheduler.get_last_lr()
+        for key in ("module", "optimizer"):
             torch.testing.assert_close(
                 getattr(other, key).state_dict(),
                 getattr(trainable, key).state_dict(),

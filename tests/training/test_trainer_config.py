@@ -42,6 +42,9 @@ def test_a_count_has_a_smallest_value(name: str, least: int) -> None:
         ("spike_factor", math.nan),  # nothing is above NaN: no spike would be left out
         ("spike_factor", math.inf),
         ("spike_warmup_steps", 129),
+        ("max_minutes", -1.0),
+        ("max_minutes", math.nan),
+        ("max_minutes", math.inf),
         ("rank_timeout_sec", 0.0),
         ("rank_timeout_sec", -900.0),
         ("rank_timeout_sec", math.nan),
@@ -96,6 +99,7 @@ def test_a_config_file_is_refused_with_the_key_in_one_line(
 def test_a_section_that_is_saved_is_read_back_equal(tmp_path: Path) -> None:
     section = {
         "max_steps": 7,
+        "max_minutes": 2.5,
         "log_every_steps": 2,
         "validate_every_steps": 3,
         "left_out_window_steps": 10,

@@ -43,6 +43,8 @@ class TrainState:
     """Clips that could not be read, over all ranks."""
     time_sec: float = 0.0
     """Wall time of the run up to here, over all its launches."""
+    ending_sec: float = 0.0
+    """Time that the longest validation and the longest checkpoint took together."""
     marks: dict[int, LanePosition] = field(default_factory=dict)
     """Lane -> latest mark among the micro-batches used: any layout of ranks goes on from them."""
     ledger: Ledger = field(default_factory=dict)

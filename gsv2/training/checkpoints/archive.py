@@ -86,7 +86,8 @@ def _had_checkpoints(run: Path) -> bool:
     try:
         step = read_records(metrics)[-1]["step"]
         config = yaml.safe_load((run / "config.yaml").read_bytes())
-        first = min(config["checkpoint"]["every_steps"], config["trainer"]["max_steps"])
+        every, last = config["checkpoint"]["every_steps"], config["trainer"]["max_steps"]
+        first = min(every, last or every)
     except (ValueError, LookupError, TypeError, OSError, yaml.YAMLError):
         return True  # nobody can tell: keep what is there
     if step >= first:

@@ -41,20 +41,24 @@ def steps_to_keep(
 def value_of_record(
     best: str | None, step: int, record: Mapping[str, Any] | None
 ) -> tuple[dict[str, float], str | None]:
-    """Return what a checkpoint is judged by, if it is known, and why it never will be.
+    """Return the figures of a checkpoint's validation, and why it never will be judged by `best`.
 
     Args:
         best: `checkpoint.best`.
         record: figures of this step, if there are any.
     """
-    if best is None or record is None:
-        return {}, None
-    if best in record:
-        return {best: float(record[best])}, None
-    if best.startswith(_VALIDATION) and not any(key.startswith(_VALIDATION) for key in record):
-        return {}, None
+    record = record or {}
+    values = {
+        name: float(value)
+        for name, value in record.items()
+        if (name == best or name.startswith(_VALIDATION)) and isinstance(value, int | float)
+    }
+    if best is None or best in values or not record:
+        return values, None
+    if best.startswith(_VALIDATION) and not values:
+        return values, None
     names = ", ".join(sorted(record))
-    return {}, f"checkpoint.best is {best!r}, but the row of step {step} has {names}"
+    return values, f"checkpoint.best is {best!r}, but the row of step {step} has {names}"
 
 
 class Retention:

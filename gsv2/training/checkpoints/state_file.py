@@ -115,6 +115,7 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "row": ("an object or null", lambda value: value is None or isinstance(value, dict)),
     "audio_seen": ("counts by language", _is_table_of(_is_count)),
     "time_sec": ("a number", _is_number),
+    "ending_sec": ("a number", _is_number),
     "marks": ("a list of lane marks", _is_list_of(_is_mark)),
     "ledger": ("a list of tallies", lambda v: isinstance(v, list) and _makes(ledger_from_plain)(v)),
     "sequences": ("a list of pairs of counts", _is_list_of(_is_pair_of_counts)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 TIMING_KEYS = frozenset(
     {
@@ -24,13 +25,31 @@ TIMING_KEYS = frozenset(
 _SHORTEST_LAP_SEC = 1e-9
 
 
-class RunClock:
-    """Counts on from the time of the launches before."""
+class Times(NamedTuple):
+    """Times of a run that decide when it ends."""
 
-    def __init__(self, elapsed_sec: float) -> None:
+    elapsed_sec: float
+    """Wall time so far."""
+    ending_sec: float
+    """What the last validation and checkpoint will take: as much as the longest ones so far."""
+    step_sec: float
+    """Mean time of a step in the lap before."""
+
+
+class RunClock:
+    """Counts on from the time of the launches before.
+
+    Args:
+        elapsed_sec: wall time of those launches.
+        ending_sec: `times.ending_sec` at their end.
+    """
+
+    def __init__(self, elapsed_sec: float, ending_sec: float = 0.0) -> None:
         self._start = time.perf_counter() - elapsed_sec
         self._lap_start = time.perf_counter()
         self._lap_steps = 0
+        self._step_sec = 0.0
+        self._longest = {"before": ending_sec}
         self.lap_read_sec = 0.0
         """Time since the last lap in which this rank read its data; whoever reads adds to it."""
 
@@ -39,12 +58,26 @@ class RunClock:
         """Wall time of the run so far."""
         return time.perf_counter() - self._start
 
+    @property
+    def times(self) -> Times:
+        """Times of the run so far."""
+        before, *parts = self._longest.values()
+        return Times(self.elapsed_sec, max(before, sum(parts)), self._step_sec)
+
     @contextmanager
-    def pausing(self) -> Iterator[None]:
-        """Leave the time inside out of the lap: it is no training."""
+    def ending(self, part: str) -> Iterator[None]:
+        """Take the time inside for what this part of the end of a run will take, if it is more."""
+        start = time.perf_counter()
+        yield
+        self._longest[part] = max(self._longest.get(part, 0.0), time.perf_counter() - start)
+
+    @contextmanager
+    def pausing(self, part: str) -> Iterator[None]:
+        """Leave the time inside out of the lap: it is no training, but a part of the end."""
         start = time.perf_counter()
         try:
-            yield
+            with self.ending(part):
+                yield
         finally:
             self._lap_start += time.perf_counter() - start
 
@@ -64,6 +97,7 @@ class RunClock:
             longest_read_sec: `lap_read_sec` of the slowest rank, for which the others wait.
         """
         span = self.lap_sec
+        self._step_sec = span / max(self._lap_steps, 1)
         figures = {
             "time": self.elapsed_sec,
             "train/steps_per_sec": self._lap_steps / span,

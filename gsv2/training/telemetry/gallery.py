@@ -94,12 +94,8 @@ class Gallery:
         return panels
 
     def _is_sharded(self) -> bool:
-        """Tell, alike on all ranks, whether ZeRO-3 holds parameters, which it marks so."""
-        return any(
-            hasattr(parameter, "ds_id")
-            for trainable in self._trainables.values()
-            for parameter in trainable.module.parameters()
-        )
+        """Tell, alike on all ranks, whether ZeRO-3 has cut a network."""
+        return any(trainable.is_cut for trainable in self._trainables.values())
 
 
 def first_clips(batch: Batch, num_clips: int) -> Batch:

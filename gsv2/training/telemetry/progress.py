@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from gsv2.training.progress import RunProgress
 from gsv2.training.telemetry.tracker import PanelFile
 
 logger = logging.getLogger(__name__)
@@ -33,7 +35,8 @@ _SPEED_PERIOD_SEC = 600.0
 class ProgressBar:
     """Step, losses and time left, on a terminal."""
 
-    def __init__(self, title: str, done: int, max_steps: int) -> None:
+    def __init__(self, title: str, done: int, progress: RunProgress) -> None:
+        self._run = progress
         self._progress = Progress(
             TextColumn("[bold]{task.description}"),
             BarColumn(),
@@ -44,12 +47,12 @@ class ProgressBar:
             console=console(),
             speed_estimate_period=_SPEED_PERIOD_SEC,
         )
-        self._task = self._progress.add_task(title, completed=done, total=max_steps, losses="")
+        self._task = self._progress.add_task(title, completed=done, total=None, losses="")
         self._progress.start()
 
     def advance(self, step: int) -> None:
         """Move the bar."""
-        self._progress.update(self._task, completed=step)
+        self._progress.update(self._task, completed=step, total=_whole(self._run.total_steps))
 
     def log(self, step: int, record: Mapping[str, Any]) -> None:
         """Show the losses."""
@@ -66,9 +69,9 @@ class ProgressBar:
 class LogLines:
     """One line of the log per logged step, where there is no terminal."""
 
-    def __init__(self, title: str, max_steps: int) -> None:
+    def __init__(self, title: str, progress: RunProgress) -> None:
         self._title = title
-        self._max_steps = max_steps
+        self._run = progress
 
     def advance(self, step: int) -> None:
         """Nothing to do."""
@@ -76,12 +79,13 @@ class LogLines:
     def log(self, step: int, record: Mapping[str, Any]) -> None:
         """Write the losses, the speed and the time left."""
         speed = record.get("train/steps_per_sec", 0.0)
-        left = f"  {time_left(self._max_steps - step, speed)} left" if speed else ""
+        total = _whole(self._run.total_steps)
+        left = f"  {time_left(total - step, speed)} left" if speed and total else ""
         logger.info(
-            "%s %d/%d  %s  %.2f steps/s%s",
+            "%s %d/%s  %s  %.2f steps/s%s",
             self._title,
             step,
-            self._max_steps,
+            total or "?",
             losses_line(record),
             speed,
             left,
@@ -109,6 +113,11 @@ def counting_bar(title: str) -> Iterator[Callable[[int, int], None]]:
 def time_left(steps: int, steps_per_sec: float) -> str:
     """Return `1 day, 2:03:04` for steps that are still to be taken."""
     return str(timedelta(seconds=round(steps / steps_per_sec)))
+
+
+def _whole(total_steps: float) -> int | None:
+    """Return a number of steps for people; None if nobody knows it yet."""
+    return round(total_steps) if math.isfinite(total_steps) else None
 
 
 def losses_line(record: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from gsv2.training.progress import RunProgress
 from gsv2.training.run_folder.records import RecordFile
 from gsv2.training.telemetry.progress import LogLines, ProgressBar, console
 from gsv2.training.telemetry.tensorboard import TensorBoardTracker
@@ -81,14 +82,14 @@ def open_trackers(
     name: str,
     values: Mapping[str, Any],
     done: int,
-    max_steps: int,
+    progress: RunProgress,
 ) -> Iterator[Sequence[Tracker]]:
     """Open what the main rank tells about a run.
 
     Args:
         values: plain values of the run's config.
         done: last step whose record was written; what came after it was rolled back.
-        max_steps: steps that it will have.
+        progress: how far it has come; moved on by the loop.
 
     Raises:
         ValueError: `tracking.tensorboard` without TensorBoard; Weights & Biases takes no run of
@@ -105,11 +106,11 @@ def open_trackers(
             board = TensorBoardTracker(folder / "tensorboard", done)
             trackers.append(_guarded(stack, "TensorBoard", board))
         if config.progress and console().is_terminal:
-            bar = ProgressBar(name, done, max_steps)
+            bar = ProgressBar(name, done, progress)
             stack.callback(bar.close)
             trackers.append(bar)
         else:
-            trackers.append(LogLines(name, max_steps))
+            trackers.append(LogLines(name, progress))
         yield trackers
 
 

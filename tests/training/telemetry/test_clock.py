@@ -32,7 +32,7 @@ def test_the_share_of_waiting_is_that_of_the_slowest_rank() -> None:
 
 def test_a_pause_is_in_the_time_of_the_run_but_not_in_the_lap() -> None:
     clock = RunClock(elapsed_sec=0.0)
-    with clock.pausing():
+    with clock.pausing("validation"):
         time.sleep(0.05)
     assert clock.lap_sec < 0.04
     assert clock.elapsed_sec > 0.05

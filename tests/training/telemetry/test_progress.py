@@ -8,6 +8,7 @@ import time
 import pytest
 from rich.console import Console
 
+from gsv2.training.progress import RunProgress
 from gsv2.training.telemetry import progress
 from gsv2.training.telemetry.progress import (
     LogLines,
@@ -23,7 +24,7 @@ def test_on_a_terminal_the_bar_shows_step_losses_and_time_left(
 ) -> None:
     screen = Console(force_terminal=True, width=120, stderr=True)
     monkeypatch.setattr(progress, "console", lambda: screen)
-    bar = ProgressBar("run", done=3, max_steps=9)
+    bar = ProgressBar("run", done=3, progress=RunProgress(max_steps=9))
     for step in (4, 5, 6):
         bar.advance(step)
         bar.log(step, {"gpt/loss": 0.1 * step})
@@ -40,7 +41,7 @@ def test_the_steps_of_earlier_launches_took_no_part_in_the_time_left(
     """Resumed at step 900 of 1000, 0.1 s a step: 10 s are left, not 10 s / 300."""
     screen = Console(force_terminal=True, width=120, stderr=True)
     monkeypatch.setattr(progress, "console", lambda: screen)
-    bar = ProgressBar("run", done=900, max_steps=1000)
+    bar = ProgressBar("run", done=900, progress=RunProgress(max_steps=1000))
     for step in range(901, 905):
         time.sleep(0.1)
         bar.advance(step)
@@ -51,7 +52,7 @@ def test_the_steps_of_earlier_launches_took_no_part_in_the_time_left(
 
 def test_a_line_has_no_time_left_before_there_is_a_speed(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
-        LogLines("run", 9).log(3, {"gpt/loss": 0.25})
+        LogLines("run", RunProgress(max_steps=9)).log(3, {"gpt/loss": 0.25})
     assert caplog.messages == ["run 3/9  gpt 0.25  0.00 steps/s"]
 
 

@@ -13,12 +13,14 @@ from rich.console import Console
 
 from gsv2.audio.wave import save_wave
 from gsv2.training.faults.signals import Preempted
+from gsv2.training.progress import RunProgress
 from gsv2.training.run_folder.records import read_records
 from gsv2.training.telemetry import tracking
 from gsv2.training.telemetry.tracker import PanelFile
 from gsv2.training.telemetry.tracking import TrackingConfig, open_trackers
 from tests.support.wandb_log import read_rows, read_values, rows_so_far
 
+PROGRESS = RunProgress(max_steps=9)
 OFFLINE = TrackingConfig(wandb="offline", project="p")
 
 
@@ -31,7 +33,12 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def track(folder: Path, config: TrackingConfig, steps: list[int]) -> None:
-    options = {"name": "run", "values": {"seed": 0}, "done": 0, "max_steps": 9}
+    options = {
+        "name": "run",
+        "values": {"seed": 0},
+        "done": 0,
+        "progress": RunProgress(max_steps=9),
+    }
     with open_trackers(config, folder, **options) as trackers:
         for step in steps:
             for tracker in trackers:
@@ -48,7 +55,7 @@ def test_the_metrics_file_has_one_object_per_logged_step(tmp_path: Path) -> None
 
 def test_what_is_no_number_is_in_the_metrics_file_alone(tmp_path: Path) -> None:
     row = {"gpt/loss": 1.0, "data/ledger": [{"lane": 0, "digest": "00ff"}]}
-    options = {"name": "run", "values": {}, "done": 0, "max_steps": 9}
+    options = {"name": "run", "values": {}, "done": 0, "progress": PROGRESS}
     config = TrackingConfig(wandb="offline", tensorboard=True)
     with open_trackers(config, tmp_path, **options) as trackers:
         for tracker in trackers:
@@ -92,7 +99,12 @@ def test_a_resumed_run_goes_on_under_its_wandb_id_and_may_step_back(
 
 def test_what_wandb_is_told_is_on_the_disk_when_the_process_is_killed(tmp_path: Path) -> None:
     """Wandb's own 15 s between writes lose rows that a checkpoint has, and nobody sends again."""
-    options: dict[str, Any] = {"name": "run", "values": {}, "done": 0, "max_steps": 9}
+    options: dict[str, Any] = {
+        "name": "run",
+        "values": {},
+        "done": 0,
+        "progress": RunProgress(max_steps=9),
+    }
     with open_trackers(OFFLINE, tmp_path, **options) as trackers:
         for tracker in trackers:
             tracker.log(1, {"gpt/loss": 0.5})
@@ -103,7 +115,12 @@ def test_what_wandb_is_told_is_on_the_disk_when_the_process_is_killed(tmp_path: 
 
 
 def test_wandb_learns_how_a_run_ended(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"name": "run", "values": {}, "done": 0, "max_steps": 9}
+    options: dict[str, Any] = {
+        "name": "run",
+        "values": {},
+        "done": 0,
+        "progress": RunProgress(max_steps=9),
+    }
     with pytest.raises(OSError, match="disk"), open_trackers(OFFLINE, tmp_path, **options):
         raise OSError("disk")
     with pytest.raises(Preempted), open_trackers(OFFLINE, tmp_path, **options):
@@ -126,7 +143,12 @@ def test_wandb_online_without_a_key_is_one_line(
 def test_pictures_and_sounds_go_to_wandb_under_one_name_each(tmp_path: Path) -> None:
     imsave(tmp_path / "a.png", np.zeros((4, 6)))
     save_wave(tmp_path / "a.flac", np.zeros(640, dtype=np.float32), 32_000)
-    options: dict[str, Any] = {"name": "run", "values": {}, "done": 0, "max_steps": 9}
+    options: dict[str, Any] = {
+        "name": "run",
+        "values": {},
+        "done": 0,
+        "progress": RunProgress(max_steps=9),
+    }
     files = [
         PanelFile("a/sheet", tmp_path / "a.png"),
         PanelFile("a/recording", tmp_path / "a.flac"),

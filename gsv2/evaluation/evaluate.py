@@ -1,0 +1,125 @@
+"""Evaluation of a bundle: sentences spoken, judged and reported, on any number of ranks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from gsv2.evaluation.judges import Judges
+from gsv2.evaluation.page import write_report
+from gsv2.evaluation.report import EvaluationReport, make_report
+from gsv2.evaluation.row import RowFolder, SentenceRow, file_name
+from gsv2.evaluation.sentence import UNKNOWN_LANGUAGE, Sentence
+from gsv2.evaluation.sentence_meter import SentenceMeter
+from gsv2.inference.sampling import SamplingConfig
+from gsv2.inference.synthesizer import Synthesizer
+from gsv2.training.distributed.ranks import Distributed
+
+Progress = Callable[[int, int], None]
+"""Called with (sentences done, sentences in all) of this rank."""
+PATIENCE_SEC = 24 * 3600.0
+"""Time that a rank waits for the others: their sentences are not equally long."""
+
+
+def evaluate_bundle(
+    bundle: str | Path,
+    sentences: Sequence[Sentence],
+    out: str | Path,
+    *,
+    judges: Judges | None = None,
+    seed: int = 0,
+    sampling: SamplingConfig | None = None,
+    ranks: Distributed | None = None,
+    progress: Progress | None = None,
+) -> EvaluationReport:
+    """Speak sentences with a bundle, judge them, and write what was found.
+
+    `OUT/sentences/` holds the sounds and a JSON file for each sentence, `OUT/evaluation.json` the
+    figures, `OUT/index.html` the page. Called again, it goes on: finished sentences are kept.
+    Collective: each rank takes every n-th sentence, and all must see the same `out`.
+
+    Args:
+        bundle: folder of the bundle; with an aligner, its readings are counted too.
+        sentences: what to say in which voice; read one by one, so that a list may load lazily.
+        out: folder.
+        judges: recognisers and speaker encoders; None = none but the aligner.
+        seed: same seed, same speech: that of `gsv2 synthesize --seed`.
+        sampling: how codes are drawn; its seed is replaced by `seed`.
+        ranks: ranks of this process; None = those that the launcher tells of.
+        progress: called as sentences are done.
+
+    Returns:
+        The report, on every rank.
+
+    Raises:
+        ValueError: no sentence, two of one key, a bundle or a row that cannot be used.
+    """
+    ranks = ranks or Distributed(PATIENCE_SEC)
+    out = Path(out)
+    folder = RowFolder(out / "sentences")
+    synthesizer = Synthesizer.from_bundle(bundle, ranks.device)
+    judges = judges or Judges()
+    meter = SentenceMeter(
+        synthesizer,
+        _bundle_hash(Path(bundle)),
+        judges,
+        folder,
+        seed=seed,
+        sampling=sampling or SamplingConfig(),
+    )
+    keys = _measure(meter, sentences, ranks, progress)
+    rows = [row for key in keys if (row := folder.load(key)) is not None]
+    notes = [*judges.notes, *_notes(rows, judges, has_aligner=synthesizer.aligner is not None)]
+    report = make_report(str(bundle), rows, notes)
+    ranks.on_main(lambda: write_report(report, sentences, folder, out))
+    return report
+
+
+def _measure(
+    meter: SentenceMeter,
+    sentences: Sequence[Sentence],
+    ranks: Distributed,
+    progress: Progress | None,
+) -> list[str]:
+    """Measure this rank's sentences; return the keys of all, in order, when all are done."""
+    if not len(sentences):
+        raise ValueError("an evaluation needs at least one sentence, but got none")
+
+    def measure_own() -> dict[int, str]:
+        places = range(ranks.rank, len(sentences), ranks.world)
+        keys = {}
+        for done, place in enumerate(places):
+            if progress:
+                progress(done, len(places))
+            keys[place] = meter.measure(sentences[place]).key
+        if progress:
+            progress(len(places), len(places))
+        return keys
+
+    own = ranks.on_all(measure_own)
+    keys = {place: key for of_rank in ranks.gather(own) for place, key in of_rank.items()}
+    names = Counter(file_name(key) for key in keys.values())
+    if twice := [name for name, count in names.items() if count > 1]:
+        raise ValueError(f"each sentence must have a key of its own, but there are two {twice[0]}")
+    return [keys[place] for place in sorted(keys)]
+
+
+def _notes(rows: Sequence[SentenceRow], judges: Judges, *, has_aligner: bool) -> Iterator[str]:
+    """Yield what was not measured, and why."""
+    if not has_aligner:
+        yield "no character errors by the aligner: the bundle has none (gsv2 export with its run)"
+    if not any(row.recording_id for row in rows):
+        yield "no figures of recordings: the sentences have none"
+    languages = {row.language for row in rows}
+    for judge in judges.recognizers:
+        if deaf := sorted(language for language in languages if not judge.hears(language)):
+            named = ", ".join(deaf)
+            hint = " (--language names it)" if UNKNOWN_LANGUAGE in deaf else ""
+            yield f"{judge.name} does not know the language {named}{hint}"
+
+
+def _bundle_hash(bundle: Path) -> str:
+    """Return a hash of what `bundle.json` says, which holds the hashes of all parts."""
+    return hashlib.sha256((bundle / "bundle.json").read_bytes()).hexdigest()

@@ -1,0 +1,85 @@
+"""Files of an evaluation: its figures as JSON, and a page with tables and players."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from gsv2.audio.wave import load_wave
+from gsv2.data.corpus.format import SAMPLE_RATE
+from gsv2.evaluation.page_template import page_template
+from gsv2.evaluation.report import ALL, MEDIAN, EvaluationReport
+from gsv2.evaluation.row import RowFolder, SentenceRow
+from gsv2.evaluation.sentence import Sentence
+from gsv2.evaluation.tables import by_scope_table, figure_table
+from gsv2.files import write_whole
+
+MAX_HEARD = 24
+"""Sentences that the page has players for, at about 400 kB each; languages take turns."""
+
+
+class Heard(NamedTuple):
+    """A sentence with its sounds, each [N] float32 at 32 kHz."""
+
+    row: SentenceRow
+    prompt: np.ndarray
+    generated: np.ndarray
+    resynthesis: np.ndarray | None
+    recording: np.ndarray | None
+
+
+def write_report(
+    report: EvaluationReport, sentences: Sequence[Sentence], folder: RowFolder, out: Path
+) -> None:
+    """Write `evaluation.json` and `index.html`.
+
+    Args:
+        report: what was measured.
+        sentences: those that it was measured on, in the same order.
+        folder: where their sounds are.
+        out: folder to write to.
+    """
+    text = json.dumps(report.as_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+    write_whole(out / "evaluation.json", text + "\n")
+    write_whole(out / "index.html", render_page(report, sentences, folder))
+
+
+def render_page(report: EvaluationReport, sentences: Sequence[Sentence], folder: RowFolder) -> str:
+    """Return the page, which refers to nothing outside itself."""
+    scopes = [scope for scope in report.figures if scope not in (ALL, MEDIAN)]
+    return page_template(Path(__file__).with_name("page.html.j2")).render(
+        report=report,
+        figures=figure_table(report),
+        languages=by_scope_table(report) if len(scopes) > 1 else None,
+        heard=list(_heard(report.rows, sentences, folder)),
+    )
+
+
+def _heard(
+    rows: Sequence[SentenceRow], sentences: Sequence[Sentence], folder: RowFolder
+) -> Iterator[Heard]:
+    for place in choose_heard([row.language for row in rows if row.failure is None]):
+        row = [row for row in rows if row.failure is None][place]
+        sentence = sentences[rows.index(row)]
+        again = folder.wave(row.key, "resynthesis")
+        yield Heard(
+            row=row,
+            prompt=sentence.prompts[0].wave,
+            generated=load_wave(folder.wave(row.key, "generated"), SAMPLE_RATE),
+            resynthesis=load_wave(again, SAMPLE_RATE) if row.recording_id else None,
+            recording=sentence.recording,
+        )
+
+
+def choose_heard(languages: Sequence[str], most: int = MAX_HEARD) -> list[int]:
+    """Return places of sentences, the first of every language before the second of any."""
+    turns: dict[str, int] = {}
+    ranked = []
+    for place, language in enumerate(languages):
+        turns[language] = turns.get(language, -1) + 1
+        ranked.append((turns[language], place))
+    return sorted(place for _, place in sorted(ranked)[:most])

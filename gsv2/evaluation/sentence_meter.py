@@ -1,0 +1,181 @@
+"""Meter of sentences: speaks each one, lets every judge hear it, and keeps what was found.
+
+What is there from an earlier call stays: speech of the same bundle, text, voice and seed is not
+spoken again, and a judge that has judged it is not asked again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import asdict
+
+import numpy as np
+
+from gsv2.audio.wave import load_wave, save_wave
+from gsv2.data.corpus.format import SAMPLE_RATE
+from gsv2.evaluation.estimates import Measurement
+from gsv2.evaluation.judges import Judges, Recognizer, SpeakerEncoder
+from gsv2.evaluation.own_figures import CODES, SOUND, aligner_readings, sound_measures
+from gsv2.evaluation.row import SOURCES, RowFolder, SentenceRow
+from gsv2.evaluation.sentence import Sentence, wave_hash
+from gsv2.evaluation.spoken_errors import count_spoken_errors
+from gsv2.inference.references import VoiceError
+from gsv2.inference.sampling import SamplingConfig
+from gsv2.inference.synthesizer import Speech, Synthesizer
+
+_DIGITS = 6
+"""Decimals of a voice's vector in a row."""
+
+
+class SentenceMeter:
+    """Measures one sentence after the other."""
+
+    def __init__(
+        self,
+        synthesizer: Synthesizer,
+        bundle_hash: str,
+        judges: Judges,
+        folder: RowFolder,
+        *,
+        seed: int,
+        sampling: SamplingConfig,
+    ) -> None:
+        self._synthesizer = synthesizer
+        self._bundle_hash = bundle_hash
+        self._judges = judges
+        self._folder = folder
+        self._seed = seed
+        self._sampling = sampling
+
+    def measure(self, sentence: Sentence) -> SentenceRow:
+        """Return the row of a sentence, which is written too."""
+        fingerprint = self._fingerprint(sentence)
+        row = self._folder.load(sentence.key)
+        if row is None or row.fingerprint != fingerprint or not self._has_sounds(row):
+            row = self._speak(sentence, fingerprint)
+            self._folder.save(row)
+        if row.failure is None and self._judge(sentence, row):
+            self._folder.save(row)
+        return row
+
+    def _has_sounds(self, row: SentenceRow) -> bool:
+        sources = SOURCES[:2] if row.recording_id else SOURCES[:1]
+        whole = all(self._folder.wave(row.key, source).is_file() for source in sources)
+        return whole or row.failure is not None
+
+    def _speak(self, sentence: Sentence, fingerprint: str) -> SentenceRow:
+        """Speak a sentence and take the figures that need no judge from outside."""
+        recording = sentence.recording
+        row = SentenceRow(
+            key=sentence.key,
+            text=sentence.text,
+            language=sentence.language,
+            speaker=sentence.speaker,
+            fingerprint=fingerprint,
+            prompt_ids=[wave_hash(prompt.wave) for prompt in sentence.prompts],
+            recording_id=None if recording is None else wave_hash(recording),
+        )
+        start = time.monotonic()
+        try:
+            speech = self._synthesizer.synthesize(
+                sentence.text, sentence.prompts, seed=self._seed, sampling=self._sampling
+            )
+        except VoiceError as error:
+            row.failure = str(error)
+            return row
+        row.compute_sec = time.monotonic() - start
+        row.speech_sec = len(speech.wave) / speech.sample_rate
+        row.ended = speech.ended
+        save_wave(self._folder.wave(row.key, "generated"), speech.wave, SAMPLE_RATE)
+        if recording is not None:
+            self._resynthesise(sentence, recording)
+        self._take_figures(sentence, row, speech)
+        return row
+
+    def _resynthesise(self, sentence: Sentence, recording: np.ndarray) -> None:
+        """Send the recording through its codes, in the voice of the prompts."""
+        codes = self._synthesizer.encode(recording)
+        style = self._synthesizer.style(sentence.prompts)
+        wave = self._synthesizer.decode(codes, style, noise_scale=0.0)[: len(recording)]
+        save_wave(self._folder.wave(sentence.key, "resynthesis"), wave, SAMPLE_RATE)
+
+    def _take_figures(self, sentence: Sentence, row: SentenceRow, speech: Speech) -> None:
+        waves = self._waves(sentence, row)
+        row.measures = sound_measures(self._synthesizer, sentence, waves)
+        row.measures["unended"] = {"generated": Measurement(float(not row.ended))}
+        time_spent = Measurement(row.compute_sec, row.speech_sec)
+        row.measures["real_time_factor"] = {"generated": time_spent}
+        readings = aligner_readings(self._synthesizer, sentence, speech, waves)
+        for figure, by_source in readings.items():
+            row.measures[figure] = {name: found.errors for name, found in by_source.items()}
+            judge = {CODES: "aligner", SOUND: "aligner, of the sound"}[figure]
+            row.readings[judge] = {name: found.text for name, found in by_source.items()}
+
+    def _judge(self, sentence: Sentence, row: SentenceRow) -> bool:
+        """Ask the judges that have not judged yet; tell whether there were any."""
+        judges = self._judges
+        listeners = [judge for judge in judges.recognizers if not _has_judged(judge, row)]
+        encoders = [judge for judge in judges.encoders if not _has_judged(judge, row)]
+        if not listeners and not encoders:
+            return False
+        waves = self._waves(sentence, row)
+        for listener in listeners:
+            _transcribe(listener, row, waves)
+            row.judged[listener.name] = listener.identity
+        for encoder in encoders:
+            _embed(encoder, row, sentence, waves)
+            row.judged[encoder.name] = encoder.identity
+        return True
+
+    def _waves(self, sentence: Sentence, row: SentenceRow) -> dict[str, np.ndarray]:
+        """Return source -> sound, as it was written: judges hear what a listener would."""
+        sources = SOURCES[:2] if row.recording_id else SOURCES[:1]
+        waves = {name: load_wave(self._folder.wave(row.key, name), SAMPLE_RATE) for name in sources}
+        return waves if sentence.recording is None else {**waves, "recording": sentence.recording}
+
+    def _fingerprint(self, sentence: Sentence) -> str:
+        recording = sentence.recording
+        prompts = [(wave_hash(p.wave), p.text, p.weight) for p in sentence.prompts]
+        depends_on = [
+            self._bundle_hash,
+            [sentence.text, sentence.language, sentence.speaker],
+            prompts,
+            None if recording is None else wave_hash(recording),
+            [self._seed, asdict(self._sampling)],
+        ]
+        return hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()[:16]
+
+
+def _has_judged(judge: Recognizer | SpeakerEncoder, row: SentenceRow) -> bool:
+    return row.judged.get(judge.name) == judge.identity
+
+
+def _transcribe(judge: Recognizer, row: SentenceRow, waves: dict[str, np.ndarray]) -> None:
+    words, characters = f"wer/{judge.name}", f"cer/{judge.name}"
+    for name in (words, characters):
+        row.measures.pop(name, None)
+    row.readings.pop(judge.name, None)
+    if not judge.hears(row.language):
+        return
+    heard = {source: judge.transcribe(wave, row.language) for source, wave in waves.items()}
+    errors = {
+        name: count_spoken_errors(row.text, text, row.language) for name, text in heard.items()
+    }
+    row.readings[judge.name] = heard
+    row.measures[words] = {name: found.words for name, found in errors.items()}
+    row.measures[characters] = {name: found.characters for name, found in errors.items()}
+
+
+def _embed(
+    judge: SpeakerEncoder, row: SentenceRow, sentence: Sentence, waves: dict[str, np.ndarray]
+) -> None:
+    heard = {source: wave for source, wave in waves.items() if source != "recording"}
+    if row.recording_id is not None and sentence.recording is not None:
+        heard[row.recording_id] = sentence.recording
+    heard |= dict(zip(row.prompt_ids, (p.wave for p in sentence.prompts), strict=True))
+    row.voices[judge.name] = {
+        name: np.round(judge.embed(wave).astype(np.float64), _DIGITS).tolist()
+        for name, wave in heard.items()
+    }

@@ -1,0 +1,81 @@
+"""Progress of a run: the share of it that is done, by steps or by time, alike on all ranks.
+
+Whatever changes in the course of a run asks here: learning rates, weights that are warmed up,
+the last step. A run by time does not know how many steps it will have; `total_steps` is then the
+number that it comes to at its speed so far, so that schedules by step follow the time.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+_STEPS_TO_THE_END = 1.5
+"""Steps between a time that is told and the end of the next step: the last one, if it says so."""
+_MOST_ENDING = 0.5
+"""Share of the time that the last validation and checkpoint may ask for at most."""
+
+
+@dataclass(kw_only=True)
+class RunProgress:
+    """How far a run has come.
+
+    The clock is rank 0's, as it told all ranks along with the targets of a step (see
+    `gsv2.training.loop`): it is late by a step at most.
+    """
+
+    max_steps: int = 0
+    """Optimizer steps of the whole run; 0 = as many as there is time for."""
+    max_sec: float = 0.0
+    """Wall time of the whole run, over all its launches; 0 = as long as the steps take."""
+    step: int = 0
+    """Optimizer steps done."""
+    elapsed_sec: float = 0.0
+    """Wall time so far."""
+    ending_sec: float = 0.0
+    """Time that is kept for the last steps, the last validation and the last checkpoint."""
+    is_last: bool = False
+    """Whether the step that was begun last is the last one of the run."""
+
+    def __post_init__(self) -> None:
+        """Tell whether a run that stands here has more steps."""
+        self.is_last = self._ends_at(self.step)
+
+    @property
+    def total_steps(self) -> float:
+        """Steps of the whole run, as far as anybody can tell; infinity at the start of one by time.
+
+        Whole, and always the same, without `max_sec`.
+        """
+        limit = self.max_steps or math.inf
+        if not self._time_share:
+            return limit
+        return min(limit, max(self.step, 1) / self._time_share)
+
+    @property
+    def share(self) -> float:
+        """Share of the run that is done, 0..1."""
+        by_step = self.step / self.max_steps if self.max_steps else 0.0
+        return min(1.0, max(by_step, self._time_share))
+
+    def begin_step(self, elapsed_sec: float, ending_sec: float, step_sec: float) -> None:
+        """Begin a step, and decide whether it is the last one.
+
+        Args:
+            elapsed_sec: wall time of the run when rank 0 began to read for this step.
+            ending_sec: time that the last validation and checkpoint will take.
+            step_sec: time of a step.
+        """
+        self.elapsed_sec = elapsed_sec
+        self.ending_sec = ending_sec + _STEPS_TO_THE_END * step_sec
+        self.is_last = self._ends_at(self.step + 1)
+
+    @property
+    def _time_share(self) -> float:
+        if not self.max_sec:
+            return 0.0
+        kept = min(self.ending_sec, _MOST_ENDING * self.max_sec)
+        return min(1.0, self.elapsed_sec / (self.max_sec - kept))
+
+    def _ends_at(self, step: int) -> bool:
+        return bool(self.max_steps and step >= self.max_steps) or self._time_share >= 1.0
