@@ -8,6 +8,7 @@ made. Where a text has more characters than the codes have frames, each frame co
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -124,6 +125,10 @@ class Aligner(nn.Module):
             wholes = F.pad(wholes, (0, 0, 0, T))
             wholes = torch.where(is_doubled[:, None, None], halves.flatten(1, 2), wholes)
         return AlignerOutput(self.head(wholes), lengths * (1 + is_doubled.long()))
+
+    def needs_halves(self, texts: Sequence[str], lengths: Tensor) -> Tensor:
+        """Return which texts have too many characters for clips of `lengths` [B] frames: [B]."""
+        return self.vocabulary.encode(texts).required.to(lengths.device) > lengths
 
     @torch.no_grad()
     def read(self, codes: Tensor, lengths: Tensor, is_doubled: Tensor | None = None) -> list[str]:
