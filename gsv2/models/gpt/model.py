@@ -181,7 +181,7 @@ class SemanticGPT(nn.Module):
         output = GPTOutput(logits, tuple(column[column != NO_CODE] for column in targets.unbind(1)))
         if embedded.moves is None:
             return output
-        num_frames = steps.shape[2] // self.pattern.stride  # codes may be padded further
+        num_frames = embedded.step_vectors.shape[1] // self.pattern.stride  # codes may be wider
         frames = torch.arange(min(num_frames, codes.shape[2]), device=codes.device)
         is_frame = (frames < code_lengths[:, None]) & is_learnt[:, None]
         last = (frames + 1) * self.pattern.stride - 1  # step of each frame
