@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import signal
@@ -21,6 +22,7 @@ from gsv2.data.corpus.format import HOP_LENGTH, SAMPLE_RATE
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.stream.reader import read_clips
 from gsv2.inference.bundle import export_bundle
+from tests.support.forked_runs import ForkedRuns
 from tests.support.tiny_bundle import save_parts
 
 TINY_SCALE = 0.02
@@ -173,17 +175,33 @@ def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def forked_runs() -> Iterator[ForkedRuns]:
+    """Forks runs and ranks."""
+    with ForkedRuns() as forked_runs:
+        yield forked_runs
+
+
+@pytest.fixture(scope="session")
 def tiny_quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a quickstart leaves: the shipped debug configs, few steps, few held-out clips.
 
-    For all tests that need trained parts; do not write to it.
+    For all tests that need trained parts, made once for all workers; do not write to it.
     """
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    out = root / "tiny_quickstart"
+    with (root / "tiny_quickstart.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (out / "report.html").exists():
+            _run_tiny_quickstart(out)
+    return out
+
+
+def _run_tiny_quickstart(out: Path) -> None:
     from gsv2.quickstart import demo_plan, pipeline, summary
 
-    out = tmp_path_factory.mktemp("quickstart") / "out"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo_plan, "HELDOUT_CLIPS_PER_VOICE", 2)
         patch.setattr(summary, "NUM_SENTENCES", 2)
         patch.setattr(summary, "MEL_BATCHES", 2)
         pipeline.run_quickstart(out, scale=TINY_SCALE)
-    return out

@@ -4,7 +4,6 @@ import hashlib
 import json
 import shutil
 from dataclasses import asdict
-from multiprocessing import get_context
 
 import pytest
 import torch
@@ -12,6 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from gsv2.inference.bundle import BundleError, export_bundle, load_bundle
+from tests.support.forked_runs import finish
 from tests.support.tiny_bundle import save_parts, tiny_modules
 
 HUGE = 10**9
@@ -217,16 +217,16 @@ def test_a_bundle_of_what_is_not_finite_is_never_made(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
 
 
-def test_two_exports_to_one_place_leave_one_whole_bundle(tmp_path):
-    run = save_parts(tmp_path / "run")
-    context = get_context("spawn")
-    processes = [
-        context.Process(target=export_bundle, args=([run], tmp_path / "bundle")) for _ in range(2)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-    assert [process.exitcode for process in processes] == [0, 0]
-    assert load_bundle(tmp_path / "bundle").keys() == {"quantizer", "gpt", "vits2"}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle", "run"]
+def test_two_exports_to_one_place_leave_one_whole_bundle(tmp_path, forked_runs):
+    run, place = save_parts(tmp_path / "run"), tmp_path / "place"
+    finish(
+        [
+            child
+            for number in "12"
+            for child in forked_runs.start_ranks(
+                tmp_path / number, "export", run, place / "bundle", world=1
+            )
+        ]
+    )
+    assert load_bundle(place / "bundle").keys() == {"quantizer", "gpt", "vits2"}
+    assert [path.name for path in place.iterdir()] == ["bundle"]

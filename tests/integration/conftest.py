@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.forked_runs import ForkedRuns
-from tests.support.processes import finish, start_deepspeed_ranks
-
-
-@pytest.fixture(scope="session")
-def forked_runs() -> Iterator[ForkedRuns]:
-    """Forks runs."""
-    with ForkedRuns() as forked_runs:
-        yield forked_runs
+from tests.support.forked_runs import ForkedRuns, finish
 
 
 @pytest.fixture(scope="session")
@@ -28,9 +19,11 @@ def unbroken(forked_runs: ForkedRuns, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="session")
-def deepspeed_ranks(tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Any) -> Path:
+def deepspeed_ranks(
+    tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Any, forked_runs: ForkedRuns
+) -> Path:
     """What two ranks under DeepSpeed have left: folders `gallery`, `optim` and `mixed`."""
     folder = tmp_path_factory.mktemp("deepspeed")
-    arguments = (str(folder), str(tiny_corpus.path))
-    finish(start_deepspeed_ranks(2, "tests.support.ranks.deepspeed", *arguments))
+    launcher = {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": "3"}
+    finish(forked_runs.start_ranks(folder, "deepspeed", folder, tiny_corpus.path, **launcher))
     return folder

@@ -10,37 +10,36 @@ import pytest
 from gsv2.inference.extraction import extract_codes
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.run_folder.records import read_records
-from tests.support.processes import finish, start_torchrun
+from tests.support.forked_runs import ForkedRuns, finish
 from tests.support.ranks.elastic import NUM_STEPS, train_curve
 from tests.support.real_stages import train_stage
 
-MODULE = "tests.support.ranks.elastic"
 LOSSES = {"gpt": ("gpt",), "vits2": ("generator", "discriminator")}
-WAIT_SEC = 250.0
 TOLERANCES = {"gpt": 1e-5, "vits2": 1e-4}
 
 
 @pytest.fixture(scope="module")
-def curves(tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Any) -> Path:
+def curves(
+    tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Any, forked_runs: ForkedRuns
+) -> Path:
     """Runs of one rank (`1`), of two and of four."""
     out, corpus = tmp_path_factory.mktemp("elastic"), tiny_corpus.path
     train_stage("quantizer", out, corpus, out)
     device = Distributed().device
     extract_codes(corpus, out / "quantizer", out / "codes", device)
-    arguments = (str(corpus), str(out))
-    runs = ("gpt/ddp", "vits2/ddp")
-    finish(start_torchrun(2, MODULE, str(out / "2"), *arguments, *runs), WAIT_SEC)
-    finish(start_torchrun(4, MODULE, str(out / "4"), *arguments, *runs), WAIT_SEC)
+    for world in (2, 4):
+        runs = (out / f"{world}", corpus, out, "gpt/ddp", "vits2/ddp")
+        finish(forked_runs.start_ranks(out / f"{world}", "elastic", *runs, world=world))
     for name in LOSSES:
         train_curve(name, out / "1", corpus, out)
     return out
 
 
 @pytest.fixture(scope="module")
-def sharded(curves: Path, tiny_corpus: Any) -> Path:
+def sharded(curves: Path, tiny_corpus: Any, forked_runs: ForkedRuns) -> Path:
     """Runs of two ranks under ZeRO-3, in whose steps every parameter is gathered."""
-    arguments = (str(tiny_corpus.path), str(curves), "gpt/deepspeed", "vits2/deepspeed")
-    finish(start_torchrun(2, MODULE, str(curves / "2"), *arguments), WAIT_SEC)
+    runs = (curves / "2", tiny_corpus.path, curves, "gpt/deepspeed", "vits2/deepspeed")
+    finish(forked_runs.start_ranks(curves / "2-sharded", "elastic", *runs))
     return curves
 
 

@@ -10,24 +10,24 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from tests.support.engine_training import KINDS, TAKEN
+from tests.support.forked_runs import ForkedRuns, finish
 from tests.support.joint_stage import JointStage, train_in_plain_torch
-from tests.support.processes import finish_together, start_deepspeed_ranks, start_one
-from tests.support.ranks.engines import OTHER_WORLD, RECOMPUTED, SOURCES
+from tests.support.ranks.engines import OTHER_WORLD, RECOMPUTED, sources_of
 
-MODULE = "tests.support.ranks.engines"
 RUNS = [(world, kind) for world in OTHER_WORLD for kind in KINDS]
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What one rank (plain `python`) and two (`accelerate launch --use_deepspeed`) have captured.
+def trained(tmp_path_factory: pytest.TempPathFactory, forked_runs: ForkedRuns) -> Path:
+    """What one rank and two have captured.
 
     They run at the same time, for each goes on from the other's states.
     """
     out = tmp_path_factory.mktemp("engines")
+    ranks = []
     for world in OTHER_WORLD:
-        (out / str(world)).mkdir()
-    finish_together([start_one(MODULE, str(out)), start_deepspeed_ranks(2, MODULE, str(out))])
+        ranks += forked_runs.start_ranks(out / str(world), "engines", out, world=world)
+    finish(ranks)
     return out
 
 
@@ -96,7 +96,7 @@ def test_states_of_other_engines_on_another_number_of_ranks_are_taken_whole(
     """Bit for bit; an update later they are where the unbroken run on one rank is."""
     other = OTHER_WORLD[world]
     unbroken = load_file(trained / "1" / "plain.late")
-    for source in SOURCES[other]:
+    for source in sources_of(kind, other):
         name = f"{world}/{kind}.from-{other}-{source}"
         early = load_file(trained / f"{other}" / f"{source}.early")
         _assert_close(load_file(trained / f"{name}.early"), early, 0.0)

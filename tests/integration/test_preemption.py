@@ -162,9 +162,14 @@ def test_a_real_run_whose_loader_workers_die_of_the_same_signal_saves_and_goes_o
         assert steps[-1] == read_records(metrics)[-1]["step"]
 
 
-@pytest.mark.parametrize("launcher", ["accelerate", "torchrun"])
 @pytest.mark.parametrize(
-    "number", [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGUSR1]
+    ("launcher", "number"),
+    [
+        ("accelerate", signal.SIGUSR1),  # which it handles with the agent of torchrun
+        pytest.param("accelerate", signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param("torchrun", signal.SIGUSR1, marks=pytest.mark.slow),
+        pytest.param("torchrun", signal.SIGTERM, marks=pytest.mark.slow),
+    ],
 )
 def test_a_signal_to_the_launcher_saves_on_all_ranks_before_it_kills_them(
     tmp_path: Path, launcher: str, number: signal.Signals

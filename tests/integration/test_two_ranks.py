@@ -9,17 +9,19 @@ from safetensors.torch import load_file
 from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.run_folder.records import read_records
-from tests.support.processes import finish, start_two_ranks
+from tests.support.forked_runs import ForkedRuns, finish
 from tests.support.real_stages import train_stage
 from tests.support.same_run import assert_same_metrics
 from tests.support.toy_stage import fit_toy, torn_batch, toy_config
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Any) -> Path:
+def two(
+    tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Any, forked_runs: ForkedRuns
+) -> Path:
     """What two ranks have trained."""
     out = tmp_path_factory.mktemp("two")
-    finish(start_two_ranks("tests.support.ranks.two_ranks", str(out), str(tiny_corpus.path)))
+    finish(forked_runs.start_ranks(out, "two_ranks", out, tiny_corpus.path))
     return out
 
 

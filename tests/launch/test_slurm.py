@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -23,7 +24,7 @@ from tests.support.processes import ROOT, environment
 from tests.support.real_stages import MODELS
 
 SCRIPT = ROOT / "launch" / "slurm.sbatch"
-STEPS = 40
+STEPS = 24
 
 
 def submit(folder: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:
@@ -85,6 +86,8 @@ def test_a_job_that_meets_its_time_limit_goes_on_where_it_stood(
     main(config, ["run.name=one"])
     one, two = (read_records(tmp_path / name / "metrics.jsonl") for name in ("one", "slurm"))
     assert [row["step"] for row in two] == list(range(1, STEPS + 1))
+    environ = json.loads((tmp_path / "slurm" / "environment.json").read_text())
+    assert environ["ranks"] == 2
     for row, other in zip(one, two, strict=True):
         assert other["quantizer/loss"] == pytest.approx(row["quantizer/loss"], rel=1e-4)
 

@@ -35,11 +35,11 @@ KINDS: Mapping[str, Mapping[str, EngineConfig]] = {
     },
 }
 """Name -> `engines` section."""
-NOT_FINITE = tuple(nan_batch(k) if k == 9 else toy_batch(k) for k in range(6, 10))
+NOT_FINITE = tuple(nan_batch(k) if k == 9 else toy_batch(k) for k in range(8, 10))
 """Of two ranks, one meets a value that is not finite."""
-REFUSED = tuple(toy_batch(k) for k in range(4))
+REFUSED = tuple(toy_batch(k) for k in range(2))
 BROKEN = tuple(
-    (tuple(toy_batch(k) for k in range(6, 10)), value) for value in (torch.inf, torch.nan)
+    (tuple(toy_batch(k) for k in range(6, 8)), value) for value in (torch.inf, torch.nan)
 )
 """Losses are finite here, but one element of a gradient is not, on one rank and of one batch."""
 TAKEN = tuple(

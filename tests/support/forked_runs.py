@@ -1,18 +1,21 @@
-"""Runs of the toy as processes of their own that meet faults, without the seconds of an import.
+"""Ranks as processes of their own, without the seconds of an import and of a launcher.
 
 One process (`python -m tests.support.forked_runs`) imports everything once and forks a child for
-every rank of every run; orders and answers are JSON lines.
+every rank: of the toy that meets faults, or of a module in `tests.support.ranks`. Orders and
+answers are JSON lines.
 """
 
 from __future__ import annotations
 
+import gc
+import importlib
 import json
 import os
 import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -20,6 +23,8 @@ from typing import Any, Self
 from tests.support.processes import ROOT, WARNINGS, environment, free_port
 
 STILL_RUNNING = 1000
+DDP_OF_TINY = "once:Grad strides do not match bucket view strides:UserWarning"
+"""What DDP says of a parameter with dimensions of size 1, whose strides mean nothing."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +40,14 @@ class Child:
         """What it has written to stderr."""
         return self.errors_file.read_text()
 
+    def poll(self) -> int:
+        """Return its exit code, or `STILL_RUNNING`."""
+        return self.forked_runs.ask({"poll": self.pid})
+
     def wait(self, timeout_sec: float = 60.0) -> int:
         """Return its exit code; that of a signal is negative."""
         deadline = time.monotonic() + timeout_sec
-        while (code := self.forked_runs.ask({"poll": self.pid})) == STILL_RUNNING:
+        while (code := self.poll()) == STILL_RUNNING:
             assert time.monotonic() < deadline, f"runs for {timeout_sec} s: {self.errors}"
             time.sleep(0.02)
         return code
@@ -48,10 +57,11 @@ class ForkedRuns:
     """Starts runs; a context manager that leaves none behind."""
 
     def __enter__(self) -> Self:
-        command = [sys.executable, *WARNINGS, "-m", __name__]
+        command = [sys.executable, *WARNINGS, *("-W", DDP_OF_TINY), "-m", __name__]
         pipe = subprocess.PIPE
+        variables = {**environment(), "DS_ACCELERATOR": "cpu"}
         self._process = subprocess.Popen(
-            command, cwd=ROOT, env=environment(), text=True, stdin=pipe, stdout=pipe
+            command, cwd=ROOT, env=variables, text=True, stdin=pipe, stdout=pipe
         )
         self._pids: list[int] = []
         return self
@@ -65,13 +75,31 @@ class ForkedRuns:
 
     def start(self, folder: Path, *, world: int = 1, **spec: Any) -> list[Child]:
         """Start the ranks of a run in `folder` (see `tests.support.faulty_run.run`)."""
+        return self._start(folder, world, {"folder": str(folder), **spec})
+
+    def start_ranks(
+        self, folder: Path, module: str, *arguments: str | Path, world: int = 2, **environ: str
+    ) -> list[Child]:
+        """Start `main(*arguments)` of a module of `tests.support.ranks` on every rank.
+
+        Args:
+            folder: for what the ranks write to stderr.
+            module: its name within `tests.support.ranks`.
+            arguments: paths or words.
+            world: number of ranks.
+            environ: what a launcher would set beside the ranks.
+        """
+        words = [str(argument) for argument in arguments]
+        return self._start(folder, world, {"module": module, "words": words, "environ": environ})
+
+    def _start(self, folder: Path, world: int, spec: Mapping[str, Any]) -> list[Child]:
         folder.mkdir(parents=True, exist_ok=True)
         port = free_port()
         children = []
         for rank in range(world):
             ranks = {"rank": rank, "world": world, "port": port} if world > 1 else {}
             errors = folder / f"stderr-{rank}.txt"
-            order = {"folder": str(folder), "errors": str(errors), **ranks, **spec}
+            order = {"errors": str(errors), **ranks, **spec}
             children.append(Child(self.ask(order), errors, self))
         self._pids += [child.pid for child in children]
         return children
@@ -93,15 +121,17 @@ def _serve() -> None:
     from tests.support import faulty_run
 
     codes: dict[int, int] = {}
+    gc.freeze()
     for line in sys.stdin:
         order = json.loads(line)
         pid = order.get("poll")
         if pid is None:
+            run = _main_of(order["module"]) if "module" in order else faulty_run.run
             answer = os.fork()
             if not answer:
                 try:
                     _become(order)
-                    code = faulty_run.run(order)
+                    code = run(order)
                     sys.stderr.flush()
                     os._exit(code)  # the interpreter's own end takes longer than a run
                 finally:
@@ -115,6 +145,18 @@ def _serve() -> None:
         sys.stdout.write(f"{answer}\n")
         sys.stdout.flush()
     os._exit(0)  # the interpreter's own end takes seconds
+
+
+def _main_of(module: str) -> Callable[[Mapping[str, Any]], int]:
+    """Import a module of ranks; return what runs an order."""
+    main = importlib.import_module(f"tests.support.ranks.{module}").main
+    gc.freeze()  # each ZeRO-3 engine collects garbage: seconds over all that is imported
+
+    def run(order: Mapping[str, Any]) -> int:
+        main(*order["words"])
+        return 0
+
+    return run
 
 
 def _become(order: Mapping[str, Any]) -> None:
@@ -136,6 +178,20 @@ def _become(order: Mapping[str, Any]) -> None:
             ACCELERATE_USE_CPU="true",
         )
     os.environ.update(order.get("environ", {}))
+
+
+def finish(children: Sequence[Child], timeout_sec: float = 250.0) -> None:
+    """Wait for the success of ranks that wait for one another: the first failure ends all."""
+    running = list(children)
+    deadline = time.monotonic() + timeout_sec
+    while running:
+        for child in tuple(running):
+            code = child.poll()
+            if code != STILL_RUNNING:
+                assert code == 0, f"exit code {code}: {child.errors}"
+                running.remove(child)
+        assert time.monotonic() < deadline, [child.errors for child in running]
+        time.sleep(0.02)
 
 
 def codes_of(children: Sequence[Child]) -> list[int]:

@@ -89,7 +89,7 @@ def train_stage(
         "model": model,
         "engines": dict(engines or {}),
         "trainer": {"max_steps": 3, "log_every_steps": 1},
-        "tracking": {"progress": False},
+        "tracking": {"progress": False, "samples": 1},
     }
     out.mkdir(parents=True, exist_ok=True)
     ranks = Distributed()

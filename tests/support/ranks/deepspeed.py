@@ -1,15 +1,15 @@
-"""What the fixture `deepspeed_ranks` runs: `-m tests.support.ranks.deepspeed OUT CORPUS`.
+"""What the fixture `deepspeed_ranks` runs.
 
-One start for several tests: it takes longer than what they do.
+One start for several tests: what they need once, such as DeepSpeed, takes longer than they do.
 """
 
 from __future__ import annotations
 
-import gc
-import sys
 from pathlib import Path
 
-from gsv2.training.distributed.ranks import Distributed, leave
+import deepspeed  # noqa: F401  before the fork
+
+from gsv2.training.distributed.ranks import Distributed
 from tests.support import real_stages
 from tests.support.ranks import gallery, optim
 
@@ -20,13 +20,13 @@ MIXED = {
 }
 """Not the launcher's ZeRO stage, which is 3."""
 
-if __name__ == "__main__":
-    gc.freeze()  # each ZeRO-3 engine collects garbage: seconds over all that is imported
-    out, corpus = Path(sys.argv[1]), Path(sys.argv[2])
+
+def main(*folders: str) -> None:
+    """Train in the first folder, from the corpus in the second."""
+    out, corpus = map(Path, folders)
     ranks = Distributed()
     gallery.show(out / "gallery", ranks)
     optim.check(out / "optim", ranks)
     real_stages.make_codes(out / "mixed", corpus)
     real_stages.train_stage("joint", out / "mixed", corpus, out / "mixed", MIXED)
     ranks.close()
-    leave(0)

@@ -1,4 +1,4 @@
-"""What test_engines.py runs: `-m tests.support.ranks.engines OUT`, on one rank and on two.
+"""What test_engines.py runs on one rank and on two.
 
 Every engine trains a `JointStage` for the same steps, is captured between them and after them, and
 goes on from what others have captured, on as many ranks and on the other number of them.
@@ -6,18 +6,17 @@ goes on from what others have captured, on as many ranks and on the other number
 
 from __future__ import annotations
 
-import gc
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
+from deepspeed.ops import __compatible_ops__
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from gsv2.training.distributed.ranks import Distributed, leave
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.engines.choose import make_engine
 from gsv2.training.engines.engine import EngineConfig, EngineError, TrainableState
 from gsv2.training.optim import seek_schedule
@@ -35,7 +34,9 @@ from tests.support.toy_stage import toy_batch
 OTHER_WORLD = {1: 2, 2: 1}
 """Ranks of a run -> ranks of the one whose states it goes on from too."""
 SOURCES = {1: ("plain", "zero2"), 2: ("zero0", "zero1", "zero2", "zero3", "mixed")}
-"""Number of ranks -> kinds whose states the other number goes on from, under each of its kinds."""
+"""Number of ranks -> kinds whose states the other number goes on from."""
+GREEDY = ("plain", "zero3")
+"""Kinds that go on from all of those; the others, from the last, for all have one form."""
 WAIT_SEC = 100.0
 """For a state of the other run."""
 RECOMPUTED = ("plain", "zero2", "zero3")
@@ -114,6 +115,11 @@ def go_on(kind: str, sources: Sequence[Path], ranks: Distributed, out: Path) -> 
         save_states(training.stage, out / f"{name}.late")
 
 
+def sources_of(kind: str, other_world: int) -> Sequence[str]:
+    """Return the kinds on the other number of ranks whose states a kind goes on from."""
+    return SOURCES[other_world] if kind in GREEDY else SOURCES[other_world][-1:]
+
+
 def check_careless_stages_fail(kind: str, ranks: Distributed, out: Path) -> None:
     training = make(kind, ranks, out, CarelessStage)
     with pytest.raises(EngineError, match="sends gradients through discriminator's engine"):
@@ -170,28 +176,21 @@ def check_autocast(kind: str, ranks: Distributed) -> None:
     assert {p.dtype for p in module.parameters()} == {torch.float32}
 
 
-def main(out: Path) -> None:
-    ranks = Distributed()
+def main(folder: str) -> None:
+    """Train and go on in `folder/RANKS`."""
+    out, ranks = Path(folder), Distributed()
     own, other = (out / str(world) for world in (ranks.world, OTHER_WORLD[ranks.world]))
     for kind in KINDS:
         train(kind, ranks, own)
     for kind in RECOMPUTED:
         train_recomputed(kind, ranks, own)
     ranks.barrier()
-    others = await_states(other, SOURCES[OTHER_WORLD[ranks.world]])
     for kind in KINDS:
+        others = await_states(other, sources_of(kind, OTHER_WORLD[ranks.world]))
         go_on(kind, [own / f"{kind}.early", *others], ranks, own)
     if ranks.world > 1:
         check_careless_stages_fail("zero1", ranks, own)  # DeepSpeed itself would not notice
         for kind in KINDS:
             check_autocast(kind, ranks)
-    from deepspeed.ops import __compatible_ops__
-
     assert __compatible_ops__["deepspeed_shm_comm"] is False
     ranks.close()
-
-
-if __name__ == "__main__":
-    gc.freeze()  # each ZeRO-3 engine collects garbage: seconds over all that is imported
-    main(Path(sys.argv[1]))
-    leave(0)

@@ -1,14 +1,12 @@
-"""What test_two_ranks.py runs: `accelerate launch -m tests.support.ranks.two_ranks OUT CORPUS`."""
+"""What test_two_ranks.py runs."""
 
 from __future__ import annotations
 
-import gc
-import sys
 from contextlib import suppress
 from pathlib import Path
 
 from gsv2.data.stream.batch import Batch
-from gsv2.training.distributed.ranks import Distributed, leave
+from gsv2.training.distributed.ranks import Distributed
 from tests.support.real_stages import train_all
 from tests.support.toy_stage import fit_toy, torn_batch, toy_config
 
@@ -31,9 +29,9 @@ def check_gather(ranks: Distributed) -> None:
         assert ranks.gather(objects[ranks.rank]) == objects
 
 
-if __name__ == "__main__":
-    gc.freeze()  # each ZeRO-3 engine collects garbage: seconds over all that is imported
-    out, corpus = Path(sys.argv[1]), Path(sys.argv[2])
+def main(*folders: str) -> None:
+    """Train in the first folder, from the corpus in the second."""
+    out, corpus = map(Path, folders)
     check_gather(Distributed())
     fit_toy(toy_config(out), Distributed(), make_batch=torn_batch)
     with suppress(Stopped):
@@ -42,4 +40,3 @@ if __name__ == "__main__":
     fit_toy(toy_config(out / "by_time", trainer=limit), Distributed())
     train_all(out, corpus)
     Distributed().close()
-    leave(0)
