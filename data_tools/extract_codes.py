@@ -18,6 +18,8 @@ import torch
 import typer
 
 from gsv2.inference.extraction import extract_codes
+from gsv2.training.distributed.patient_ranks import PatientRanks
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.telemetry.progress import counting_bar
 
 
@@ -29,15 +31,28 @@ def main(
 ) -> None:
     """Write OUT, or leave it when it is complete and of this corpus and quantizer.
 
+    Several ranks share the shards: accelerate launch -m gsv2 corpus extract-codes ...
+
     Example: python data_tools/extract_codes.py --corpus CORPUS --quantizer RUN --out CODES
     """
-    chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        with counting_bar("encoding") as progress:
-            manifest = extract_codes(corpus, quantizer, out, torch.device(chosen), progress)
+        distributed = Distributed()
+        chosen = torch.device(device) if device else distributed.device
+        with counting_bar("encoding") as bar:
+            manifest = extract_codes(
+                corpus,
+                quantizer,
+                out,
+                chosen,
+                bar if distributed.is_main else None,
+                ranks=PatientRanks(distributed),
+            )
+        distributed.close()
     except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: torch knows no such device
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
+    if not distributed.is_main:
+        return
     typer.echo(
         f"{out}: codes of {manifest.num_clips} clips, {manifest.num_codebooks} codebooks, "
         f"quantizer {manifest.quantizer}"

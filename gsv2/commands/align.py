@@ -25,7 +25,9 @@ def align(
 ) -> None:
     """Say which character is spoken at each frame of each clip, beside its codes.
 
-    A GPT that reads by a pointer is trained on it. `--clip KEY` tells when words are spoken.
+    Several ranks share the shards (`accelerate launch -m gsv2 align ...`), and a call that was
+    ended goes on. A GPT that reads by a pointer is trained on it. `--clip KEY` tells when words
+    are spoken.
 
     Example: `gsv2 align runs/quickstart/corpus/train --codes runs/quickstart/codes/train
     --aligner runs/quickstart/aligner`

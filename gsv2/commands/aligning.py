@@ -13,6 +13,8 @@ from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.stream.reader import read_clips
 from gsv2.inference.alignment import Report, align_corpus
 from gsv2.inference.spoken_times import SpokenText, time_text
+from gsv2.training.distributed.patient_ranks import PatientRanks
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.telemetry.progress import counting_bar
 
 OUTLIER_DEVIATIONS = 6.0
@@ -24,13 +26,23 @@ _NAMED = 20
 def align(
     corpus: Path, codes: Path, aligner: Path, device: str, leave_out_outliers: bool
 ) -> Iterator[str]:
-    """Align a corpus; yield lines about what was found."""
-    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    """Align a corpus on all ranks of the launcher; yield, on the first, lines about the result."""
+    distributed = Distributed()
+    chosen = torch.device(device) if device else distributed.device
     deviations = OUTLIER_DEVIATIONS if leave_out_outliers else None
     with counting_bar("aligning") as progress:
         manifest, report = align_corpus(
-            corpus, codes, aligner, chosen, outlier_deviations=deviations, progress=progress
+            corpus,
+            codes,
+            aligner,
+            chosen,
+            outlier_deviations=deviations,
+            progress=progress if distributed.is_main else None,
+            ranks=PatientRanks(distributed),
         )
+    distributed.close()
+    if not distributed.is_main:
+        return
     yield f"{codes}: {manifest.num_clips} clips, aligned by {manifest.aligner}"
     yield from _figures(report, left_out=leave_out_outliers)
 

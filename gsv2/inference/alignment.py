@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from gsv2.data.building.alignments import ClipAlignment, write_alignments
+from gsv2.data.building.alignments import write_alignments
+from gsv2.data.building.sidecar import ClipArray
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.decode import Clip
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import CorpusError, Manifest, read_manifest
 from gsv2.data.stream.batch import BadClip
-from gsv2.data.stream.reader import MappedReader, read_clip
+from gsv2.inference.clip_batches import Progress, clip_batches
 from gsv2.models.aligner.align import align_texts
 from gsv2.models.aligner.model import Aligner
 from gsv2.models.aligner.viterbi import AlignmentError
 from gsv2.models.component import load_component
 from gsv2.training.checkpoints.checkpoint import find_component
+from gsv2.training.distributed.patient_ranks import PatientRanks
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None]
-"""Called with (clips done, clips in all)."""
-_WINDOW_CLIPS = 1024
-"""Clips that are sorted by length together; bounds the memory."""
 _MAX_BATCH_FRAMES = 4000
 """Code frames of a batch, padding included: log-probabilities of 256 columns take 4 MB."""
 _MAD_TO_DEVIATION = 1.4826
@@ -47,6 +45,18 @@ class Report:
     """Code frames of the clips that were aligned."""
     num_characters: int = 0
     """Characters of their texts."""
+
+    def shared(self, ranks: PatientRanks | None) -> Report:
+        """Return what all ranks have found. Collective."""
+        if ranks is None or ranks.world == 1:
+            return self
+        every = Report()
+        for of_rank in ranks.gather(self):
+            every.scores |= of_rank.scores
+            every.failures |= of_rank.failures
+            every.num_frames += of_rank.num_frames
+            every.num_characters += of_rank.num_characters
+        return every
 
     def outliers(self, deviations: float) -> dict[str, float]:
         """Return key -> score of the clips whose score lies that far below the median.
@@ -77,6 +87,7 @@ def align_corpus(
     *,
     outlier_deviations: float | None = None,
     progress: Progress | None = None,
+    ranks: PatientRanks | None = None,
 ) -> tuple[Manifest, Report]:
     """Write the alignment of every clip beside its codes; `codes` is replaced when all are done.
 
@@ -92,6 +103,11 @@ def align_corpus(
         outlier_deviations: clips whose score lies this many deviations below the median get no
             alignment either; None = they are kept.
         progress: called as clips are done.
+        ranks: this process among others that make the same call and share the shards; None =
+            alone.
+
+    Returns:
+        The manifest, and what was found, by all ranks together.
 
     Raises:
         ValueError: a corpus or component that is missing, damaged or of other codes.
@@ -110,22 +126,39 @@ def align_corpus(
     if made.aligner == fingerprint and outlier_deviations is None:
         return made, report
     index = CorpusIndex.open(SourceConfig(path=str(corpus), codes=str(codes)))
-    walker = _Walker(model, index, device, report)
     left_out: frozenset[str] = frozenset()
     if outlier_deviations is not None:
-        for _ in walker.alignments(None, frozenset()):
-            pass
-        left_out = frozenset(report.outliers(outlier_deviations))
+        scored = _score(_Walker(model, index, device, Report()), index, ranks)
+        left_out = frozenset(scored.outliers(outlier_deviations))
+        report.failures |= scored.failures  # named already
+    walker = _Walker(model, index, device, report)
+
+    def wanted(skip: frozenset[str]) -> Iterator[ClipArray]:
+        return (item for item in walker.alignments(progress, skip) if item[1] not in left_out)
+
     settings = f"outlier_deviations={outlier_deviations}"
+    manifest = write_alignments(corpus, codes, wanted, fingerprint, settings, ranks)
+    return manifest, report.shared(ranks) if outlier_deviations is None else scored
 
-    def wanted(done: frozenset[str]) -> Iterator[ClipAlignment]:
-        return (item for item in walker.alignments(progress, done) if item[1] not in left_out)
 
-    return write_alignments(corpus, codes, wanted, fingerprint, settings), report
+def _score(walker: _Walker, index: CorpusIndex, ranks: PatientRanks | None) -> Report:
+    """Return what is found of all clips, by each rank of its shards; nothing is written."""
+    names = [shard.name for shard in index.shards]
+    mine = names if ranks is None else names[ranks.rank :: ranks.world]
+
+    def align() -> None:
+        for _ in walker.alignments(None, frozenset(names) - frozenset(mine)):
+            pass
+
+    if ranks is None:
+        align()
+    else:
+        ranks.on_all(align)
+    return walker.report.shared(ranks)
 
 
 class _Walker:
-    """Reads, sorts, pads and aligns."""
+    """Pads and aligns batches of clips."""
 
     def __init__(
         self, aligner: Aligner, index: CorpusIndex, device: torch.device, report: Report
@@ -133,27 +166,15 @@ class _Walker:
         self._aligner = aligner
         self._index = index
         self._device = device
-        self._report = report
+        self.report = report
 
-    def alignments(
-        self, progress: Progress | None, done_shards: frozenset[str]
-    ) -> Iterator[ClipAlignment]:
-        """Yield (shard, key, [T] characters), shard after shard, without those that are done."""
-        reader = MappedReader(self._index, ("codes",))
-        done = sum(s.stop - s.start for s in self._index.shards if s.name in done_shards)
-        for shard in self._index.shards:
-            if shard.name in done_shards:
-                continue
-            frames = self._index.read_numbers(shard, ["num_code_frames"])["num_code_frames"]
-            for start in range(0, len(frames), _WINDOW_CLIPS):
-                window = frames[start : start + _WINDOW_CLIPS]
-                order = np.argsort(window, kind="stable")
-                for batch in _cut(order[window[order] >= 0], window):
-                    clips = [read_clip(reader, shard.start + start + place) for place in batch]
-                    yield from self._align([clip for clip in clips if not self._is_bad(clip)])
-                done += len(window)
-                if progress:
-                    progress(done, self._index.num_clips)
+    def alignments(self, progress: Progress | None, skip: frozenset[str]) -> Iterator[ClipArray]:
+        """Yield (shard, key, [T] characters), shard after shard, without those to skip."""
+        for clips in clip_batches(
+            self._index, ("codes",), "num_code_frames", _MAX_BATCH_FRAMES,
+            skip=skip, progress=progress,
+        ):  # fmt: skip
+            yield from self._align([clip for clip in clips if not self._is_bad(clip)])
 
     def _is_bad(self, clip: Clip | BadClip) -> bool:
         if isinstance(clip, BadClip):
@@ -161,11 +182,11 @@ class _Walker:
         return isinstance(clip, BadClip)
 
     def _fail(self, key: str, reason: str) -> None:
-        if key not in self._report.failures:
+        if key not in self.report.failures:
             logger.warning("no alignment for clip %s: %s", key, reason)
-        self._report.failures[key] = reason
+        self.report.failures[key] = reason
 
-    def _align(self, clips: Sequence[Clip | BadClip]) -> Iterator[ClipAlignment]:
+    def _align(self, clips: Sequence[Clip | BadClip]) -> Iterator[ClipArray]:
         whole = [clip for clip in clips if isinstance(clip, Clip) and clip.codes is not None]
         if not whole:
             return
@@ -180,19 +201,7 @@ class _Walker:
             if isinstance(alignment, AlignmentError):
                 self._fail(clip.key, str(alignment))
                 continue
-            self._report.scores[clip.key] = alignment.score
-            self._report.num_frames += length
-            self._report.num_characters += len(clip.text)
+            self.report.scores[clip.key] = alignment.score
+            self.report.num_frames += length
+            self.report.num_characters += len(clip.text)
             yield clip.shard, clip.key, alignment.characters
-
-
-def _cut(order: np.ndarray, num_frames: np.ndarray) -> Iterator[list[int]]:
-    """Cut places of rising length into batches; a longer clip stands alone."""
-    batch: list[int] = []
-    for place in order.tolist():
-        if batch and (len(batch) + 1) * num_frames[place] > _MAX_BATCH_FRAMES:
-            yield batch
-            batch = []
-        batch.append(place)
-    if batch:
-        yield batch

@@ -3,33 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeGuard
 
-import numpy as np
 import torch
 
 from gsv2.audio.ssl import LogMelEncoder, make_speech_encoder
 from gsv2.data.building.codes import write_codes
+from gsv2.data.building.sidecar import ClipArray
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.decode import Clip
-from gsv2.data.corpus.format import FRAME_RATE_HZ, HOP_LENGTH
+from gsv2.data.corpus.format import HOP_LENGTH, SAMPLE_RATE
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import Manifest, is_complete, read_manifest
 from gsv2.data.stream.batch import BadClip
-from gsv2.data.stream.reader import MappedReader, read_clip
+from gsv2.inference.clip_batches import Progress, clip_batches
 from gsv2.models.component import load_component
 from gsv2.models.quantizer.model import Quantizer
 from gsv2.training.checkpoints.checkpoint import find_component
+from gsv2.training.distributed.patient_ranks import PatientRanks
 
 logger = logging.getLogger(__name__)
-
-Progress = Callable[[int, int], None]
-"""Called with (clips done, clips in all)."""
-_WINDOW_CLIPS = 1024
-"""Clips that are sorted by length together; bounds the memory."""
 
 
 def extract_codes(
@@ -39,6 +35,7 @@ def extract_codes(
     device: torch.device,
     progress: Progress | None = None,
     max_batch_sec: float = 60.0,
+    ranks: PatientRanks | None = None,
 ) -> Manifest:
     """Write the codes of every clip of a corpus; `out` appears complete or not at all.
 
@@ -53,6 +50,8 @@ def extract_codes(
         device: device to compute on.
         progress: called as clips are done.
         max_batch_sec: most audio of a batch, padding included.
+        ranks: this process among others that make the same call and share the shards; None =
+            alone.
 
     Raises:
         ValueError: a corpus or component that is missing or damaged, or no clip with a frame.
@@ -64,7 +63,7 @@ def extract_codes(
     if done is not None:
         return done
     index = CorpusIndex.open(SourceConfig(path=str(corpus)))
-    extractor = _Extractor(model, index, device, max_frames=round(max_batch_sec * FRAME_RATE_HZ))
+    extractor = _Extractor(model, index, device, max_samples=round(max_batch_sec * SAMPLE_RATE))
     return write_codes(
         corpus,
         out,
@@ -73,6 +72,7 @@ def extract_codes(
         codebook_size=model.config.codes.codebook_size,
         code_rate_hz=model.config.codes.rate_hz,
         overwrite=is_complete(out),
+        workers=ranks,
     )
 
 
@@ -80,7 +80,7 @@ class _Extractor:
     """Reads, sorts, pads and encodes."""
 
     def __init__(
-        self, quantizer: Quantizer, index: CorpusIndex, device: torch.device, max_frames: int
+        self, quantizer: Quantizer, index: CorpusIndex, device: torch.device, max_samples: int
     ) -> None:
         self._quantizer = quantizer
         self._speech_encoder: LogMelEncoder = make_speech_encoder(
@@ -88,42 +88,16 @@ class _Extractor:
         ).to(device)
         self._index = index
         self._device = device
-        self._max_frames = max_frames
+        self._max_samples = max_samples
 
-    def codes(
-        self, progress: Progress | None, done_shards: frozenset[str]
-    ) -> Iterator[tuple[str, str, np.ndarray]]:
-        """Yield (shard, key, [K, T] codes), shard after shard, without those that are done."""
-        reader = MappedReader(self._index, ("audio",))
-        num_frames = self._index.numbers("num_samples") // HOP_LENGTH
-        done = sum(s.stop - s.start for s in self._index.shards if s.name in done_shards)
-        for rows in self._windows(done_shards):
-            order = rows[np.argsort(num_frames[rows], kind="stable")]
-            for batch in self._cut(order, num_frames):
-                clips = [read_clip(reader, row) for row in batch]
-                yield from self._encode([clip for clip in clips if _is_usable(clip)])
-                done += len(batch)
-                if progress:
-                    progress(done, self._index.num_clips)
+    def codes(self, progress: Progress | None, skip: frozenset[str]) -> Iterator[ClipArray]:
+        """Yield (shard, key, [K, T] codes), shard after shard, without those to skip."""
+        for clips in clip_batches(
+            self._index, ("audio",), "num_samples", self._max_samples, skip=skip, progress=progress
+        ):
+            yield from self._encode([clip for clip in clips if _is_usable(clip)])
 
-    def _windows(self, done_shards: frozenset[str]) -> Iterator[np.ndarray]:
-        """Yield the rows of each shard, in pieces that may be sorted as a whole."""
-        for shard in (s for s in self._index.shards if s.name not in done_shards):
-            for start in range(shard.start, shard.stop, _WINDOW_CLIPS):
-                yield np.arange(start, min(start + _WINDOW_CLIPS, shard.stop))
-
-    def _cut(self, rows: np.ndarray, num_frames: np.ndarray) -> Iterator[list[int]]:
-        """Cut rows of rising length into batches under the budget; a longer clip stands alone."""
-        batch: list[int] = []
-        for row in rows.tolist():
-            if batch and (len(batch) + 1) * num_frames[row] > self._max_frames:
-                yield batch
-                batch = []
-            batch.append(row)
-        if batch:
-            yield batch
-
-    def _encode(self, clips: Sequence[Clip]) -> Iterator[tuple[str, str, np.ndarray]]:
+    def _encode(self, clips: Sequence[Clip]) -> Iterator[ClipArray]:
         waves = [clip.wave for clip in clips if clip.wave is not None]
         if not waves:
             return

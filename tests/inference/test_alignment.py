@@ -15,12 +15,15 @@ from gsv2.config import config_to_dict
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import CorpusError, read_manifest, write_manifest
+from gsv2.data.stream.batch import BadClip
 from gsv2.data.stream.reader import read_clips
 from gsv2.inference.alignment import Report, align_corpus
 from gsv2.models.aligner.align import align_texts
 from gsv2.models.aligner.model import Aligner, AlignerConfig
 from gsv2.models.component import save_component
 from gsv2.nn.codes import CodeConfig
+from gsv2.training.distributed.patient_ranks import PatientRanks
+from tests.support.thread_ranks import run_ranks
 
 CPU = torch.device("cpu")
 
@@ -28,7 +31,7 @@ CPU = torch.device("cpu")
 def save_aligner(path: Path, quantizer: str, seed: int = 0) -> Aligner:
     torch.manual_seed(seed)
     codes = CodeConfig(levels=2, codebook_size=1024, dim=8)
-    config = AlignerConfig(codes=codes, dim=16, num_blocks=1, kernel_size=3)
+    config = AlignerConfig(codes=codes, vocabulary_size=32, dim=16, num_blocks=1, kernel_size=3)
     aligner = Aligner(config)
     aligner.set_codebooks(torch.randn(2, 1024, 8))
     values, provenance = config_to_dict(config), {"quantizer": quantizer}
@@ -91,6 +94,69 @@ def test_a_clip_that_cannot_be_aligned_is_named_and_has_no_alignment(
     assert len(caplog.records) == len(report.failures) > 0
     missing = {key for key, clip in read(corpus, codes).items() if hasattr(clip, "reason")}
     assert missing == set(report.failures)
+
+
+@pytest.mark.parametrize("deviations", [None, -1.0])
+def test_ranks_share_the_shards_and_write_what_one_writes(
+    make_corpus, make_codes, tmp_path, deviations
+):
+    """With all clips, and with those alone whose score is above a limit over all shards."""
+    corpus = make_corpus(tmp_path / "corpus", 16, num_speakers=8, seconds=(2.1, 3.0), shard_mb=0.1)
+    one = make_codes(corpus, tmp_path / "one")
+    manifest = read_manifest(one)
+    assert len(manifest.shards) >= 4
+    write_manifest(replace(manifest, code_rate_hz=25.0, codebook_size=1024), one)
+    many = shutil.copytree(one, tmp_path / "many")
+    save_aligner(tmp_path / "aligner.safetensors", manifest.quantizer)
+
+    def align(codes, ranks=None):
+        return align_corpus(
+            corpus, codes, tmp_path / "aligner.safetensors", CPU,
+            outlier_deviations=deviations, ranks=ranks,
+        )  # fmt: skip
+
+    made, report = align(one)
+    for of_rank in run_ranks(3, lambda ranks: align(many, PatientRanks(ranks))):
+        assert of_rank == (made, report)
+    num_left_out = 0 if deviations is None else len(report.outliers(deviations))
+    aligned = [clip for clip in read(corpus, one).values() if not isinstance(clip, BadClip)]
+    assert len(aligned) == 16 - num_left_out
+    assert (num_left_out > 0) == (deviations is not None)
+    contents = [
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*")}
+        for folder in (one, many)
+    ]
+    assert contents[0] == contents[1]
+
+
+def test_ranks_go_on_after_shards_that_other_numbers_of_ranks_have_made(
+    make_corpus, make_codes, tmp_path, monkeypatch
+):
+    corpus = make_corpus(tmp_path / "corpus", 16, num_speakers=8, seconds=(2.1, 3.0), shard_mb=0.1)
+    codes = make_codes(corpus, tmp_path / "codes")
+    manifest = read_manifest(codes)
+    file = tmp_path / "aligner.safetensors"
+    save_aligner(file, manifest.quantizer)
+    aligned = []
+
+    def counting(aligner, codes, lengths, texts):
+        aligned.extend(texts)
+        if is_failing and len(aligned) > 8:
+            raise OSError("the disk is full")
+        return align_texts(aligner, codes, lengths, texts)
+
+    monkeypatch.setattr("gsv2.inference.alignment.align_texts", counting)
+    is_failing = True
+    failures = run_ranks(2, lambda ranks: align_corpus(
+        corpus, codes, file, CPU, ranks=PatientRanks(ranks)
+    ))  # fmt: skip
+    assert [str(failure) for failure in failures] == ["the disk is full"] * 2
+    assert read_manifest(codes).aligner is None
+    aligned.clear()
+    is_failing = False
+    done, report = align_corpus(corpus, codes, file, CPU)
+    assert done.aligner is not None
+    assert 0 < len(aligned) == len(report.scores) < 16
 
 
 def test_an_aligner_of_other_codes_is_refused(parts):

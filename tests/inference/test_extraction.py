@@ -10,12 +10,15 @@ from gsv2.config import config_to_dict
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.format import HOP_LENGTH
 from gsv2.data.corpus.index import CorpusIndex
-from gsv2.data.corpus.manifest import CorpusError
+from gsv2.data.corpus.manifest import CorpusError, Manifest, read_manifest
 from gsv2.data.stream.reader import read_clips
 from gsv2.inference.extraction import extract_codes
 from gsv2.models.component import ComponentError, save_component
 from gsv2.models.quantizer.model import Quantizer, QuantizerConfig
 from gsv2.nn.codes import CodeConfig
+from gsv2.training.distributed.patient_ranks import PatientRanks
+from gsv2.training.distributed.ranks import Distributed
+from tests.support.thread_ranks import run_ranks
 
 CPU = torch.device("cpu")
 
@@ -81,6 +84,25 @@ def test_codes_depend_neither_on_the_batches_nor_on_the_run(
     )
     assert len(first) == 2
     assert first == again == alone
+
+
+def test_ranks_share_the_shards_and_write_what_one_writes(make_corpus, component, tmp_path) -> None:
+    corpus = make_corpus(tmp_path / "corpus", 8, num_speakers=8, seconds=(0.5, 0.9), shard_mb=0.05)
+
+    def contents(name: str) -> dict[Path, bytes]:
+        folder = tmp_path / name
+        return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+    extract_codes(corpus, component, tmp_path / "one", CPU)
+
+    def extract(ranks: Distributed) -> Manifest:
+        patient = PatientRanks(ranks)
+        return extract_codes(corpus, component, tmp_path / "two", CPU, ranks=patient)
+
+    first, second = run_ranks(2, extract)
+    assert first == second == read_manifest(tmp_path / "one")
+    assert len(first.shards) > 2
+    assert contents("two") == contents("one")
 
 
 def test_a_current_sidecar_is_left_and_an_old_one_replaced(

@@ -3,39 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
-from gsv2.data.building.codes import FinishedShards
-from gsv2.data.building.staging import staged_corpus
+from gsv2.data.building.sidecar import ClipArrays, Workers, build_sidecar
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.alignment import encode_alignment
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.index_columns import ALIGNED_SCHEMA
-from gsv2.data.corpus.manifest import (
-    CorpusError,
-    Manifest,
-    ShardEntry,
-    read_manifest,
-    write_manifest,
-)
+from gsv2.data.corpus.manifest import CorpusError, Manifest, ShardEntry, read_manifest
 from gsv2.data.corpus.shard_writer import ShardWriter
 from gsv2.data.stream.reader import MappedReader
-
-ClipAlignment = tuple[str, str, np.ndarray]
-"""Shard, key and [T] characters of a clip."""
 
 
 def write_alignments(
     corpus: Path,
     codes: Path,
-    alignments: Callable[[frozenset[str]], Iterable[ClipAlignment]],
+    alignments: ClipArrays,
     aligner: str,
     settings: str = "",
+    workers: Workers | None = None,
 ) -> Manifest:
     """Write the sidecar corpus of codes anew, with alignments; the old one stays until it is whole.
 
@@ -48,6 +38,7 @@ def write_alignments(
             corpus, without the shards that it is given; clips that it leaves out get none.
         aligner: hash of the aligner.
         settings: whatever else the alignments depend on.
+        workers: this process among others that make the same call; None = alone.
 
     Raises:
         CorpusError: a corpus that cannot be read, or an alignment of a clip that it lacks.
@@ -55,45 +46,42 @@ def write_alignments(
     """
     made = read_manifest(codes)
     sources = json.dumps([aligner, settings, [(s.name, s.sha256) for s in made.shards]])
-    with staged_corpus(codes, overwrite=True, resume=sources) as building:
-        done = FinishedShards(building)
-        shards = _Shards(corpus, codes, building)
-        groups = groupby(alignments(done.names), key=lambda item: item[0])
-        pending = next(groups, None)
-        entries = []
-        for entry in made.shards:
-            found = {}
-            if pending is not None and pending[0] == entry.name:
-                found = {key: characters for _, key, characters in pending[1]}
-                pending = next(groups, None)
-            if entry.name not in done.names:
-                done.add(shards.write(entry, found), set())
-            entries.append(done.entry(entry.name))
-        if pending is not None:
-            raise CorpusError(f"alignments of {pending[0]}: not a shard of {codes}, or too late")
-        done.remove()
-        manifest = replace(made, shards=tuple(entries), aligner=aligner)
-        write_manifest(manifest, building)
-    return manifest
+    shards = _Shards(corpus, codes)
+
+    def finish(entries: Sequence[ShardEntry], widths: Set[int]) -> Manifest:
+        return replace(made, shards=tuple(entries), aligner=aligner)
+
+    return build_sidecar(
+        codes,
+        made.shards,
+        alignments,
+        shards.write,
+        finish,
+        overwrite=True,
+        resume=sources,
+        workers=workers,
+    )
 
 
 class _Shards:
     """Copies the shards of a sidecar corpus, with alignments beside the codes."""
 
-    def __init__(self, corpus: Path, codes: Path, building: Path) -> None:
+    def __init__(self, corpus: Path, codes: Path) -> None:
         self._index = CorpusIndex.open(SourceConfig(path=str(corpus), codes=str(codes)))
         self._reader = MappedReader(self._index, ("codes",))
-        self._building = building
 
-    def write(self, entry: ShardEntry, alignments: dict[str, np.ndarray]) -> ShardEntry:
+    def write(
+        self, building: Path, entry: ShardEntry, alignments: dict[str, np.ndarray]
+    ) -> tuple[ShardEntry, Set[int]]:
         """Write one shard.
 
         Args:
+            building: staging folder.
             entry: entry of the shard as it is.
             alignments: key -> [T] characters.
         """
         left = set(alignments)
-        with ShardWriter(self._building, entry.name, ALIGNED_SCHEMA) as shard:
+        with ShardWriter(building, entry.name, ALIGNED_SCHEMA) as shard:
             for key, row, num_frames in self._clips(entry.name):
                 read = self._reader.read(row)
                 members = {"codes": bytes(read["codes"]), "codes_json": bytes(read["json"])}
@@ -103,7 +91,7 @@ class _Shards:
                 left.discard(key)
             if left:
                 raise CorpusError(f"alignment of {min(left)}: no codes of it in {entry.name}")
-            return shard.finish(entry.seconds, source_sha256=entry.source_sha256)
+            return shard.finish(entry.seconds, source_sha256=entry.source_sha256), frozenset()
 
     def _clips(self, name: str) -> Iterator[tuple[str, int, int]]:
         """Yield key, row and code frames of the clips of one shard that have codes."""

@@ -1,0 +1,174 @@
+"""Sidecar corpus, built shard by shard: an ended call goes on, several processes share the work."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence, Set
+from contextlib import ExitStack
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from gsv2.data.building.staging import staged_corpus
+from gsv2.data.corpus.manifest import CorpusError, Manifest, ShardEntry, write_manifest
+
+T = TypeVar("T")
+
+ClipArray = tuple[str, str, np.ndarray]
+"""Shard, key, and what the sidecar holds of a clip."""
+ClipArrays = Callable[[frozenset[str]], Iterable[ClipArray]]
+"""Names of shards that are left out -> arrays of the others, shard after shard in the order of the
+corpus, in any order inside a shard; clips that it leaves out get none."""
+ShardWriting = Callable[[Path, ShardEntry, dict[str, np.ndarray]], tuple[ShardEntry, Set[int]]]
+"""Staging folder, entry of a shard of the corpus and arrays by key -> entry of the shard that was
+written, and the numbers of codebooks of its clips."""
+
+
+class Workers(Protocol):
+    """Processes that build one sidecar together, on one file system."""
+
+    @property
+    def rank(self) -> int:
+        """Number of this process."""
+
+    @property
+    def world(self) -> int:
+        """Number of processes."""
+
+    def on_main(self, action: Callable[[], T]) -> T:
+        """Return on every process what `action` does on the first; so are its errors."""
+
+    def on_all(self, action: Callable[[], T]) -> T:
+        """Return what `action` does here, which may take hours; errors are everyone's."""
+
+
+class OneWorker:
+    """A process alone."""
+
+    rank = 0
+    world = 1
+
+    def on_main(self, action: Callable[[], T]) -> T:
+        """Return what `action` does."""
+        return action()
+
+    on_all = on_main
+
+
+def build_sidecar(
+    out: Path,
+    shards: Sequence[ShardEntry],
+    arrays: ClipArrays,
+    write_shard: ShardWriting,
+    finish: Callable[[Sequence[ShardEntry], Set[int]], Manifest],
+    *,
+    overwrite: bool,
+    resume: str | None,
+    workers: Workers | None = None,
+) -> Manifest:
+    """Build a sidecar corpus, which appears complete at `out` or not at all.
+
+    Args:
+        out: folder of the sidecar.
+        shards: shards of the corpus that it goes beside.
+        arrays: makes its content; that of one shard is held in memory.
+        write_shard: writes a shard.
+        finish: makes the manifest of all shards, and of all numbers of codebooks.
+        overwrite: replace a complete sidecar at `out`.
+        resume: what the content is made of: an ended call of the same keeps its whole shards, and
+            the next one goes on, on however many processes; None = it begins anew.
+        workers: this process among others that make the same call; None = alone.
+
+    Raises:
+        CorpusError: a shard that the corpus does not have, or out of order; see `staged_corpus`.
+        InUseError: another call writes to `out`.
+    """
+    workers = workers or OneWorker()
+    with ExitStack() as stack:
+        staged = staged_corpus(out, overwrite=overwrite, resume=resume)
+        building = workers.on_main(lambda: stack.enter_context(staged))
+        done = workers.on_main(lambda: FinishedShards(building).names)
+        left = [entry for entry in shards if entry.name not in done][workers.rank :: workers.world]
+        skipped = frozenset(entry.name for entry in shards) - {entry.name for entry in left}
+        finished = FinishedShards(building, workers.rank)
+        workers.on_all(lambda: _write(left, arrays(skipped), building, write_shard, finished, out))
+
+        def end() -> Manifest:
+            every = FinishedShards(building)
+            every.remove()
+            widths = {width for entry in shards for width in every.widths(entry.name)}
+            manifest = finish([every.entry(entry.name) for entry in shards], widths)
+            write_manifest(manifest, building)
+            stack.close()
+            return manifest
+
+        return workers.on_main(end)
+
+
+def _write(
+    shards: Sequence[ShardEntry],
+    arrays: Iterable[ClipArray],
+    building: Path,
+    write_shard: ShardWriting,
+    finished: FinishedShards,
+    out: Path,
+) -> None:
+    """Write the shards of this process; one without arrays is empty."""
+    groups = groupby(arrays, key=lambda item: item[0])
+    pending = next(groups, None)
+    for entry in shards:
+        of_shard: dict[str, np.ndarray] = {}
+        if pending is not None and pending[0] == entry.name:
+            of_shard = {key: array for _, key, array in pending[1]}
+            pending = next(groups, None)
+        finished.add(*write_shard(building, entry, of_shard))
+    if pending is not None:
+        raise CorpusError(f"{out}: {pending[0]} is no shard of the corpus, or comes too late")
+
+
+class FinishedShards:
+    """Entries of the shards that are whole; one line each, written after the shard.
+
+    Args:
+        building: staging folder.
+        rank: process that adds shards, to a file of its own; all files are read.
+    """
+
+    def __init__(self, building: Path, rank: int = 0) -> None:
+        self._building = building
+        self._file = building / f".finished-{rank}.jsonl"
+        self._entries: dict[str, tuple[ShardEntry, set[int]]] = {}
+        for file in self._files():
+            for line in file.read_text("utf-8").split("\n"):
+                try:
+                    values, widths = json.loads(line)
+                except ValueError:  # what a kill has left of a line
+                    continue
+                self._entries[values["name"]] = (ShardEntry(**values), set(widths))
+        self.names = frozenset(self._entries)
+        """Shards that were whole at the start."""
+
+    def add(self, entry: ShardEntry, widths: Set[int]) -> None:
+        """Note a shard that is whole, with the numbers of codebooks of its clips."""
+        self._entries[entry.name] = (entry, set(widths))
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write("\n" + json.dumps([asdict(entry), sorted(widths)]))
+
+    def entry(self, name: str) -> ShardEntry:
+        """Return the entry of a whole shard."""
+        return self._entries[name][0]
+
+    def widths(self, name: str) -> set[int]:
+        """Return the numbers of codebooks of its clips."""
+        return self._entries[name][1]
+
+    def remove(self) -> None:
+        """Remove the files."""
+        for file in self._files():
+            file.unlink()
+
+    def _files(self) -> list[Path]:
+        return sorted(self._building.glob(".finished*.jsonl"))

@@ -1,0 +1,63 @@
+"""Clips of a corpus in batches of like size, shard after shard, for what is made of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from gsv2.data.corpus.decode import Clip
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.stream.batch import BadClip
+from gsv2.data.stream.reader import MappedReader, read_clip
+
+Progress = Callable[[int, int], None]
+"""Called with (clips done, clips in all)."""
+_WINDOW_CLIPS = 1024
+"""Clips that are sorted by size together; bounds the memory."""
+
+
+def clip_batches(
+    index: CorpusIndex,
+    members: Sequence[str],
+    size: str,
+    max_size: int,
+    *,
+    skip: frozenset[str] = frozenset(),
+    progress: Progress | None = None,
+) -> Iterator[list[Clip | BadClip]]:
+    """Yield batches of clips, which never cross a shard.
+
+    Args:
+        index: the corpus.
+        members: members to read.
+        size: numeric column of the index; clips without a value are left out.
+        max_size: most of `size` in a batch, padding included; a longer clip stands alone.
+        skip: names of shards that are left out, and count as done.
+        progress: called as clips are done.
+    """
+    reader = MappedReader(index, tuple(members))
+    done = sum(s.stop - s.start for s in index.shards if s.name in skip)
+    for shard in (s for s in index.shards if s.name not in skip):
+        sizes = index.read_numbers(shard, [size])[size]
+        for start in range(0, len(sizes), _WINDOW_CLIPS):
+            window = sizes[start : start + _WINDOW_CLIPS]
+            order = np.argsort(window, kind="stable")
+            done += int((window < 0).sum())
+            for batch in _cut(order[window[order] >= 0], window, max_size):
+                yield [read_clip(reader, shard.start + start + place) for place in batch]
+                done += len(batch)
+                if progress:
+                    progress(done, index.num_clips)
+
+
+def _cut(order: np.ndarray, sizes: np.ndarray, max_size: int) -> Iterator[list[int]]:
+    """Cut places of rising size into batches."""
+    batch: list[int] = []
+    for place in order.tolist():
+        if batch and (len(batch) + 1) * sizes[place] > max_size:
+            yield batch
+            batch = []
+        batch.append(place)
+    if batch:
+        yield batch
