@@ -201,10 +201,8 @@ def tiny_quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _run_tiny_quickstart(out: Path) -> None:
-    from gsv2.quickstart import demo_plan, pipeline, summary
+    from gsv2.quickstart import demo_plan, pipeline
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(demo_plan, "HELDOUT_CLIPS_PER_VOICE", 2)
-        patch.setattr(summary, "NUM_SENTENCES", 2)
-        patch.setattr(summary, "MEL_BATCHES", 2)
         pipeline.run_quickstart(out, scale=TINY_SCALE)

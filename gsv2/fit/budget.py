@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-ENDING_SHARE = 0.08
+ENDING_SHARE = 0.12
 """Share of the time that is kept for the bundle and its evaluation."""
 
 

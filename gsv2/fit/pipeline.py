@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from gsv2.evaluation.judge_names import load_judges
+from gsv2.evaluation.judges import Judges
 from gsv2.fit.budget import ENDING_SHARE, Budget
 from gsv2.fit.chain import CHAINS, WEIGHTS, ChainCall, used_by_chain
 from gsv2.fit.corpus import build_if_needed, choose_corpora, longest_clip_sec
@@ -45,6 +47,8 @@ class FitSettings:
     """Seed of all training."""
     overrides: tuple[str, ...] = ()
     """`STAGE.section.key=value`."""
+    judges: Callable[[], Judges] = load_judges
+    """Makes the recognisers and speaker encoders of the evaluation."""
     side_by_side: bool | None = None
     """Whether GPT and VITS2 train at the same time; None = on a CPU of two cores or more."""
 
@@ -68,16 +72,8 @@ def run_fit(settings: FitSettings) -> FitResult:
         ValueError: the corpus cannot be used, `out` is of another fit, or a step failed.
     """
     start = time.monotonic()
-    if not settings.minutes > 0:
-        raise ValueError(f"the minutes must be above 0, but are {settings.minutes}")
     out = settings.out
-    arguments = {
-        "corpus": str(settings.corpus.resolve()),
-        "held_out": None if settings.held_out is None else str(settings.held_out.resolve()),
-        "minutes": settings.minutes,
-        "seed": settings.seed,
-    }
-    journal = Journal.open(out / JOURNAL, arguments)
+    journal = open_journal(settings)
     out.mkdir(parents=True, exist_ok=True)
     corpus = build_if_needed(settings.corpus, out / "corpus", settings.language)
     corpora = choose_corpora(corpus, settings.held_out)
@@ -90,7 +86,7 @@ def run_fit(settings: FitSettings) -> FitResult:
     )
     is_double = _is_side_by_side(settings)
     budget = _budget(settings, journal, is_double=is_double)
-    steps = FitSteps(runs, journal, budget)
+    steps = FitSteps(runs, journal, budget, settings.judges)
     _tell_plan(settings, budget, is_double=is_double)
     journal.seconds["corpus"] = journal.seconds.get("corpus", 0.0) + time.monotonic() - start
     steps.do("quantizer", "codes")
@@ -105,6 +101,23 @@ def run_fit(settings: FitSettings) -> FitResult:
     steps.do("bundle", "evaluation")
     _tell_result(steps, journal)
     return FitResult(bundle=steps.bundle, report=steps.report, seconds=dict(journal.seconds))
+
+
+def open_journal(settings: FitSettings) -> Journal:
+    """Continue the journal of a fit, or start one.
+
+    Raises:
+        ValueError: no time, or `out` is of another fit.
+    """
+    if not settings.minutes > 0:
+        raise ValueError(f"the minutes must be above 0, but are {settings.minutes}")
+    arguments = {
+        "corpus": str(settings.corpus.resolve()),
+        "held_out": None if settings.held_out is None else str(settings.held_out.resolve()),
+        "minutes": settings.minutes,
+        "seed": settings.seed,
+    }
+    return Journal.open(settings.out / JOURNAL, arguments)
 
 
 def _is_side_by_side(settings: FitSettings) -> bool:

@@ -23,8 +23,8 @@ STAGES = ("quantizer", "aligner", "gpt", "vits2")
 CONFIGS = {
     "quantizer": "quantizer/debug",
     "aligner": "aligner/debug",
-    "gpt": "gpt/pointer_debug",
-    "vits2": "vits2/istft_debug",
+    "gpt": "gpt/debug",
+    "vits2": "vits2/debug",
 }
 """Stage -> shipped config that a fit starts from."""
 MAX_CLIP_SEC = 20.0

@@ -26,7 +26,7 @@ _MAX_SENTENCE_SEC = 15.0
 class HeldOutSentences(Sequence[Sentence]):
     """Held-out clips with another clip of their voice each, read when they are asked for.
 
-    Voices take turns, so that few sentences have many voices.
+    Voices and their languages take turns, so that few sentences have many of both.
 
     Args:
         source: held-out clips; prompts come from all clips of the corpus.
@@ -81,16 +81,20 @@ class HeldOutSentences(Sequence[Sentence]):
 def _pairs(index: CorpusIndex, own: np.ndarray) -> Iterator[tuple[int, int]]:
     """Yield (row to say, row of another clip of the voice), voices in turn."""
     seconds = index.numbers("duration_sec")
-    voices = pc.dictionary_encode(index.strings("speaker")).indices.to_numpy()
+    voices, languages = (
+        pc.dictionary_encode(index.strings(name).fill_null("")).indices.to_numpy()
+        for name in ("speaker", "language")
+    )
     fits = (seconds >= _PROMPT_SEC[0]) & (seconds <= _PROMPT_SEC[1])
-    of_voice = []
-    for voice in np.unique(voices):
-        rows = np.flatnonzero(voices == voice)
+    of_group = []
+    for voice, language in sorted(set(zip(voices.tolist(), languages.tolist(), strict=True))):
+        is_voice = voices == voice
+        rows = np.flatnonzero(is_voice & (languages == language))
         said = rows[own[rows] & (seconds[rows] <= _MAX_SENTENCE_SEC)]
-        prompts = rows[fits[rows]]
+        prompts = rows[fits[rows]] if fits[rows].sum() > 1 else np.flatnonzero(is_voice & fits)
         turns = [(row, _other(row, i, prompts)) for i, row in enumerate(said.tolist())]
-        of_voice.append([(row, prompt) for row, prompt in turns if prompt is not None])
-    for turn in zip_longest(*of_voice):
+        of_group.append([(row, prompt) for row, prompt in turns if prompt is not None])
+    for turn in zip_longest(*of_group):
         yield from (pair for pair in turn if pair is not None)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from gsv2.evaluation.evaluate import evaluate_bundle
+from gsv2.evaluation.judges import Judges
 from gsv2.fit.budget import Budget
 from gsv2.fit.corpus import codes_folder
 from gsv2.fit.journal import Journal
@@ -25,8 +26,8 @@ from gsv2.training.telemetry.progress import counting_bar
 
 logger = logging.getLogger(__name__)
 
-_SENTENCE_SEC = 5.0
-"""About what a sentence takes to be spoken and judged, on two cores."""
+_SENTENCE_SEC = 2.0
+"""About what a sentence takes to be spoken and judged at debug size, on two cores."""
 _LEAST_SENTENCES, _MOST_SENTENCES = 4, 60
 
 
@@ -37,16 +38,21 @@ class FitSteps:
         runs: trainings.
         journal: what is done; moved on.
         budget: time of the trainings of this chain.
-        device: device of what is no training, which finds its own.
+        judges: makes the judges of the evaluation.
     """
 
     def __init__(
-        self, runs: FitRuns, journal: Journal, budget: Budget, device: torch.device | None = None
+        self,
+        runs: FitRuns,
+        journal: Journal,
+        budget: Budget,
+        judges: Callable[[], Judges] = Judges,
     ) -> None:
         self._runs = runs
         self._journal = journal
         self._budget = budget
-        self._device = device or _default_device()
+        self._judges = judges
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._steps: dict[str, Callable[[], object]] = {
             "codes": self._encode,
             "align": self._align,
@@ -107,7 +113,12 @@ class FitSteps:
         sentences = HeldOutSentences(self._runs.corpora.held_out, count)
         with counting_bar("speaking and judging") as progress:
             evaluate_bundle(
-                self.bundle, sentences, self.report.parent, seed=self._runs.seed, progress=progress
+                self.bundle,
+                sentences,
+                self.report.parent,
+                judges=self._judges(),
+                seed=self._runs.seed,
+                progress=progress,
             )
 
 
@@ -119,7 +130,3 @@ def told_time(seconds: float) -> str:
 def num_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _default_device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

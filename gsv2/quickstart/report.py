@@ -16,7 +16,6 @@ from gsv2.quickstart.curves import Curve, TermCurves, pair_curves, read_curves
 from gsv2.quickstart.figures import draw_curves
 from gsv2.quickstart.report_data import (
     CorpusRow,
-    Reconstruction,
     ReportData,
     SpokenSentence,
     TrainedRun,
@@ -93,8 +92,7 @@ def summarise(data: ReportData, curves: Mapping[str, Mapping[str, Curve]]) -> di
             "corpus": [asdict(row) for row in data.corpus],
             "num_voices": dict(data.num_voices),
             "runs": {name: _last(run) for name, run in curves.items()},
-            "codebooks": [asdict(row) for row in data.codebooks],
-            "reconstructions": [_described(item) for item in data.reconstructions],
+            "notes": list(data.notes),
             "sentences": [_described(item) for item in data.sentences],
             "steps": [asdict(step) for step in data.steps],
             "total_sec": data.total_sec,
@@ -133,7 +131,7 @@ def _last(curves: Mapping[str, Curve]) -> dict[str, Any]:
     return {key: {"step": c.steps[-1], "value": c.values[-1]} for key, c in curves.items()}
 
 
-def _described(item: Reconstruction | SpokenSentence) -> dict[str, Any]:
+def _described(item: SpokenSentence) -> dict[str, Any]:
     """Return the fields of an item, and of its waves the length in seconds."""
     values = {}
     for name, value in vars(item).items():

@@ -31,43 +31,18 @@ class TrainedRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CodebookRow:
-    """Use of one codebook by held-out clips."""
+class SpokenSentence:
+    """A held-out sentence that was spoken in a held-out voice; waves [N] float32 at 32 kHz."""
 
-    codebook: int
-    """Number of the codebook, from 0."""
-    size: int
-    """Number of its entries, V."""
-    perplexity: float
-    """Perplexity of its codes, 1..V."""
-    usage: float
-    """Share of entries that occur, 0..1."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reconstruction:
-    """A held-out recording and what comes back from its codes; both [N] float32 at 32 kHz."""
-
-    key: str
     text: str
     language: str
     speaker: str
     recording: NDArray[np.float32]
-    reconstruction: NDArray[np.float32]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpokenSentence:
-    """A held-out sentence that the GPT spoke in a held-out voice; [N] float32 at 32 kHz."""
-
-    text: str
-    language: str
-    speaker: str
-    reference: NDArray[np.float32]
-    """The clip whose voice was to be taken."""
-    reference_text: str
+    """The sentence in this voice, as recorded."""
     generated: NDArray[np.float32]
-    ended_by: Literal["eos", "cap"]
+    heard: str
+    """What the aligner reads in the generated sound."""
+    ended: bool
     """Whether the GPT ended the sentence itself, or ran into the longest length allowed."""
     compute_sec: float
     """Time that the synthesis took."""
@@ -101,8 +76,6 @@ class StepTime:
 
     name: str
     seconds: float
-    reused: bool = False
-    """Whether its result was there already."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,13 +85,13 @@ class ReportData:
     figures: Sequence[KeyFigure]
     corpus: Sequence[CorpusRow]
     runs: Sequence[TrainedRun]
-    codebooks: Sequence[CodebookRow]
-    reconstructions: Sequence[Reconstruction]
     sentences: Sequence[SpokenSentence]
     steps: Sequence[StepTime]
     total_sec: float
     peak_memory_gib: float
     machine: Mapping[str, str]
     """Facts of the machine, versions included: name -> value."""
+    notes: Sequence[str] = ()
+    """What was not measured, and why."""
     num_voices: Mapping[str, int] = field(default_factory=dict)
     """`train`, `heldout` -> different voices over all languages, where known."""

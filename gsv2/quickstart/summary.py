@@ -1,163 +1,164 @@
-"""Figures of the report, from finished runs: measures on held-out clips and their targets."""
+"""Figures of the report, from a finished fit: what a stranger understands, and the targets."""
 
 from __future__ import annotations
 
-import math
+import json
 import resource
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import soundfile
 import torch
 
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import read_manifest
-from gsv2.inference.synthesizer import Synthesizer
-from gsv2.quickstart.evaluate import (
-    FeatureReport,
-    HeldOut,
-    evaluate_quantizer,
-    fresh_stage,
-    load_weights,
-    reconstruct,
-    speak,
-    training_entropy,
-    validation_means,
-)
+from gsv2.evaluation.row import RowFolder
+from gsv2.fit.runs import STAGES
+from gsv2.fit.sentences import HeldOutSentences
 from gsv2.quickstart.report_data import (
-    CodebookRow,
     CorpusRow,
     KeyFigure,
     ReportData,
     SpokenSentence,
+    StepTime,
     TrainedRun,
 )
-from gsv2.training.config import RunConfig
 from gsv2.training.run_folder.folder import describe_environment
 
-NUM_PANELS = 6
-NUM_SENTENCES = 10
-MEL_BATCHES = 6
-"""Held-out micro-batches that the mel distance is measured on."""
-MAX_FEATURE_ERROR = 0.5
-MIN_PERPLEXITY_SHARE = 0.2
-MAX_MEL_RATIO = 0.6
-MIN_ENDED = 8
-MAX_MEMORY_GIB = 8.0
+NUM_PLAYERS = 12
+"""Sentences with players on the page; all have one in the evaluation's."""
+MAX_MEDIAN_ERRORS = 0.15
+MAX_ERRORS = 0.30
+MAX_ADDED_WER = 0.20
+MIN_OWN_VOICE = 0.8
+WER = "wer/pocketsphinx-grammar"
+OWN_VOICE = "own_voice/resemblyzer"
+_SCOPES = ("all", "median")
+
+Figures = Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]
+"""Scope -> figure -> source -> `value`, `low`, `high`: those of `evaluation.json`."""
 
 
-def collect(out: Path, configs: Mapping[str, RunConfig], device: torch.device) -> ReportData:
-    """Measure everything and return the data of the report, but for the time that it took.
+def collect(out: Path, steps: Sequence[StepTime]) -> ReportData:
+    """Return the data of the report.
 
     Args:
-        out: folder of the quickstart.
-        configs: stage -> config of its run.
-        device: device to measure on.
+        out: folder of the quickstart, whose evaluation is done.
+        steps: what took how long.
     """
-    held_out = HeldOut(_source(out, "heldout"))
-    synthesizer = Synthesizer.from_bundle(out / "bundle", device)
-    features = evaluate_quantizer(synthesizer, held_out)
-    sentences = speak(synthesizer, held_out, NUM_SENTENCES, configs["gpt"].seed)
-    size = synthesizer.quantizer.config.codes.codebook_size
-    entropy = training_entropy(_source(out, "train"), size)
-    memory = _peak_memory_gib()
-    figures = [
-        *_quantizer_figures(features),
-        *_gpt_figures(configs["gpt"], out / "gpt", entropy),
-        *_vits2_figures(configs["vits2"], out / "vits2"),
-        _ended_figure(sentences),
-        KeyFigure(name="peak memory", value=memory, target=MAX_MEMORY_GIB, unit="GiB"),
-    ]
+    evaluation = json.loads((out / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))
+    corpora = {part: out / "corpus" / part for part in ("train", "heldout")}
     return ReportData(
-        figures=figures,
-        corpus=[*_corpus_rows(out, "train"), *_corpus_rows(out, "heldout")],
-        runs=[TrainedRun(name=stage, folder=out / stage) for stage in configs],
-        num_voices={
-            part: read_manifest(out / "corpus" / part).num_speakers for part in ("train", "heldout")
-        },
-        codebooks=_codebook_rows(features, size),
-        reconstructions=reconstruct(synthesizer, held_out, NUM_PANELS),
-        sentences=sentences,
-        steps=[],
-        total_sec=0.0,
-        peak_memory_gib=memory,
-        machine=_machine(device),
+        figures=list(key_figures(evaluation["figures"])),
+        notes=evaluation["notes"],
+        corpus=[row for part, path in corpora.items() for row in _corpus_rows(path, part)],
+        runs=[TrainedRun(name=stage, folder=out / stage) for stage in STAGES],
+        num_voices={part: read_manifest(path).num_speakers for part, path in corpora.items()},
+        sentences=list(_sentences(evaluation["sentences"], corpora["heldout"], out)),
+        steps=steps,
+        total_sec=sum(step.seconds for step in steps),
+        peak_memory_gib=_peak_memory_gib(),
+        machine=_machine(),
     )
 
 
-def _source(out: Path, part: str) -> SourceConfig:
-    return SourceConfig(path=str(out / "corpus" / part), codes=str(out / "codes" / part))
+def key_figures(figures: Figures) -> Iterator[KeyFigure]:
+    """Yield what the quickstart promises, each beside what the recordings have.
 
-
-def _quantizer_figures(features: FeatureReport) -> Iterator[KeyFigure]:
-    yield KeyFigure(
-        name="quantizer feature error",
-        value=features.error,
-        target=MAX_FEATURE_ERROR,
-        note="mean squared error of held-out features, as a share of their variance",
-    )
-    for k, share in enumerate(features.codes.perplexity_share):
+    Figures that were not measured are left out.
+    """
+    for name, what in (("char_errors", "codes"), ("char_errors_of_sound", "sound")):
+        median = _value(figures, "median", name)
+        if median is None:
+            continue
+        recorded = _value(figures, "median", name, "recording")
         yield KeyFigure(
-            name=f"perplexity / V of codebook {k}",
-            value=share,
-            target=MIN_PERPLEXITY_SHARE,
+            name=f"character errors of the {what}",
+            value=median,
+            target=MAX_MEDIAN_ERRORS,
+            note=f"median of the languages; of the recordings {_told(recorded)}",
+        )
+        for language in figures:
+            value = _value(figures, language, name)
+            if language in _SCOPES or value is None:
+                continue
+            recorded = _value(figures, language, name, "recording")
+            yield KeyFigure(
+                name=f"character errors of the {what}: {language}",
+                value=value,
+                target=MAX_ERRORS,
+                note=f"of the recordings {_told(recorded)}",
+            )
+    added = _value(figures, "en", WER, "difference")
+    if added is not None:
+        said, recorded = (_value(figures, "en", WER, of) for of in ("generated", "recording"))
+        yield KeyFigure(
+            name="English word errors above the recordings'",
+            value=added,
+            target=MAX_ADDED_WER,
+            note=f"PocketSphinx with the sentences' grammar: {_told(said)}, {_told(recorded)}",
+        )
+    own, recorded = (_value(figures, "all", OWN_VOICE, of) for of in ("generated", "recording"))
+    if own is not None:
+        yield KeyFigure(
+            name="own voice, of what the recordings have",
+            value=own / max(recorded or 0.0, 1e-9),
+            target=MIN_OWN_VOICE,
             better="higher",
-            note="over all held-out codes",
+            note="sentences whose nearest held-out voice is their own, by Resemblyzer: "
+            f"{_told(own)}, {_told(recorded)}",
+        )
+    unended = _value(figures, "all", "unended")
+    if unended is not None:
+        yield KeyFigure(name="sentences that did not end by themselves", value=unended, target=0.0)
+    yield from _speed(figures)
+
+
+def _speed(figures: Figures) -> Iterator[KeyFigure]:
+    value = _value(figures, "all", "real_time_factor")
+    if value is not None:
+        yield KeyFigure(name="real-time factor", value=value, note="seconds a second of speech")
+
+
+def _value(figures: Figures, scope: str, name: str, source: str = "generated") -> float | None:
+    estimate = figures.get(scope, {}).get(name, {}).get(source)
+    return None if estimate is None else estimate["value"]
+
+
+def _told(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.2f}"
+
+
+def _sentences(
+    judged: Sequence[Mapping[str, Any]], heldout: Path, out: Path
+) -> Iterator[SpokenSentence]:
+    """Yield the first sentences with their sounds."""
+    folder = RowFolder(out / "evaluation" / "sentences")
+    asked = HeldOutSentences(SourceConfig(path=str(heldout)), len(judged))
+    for number in range(min(NUM_PLAYERS, len(judged))):
+        sentence = asked[number]
+        row = folder.load(sentence.key)
+        if row is None or row.failure is not None or sentence.recording is None:
+            continue
+        wave, _ = soundfile.read(folder.wave(row.key, "generated"), dtype="float32")
+        yield SpokenSentence(
+            text=row.text,
+            language=row.language,
+            speaker=row.speaker,
+            recording=sentence.recording,
+            generated=wave,
+            heard=row.readings.get("aligner, of the sound", {}).get("generated", ""),
+            ended=row.ended,
+            compute_sec=row.compute_sec,
         )
 
 
-def _gpt_figures(config: RunConfig, run: Path, entropy: Sequence[float]) -> Iterator[KeyFigure]:
-    stage = fresh_stage(config)
-    load_weights(stage, run)
-    means = validation_means(stage, config, max_batches=sys.maxsize)
-    for k, bound in enumerate(entropy):
-        loss = means[f"gpt/loss_{k}"]
-        yield KeyFigure(
-            name=f"GPT loss of codebook {k}",
-            value=loss,
-            target=bound,
-            unit="nats",
-            note=f"held-out; {bound - loss:.2f} below the unigram entropy of the training codes",
-        )
-
-
-def _vits2_figures(config: RunConfig, run: Path) -> Iterator[KeyFigure]:
-    stage = fresh_stage(config)
-    key = "generator/mel_through_codes"
-    untrained = validation_means(stage, config, MEL_BATCHES)[key]
-    load_weights(stage, run)
-    trained = validation_means(stage, config, MEL_BATCHES)[key]
-    yield KeyFigure(
-        name="VITS2 mel L1 against untrained",
-        value=trained / untrained,
-        target=MAX_MEL_RATIO,
-        note=f"held-out recordings through codes: {trained:.3f}, untrained {untrained:.3f}",
-    )
-
-
-def _ended_figure(sentences: Sequence[SpokenSentence]) -> KeyFigure:
-    ended = sum(sentence.ended_by == "eos" for sentence in sentences)
-    return KeyFigure(
-        name="sentences ended by EOS",
-        value=ended,
-        target=math.ceil(MIN_ENDED / NUM_SENTENCES * len(sentences)),
-        better="higher",
-        note=f"of {len(sentences)} held-out sentences in held-out voices",
-    )
-
-
-def _codebook_rows(features: FeatureReport, size: int) -> list[CodebookRow]:
-    shares = zip(features.codes.perplexity_share, features.codes.usage, strict=True)
-    return [
-        CodebookRow(codebook=k, size=size, perplexity=share * size, usage=usage)
-        for k, (share, usage) in enumerate(shares)
-    ]
-
-
-def _corpus_rows(out: Path, part: str) -> Iterator[CorpusRow]:
+def _corpus_rows(corpus: Path, part: str) -> Iterator[CorpusRow]:
     """Yield one row a language."""
-    index = CorpusIndex.open(_source(out, part))
+    index = CorpusIndex.open(SourceConfig(path=str(corpus)))
     languages = index.strings("language").to_pylist()
     speakers = index.strings("speaker").to_pylist()
     durations = index.numbers("duration_sec").tolist()
@@ -173,14 +174,16 @@ def _corpus_rows(out: Path, part: str) -> Iterator[CorpusRow]:
         )
 
 
-def _machine(device: torch.device) -> dict[str, str]:
+def _machine() -> dict[str, str]:
     """Return the facts of the machine, versions included, as flat text."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     environment = describe_environment(1, device)
     packages = environment.pop("packages")
     return {key: str(value) for key, value in {**environment, **packages}.items() if value}
 
 
 def _peak_memory_gib() -> float:
-    """Return the largest resident set of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """Return the largest resident set of this process, or of one that it started."""
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    peak = max(resource.getrusage(kind).ru_maxrss for kind in kinds)
     return peak / (2**30 if sys.platform == "darwin" else 2**20)

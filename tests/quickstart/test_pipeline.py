@@ -1,43 +1,19 @@
-import json
 from pathlib import Path
 
 import pytest
 
 from gsv2.config import load_config
-from gsv2.quickstart.pipeline import CONFIGS, STAGES, Journal, run_quickstart, stage_overrides
+from gsv2.data.config import SourceConfig
+from gsv2.fit.corpus import FitCorpora
+from gsv2.fit.runs import CONFIGS, STAGES, FitRuns
+from gsv2.quickstart import pipeline
+from gsv2.quickstart.pipeline import run_quickstart
+from gsv2.shipped import find_config
 from gsv2.stages import SCHEMAS
 
 
-def test_a_step_keeps_the_time_of_the_call_that_did_it(tmp_path):
-    journal = Journal.open(tmp_path, seed=1, scale=0.5)
-    journal.run("corpus", lambda: None)
-    first = journal.seconds["corpus"]
-    again = Journal.open(tmp_path, seed=1, scale=0.5)
-    again.run("corpus", lambda: None)
-    again.run("gpt", lambda: None)
-    assert again.seconds["corpus"] == first
-    assert list(json.loads((tmp_path / "quickstart.json").read_text())["seconds"]) == [
-        "corpus",
-        "gpt",
-    ]
-
-
-def test_a_step_that_fails_is_not_noted(tmp_path):
-    journal = Journal.open(tmp_path, seed=1, scale=0.5)
-
-    def fail():
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        journal.run("corpus", fail)
-    assert Journal.open(tmp_path, seed=1, scale=0.5).seconds == {}
-
-
-@pytest.mark.parametrize(("seed", "scale"), [(2, 0.5), (1, 1.0)])
-def test_other_arguments_are_refused_and_named(tmp_path, seed, scale):
-    Journal.open(tmp_path, seed=1, scale=0.5).run("corpus", lambda: None)
-    with pytest.raises(ValueError, match=r"holds a quickstart of seed 1 and scale 0\.5"):
-        Journal.open(tmp_path, seed=seed, scale=scale)
+class SpokenAgain(Exception):
+    """A corpus would be made."""
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, 1.5])
@@ -46,22 +22,49 @@ def test_a_scale_outside_its_range_is_refused(tmp_path, scale):
         run_quickstart(tmp_path, scale=scale)
 
 
+@pytest.mark.parametrize("changed", [{"seed": 2}, {"scale": 0.25}])
+def test_other_arguments_are_refused_before_the_corpus_is_replaced(tmp_path, monkeypatch, changed):
+    def speak(*_args, **_kwargs):
+        raise SpokenAgain
+
+    monkeypatch.setattr(pipeline, "make_demo_corpus", speak)
+    arguments = {"seed": 1, "scale": 0.5}
+    with pytest.raises(SpokenAgain):
+        run_quickstart(tmp_path, **arguments)
+    settings = {
+        "corpus": str((tmp_path / "corpus" / "train").resolve()),
+        "held_out": str((tmp_path / "corpus" / "heldout").resolve()),
+        "minutes": pipeline.FIT_MINUTES * 0.5,
+        "seed": 1,
+    }
+    pipeline.open_journal(  # as run_fit leaves it
+        pipeline.FitSettings(
+            corpus=Path(settings["corpus"]),
+            held_out=Path(settings["held_out"]),
+            out=tmp_path,
+            minutes=settings["minutes"],
+            seed=1,
+        )
+    ).run("quantizer", lambda: None)
+    with pytest.raises(ValueError, match="choose another --out or delete the folder"):
+        run_quickstart(tmp_path, **{**arguments, **changed})
+
+
 @pytest.mark.parametrize("stage", STAGES)
-def test_debug_configs_follow_the_folder_whatever_its_name(stage, tmp_path):
-    out = tmp_path / "a folder: with, [odd] {names} = #1"
-    path = CONFIGS / stage / "debug.yaml"
-    config = load_config(path, stage_overrides(stage, out, 7, 0.1), SCHEMAS)
-    assert config.data.sources[0].path == str(out / "corpus" / "train")
-    assert config.data.validation[0].path == str(out / "corpus" / "heldout")
-    assert config.run.dir == str(out)
-    assert config.seed == 7
-    full = load_config(path, stage_overrides(stage, out, 7, 1.0), SCHEMAS)
-    assert config.trainer.max_steps == round(full.trainer.max_steps * 0.1)
-
-
-@pytest.mark.parametrize("stage", [*STAGES, "joint"])
-def test_the_default_folder_is_that_of_the_debug_configs(stage):
+def test_the_runs_are_where_the_debug_configs_look_for_them(stage):
     """So that every command of the README works after the quickstart."""
-    path = CONFIGS / stage / "debug.yaml"
-    moved = load_config(path, stage_overrides(stage, Path("runs/quickstart"), 0, 1.0), SCHEMAS)
-    assert moved == load_config(path, [], SCHEMAS)
+    out = Path("runs/quickstart")
+    corpora = FitCorpora(
+        train=SourceConfig(path=str(out / "corpus" / "train")),
+        held_out=SourceConfig(path=str(out / "corpus" / "heldout")),
+    )
+    runs = FitRuns(out=out, corpora=corpora, seed=0)
+    config = load_config(find_config(Path(CONFIGS[stage])), [], SCHEMAS)
+    assert config.run.folder == runs.folder(stage)
+    of_fit = corpora if stage == "quantizer" else corpora.with_codes(out)
+    assert config.data.sources == [of_fit.train]
+    assert config.data.validation == [of_fit.held_out]
+    if stage != "quantizer":
+        assert config.model.quantizer == str(runs.folder("quantizer"))
+    if stage == "gpt":
+        assert config.model.aligner == str(runs.folder("aligner"))

@@ -8,10 +8,8 @@ import pytest
 from gsv2.evaluation.page_template import format_duration, format_number
 from gsv2.quickstart.report import write_report
 from gsv2.quickstart.report_data import (
-    CodebookRow,
     CorpusRow,
     KeyFigure,
-    Reconstruction,
     ReportData,
     SpokenSentence,
     StepTime,
@@ -51,31 +49,31 @@ def data(tmp_path):
         ],
         num_voices={"train": 33, "heldout": 12},
         runs=[run(tmp_path, name) for name in ("quantizer", "gpt")],
-        codebooks=[CodebookRow(codebook=0, size=1024, perplexity=422.1, usage=0.934)],
-        reconstructions=[
-            Reconstruction(
-                key="ar_f1_0001",
-                text=ARABIC,
-                language="ar",
-                speaker="f1",
-                recording=noise(1.11, 0),
-                reconstruction=noise(1.12, 1),
-            )
-        ],
         sentences=[
             SpokenSentence(
                 text="<b>Tom & Mia</b>",
                 language="en",
                 speaker="m3-p45",
-                reference=noise(1.31, 2),
-                reference_text='She said "no".',
+                recording=noise(1.31, 2),
                 generated=noise(1.47, 3),
-                ended_by="eos",
+                heard="Tom and <i>Mia</i>",
+                ended=True,
                 compute_sec=0.873,
-            )
+            ),
+            SpokenSentence(
+                text=ARABIC,
+                language="ar",
+                speaker="f1",
+                recording=noise(1.11, 0),
+                generated=noise(1.12, 1),
+                heard="",
+                ended=False,
+                compute_sec=0.5,
+            ),
         ],
+        notes=["nobody heard the Arabic"],
         steps=[
-            StepTime(name="corpus", seconds=9.14, reused=True),
+            StepTime(name="corpus", seconds=9.14),
             StepTime(name="gpt", seconds=83.0),
         ],
         total_sec=341.2,
@@ -129,7 +127,8 @@ def test_the_json_holds_full_values_and_verdicts(data, tmp_path):
     assert [figure["passed"] for figure in report["figures"]] == [True, False, None]
     assert report["passed"] is False
     assert report["runs"]["gpt"]["validation/gpt/loss"] == {"step": 29, "value": 0.456}
-    assert report["sentences"][0]["ended_by"] == "eos"
+    assert report["sentences"][0]["ended"] is True
+    assert report["notes"] == ["nobody heard the Arabic"]
     assert report["sentences"][0]["generated_sec"] == pytest.approx(1.47)
 
 
@@ -161,8 +160,8 @@ def test_a_value_that_is_not_finite_fails_its_target_and_is_null_in_json(data, t
 
 
 def test_a_report_of_nothing_is_still_a_page(data, tmp_path):
-    empty = {name: [] for name in ("figures", "corpus", "runs", "codebooks", "steps")}
-    bare = replace(data, **empty, reconstructions=[], sentences=[], machine={})
+    empty = {name: [] for name in ("figures", "corpus", "runs", "sentences", "steps")}
+    bare = replace(data, **empty, machine={})
     Page(write_report(bare, tmp_path).read_text(encoding="utf-8"))
 
 

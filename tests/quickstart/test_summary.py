@@ -1,35 +1,70 @@
-from dataclasses import replace
+import pytest
 
-import numpy as np
+from gsv2.quickstart.summary import OWN_VOICE, WER, key_figures
 
-from gsv2.losses.codebook import CodeReport
-from gsv2.quickstart.evaluate import FeatureReport
-from gsv2.quickstart.report_data import SpokenSentence
-from gsv2.quickstart.summary import _ended_figure, _quantizer_figures
 
-SENTENCE = SpokenSentence(
-    text="a",
-    language="en",
-    speaker="s",
-    reference=np.zeros(1, np.float32),
-    reference_text="b",
-    generated=np.zeros(1, np.float32),
-    ended_by="eos",
-    compute_sec=0.1,
+def of(value, recording=None, difference=None):
+    found = {"generated": value, "recording": recording, "difference": difference}
+    return {name: {"value": v} for name, v in found.items() if v is not None}
+
+
+def evaluation(codes=0.1, sound=0.12, worst=0.2, wer=0.1, own=0.9, unended=0.0):
+    """Return figures of two languages; those of Korean are the worst."""
+    return {
+        "all": {
+            "char_errors": of(codes),
+            OWN_VOICE: of(own, recording=1.0),
+            "unended": of(unended),
+            "real_time_factor": of(0.4),
+        },
+        "median": {"char_errors": of(codes, 0.05), "char_errors_of_sound": of(sound, 0.05)},
+        "en": {"char_errors": of(0.1), "char_errors_of_sound": of(0.1), WER: of(wer, 0.0, wer)},
+        "ko": {"char_errors": of(worst), "char_errors_of_sound": of(worst)},
+    }
+
+
+def failed(**changed):
+    figures = key_figures(evaluation(**changed))
+    return [figure.name for figure in figures if figure.passed is False]
+
+
+def test_all_targets_can_be_met():
+    figures = list(key_figures(evaluation()))
+    assert len([figure for figure in figures if figure.passed]) == 9
+    assert not failed()
+
+
+@pytest.mark.parametrize(
+    ("changed", "names"),
+    [
+        ({"codes": 0.16}, ["character errors of the codes"]),
+        ({"sound": 0.16}, ["character errors of the sound"]),
+        (
+            {"worst": 0.31},
+            ["character errors of the codes: ko", "character errors of the sound: ko"],
+        ),
+        ({"wer": 0.21}, ["English word errors above the recordings'"]),
+        ({"own": 0.79}, ["own voice, of what the recordings have"]),
+        ({"unended": 0.1}, ["sentences that did not end by themselves"]),
+    ],
 )
+def test_each_target_is_missed_alone(changed, names):
+    assert failed(**changed) == names
 
 
-def test_eight_of_ten_sentences_must_end_by_themselves():
-    capped = replace(SENTENCE, ended_by="cap")
-    assert _ended_figure([SENTENCE] * 8 + [capped] * 2).passed
-    assert not _ended_figure([SENTENCE] * 7 + [capped] * 3).passed
+def test_what_was_not_measured_is_left_out():
+    figures = evaluation()
+    del figures["all"][OWN_VOICE], figures["en"][WER]
+    names = " ".join(figure.name for figure in key_figures(figures))
+    assert "own voice" not in names
+    assert "English" not in names
 
 
-def test_each_codebook_must_be_used_and_the_error_small():
-    def passed(error, *shares):
-        codes = CodeReport(num_frames=9, perplexity_share=shares, usage=shares, entropy_nats=shares)
-        return [figure.passed for figure in _quantizer_figures(FeatureReport(error, codes))]
-
-    assert passed(0.49, 0.21, 0.3) == [True, True, True]
-    assert passed(0.51, 0.19, 0.3) == [False, False, True]
-    assert passed(float("nan"), 0.5, 0.5)[0] is False
+def test_babble_meets_no_target_of_what_is_understood():
+    babble = key_figures(evaluation(codes=0.9, sound=0.95, worst=0.95, wer=0.9, own=0.17))
+    passed = [figure.name for figure in babble if figure.passed]
+    assert passed == [
+        "character errors of the codes: en",  # made so above
+        "character errors of the sound: en",
+        "sentences that did not end by themselves",
+    ]

@@ -133,7 +133,7 @@ def test_the_loss_of_last_clips_is_theirs_out_of_the_predictions_of_all(quantize
     assert all(p.grad is not None for p in stage.model.parameters())
 
 
-@pytest.mark.parametrize("name", ["debug", "pointer_debug", "base"])
+@pytest.mark.parametrize("name", ["debug", "attention_debug", "base"])
 def test_shipped_configs_load(name):
     config = load_config(CONFIGS / f"{name}.yaml", [], {"gpt": GPTRunConfig})
     assert isinstance(config, GPTRunConfig)
@@ -142,7 +142,7 @@ def test_shipped_configs_load(name):
         model = SemanticGPT(config.model.gpt)
     count = sum(parameter.numel() for parameter in model.parameters())
     small, large = (1e6, 2.5e6), (0.25e9, 0.35e9)
-    expected = {"debug": small, "pointer_debug": small, "base": large}[name]
+    expected = {"debug": small, "attention_debug": small, "base": large}[name]
     assert expected[0] < count < expected[1]
 
 
