@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,6 +20,8 @@ from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import is_complete, read_manifest
 from gsv2.training.telemetry.progress import counted
 
+CODES, CODES_UNALIGNED = "codes", "codes_unaligned"
+"""Folders of a fit: the codes; and as they were before they were aligned."""
 HELD_OUT_SHARE = 0.02
 """Share of a corpus that is held out, if nothing else is."""
 _LEAST_CLIPS = 12
@@ -41,18 +45,39 @@ class FitCorpora:
         """The folders, each once."""
         return tuple(dict.fromkeys((self.train.path, self.held_out.path)))
 
-    def with_codes(self, out: Path) -> FitCorpora:
-        """Return the same with the sidecar corpora of codes below `out`."""
-        of_path = {path: str(codes_folder(out, i)) for i, path in enumerate(self.paths)}
+    def with_codes(self, out: Path, name: str = CODES) -> FitCorpora:
+        """Return the same with the sidecar corpora of codes in `out/name`."""
+        of_path = {path: str(codes_folder(out, i, name)) for i, path in enumerate(self.paths)}
         return FitCorpora(
             train=replace(self.train, codes=of_path[self.train.path]),
             held_out=replace(self.held_out, codes=of_path[self.held_out.path]),
         )
 
 
-def codes_folder(out: Path, number: int) -> Path:
+def codes_folder(out: Path, number: int, name: str = CODES) -> Path:
     """Return where the codes of a corpus of a fit lie."""
-    return out / "codes" / ("train", "heldout")[number]
+    return out / name / ("train", "heldout")[number]
+
+
+def keep_codes(out: Path) -> None:
+    """Keep the codes of a fit in `out/codes_unaligned` as they are now, as links if possible.
+
+    An alignment replaces the files of a sidecar corpus; who trains on it meanwhile needs these.
+    """
+    kept = out / CODES_UNALIGNED
+    if kept.exists():
+        return
+    building = out / f".{CODES_UNALIGNED}.building"
+    shutil.rmtree(building, ignore_errors=True)
+    shutil.copytree(out / CODES, building, copy_function=_link)
+    building.rename(kept)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without links
+        shutil.copyfile(source, target)
 
 
 def choose_corpora(corpus: Path, held_out: Path | None) -> FitCorpora:

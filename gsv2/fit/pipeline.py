@@ -14,7 +14,7 @@ from gsv2.evaluation.judge_names import load_judges
 from gsv2.evaluation.judges import Judges
 from gsv2.fit.budget import ENDING_SHARE, Budget
 from gsv2.fit.chain import CHAINS, WEIGHTS, ChainCall, used_by_chain
-from gsv2.fit.corpus import build_if_needed, choose_corpora, longest_clip_sec
+from gsv2.fit.corpus import build_if_needed, choose_corpora, keep_codes, longest_clip_sec
 from gsv2.fit.journal import Journal
 from gsv2.fit.runs import FitRuns
 from gsv2.fit.side_by_side import run_side_by_side
@@ -24,9 +24,9 @@ logger = logging.getLogger(__name__)
 
 JOURNAL = "fit.json"
 SIDE_BY_SIDE = "aligner and GPT beside VITS2"
-SHARES: Mapping[str, float] = {"quantizer": 0.10, "aligner": 0.07, "gpt": 0.30, "vits2": 0.53}
+SHARES: Mapping[str, float] = {"quantizer": 0.12, "aligner": 0.10, "gpt": 0.30, "vits2": 0.48}
 """Stage -> share of the time, one after the other."""
-SHARES_SIDE_BY_SIDE: Mapping[str, float] = {"quantizer": 0.10, SIDE_BY_SIDE: 0.90}
+SHARES_SIDE_BY_SIDE: Mapping[str, float] = {"quantizer": 0.12, SIDE_BY_SIDE: 0.88}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +135,7 @@ def _budget(settings: FitSettings, journal: Journal, *, is_double: bool) -> Budg
 def _run_chains(settings: FitSettings, runs: FitRuns, journal: Journal, budget: Budget) -> None:
     seconds = max(budget.allot(SIDE_BY_SIDE, journal.seconds), 1.0)
     threads = max(1, num_cores() // len(CHAINS))
+    keep_codes(runs.out)
     logger.info("side by side for %s, %d threads each", told_time(seconds), threads)
     calls = [
         ChainCall(

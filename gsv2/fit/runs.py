@@ -12,7 +12,7 @@ from gsv2.config import load_config
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.format import FRAME_RATE_HZ
 from gsv2.data.corpus.manifest import read_manifest
-from gsv2.fit.corpus import FitCorpora
+from gsv2.fit.corpus import CODES, CODES_UNALIGNED, FitCorpora
 from gsv2.shipped import shipped_folder
 from gsv2.stages import SCHEMAS
 from gsv2.training.checkpoints.checkpoint import checkpoint_folder, list_steps
@@ -83,7 +83,10 @@ class FitRuns:
         Raises:
             ValueError: the config with these overrides is none.
         """
-        corpora = self.corpora if stage == "quantizer" else self.corpora.with_codes(self.out)
+        corpora = self.corpora
+        if stage != "quantizer":
+            kept = stage == "vits2" and (self.out / CODES_UNALIGNED).exists()
+            corpora = corpora.with_codes(self.out, CODES_UNALIGNED if kept else CODES)
         values = {
             "seed": self.seed,
             "run.dir": str(self.out),

@@ -17,9 +17,9 @@ from gsv2.quickstart.report_data import StepTime
 from gsv2.quickstart.summary import collect
 from gsv2.training.telemetry.progress import counting_bar
 
-CORPUS_MINUTES = 70.0
+CORPUS_MINUTES = 60.0
 """Speech to train on."""
-FIT_MINUTES = 7.5
+FIT_MINUTES = 7.0
 """Wall time of all training and of the evaluation: with corpus and installation ten minutes."""
 OVERRIDES = ("quantizer.model.codes.codebook_size=512",)
 """1024 entries take half of the quantizer's time to start from."""
