@@ -1,4 +1,4 @@
-"""Make the demo corpus: forty espeak-ng voices, ten languages, eight scripts.
+"""Make the demo corpus: 22 espeak-ng voices, six languages, five scripts.
 
 Example: `python data_tools/make_demo_corpus.py --out runs/quickstart/corpus --minutes 45`
 """

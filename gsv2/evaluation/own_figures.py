@@ -16,7 +16,6 @@ from gsv2.evaluation.row import Measures
 from gsv2.evaluation.sentence import Sentence
 from gsv2.evaluation.spoken_errors import spoken_form
 from gsv2.inference.synthesizer import MAX_SENTENCE_BYTES, Speech, Synthesizer
-from gsv2.models.aligner.characters import required_frames
 from gsv2.models.aligner.model import Aligner
 from gsv2.models.aligner.reading_errors import count_errors
 from gsv2.text.normalize import normalize_text, split_sentences
@@ -39,7 +38,7 @@ def read_codes(aligner: Aligner, codes: Sequence[Tensor], texts: Sequence[str]) 
     read, errors = [], 0
     for part, text in zip(codes, texts, strict=True):
         lengths = torch.tensor([part.shape[1]], device=device)
-        is_doubled = lengths < required_frames(text)
+        is_doubled = aligner.needs_halves([text], lengths)
         batch = part[None].to(device)
         read += aligner.read(batch, lengths, is_doubled) if part.shape[1] else [""]
         errors += count_errors([text], read[-1:])

@@ -1,4 +1,4 @@
-"""Demo corpus: forty voices of espeak-ng in ten languages and eight scripts.
+"""Demo corpus: 22 voices of espeak-ng in six languages and five scripts.
 
 Every clip is a pure function of the arguments. Held-out clips are new combinations of trained
 words, spoken by voices that never train.
@@ -15,7 +15,7 @@ from gsv2.data.corpus.manifest import Manifest, is_complete, read_manifest
 from gsv2.quickstart.demo_audio import render
 from gsv2.quickstart.demo_plan import DemoClip, plan_demo
 
-_GENERATION = 1
+_GENERATION = 2
 """Raised whenever the same arguments give another corpus, so that old ones are not reused."""
 
 Progress = Callable[[int, int], None]

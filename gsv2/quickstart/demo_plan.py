@@ -12,10 +12,10 @@ from gsv2.quickstart.sentences import Grammar, Sentence, draw_sentences
 
 MEAN_CLIP_SEC = 2.2
 """Measured over all voices; turns minutes into a number of clips."""
-HELDOUT_CLIPS_PER_VOICE = 8
-"""Each held-out voice speaks one language."""
+HELDOUT_CLIPS_PER_VOICE = 6
+"""Of a held-out voice in one language."""
 
-_LANGUAGES_PER_VOICE = 2  # of a training voice
+_HELDOUT_VOICES_PER_LANGUAGE = 2
 _MIN_CLIPS = 4  # of a training voice in one language, so that every clip has prompts
 
 
@@ -45,57 +45,54 @@ class DemoPlan:
 def plan_demo(seed: int, minutes: float) -> DemoPlan:
     """Plan about `minutes` of training speech and its held-out set.
 
-    Every training voice speaks two languages, every held-out voice one.
+    Every training voice speaks every language: a voice heard in one language alone is not
+    understood in another. A language is held out in two voices.
 
     Args:
         seed: seed of the choice of sentences.
-        minutes: length of the training corpus; at least about nine, so that every voice has
+        minutes: length of the training corpus; at least about fourteen, so that every voice has
             prompts of its own.
 
     Raises:
         ValueError: more minutes than the grammars have sentences for.
     """
-    cast = _cast()
-    num_slots = sum(map(len, cast.values()))
+    num_slots = len(GRAMMARS) * len(TRAIN_VOICES)
     num_clips = max(_MIN_CLIPS, round(minutes * 60 / MEAN_CLIP_SEC / num_slots))
     plan = DemoPlan(train=[], heldout=[])
     for number, grammar in enumerate(GRAMMARS):
-        voices = cast[grammar.language]
-        heldout_voice = HELDOUT_VOICES[number % len(HELDOUT_VOICES)]
         train, heldout = draw_sentences(
             grammar,
-            num_train=num_clips * len(voices),
-            num_heldout=HELDOUT_CLIPS_PER_VOICE,
+            num_train=num_clips * len(TRAIN_VOICES),
+            num_heldout=HELDOUT_CLIPS_PER_VOICE * _HELDOUT_VOICES_PER_LANGUAGE,
             seed=seed,
         )
-        if num_clips > len({sentence.text for sentence in train}):
+        num_different = len({sentence.text for sentence in train})
+        if num_clips > num_different:
             raise ValueError(
-                f"minutes must not ask a voice for more than the {len(set(train))} sentences of "
+                f"minutes must not ask a voice for more than the {num_different} sentences of "
                 f"language {grammar.language!r}, but is {minutes:g} ({num_clips} clips a voice)"
             )
-        for i, voice in enumerate(voices):
-            chosen = train[i * num_clips : (i + 1) * num_clips]
-            plan.train.extend(_utterances(grammar, voice, chosen))
-        plan.heldout.extend(_utterances(grammar, heldout_voice, heldout))
+        pair = [
+            HELDOUT_VOICES[(number + i) % len(HELDOUT_VOICES)]
+            for i in range(_HELDOUT_VOICES_PER_LANGUAGE)
+        ]
+        plan.train.extend(_deal(grammar, TRAIN_VOICES, train))
+        plan.heldout.extend(_deal(grammar, pair, heldout))
     return plan
 
 
-def _cast() -> dict[str, list[EspeakVoice]]:
-    """Return the training voices of each language."""
-    cast: dict[str, list[EspeakVoice]] = {grammar.language: [] for grammar in GRAMMARS}
-    languages = list(cast)
-    for number, voice in enumerate(TRAIN_VOICES):
-        step = 3 + number // len(languages)  # another pair of languages each time round
-        for turn in range(_LANGUAGES_PER_VOICE):
-            cast[languages[(number + turn * step) % len(languages)]].append(voice)
-    return cast
-
-
-def _utterances(
-    grammar: Grammar, voice: EspeakVoice, sentences: Sequence[Sentence]
+def _deal(
+    grammar: Grammar, voices: Sequence[EspeakVoice], sentences: Sequence[Sentence]
 ) -> list[DemoClip]:
-    prefix = f"{grammar.language}_{speaker_name(voice)}"
+    """Give each voice an equal share of the sentences."""
+    share = len(sentences) // len(voices)
     return [
-        DemoClip(key=f"{prefix}_{i:04d}", text=sentence.text, grammar=grammar, voice=voice)
-        for i, sentence in enumerate(sentences)
+        DemoClip(
+            key=f"{grammar.language}_{speaker_name(voice)}_{i:04d}",
+            text=sentence.text,
+            grammar=grammar,
+            voice=voice,
+        )
+        for number, voice in enumerate(voices)
+        for i, sentence in enumerate(sentences[number * share : (number + 1) * share])
     ]

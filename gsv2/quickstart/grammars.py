@@ -30,29 +30,6 @@ ENGLISH = Grammar(
     },
 )
 
-GERMAN = Grammar(
-    language="de",
-    espeak="de",
-    script="Latn",
-    tempo=1.0,
-    templates=(
-        "{name} hat {number} {colour} {things}.",
-        "Der Zug nach {city} fährt {day} um {hour}.",
-        "In {city} wird es {day} {weather}.",
-        "{name} kommt {day} um {hour}.",
-    ),
-    slots={
-        "name": ("Anna", "Omar", "Mina", "Peter", "Luzia"),
-        "number": ("zwei", "drei", "vier", "fünf", "sieben"),
-        "colour": ("rote", "blaue", "grüne", "gelbe"),
-        "things": ("Boote", "Bücher", "Äpfel", "Lampen", "Hüte"),
-        "city": ("Rom", "Paris", "Kairo", "Delhi"),
-        "day": ("am Montag", "am Freitag", "heute", "morgen"),
-        "weather": ("sonnig", "windig", "kalt", "warm"),
-        "hour": ("drei", "fünf", "sechs", "neun", "zehn"),
-    },
-)
-
 SPANISH = Grammar(
     language="es",
     espeak="es",
@@ -100,52 +77,6 @@ RUSSIAN = Grammar(
     },
 )
 
-GREEK = Grammar(
-    language="el",
-    espeak="el",
-    script="Grek",
-    tempo=1.0,
-    templates=(
-        "{name} έχει {number} {colour} {things}.",
-        "Τρένο για {city} {day} στις {hour}.",
-        "Θα έχει {weather} {place} {day}.",
-        "{name} θα έρθει {day} στις {hour}.",
-    ),
-    slots={
-        "name": ("Η Άννα", "Ο Ομάρ", "Η Μίνα", "Ο Πέτρος", "Η Ελένη"),
-        "number": ("δύο", "τρία", "πέντε", "έξι", "επτά"),
-        "colour": ("μπλε", "ροζ", "γκρι", "καφέ"),
-        "things": ("βιβλία", "μήλα", "καπέλα", "πλοία", "ρολόγια"),
-        "city": ("Ρώμη", "Παρίσι", "Κάιρο", "Δελχί"),
-        "place": ("στη Ρώμη", "στο Παρίσι", "στο Κάιρο", "στο Δελχί"),
-        "day": ("το πρωί", "το βράδυ", "σήμερα", "αύριο"),
-        "weather": ("ήλιο", "αέρα", "κρύο", "ζέστη"),
-        "hour": ("τρεις", "πέντε", "έξι", "εννιά", "δέκα"),
-    },
-)
-
-ARABIC = Grammar(
-    language="ar",
-    espeak="ar",
-    script="Arab",
-    tempo=1.25,
-    templates=(
-        "عندي {thing} {colour} من {city}.",
-        "قطار {city} يصل {day} في {hour}.",
-        "الجو {weather} في {city} {day}.",
-        "{name} يصل {day} في {hour}.",
-    ),
-    slots={
-        "name": ("عمر", "سامي", "كريم", "يوسف", "نادر"),
-        "colour": ("أحمر", "أزرق", "أخضر", "أصفر"),
-        "thing": ("كتاب", "قلم", "قارب", "مصباح", "كرسي"),
-        "city": ("روما", "باريس", "بغداد", "دلهي"),
-        "day": ("يوم الأحد", "يوم الجمعة", "اليوم", "غدا"),
-        "weather": ("حار", "بارد", "جميل", "غائم"),
-        "hour": ("الثالثة", "الخامسة", "السادسة", "التاسعة", "العاشرة"),
-    },
-)
-
 HINDI = Grammar(
     language="hi",
     espeak="hi",
@@ -190,28 +121,6 @@ KOREAN = Grammar(
     },
 )
 
-JAPANESE = Grammar(
-    language="ja",
-    espeak="ja",
-    script="Hira",
-    tempo=0.9,
-    templates=(
-        "{name}は {colour} {thing}を かう。",
-        "{city}ゆきは {day} {hour}に でます。",
-        "{city}は {day} {weather}です。",
-        "{name}は {day} {hour}に きます。",
-    ),
-    slots={
-        "name": ("あんな", "けん", "みな", "はるか", "たろう"),
-        "colour": ("あかい", "あおい", "しろい", "くろい"),
-        "thing": ("ほん", "ぼうし", "かさ", "くつ", "いす"),
-        "city": ("なごや", "おおさか", "ぱり", "ろーま"),
-        "day": ("きょう", "あした", "げつよう", "きんよう"),
-        "weather": ("はれ", "あめ", "ゆき", "くもり"),
-        "hour": ("さんじ", "ごじ", "ろくじ", "くじ", "じゅうじ"),
-    },
-)
-
 CHINESE = Grammar(
     language="zh",
     espeak="cmn",
@@ -237,14 +146,10 @@ CHINESE = Grammar(
 
 GRAMMARS: tuple[Grammar, ...] = (
     ENGLISH,
-    GERMAN,
     SPANISH,
     RUSSIAN,
-    GREEK,
-    ARABIC,
     HINDI,
     KOREAN,
-    JAPANESE,
     CHINESE,
 )
 """Every language of the demo corpus."""

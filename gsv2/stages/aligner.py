@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -13,7 +14,12 @@ from torch import Tensor
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.stream.batch import Batch
 from gsv2.losses.ctc import ctc_losses
-from gsv2.models.aligner.characters import LocalVocabulary, column_log_probs, local_vocabulary
+from gsv2.models.aligner.characters import (
+    EncodedTexts,
+    column_log_probs,
+    count_characters,
+    split_characters,
+)
 from gsv2.models.aligner.flops import aligner_flops_per_frame
 from gsv2.models.aligner.model import Aligner, AlignerConfig, AlignerOutput, read_logits
 from gsv2.models.aligner.reading_errors import count_errors
@@ -34,6 +40,16 @@ class AlignerModelSection(CodesModelSection):
 
     aligner: AlignerConfig = field(default_factory=AlignerConfig)
     """Sizes of the network."""
+    vocabulary_clips: int = 20_000
+    """Clips whose characters are counted at the start, at most one epoch: the vocabulary."""
+
+    def __post_init__(self) -> None:
+        """Check that there is something to count."""
+        super().__post_init__()
+        if self.vocabulary_clips < 1:
+            raise ValueError(
+                f"model.vocabulary_clips must be at least 1, but is {self.vocabulary_clips}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +67,8 @@ class _Prediction(NamedTuple):
 
     output: AlignerOutput
     """Logits of the characters at each frame."""
-    vocabulary: LocalVocabulary
-    """Characters of the batch's texts, on the device."""
+    encoded: EncodedTexts
+    """The batch's texts, on the device."""
     is_alignable: Tensor
     """[C] bool."""
 
@@ -81,6 +97,7 @@ class AlignerStage:
         self.model.to(device)
         self.codes = aligner.codes
         self._flops_per_frame = aligner_flops_per_frame(aligner)
+        self._vocabulary_clips = config.model.vocabulary_clips
         self._named: set[str] = set()
         provenance = {"quantizer": self.quantizer_hash}
         optim, steps = config.optim[ALIGNER], config.trainer.max_steps
@@ -88,11 +105,30 @@ class AlignerStage:
         self.trainables = {ALIGNER: trainable}
 
     def initialise(self, batches: Iterable[Batch]) -> None:
-        """Do nothing: no parameter depends on data."""
+        """Give the frequent characters of the first texts a class each."""
+        counts: Counter[str] = Counter()
+        num_clips = 0
+        for batch in batches:
+            if num_clips >= self._vocabulary_clips or batch.epoch > 0:
+                break
+            num_clips += batch.num_clips
+            counts += count_characters(batch.texts)
+        if not counts:
+            raise ValueError("the first epoch of the training data must hold a text to start from")
+        self.model.vocabulary.learn(counts)
+        size = self.model.config.vocabulary_size
+        logger.info("%d different characters in %d clips", len(counts), num_clips)
+        if len(counts) > size:
+            rare = sorted(counts, key=lambda c: -counts[c])[size:]
+            logger.warning(
+                "model.aligner.vocabulary_size is %d: the %d rarest characters (%.2f %% of the "
+                "text) are not told apart", size, len(rare),
+                100 * sum(counts[c] for c in rare) / counts.total(),
+            )  # fmt: skip
 
     def num_targets(self, batch: Batch) -> Mapping[str, int]:
         """Return the characters."""
-        return {ALIGNER: int(local_vocabulary(batch.texts).lengths.sum())}
+        return {ALIGNER: sum(len(split_characters(text)) for text in batch.texts)}
 
     def workload(self, batch: Batch) -> Workload:
         """Return the code frames; each counts as all of its audio."""
@@ -103,7 +139,9 @@ class AlignerStage:
     def flops(self, batch: Batch) -> Mapping[str, float]:
         """Return what the frames cost the aligner."""
         assert batch.code_lengths is not None
-        is_doubled = local_vocabulary(batch.texts).required > batch.code_lengths
+        is_doubled = (
+            self._encode(batch.texts, batch.code_lengths.device).required > batch.code_lengths
+        )
         frames = float(batch.code_lengths[~is_doubled].sum())
         doubled = float(batch.code_lengths[is_doubled].sum())
         whole, halved = self._flops_per_frame
@@ -120,9 +158,9 @@ class AlignerStage:
         """Return the same metrics as `updates`, and the errors of greedy reading."""
         prediction = self._predict(self.model, batch)
         metrics = self._metrics(prediction, self._loss(prediction))
-        readings = read_logits(prediction.output) if batch.num_clips else []
+        readings = read_logits(prediction.output, self.model.vocabulary) if batch.num_clips else []
         num_errors = count_errors(batch.texts, readings)
-        share = num_errors / max(1, int(prediction.vocabulary.lengths.sum()))
+        share = num_errors / max(1, int(prediction.encoded.lengths.sum()))
         metrics[f"{ALIGNER}/char_errors"] = torch.tensor(share, device=batch.sequence.device)
         return metrics
 
@@ -137,34 +175,37 @@ class AlignerStage:
         if not batch.num_clips or codes is None or lengths is None:
             codes = torch.zeros(1, self.codes.num_codebooks, 1, dtype=torch.int64, device=device)
             lengths = torch.ones(1, dtype=torch.int64, device=device)
-        vocabulary = local_vocabulary(batch.texts or ("",))
-        vocabulary = LocalVocabulary(*(tensor.to(device) for tensor in vocabulary))
-        is_alignable = (vocabulary.required <= 2 * lengths) & (vocabulary.lengths > 0)
-        self._name_unalignable(batch, is_alignable, vocabulary, lengths)
+        encoded = self._encode(batch.texts or ("",), device)
+        is_alignable = (encoded.required <= 2 * lengths) & (encoded.lengths > 0)
+        self._name_unalignable(batch, is_alignable, encoded, lengths)
         with self.precision.autocast(ALIGNER, device):
-            output = network(codes, lengths, vocabulary.required > lengths)
-        return _Prediction(output, vocabulary, is_alignable)
+            output = network(codes, lengths, encoded.required > lengths)
+        return _Prediction(output, encoded, is_alignable)
+
+    def _encode(self, texts: Sequence[str], device: torch.device) -> EncodedTexts:
+        encoded = self.model.vocabulary.encode(texts)
+        return EncodedTexts(*(tensor.to(device) for tensor in encoded))
 
     def _loss(self, prediction: _Prediction) -> Tensor:
         """Return the nats of all characters over their number."""
-        vocabulary = prediction.vocabulary
+        encoded = prediction.encoded
         losses = ctc_losses(
-            column_log_probs(prediction.output.logits, vocabulary.positions),
+            column_log_probs(prediction.output.logits, encoded.classes),
             prediction.output.lengths,
-            vocabulary.targets,
-            vocabulary.lengths,
+            encoded.targets,
+            encoded.lengths,
             prediction.is_alignable,
         )
         nothing = prediction.output.logits.sum() * 0.0  # every parameter has a gradient
-        return losses.sum() / vocabulary.lengths.sum().clamp(min=1) + nothing
+        return losses.sum() / encoded.lengths.sum().clamp(min=1) + nothing
 
     def _metrics(self, prediction: _Prediction, loss: Tensor) -> dict[str, Tensor]:
-        lengths = prediction.vocabulary.lengths
+        lengths = prediction.encoded.lengths
         lost = (lengths * ~prediction.is_alignable).sum() / lengths.sum().clamp(min=1)
         return {f"{ALIGNER}/loss": loss.detach(), f"{ALIGNER}/unalignable": lost}
 
     def _name_unalignable(
-        self, batch: Batch, is_alignable: Tensor, vocabulary: LocalVocabulary, lengths: Tensor
+        self, batch: Batch, is_alignable: Tensor, encoded: EncodedTexts, lengths: Tensor
     ) -> None:
         """Warn of each clip that cannot be aligned, once."""
         if bool(is_alignable.all()):
@@ -174,5 +215,5 @@ class AlignerStage:
                 self._named.add(key)
                 logger.warning(
                     "clip %s needs at most 2 characters to a code frame, but has %d for %d: its "
-                    "alignment is not learnt", key, int(vocabulary.lengths[i]), int(lengths[i]),
+                    "alignment is not learnt", key, int(encoded.lengths[i]), int(lengths[i]),
                 )  # fmt: skip

@@ -21,7 +21,6 @@ from gsv2.data.stream.batch import Batch
 from gsv2.inference.generate import Prompt, Utterance, generate
 from gsv2.inference.reading import CHAR_ERRORS, ENDED, LEAK, RECORDED, HeldOutReading
 from gsv2.inference.sampling import SamplingConfig
-from gsv2.models.aligner.characters import required_frames
 from gsv2.models.aligner.model import Aligner
 from gsv2.models.aligner.reading_errors import count_errors
 from gsv2.models.gpt.model import SemanticGPT
@@ -171,7 +170,7 @@ class GPTListeningTest:
         if codes.shape[1] == 0:
             return [""]
         lengths = torch.tensor([codes.shape[1]], device=self._model.text_start.device)
-        is_doubled = lengths < required_frames(text)
+        is_doubled = self._aligner.needs_halves([text], lengths)
         return self._aligner.read(codes[None].to(lengths.device), lengths, is_doubled)
 
     def _whole(self, weights: Mapping[str, Tensor] | None) -> SemanticGPT:

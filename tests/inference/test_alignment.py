@@ -31,7 +31,7 @@ CPU = torch.device("cpu")
 def save_aligner(path: Path, quantizer: str, seed: int = 0) -> Aligner:
     torch.manual_seed(seed)
     codes = CodeConfig(levels=2, codebook_size=1024, dim=8)
-    config = AlignerConfig(codes=codes, dim=16, num_blocks=1, kernel_size=3)
+    config = AlignerConfig(codes=codes, vocabulary_size=32, dim=16, num_blocks=1, kernel_size=3)
     aligner = Aligner(config)
     aligner.set_codebooks(torch.randn(2, 1024, 8))
     values, provenance = config_to_dict(config), {"quantizer": quantizer}

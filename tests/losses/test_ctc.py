@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gsv2.losses.ctc import ctc_losses
-from gsv2.models.aligner.characters import column_log_probs, local_vocabulary
+from gsv2.models.aligner.characters import Vocabulary, column_log_probs, count_characters
 
 
 def test_a_loss_is_that_of_all_paths_of_the_text() -> None:
@@ -36,14 +36,16 @@ def test_a_clip_that_cannot_be_aligned_has_neither_loss_nor_gradient() -> None:
 def test_the_gradient_at_the_logits_is_that_of_finite_differences(text: str) -> None:
     """Torch's gradient of CTC assumes rows that sum to one: the column of the rest sees to it."""
     torch.manual_seed(0)
-    vocabulary = local_vocabulary([text])
-    logits = torch.randn(1, 7, 4, 257).requires_grad_()
+    vocabulary = Vocabulary(8)
+    vocabulary.learn(count_characters([text]))
+    encoded = vocabulary.encode([text])
+    logits = torch.randn(1, 7, vocabulary.num_classes).requires_grad_()
     direction = torch.randn_like(logits) / logits.numel() ** 0.5
 
     def loss(at: torch.Tensor) -> torch.Tensor:
-        columns = column_log_probs(at, vocabulary.positions)
+        columns = column_log_probs(at, encoded.classes)
         lengths, valid = torch.tensor([7]), torch.tensor([True])
-        return ctc_losses(columns, lengths, vocabulary.targets, vocabulary.lengths, valid).sum()
+        return ctc_losses(columns, lengths, encoded.targets, encoded.lengths, valid).sum()
 
     loss(logits).backward()
     assert logits.grad is not None

@@ -17,7 +17,7 @@ def small(monkeypatch):
 
     def plan(seed, minutes):
         whole = plan_demo(seed, minutes)
-        return DemoPlan(train=whole.train[::24], heldout=whole.heldout[::16])
+        return DemoPlan(train=whole.train[::39], heldout=whole.heldout[::15])
 
     monkeypatch.setattr(demo_corpus, "plan_demo", plan)
 

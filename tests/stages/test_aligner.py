@@ -24,7 +24,9 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def stage(tmp_path: Path) -> AlignerStage:
     torch.manual_seed(0)
-    return AlignerStage(make_config(save_quantizer(tmp_path / "quantizer.safetensors")), CPU)
+    stage = AlignerStage(make_config(save_quantizer(tmp_path / "quantizer.safetensors")), CPU)
+    stage.initialise([make_batch()])
+    return stage
 
 
 def make_batch(texts: tuple[str, ...] = ("one", "नमस्ते", "今天 hi")) -> Batch:
@@ -117,6 +119,22 @@ def test_the_aligner_takes_the_shape_entries_and_hash_of_the_quantizer(stage) ->
     assert trainable.provenance == {"quantizer": stage.quantizer_hash}
     assert isinstance(trainable.module, Aligner)
     assert trainable.module.audio_input.vectors.codebooks.any()
+
+
+def test_the_first_texts_are_counted_and_what_is_too_rare_is_said(stage, caplog) -> None:
+    batches = [make_batch(("aab", "ba", "c")), make_batch(("x", "y", "z"))]
+    second_epoch = replace(batches[1], epoch=1)
+    with caplog.at_level(logging.INFO):
+        stage.initialise([batches[0], second_epoch])
+    assert "3 different characters in 3 clips" in caplog.text
+    known = [chr(p) for p in stage.model.vocabulary.points.tolist() if p >= 0]
+    assert known == ["a", "b", "c"]
+    many = make_batch(("".join(map(chr, range(48, 48 + 40))), "0", "1"))
+    with caplog.at_level(logging.WARNING):
+        stage.initialise([many])
+    assert "vocabulary_size is 32: the 8 rarest characters (19.05 % of the text)" in caplog.text
+    with pytest.raises(ValueError, match="must hold a text to start from"):
+        stage.initialise([no_clips()])
 
 
 def test_an_optimizer_for_something_else_is_refused(tmp_path: Path) -> None:

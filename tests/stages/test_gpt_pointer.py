@@ -33,7 +33,7 @@ def quantizer_file(tmp_path: Path) -> Path:
 def save_aligner(path: Path, quantizer: str) -> Aligner:
     torch.manual_seed(0)
     codes = CodeConfig(levels=2, codebook_size=V, dim=8)
-    config = AlignerConfig(codes=codes, dim=16, num_blocks=1, kernel_size=3)
+    config = AlignerConfig(codes=codes, vocabulary_size=32, dim=16, num_blocks=1, kernel_size=3)
     aligner = Aligner(config)
     values = config_to_dict(config)
     save_component(

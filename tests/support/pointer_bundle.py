@@ -16,7 +16,9 @@ from tests.support.tiny_bundle import CODES, save_parts, tiny_modules
 def save_aligner(folder: Path, seed: int = 0) -> Aligner:
     """Write an aligner of the tiny quantizer beside the other parts."""
     torch.manual_seed(seed)
-    aligner = Aligner(AlignerConfig(codes=CODES, dim=16, num_blocks=1, kernel_size=3))
+    aligner = Aligner(
+        AlignerConfig(codes=CODES, vocabulary_size=32, dim=16, num_blocks=1, kernel_size=3)
+    )
     quantizer = tiny_modules()["quantizer"]
     aligner.set_codebooks(quantizer.code_vectors().codebooks)
     save_component(

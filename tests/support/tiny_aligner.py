@@ -9,7 +9,9 @@ from gsv2.nn.codes import CodeConfig
 
 V = 16
 CODES = CodeConfig(levels=2, codebook_size=V, dim=8)
-CONFIG = AlignerConfig(codes=CODES, dim=16, num_blocks=2, kernel_size=3, dropout=0.1)
+CONFIG = AlignerConfig(
+    codes=CODES, vocabulary_size=32, dim=16, num_blocks=2, kernel_size=3, dropout=0.1
+)
 
 
 def make_aligner(seed: int = 0) -> Aligner:

@@ -13,7 +13,7 @@ from gsv2.training.optim import OptimConfig
 
 def make_config(quantizer_file: Path) -> AlignerRunConfig:
     """Return the config of a tiny run without dropout."""
-    aligner = AlignerConfig(dim=32, num_blocks=2, kernel_size=3, dropout=0.0)
+    aligner = AlignerConfig(vocabulary_size=32, dim=32, num_blocks=2, kernel_size=3, dropout=0.0)
     return AlignerRunConfig(
         stage="aligner",
         run=RunSection(name="test"),

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gsv2.models.aligner.characters import BLANK_COLUMN, column_log_probs, local_vocabulary
+from gsv2.models.aligner.characters import BLANK, column_log_probs
 from gsv2.models.aligner.model import Aligner
 from gsv2.models.aligner.viterbi import Alignment, AlignmentError, align_characters
 
@@ -31,15 +31,15 @@ def align_texts(
     Returns:
         For each clip its alignment, [T] characters, or why there is none.
     """
-    vocabulary = local_vocabulary(texts)
-    is_doubled = vocabulary.required.to(lengths.device) > lengths
+    encoded = aligner.vocabulary.encode(texts)
+    is_doubled = encoded.required.to(lengths.device) > lengths
     output = aligner(codes, lengths, is_doubled)
-    log_probs = column_log_probs(output.logits, vocabulary.positions.to(codes.device)).cpu().numpy()
+    log_probs = column_log_probs(output.logits, encoded.classes.to(codes.device)).cpu().numpy()
     found: list[Alignment | AlignmentError] = []
     for i, length in enumerate(output.lengths.tolist()):
-        targets = vocabulary.targets[i, : int(vocabulary.lengths[i])].numpy()
+        targets = encoded.targets[i, : int(encoded.lengths[i])].numpy()
         try:
-            path = align_characters(log_probs[i, :length], targets, BLANK_COLUMN)
+            path = align_characters(log_probs[i, :length], targets, BLANK)
         except AlignmentError as error:
             found.append(error)
             continue

@@ -8,6 +8,7 @@ made. Where a text has more characters than the codes have frames, each frame co
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -15,11 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gsv2.models.aligner.characters import (
-    NUM_CLASSES,
-    NUM_POSITIONS,
-    most_likely_characters,
-)
+from gsv2.models.aligner.characters import Vocabulary
 from gsv2.models.component import Component
 from gsv2.models.trained_module import build_trained
 from gsv2.nn.audio_input import VectorInput
@@ -37,6 +34,8 @@ class AlignerConfig:
 
     codes: CodeConfig = field(default_factory=CodeConfig)
     """Shape of the quantizer's codes; the stage fills it in."""
+    vocabulary_size: int = 8192
+    """Most characters that are told apart; rarer ones share a few classes."""
     dim: int = 160
     """Channels of the convolutions."""
     num_blocks: int = 4
@@ -50,7 +49,7 @@ class AlignerConfig:
         """Check the values that no type can."""
         if self.kernel_size < 1 or self.kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd, but is {self.kernel_size}")
-        for name in ("dim", "num_blocks"):
+        for name in ("dim", "num_blocks", "vocabulary_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, but is {getattr(self, name)}")
         if not 0 <= self.dropout < 1:
@@ -61,8 +60,7 @@ class AlignerOutput(NamedTuple):
     """Logits of what is heard at each frame, or half of one."""
 
     logits: Tensor
-    """[B, T', 4, 257], see `gsv2.models.aligner.characters`; T' is T, or 2T if any clip is
-    doubled."""
+    """[B, T', classes], see `Vocabulary`; T' is T, or 2T if any clip is doubled."""
     lengths: Tensor
     """[B] int64: frames of each clip, or halves of them where it is doubled."""
 
@@ -73,6 +71,7 @@ class Aligner(nn.Module):
     def __init__(self, config: AlignerConfig) -> None:
         super().__init__()
         self.config = config
+        self.vocabulary = Vocabulary(config.vocabulary_size)
         self.audio_input = VectorInput(config.dim, config.codes)
         self.blocks = nn.ModuleList(
             GatedConvolution(config.dim, config.kernel_size, config.dropout)
@@ -80,7 +79,7 @@ class Aligner(nn.Module):
         )
         self.norm = nn.LayerNorm(config.dim)
         self.halves = nn.Linear(config.dim, 2 * config.dim)
-        self.head = nn.Linear(config.dim, NUM_POSITIONS * NUM_CLASSES)
+        self.head = nn.Linear(config.dim, self.vocabulary.num_classes)
 
     @staticmethod
     def from_component(component: Component) -> Aligner:
@@ -125,8 +124,11 @@ class Aligner(nn.Module):
         if bool(is_doubled.any()):
             wholes = F.pad(wholes, (0, 0, 0, T))
             wholes = torch.where(is_doubled[:, None, None], halves.flatten(1, 2), wholes)
-        logits = self.head(wholes).unflatten(-1, (NUM_POSITIONS, NUM_CLASSES))
-        return AlignerOutput(logits, lengths * (1 + is_doubled.long()))
+        return AlignerOutput(self.head(wholes), lengths * (1 + is_doubled.long()))
+
+    def needs_halves(self, texts: Sequence[str], lengths: Tensor) -> Tensor:
+        """Return which texts have too many characters for clips of `lengths` [B] frames: [B]."""
+        return self.vocabulary.encode(texts).required.to(lengths.device) > lengths
 
     @torch.no_grad()
     def read(self, codes: Tensor, lengths: Tensor, is_doubled: Tensor | None = None) -> list[str]:
@@ -139,20 +141,11 @@ class Aligner(nn.Module):
         """
         if is_doubled is None:
             is_doubled = torch.zeros_like(lengths, dtype=torch.bool)
-        return read_logits(self(codes, lengths, is_doubled))
+        return read_logits(self(codes, lengths, is_doubled), self.vocabulary)
 
 
-def read_logits(output: AlignerOutput) -> list[str]:
-    """Return the text of the likeliest character of each frame; equal neighbours are one."""
-    points = most_likely_characters(output.logits)
-    texts = []
-    for clip, length in zip(points, output.lengths.tolist(), strict=True):
-        spoken = torch.unique_consecutive(clip[:length]).tolist()
-        texts.append("".join(_character(point) for point in spoken if point >= 0))
-    return texts
-
-
-def _character(point: int) -> str:
-    """Return the character of a code point that four bytes can write; U+FFFD if there is none."""
-    is_character = point <= 0x10FFFF and not 0xD800 <= point < 0xE000
-    return chr(point) if is_character else "\ufffd"
+def read_logits(output: AlignerOutput, vocabulary: Vocabulary) -> list[str]:
+    """Return the text of the likeliest class of each frame; equal neighbours are one."""
+    best = output.logits.argmax(dim=-1)
+    clips = zip(best, output.lengths.tolist(), strict=True)
+    return [vocabulary.decode(torch.unique_consecutive(x[:n]).tolist()) for x, n in clips]

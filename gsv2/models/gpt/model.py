@@ -181,12 +181,14 @@ class SemanticGPT(nn.Module):
         output = GPTOutput(logits, tuple(column[column != NO_CODE] for column in targets.unbind(1)))
         if embedded.moves is None:
             return output
-        frames = torch.arange(codes.shape[2], device=codes.device)
+        num_frames = embedded.step_vectors.shape[1] // self.pattern.stride  # codes may be wider
+        frames = torch.arange(min(num_frames, codes.shape[2]), device=codes.device)
         is_frame = (frames < code_lengths[:, None]) & is_learnt[:, None]
         last = (frames + 1) * self.pattern.stride - 1  # step of each frame
         after = self.dropout(hidden[places[:, last][is_frame]])
+        moves = embedded.moves[:, : len(frames)]
         advance = self.pointer.advance(after, embedded.step_vectors[:, last][is_frame])
-        return output._replace(advance_logits=advance, advance_targets=embedded.moves[is_frame])
+        return output._replace(advance_logits=advance, advance_targets=moves[is_frame])
 
     def embed(
         self,

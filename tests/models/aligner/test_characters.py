@@ -1,20 +1,18 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 
 import pytest
 import torch
 
 from gsv2.models.aligner.characters import (
     BLANK,
-    BLANK_COLUMN,
-    ENDED,
-    NO_CHARACTER,
-    NUM_CLASSES,
-    NUM_POSITIONS,
+    NUM_SHARED,
+    REPLACEMENT,
+    Vocabulary,
     column_log_probs,
-    local_vocabulary,
-    most_likely_characters,
+    count_characters,
     required_frames,
 )
 
@@ -29,82 +27,83 @@ TEXTS = {
 }
 
 
-def spoken(text: str, certainty: float = 20.0) -> torch.Tensor:
-    """Return logits [T, 4, 257] of frames that say each character of a text in turn."""
-    logits = torch.zeros(len(text), NUM_POSITIONS, NUM_CLASSES)
-    for frame, character in zip(logits, text, strict=True):
-        for k, byte in enumerate(character.encode().ljust(4, b"\xff")):
-            frame[k, ENDED if byte == 0xFF else byte] = certainty
-    return logits
+def vocabulary_of(*texts: str, size: int = 100) -> Vocabulary:
+    vocabulary = Vocabulary(size)
+    vocabulary.learn(count_characters(texts))
+    return vocabulary
+
+
+def classes_of(vocabulary: Vocabulary, text: str) -> list[int]:
+    encoded = vocabulary.encode([text])
+    return encoded.classes[encoded.targets[0] - 1].tolist()
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_a_text_of_any_script_is_read_back(text: str) -> None:
-    text = unicodedata.normalize("NFC", text)
-    assert most_likely_characters(spoken(text)).tolist() == [ord(c) for c in text]
+    vocabulary = vocabulary_of(*TEXTS.values())
+    assert vocabulary.decode(classes_of(vocabulary, text)) == unicodedata.normalize("NFC", text)
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-def test_targets_name_the_characters_of_a_text(text: str) -> None:
-    vocabulary = local_vocabulary([text, "a"])
+def test_characters_never_counted_have_shared_classes_and_are_read_as_such(text: str) -> None:
+    vocabulary = vocabulary_of("0123")
+    classes = classes_of(vocabulary, text)
     text = unicodedata.normalize("NFC", text)
-    assert vocabulary.lengths.tolist() == [len(text), 1]
-    rows = vocabulary.positions[vocabulary.targets[0, : len(text)] - 1].tolist()
-    assert "".join(bytes(b for b in row if b != ENDED).decode() for row in rows) == text
-    assert not vocabulary.targets[1, 1:].any()
+    first_shared = vocabulary.num_classes - NUM_SHARED
+    assert all(first_shared <= value < vocabulary.num_classes for value in classes)
+    assert len(dict(zip(text, classes, strict=True))) == len(set(zip(text, classes, strict=True)))
+    assert vocabulary.decode([BLANK, *classes]) == REPLACEMENT * len(text)
+
+
+def test_the_most_frequent_have_a_class_and_ties_go_to_the_lower_code_point() -> None:
+    vocabulary = Vocabulary(3)
+    vocabulary.learn(Counter({"d": 1, "c": 2, "b": 2, "a": 9, "e": 2}))
+    assert vocabulary.points.tolist() == [ord("a"), ord("b"), ord("c")]
+    assert classes_of(vocabulary, "abc") == [1, 2, 3]
+    assert min(classes_of(vocabulary, "de")) > 3
+
+
+def test_a_vocabulary_is_loaded_over_another() -> None:
+    first, second = vocabulary_of("abc"), vocabulary_of("xyz")
+    assert classes_of(second, "x") == [1]
+    second.load_state_dict(first.state_dict())
+    assert classes_of(second, "abc") == [1, 2, 3]
+    assert second.decode([1, 2, 3]) == "abc"
 
 
 def test_equal_texts_in_other_unicode_forms_have_equal_characters() -> None:
     forms = [unicodedata.normalize(form, "안녕 Zoë") for form in ("NFC", "NFD")]
-    vocabulary = local_vocabulary(forms)
-    assert vocabulary.targets[0].equal(vocabulary.targets[1])
+    encoded = vocabulary_of(*forms).encode(forms)
+    assert encoded.targets[0].equal(encoded.targets[1])
 
 
-def test_rows_sum_to_one_and_a_column_is_the_product_of_its_bytes() -> None:
+def test_texts_are_columns_with_zeros_behind_their_ends() -> None:
+    vocabulary = vocabulary_of("abc")
+    encoded = vocabulary.encode(["cab", "b", ""])
+    assert encoded.classes.tolist() == [1, 2, 3]
+    assert encoded.targets.tolist() == [[3, 1, 2], [2, 0, 0], [0, 0, 0]]
+    assert encoded.lengths.tolist() == [3, 1, 0]
+
+
+def test_rows_sum_to_one_and_columns_are_those_of_the_classes() -> None:
     torch.manual_seed(0)
-    logits = 3 * torch.randn(2, 5, NUM_POSITIONS, NUM_CLASSES)
-    vocabulary = local_vocabulary(["añ今🙂"])
-    columns = column_log_probs(logits, vocabulary.positions)
+    logits = 3 * torch.randn(2, 5, 40)
+    classes = torch.tensor([2, 7, 39])
+    columns = column_log_probs(logits, classes)
     torch.testing.assert_close(columns.exp().sum(dim=-1), torch.ones(2, 5))
-    scores = logits.log_softmax(dim=-1)
-    torch.testing.assert_close(columns[..., BLANK_COLUMN], scores[..., 0, BLANK])
-    for target, character in zip(vocabulary.targets[0].tolist(), "añ今🙂", strict=True):
-        classes = [*character.encode(), *[ENDED] * 4][:4]
-        expected = sum(scores[..., k, c] for k, c in enumerate(classes))
-        torch.testing.assert_close(columns[..., target], expected)
+    torch.testing.assert_close(columns[..., :-1], logits.log_softmax(-1)[..., [BLANK, 2, 7, 39]])
 
 
 def test_certain_frames_have_finite_gradients() -> None:
-    logits = spoken("ab", certainty=100.0).requires_grad_()
-    columns = column_log_probs(logits, local_vocabulary(["ab"]).positions)
+    logits = torch.zeros(2, 9)
+    logits[0, 1] = logits[1, 2] = 100.0
+    columns = column_log_probs(logits.requires_grad_(), torch.tensor([1, 2]))
     columns[..., 1:].sum().backward()
     assert logits.grad is not None
     assert torch.isfinite(columns).all()
     assert torch.isfinite(logits.grad).all()
 
 
-def test_reading_is_the_best_of_all_characters_by_exhaustive_search() -> None:
-    torch.manual_seed(0)
-    points = [*range(0x80), *range(0x80, 0xD800, 7), *range(0x20B80, 0x20BC0)]
-    positions = local_vocabulary(["".join(map(chr, points))]).positions
-    for wanted in (ord("a"), 0x80 + 7 * 20, 0x80 + 7 * 5000, 0x20BB7):
-        logits = torch.randn(NUM_POSITIONS, NUM_CLASSES)
-        for k, byte in enumerate(chr(wanted).encode().ljust(4, b"\xff")):
-            logits[k, ENDED if byte == 0xFF else byte] += 12.0
-        logits[0, BLANK] = -20.0
-        known = column_log_probs(logits, positions)[1:-1]
-        best = positions[int(known.argmax())].tolist()  # NFC leaves some of the points out
-        assert bytes(b for b in best if b != ENDED).decode() == chr(wanted)
-        assert int(most_likely_characters(logits)) == wanted
-    assert int(most_likely_characters(blank_frame())) == NO_CHARACTER
-
-
-def blank_frame() -> torch.Tensor:
-    logits = torch.zeros(NUM_POSITIONS, NUM_CLASSES)
-    logits[0, BLANK] = 20.0
-    return logits
-
-
-def test_equal_neighbours_need_a_frame_between_them() -> None:
-    assert [required_frames(t) for t in ("", "abc", "aab", "aaa")] == [0, 3, 4, 5]
-    assert local_vocabulary(["aab", "ab"]).required.tolist() == [4, 2]
+def test_neighbours_of_one_class_need_a_frame_between_them() -> None:
+    assert [required_frames(t) for t in ([], [1, 2, 3], [1, 1, 2], [1, 1, 1])] == [0, 3, 4, 5]
+    assert vocabulary_of("ab").encode(["aab", "ab"]).required.tolist() == [4, 2]

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from gsv2.config import config_to_dict
-from gsv2.models.aligner.characters import NUM_CLASSES, NUM_POSITIONS
 from gsv2.models.aligner.model import Aligner, AlignerOutput, read_logits
 from gsv2.models.component import load_component, save_component
-from tests.models.aligner.test_characters import TEXTS, blank_frame, spoken
+from tests.models.aligner.test_characters import TEXTS, classes_of, vocabulary_of
 from tests.support.tiny_aligner import CONFIG, V, make_aligner
 
 
@@ -38,7 +38,7 @@ def test_a_frame_sees_the_frames_around_it_alone() -> None:
     changed = codes.clone()
     changed[:, :, 7] = (changed[:, :, 7] + 1) % V
     before, after = (aligner(c, lengths, once).logits for c in (codes, changed))
-    differs = (before != after).flatten(2).any(dim=-1)[0]
+    differs = (before != after).any(dim=-1)[0]
     assert differs.nonzero().flatten().tolist() == [5, 6, 7, 8, 9]  # 2 blocks of one to each side
 
 
@@ -46,22 +46,24 @@ def test_the_frame_is_the_mean_of_its_halves_before_the_head() -> None:
     aligner = make_aligner()
     codes, lengths = make_codes(1, 2, 6), torch.tensor([6])
     whole, halves = (aligner(codes, lengths, torch.tensor([d])).logits for d in (False, True))
-    assert halves.shape == (1, 12, NUM_POSITIONS, NUM_CLASSES)
+    assert halves.shape == (1, 12, aligner.vocabulary.num_classes)
     torch.testing.assert_close(halves.unflatten(1, (6, 2)).mean(dim=2), whole)
     assert not torch.allclose(halves[:, ::2], halves[:, 1::2])
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_frames_that_say_a_text_are_read_as_it(text: str) -> None:
-    logits = spoken(text).repeat_interleave(2, dim=0)
-    blank = blank_frame()
-    frames = torch.stack([part for frame in logits for part in (frame, blank)])
+    vocabulary = vocabulary_of(*TEXTS.values())
+    said = torch.tensor(classes_of(vocabulary, text)).repeat_interleave(2)
     # Each character is said twice with a blank between: twice in the reading.
-    output = AlignerOutput(frames[None], torch.tensor([len(frames)]))
-    assert read_logits(output) == ["".join(2 * c for c in text)]
-    held = AlignerOutput(logits[None], torch.tensor([len(logits)]))
-    expected = "".join(c for c, before in zip(text, "\0" + text, strict=False) if c != before)
-    assert read_logits(held) == [expected]
+    parted = torch.stack([said, torch.zeros_like(said)], dim=1).flatten()
+    for frames, expected in (
+        (parted, "".join(2 * c for c in text)),
+        (said, "".join(c for c, before in zip(text, "\0" + text, strict=False) if c != before)),
+    ):
+        logits = F.one_hot(frames, vocabulary.num_classes).float()
+        output = AlignerOutput(logits[None], torch.tensor([len(frames)]))
+        assert read_logits(output, vocabulary) == [expected]
 
 
 def test_reading_gives_a_text_for_each_clip() -> None:
@@ -72,11 +74,13 @@ def test_reading_gives_a_text_for_each_clip() -> None:
 
 def test_a_saved_aligner_is_the_same(tmp_path: Path) -> None:
     aligner = make_aligner()
+    aligner.vocabulary.learn({"a": 2, "b": 1})
     path = tmp_path / "aligner.safetensors"
     save_component(path, aligner, kind="aligner", config=config_to_dict(CONFIG), provenance={})
     loaded = Aligner.from_component(load_component(path, "aligner"))
     arguments = make_codes(1, 2, 6), torch.tensor([6]), torch.tensor([False])
     assert loaded(*arguments).logits.equal(aligner(*arguments).logits)
+    assert loaded.vocabulary.encode(["ba"]).classes.tolist() == [1, 2]
     assert not loaded.training
 
 

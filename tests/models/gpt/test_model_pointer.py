@@ -237,3 +237,18 @@ def test_a_component_file_gives_the_same_pointer_back(tmp_path, reading):
     clips = aligned_clips(model, ["ab", "cde"], [3, 5])
     a, b = (m(**clips, sequence=torch.tensor([0, 0])) for m in (model, loaded))
     assert torch.equal(a.advance_logits, b.advance_logits)
+
+
+@pytest.mark.parametrize("reading", READINGS)
+@pytest.mark.parametrize("name", NAMES)
+def test_frames_of_padding_behind_the_longest_clip_change_nothing(name, reading):
+    model = make_gpt(name, 2, reading=reading).eval()
+    clips = aligned_clips(model, ["ab", "cde"], [3, 4])
+    wider = {key: F.pad(clips[key], (0, 5), value=-1) for key in ("codes", "alignments")}
+    sequence = torch.tensor([0, 0])
+    with torch.no_grad():
+        tight = model(**clips, sequence=sequence)
+        wide = model(**{**clips, **wider}, sequence=sequence)
+    torch.testing.assert_close(wide.logits, tight.logits)
+    torch.testing.assert_close(wide.advance_logits, tight.advance_logits)
+    assert wide.advance_targets.equal(tight.advance_targets)
