@@ -21,9 +21,21 @@ class SourceConfig:
     weight: float | None = None
     """Share of the audio read that comes from here, relative to the weights of the other sources;
     None = as much as it holds. All sources have a weight or none has."""
+    part: Literal["all", "train", "heldout"] = "all"
+    """Which of its clips are read: all, those that are not held out, or those that are."""
+    held_out_share: float = 0.0
+    """Share of its clips that are held out, by a hash of their keys, where `part` is not `all`."""
 
     def __post_init__(self) -> None:
         """Check the values that no type can."""
+        is_right = self.held_out_share == 0 if self.part == "all" else 0 < self.held_out_share < 1
+        if not is_right:
+            rule = (
+                "0 for part: all" if self.part == "all" else f"above 0 and below 1 for {self.part}"
+            )
+            raise ValueError(
+                f"held_out_share of source {self.path} must be {rule}, but is {self.held_out_share}"
+            )
         if self.weight is not None and not 0 < self.weight < math.inf:
             raise ValueError(f"weight of source {self.path} must be positive, but is {self.weight}")
 

@@ -21,6 +21,7 @@ from gsv2.training.distributed.collectives import stack_over_ranks, sum_over_ran
 from gsv2.training.optim import OptimConfig
 from gsv2.training.precision.policy import PrecisionPolicy
 from gsv2.training.stage import Panel, Update, Workload, audio_workload, make_trainable
+from gsv2.training.telemetry.progress import CountingLines
 
 _NAME = "quantizer"
 
@@ -71,6 +72,7 @@ class QuantizerStage:
         wanted = config.codebooks.reservoir_per_entry * config.codes.codebook_size
         reservoir: list[SpeechFeatures] = []
         num_code_frames, num_batches = 0, 0
+        collected = CountingLines("code frames for k-means")
         for batch in batches:
             if num_code_frames >= wanted or batch.epoch > 0:
                 break
@@ -78,10 +80,11 @@ class QuantizerStage:
             if batch.num_clips:
                 reservoir.append(self._features(batch))
                 num_code_frames += int(reservoir[-1].mask[:, :: config.stride].sum())
+            collected(min(num_code_frames, wanted), wanted)
         if not reservoir:
             raise ValueError("the first epoch of the training data must hold a clip to start from")
         per_step = num_code_frames / num_batches * self._micro_batches_per_step
-        self.quantizer.initialise(reservoir, per_step)
+        self.quantizer.initialise(reservoir, per_step, CountingLines("iterations of k-means"))
 
     def num_targets(self, batch: Batch) -> Mapping[str, int]:
         """Return the valid feature frames."""

@@ -101,6 +101,8 @@ class CorpusIndex:
                     codes_sha256=codes_of.get(entry.name, entry).sha256,
                     num_bytes=entry.num_bytes,
                     codes_num_bytes=codes_of.get(entry.name, entry).num_bytes,
+                    part=source.part,
+                    held_out_share=source.held_out_share,
                 )
                 shards.append(shard)
         if len(set(quantizers.values())) > 1:

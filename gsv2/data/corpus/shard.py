@@ -20,6 +20,7 @@ from gsv2.data.corpus.index_columns import (
     type_fault,
 )
 from gsv2.data.corpus.manifest import CorpusError
+from gsv2.data.corpus.part import Part
 from gsv2.storage.storage import Storage
 
 _OPTIONAL = {field.name: field for field in (OPTIONAL_FIELD, *LEVEL_FIELDS, *ALIGN_FIELDS)}
@@ -64,6 +65,10 @@ class Shard:
     """Size of `tar`."""
     codes_num_bytes: int
     """Size of `codes_tar`."""
+    part: Part = "all"
+    """Part of its clips that is read."""
+    held_out_share: float = 0.0
+    """Share of its clips that are held out, where `part` is not `all`."""
 
     @property
     def num_clips(self) -> int:

@@ -16,12 +16,14 @@ from gsv2.data.config import DataConfig
 from gsv2.data.corpus.format import HOP_LENGTH
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import CorpusError
+from gsv2.data.corpus.part import in_part
 from gsv2.data.corpus.shard import Shard
 from gsv2.data.plan.bucketing import Budget
 from gsv2.lru import LruCache
 
 logger = logging.getLogger(__name__)
 
+_OTHER_PART = "of another part (data.sources.part)"
 _KEPT_CLIPS = 1 << 19
 """Clips of which the columns are kept, at 48 bytes each."""
 _EXAMINED_CLIPS = 200_000
@@ -93,8 +95,12 @@ class ClipTable:
         """Return the clips of a shard that are read, and reason -> number of the others."""
         config, read = self._config, ("json", *self._members)
         names = ["speaker", "block", "duration_sec", "num_samples", "text_bytes", "num_code_frames"]
-        arrays = self.index.read(shard, names + [f"{member}_length" for member in read])
+        keys = ["key"] if shard.part != "all" else []
+        arrays = self.index.read(shard, keys + names + [f"{member}_length" for member in read])
         speakers = arrays.pop("speaker")
+        own = np.ones(shard.num_clips, dtype=bool)
+        if keys:
+            own = in_part(arrays.pop("key"), shard.part, shard.held_out_share)
         numbers = {
             name: array.fill_null(-1).to_numpy(zero_copy_only=False)
             for name, array in arrays.items()
@@ -111,16 +117,17 @@ class ClipTable:
             ),
             lengths=_lengths(numbers, config, self.budget),
         )
-        keep, left_out = self._select(columns, numbers)
+        keep, left_out = self._select(columns, numbers, own)
         return ClipColumns(*(column[keep] for column in columns)), left_out
 
     def _select(
-        self, columns: ClipColumns, numbers: Mapping[str, np.ndarray]
+        self, columns: ClipColumns, numbers: Mapping[str, np.ndarray], own: np.ndarray
     ) -> tuple[np.ndarray, Counter[str]]:
         """Return [n] bool, and reason -> number of the clips that are not read."""
         config = self._config
         limit = "row_tokens" if config.row_tokens else f"max_{self.budget.unit}"
         tests = {
+            _OTHER_PART: ~own,
             "shorter than data.min_clip_sec": columns.seconds < config.min_clip_sec,
             "longer than data.max_clip_sec": columns.seconds > config.max_clip_sec,
             **{f"no {m} in the corpus": numbers[f"{m}_length"] < 0 for m in self._members},
@@ -145,8 +152,9 @@ class ClipTable:
             self._keep(shard.number, columns)
             left_out += reasons
             num_examined += shard.num_clips
-        if left_out:
-            logger.warning("data: clips left out of %d: %s", num_examined, dict(left_out))
+        faults = {reason: n for reason, n in left_out.items() if reason != _OTHER_PART}
+        if faults:
+            logger.warning("data: clips left out of %d: %s", num_examined, faults)
         if left_out.total() == num_examined:
             raise CorpusError(
                 f"data: no clip is left of {num_examined}; left out: {dict(left_out)}"

@@ -1,7 +1,7 @@
 """Grouped residual codebooks: k-means start, nearest entries, moving averages, revival.
 
 Residual vector quantization is 2107.03312 (section III-C), groups of it 2305.02765. The only
-importer of vector_quantize_pytorch, which starts the codebooks and finds the nearest entries,
+importer of vector_quantize_pytorch, which holds the codebooks and finds the nearest entries,
 always in eval mode. Its own training mode moves the codebooks inside the forward pass with
 collectives at every level; ours collects statistics that are applied once per optimizer step
 (nn/codebook_ema.py), so that a pass has no side effect and no rank waits inside it.
@@ -23,6 +23,7 @@ from gsv2.nn.codebook_ema import (
     revive_entries,
 )
 from gsv2.nn.codes import CodeConfig
+from gsv2.nn.kmeans import Progress, kmeans, nearest_entries
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,10 @@ class CodebookConfig:
             raise ValueError(f"codebooks.decay must lie between 0 and 1, but is {self.decay}")
         if not 0 <= self.dead_share < 1:
             raise ValueError(f"codebooks.dead_share must lie in [0, 1), but is {self.dead_share}")
+
+
+_SETTLED_SHARE = 1e-3
+"""Share of frames that still change their entry when k-means has settled."""
 
 
 class Quantized(NamedTuple):
@@ -99,12 +104,15 @@ class Codebooks(nn.Module):
         return torch.stack([codebook.cluster_size[0] for codebook in self._libraries()])
 
     @torch.no_grad()
-    def initialise(self, latents: Tensor, frames_per_step: float) -> None:
+    def initialise(
+        self, latents: Tensor, frames_per_step: float, progress: Progress | None = None
+    ) -> None:
         """Start the entries by k-means, level by level.
 
         Args:
             latents: [N, dim].
             frames_per_step: code frames of an optimizer step, the scale of the averages.
+            progress: called with (iterations done, iterations of all codebooks at most).
 
         Raises:
             ValueError: N < V, or latents that are not finite.
@@ -119,10 +127,25 @@ class Codebooks(nn.Module):
                 f"k-means needs at least codebook_size ({self.codes.codebook_size}) code "
                 f"frames, but the data holds {len(latents)}"
             )
-        self.vq(latents.unsqueeze(0))
-        for codebook in self._libraries():
-            codebook.cluster_size.mul_(frames_per_step / len(latents))
-            codebook.embed_avg.mul_(frames_per_step / len(latents))
+        most, scale = self.config.kmeans_iterations, frames_per_step / len(latents)
+        left = list(latents.chunk(self.codes.groups, dim=-1))
+        for k, codebook in enumerate(self._libraries()):
+            group, done = k // self.codes.levels, k * most
+            found = kmeans(
+                left[group],
+                self.codes.codebook_size,
+                most,
+                settled_share=_SETTLED_SHARE,
+                progress=_from(progress, done, most * self.codes.num_codebooks),
+            )
+            codebook.cluster_size[0] = found.counts
+            codebook.embed_avg[0] = found.means * found.counts[:, None]
+            codebook.update_ema()
+            entries = codebook.embed[0]
+            left[group] = left[group] - entries[nearest_entries(left[group], entries)]
+            codebook.cluster_size.mul_(scale)
+            codebook.embed_avg.mul_(scale)
+            codebook.initted.fill_(True)
 
     def forward(self, latents: Tensor, mask: Tensor) -> Quantized:
         """Find the nearest entries; changes nothing.
@@ -186,3 +209,8 @@ class Codebooks(nn.Module):
     def _libraries(self) -> list[Any]:
         """Return the library's codebook modules, group-major; K of them."""
         return [layer._codebook for rvq in self.vq.rvqs for layer in rvq.layers]
+
+
+def _from(progress: Progress | None, done: int, total: int) -> Progress | None:
+    """Return what tells of one codebook's iterations among those of all."""
+    return None if progress is None else lambda iteration, _: progress(done + iteration, total)

@@ -22,6 +22,7 @@ from gsv2.models.trained_module import build_trained
 from gsv2.nn.codebook_ema import CodebookStatistics
 from gsv2.nn.codes import CodeConfig, CodeVectors
 from gsv2.nn.framerate import FrameCodecConfig, FrameDecoder, FrameEncoder
+from gsv2.nn.kmeans import Progress
 
 FEATURE_RATE_HZ = 50.0
 """Frame rate of every speech encoder."""
@@ -126,12 +127,18 @@ class Quantizer(nn.Module):
         return super().train(mode and not self.frozen)
 
     @torch.no_grad()
-    def initialise(self, reservoir: Sequence[SpeechFeatures], frames_per_step: float) -> None:
+    def initialise(
+        self,
+        reservoir: Sequence[SpeechFeatures],
+        frames_per_step: float,
+        progress: Progress | None = None,
+    ) -> None:
         """Set the normalisation and, by k-means, the codebooks; once.
 
         Args:
             reservoir: batches of features.
             frames_per_step: code frames of an optimizer step.
+            progress: called with (iterations of k-means done, iterations at most).
 
         Raises:
             ValueError: initialised before, or fewer code frames than codebook entries.
@@ -143,7 +150,7 @@ class Quantizer(nn.Module):
         self.feature_std.copy_(frames.std(dim=0).clamp(min=_STD_FLOOR))
         latents = [self._latents(features, mask) for features, mask in reservoir]
         valid = torch.cat([latent[slow_mask] for latent, slow_mask in latents])
-        self.codebooks.initialise(valid, frames_per_step)
+        self.codebooks.initialise(valid, frames_per_step, progress)
 
     def forward(self, features: Tensor, mask: Tensor) -> QuantizerOutput:
         """Quantize and reconstruct, with gradients; changes nothing.

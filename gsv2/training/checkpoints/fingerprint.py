@@ -35,6 +35,9 @@ NOT_OF_THE_PLAN = frozenset(
 _LATER = {"tokens_per_text_byte": 1}
 """Fields that older checkpoints do not name: how those were planned."""
 
+_WHOLE = ["all", 0.0]
+"""Part of a source in older checkpoints, which do not name it."""
+
 Fingerprint = Mapping[str, Any]
 """Plain values for JSON: `data`, `members`, `sources`."""
 
@@ -60,7 +63,8 @@ def take_fingerprint(
     """
     data = {key: value for key, value in asdict(config).items() if key not in NOT_OF_THE_PLAN}
     sources: list[dict[str, Any]] = [
-        {"weight": source.weight, "shards": {}} for source in config.sources
+        {"weight": source.weight, "part": [source.part, source.held_out_share], "shards": {}}
+        for source in config.sources
     ]  # also those without a shard
     for number, shards in groupby(index.shards, key=lambda shard: shard.source):
         sources[number]["shards"] = {shard.name: _digest(shard) for shard in shards}
@@ -91,6 +95,9 @@ def _source_differences(
         yield (
             f"the weight of {where} is {there['weight']} there, but {here['weight']} in this run"
         )
+    parts = [one.get("part", _WHOLE) for one in (there, here)]
+    if parts[0] != parts[1]:
+        yield f"the part of {where} is {parts[0]} there, but {parts[1]} in this run"
     old, new = there["shards"], here["shards"]
     yield from (f"shard {name} of {where} is gone" for name in old if name not in new)
     yield from (f"shard {name} of {where} is new" for name in new if name not in old)

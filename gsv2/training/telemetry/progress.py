@@ -6,10 +6,11 @@ import functools
 import logging
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -26,6 +27,10 @@ from gsv2.training.telemetry.tracker import PanelFile
 
 logger = logging.getLogger(__name__)
 
+ItemT = TypeVar("ItemT")
+
+_SILENT_SEC = 10.0
+"""Longest time without a line where something is counted."""
 _LOG_WIDTH = 160
 """Columns of a log that no terminal breaks."""
 _SPEED_PERIOD_SEC = 600.0
@@ -102,12 +107,41 @@ def console() -> Console:
 
 
 @contextmanager
-def counting_bar(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar for work that is no training; yields what takes (clips done, clips in all)."""
+def counting_bar(title: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Show a bar for work that is no training; yields what takes (clips done, clips in all).
+
+    Without a terminal, a line of the log every ten seconds.
+    """
+    if not sys.stderr.isatty():
+        yield CountingLines(title)
+        return
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console(), disable=not sys.stderr.isatty()) as bar:
+    with Progress(*columns, console=console()) as bar:
         task = bar.add_task("clips", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+class CountingLines:
+    """Lines of the log that count, at most one every ten seconds."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._last = time.monotonic()
+
+    def __call__(self, done: int, total: int | None) -> None:
+        """Take how much is done, of how much."""
+        now = time.monotonic()
+        if now - self._last >= _SILENT_SEC:
+            self._last = now
+            logger.info("%s: %d%s", self._title, done, "" if total is None else f" of {total}")
+
+
+def counted(items: Iterable[ItemT], title: str) -> Iterator[ItemT]:
+    """Yield items, and show how many there were."""
+    with counting_bar(title) as progress:
+        for number, item in enumerate(items, start=1):
+            yield item
+            progress(number, None)
 
 
 def time_left(steps: int, steps_per_sec: float) -> str:

@@ -1,0 +1,59 @@
+"""`gsv2 fit`: one command from recordings to a voice that speaks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def fit(
+    corpus: Annotated[
+        Path,
+        typer.Argument(help="corpus, or recordings with transcripts (folder or JSONL manifest)"),
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Argument(help="STAGE.section.key=value, e.g. gpt.optim.gpt.lr=1e-3"),
+    ] = None,
+    minutes: Annotated[float, typer.Option(help="wall time in all, over all calls")] = 60.0,
+    out: Annotated[Path, typer.Option(help="folder of everything made")] = Path("runs/fit"),
+    held_out: Annotated[
+        Path | None,
+        typer.Option(help="corpus to judge on; else CORPUS/../heldout, or a few clips of CORPUS"),
+    ] = None,
+    language: Annotated[
+        str | None, typer.Option(help="language (BCP 47) of recordings that name none")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="seed of all training")] = 0,
+    parallel: Annotated[
+        bool | None,
+        typer.Option(
+            "--parallel/--no-parallel",
+            help="GPT and VITS2 side by side [default: on a CPU of two cores or more]",
+        ),
+    ] = None,
+) -> None:
+    """Train all parts on your recordings within a time, export a bundle and evaluate it.
+
+    Run again after an interruption, the same command goes on with the time that is left.
+
+    Example: `gsv2 fit recordings --minutes 60 --out runs/mine`
+    """
+    from gsv2.fit.pipeline import FitSettings, run_fit
+
+    result = run_fit(
+        FitSettings(
+            corpus=corpus,
+            out=out,
+            minutes=minutes,
+            held_out=held_out,
+            language=language,
+            seed=seed,
+            overrides=tuple(overrides or ()),
+            side_by_side=parallel,
+        )
+    )
+    typer.echo(f"bundle: {result.bundle}")
+    typer.echo(f"report: {result.report}")

@@ -1,0 +1,125 @@
+"""Corpora of a fit: one that exists or is built from recordings, and what is held out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from gsv2.data.building.encode import ShardConfig
+from gsv2.data.building.folder import folder_recordings
+from gsv2.data.building.journal import encoded_recordings
+from gsv2.data.building.jsonl import jsonl_recordings
+from gsv2.data.building.recordings import checked_recordings
+from gsv2.data.building.shards import write_corpus
+from gsv2.data.building.text_rate import TextRateConfig
+from gsv2.data.config import SourceConfig
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.corpus.manifest import is_complete, read_manifest
+from gsv2.training.telemetry.progress import counted
+
+HELD_OUT_SHARE = 0.02
+"""Share of a corpus that is held out, if nothing else is."""
+_LEAST_CLIPS = 12
+"""Clips that are held out of a small corpus, as far as `_MOST_SHARE` allows."""
+_MOST_CLIPS = 400
+"""Clips that are held out of a large one."""
+_MOST_SHARE = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitCorpora:
+    """Where the clips lie; `codes` are added once they are made."""
+
+    train: SourceConfig
+    """Clips to train on."""
+    held_out: SourceConfig
+    """Clips to validate and judge on."""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The folders, each once."""
+        return tuple(dict.fromkeys((self.train.path, self.held_out.path)))
+
+    def with_codes(self, out: Path) -> FitCorpora:
+        """Return the same with the sidecar corpora of codes below `out`."""
+        of_path = {path: str(codes_folder(out, i)) for i, path in enumerate(self.paths)}
+        return FitCorpora(
+            train=replace(self.train, codes=of_path[self.train.path]),
+            held_out=replace(self.held_out, codes=of_path[self.held_out.path]),
+        )
+
+
+def codes_folder(out: Path, number: int) -> Path:
+    """Return where the codes of a corpus of a fit lie."""
+    return out / "codes" / ("train", "heldout")[number]
+
+
+def choose_corpora(corpus: Path, held_out: Path | None) -> FitCorpora:
+    """Return what trains and what is held out.
+
+    Args:
+        corpus: a corpus; of one named `train` beside one named `heldout`, that one is held out.
+        held_out: another corpus to hold out; None = that one, or a part of `corpus`.
+
+    Raises:
+        ValueError: a corpus is missing or damaged.
+    """
+    beside = corpus.parent / "heldout"
+    if held_out is None and corpus.name == "train" and is_complete(beside):
+        held_out = beside
+    if held_out is not None:
+        read_manifest(held_out)
+        return FitCorpora(
+            train=SourceConfig(path=str(corpus)), held_out=SourceConfig(path=str(held_out))
+        )
+    share = held_out_share(read_manifest(corpus).num_clips)
+    train = SourceConfig(path=str(corpus), part="train", held_out_share=share)
+    return FitCorpora(train=train, held_out=replace(train, part="heldout"))
+
+
+def held_out_share(num_clips: int) -> float:
+    """Return the share of a corpus to hold out: a few clips of a small one, few of a large one."""
+    wanted = min(max(HELD_OUT_SHARE * num_clips, _LEAST_CLIPS), _MOST_CLIPS)
+    return min(_MOST_SHARE, wanted / max(num_clips, 1))
+
+
+def build_if_needed(source: Path, out: Path, language: str | None) -> Path:
+    """Return the corpus at `source`, or the one built at `out` from the recordings there.
+
+    Args:
+        source: corpus; or folder or JSONL manifest of recordings, as `gsv2 corpus build` takes it.
+        out: folder of the corpus that is built; a build that was ended goes on.
+        language: language of recordings that name none.
+
+    Raises:
+        ValueError: it is neither, or no recording can be used.
+    """
+    if is_complete(source):
+        return source
+    if not source.exists():
+        raise ValueError(f"{source} does not exist; name a corpus, or recordings with transcripts")
+    if not is_complete(out):
+        config = ShardConfig()
+        journal = out.parent / f".{out.name}.encoded"
+        out.parent.mkdir(parents=True, exist_ok=True)
+        read = folder_recordings if source.is_dir() else jsonl_recordings
+        listing = partial(read, source, language=language)
+        clips = encoded_recordings(checked_recordings(listing), journal, config, 0)
+        write_corpus(
+            counted(clips, "building the corpus"), out, config,
+            arguments={"input": source.resolve().name}, text_rate=TextRateConfig(),
+        )  # fmt: skip
+        journal.unlink(missing_ok=True)
+    return out
+
+
+def longest_clip_sec(corpora: FitCorpora) -> float:
+    """Return the duration of the longest clip, from the indexes."""
+    longest = 0.0
+    for path in corpora.paths:
+        index = CorpusIndex.open(SourceConfig(path=path))
+        for shard in index.shards:
+            seconds = index.read_numbers(shard, ["duration_sec"])["duration_sec"]
+            longest = max(longest, float(seconds.max(initial=0.0)))
+    return longest

@@ -1,0 +1,137 @@
+"""Training runs of a fit: which config each stage takes, and what is set in it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from gsv2.config import load_config
+from gsv2.data.config import SourceConfig
+from gsv2.data.corpus.format import FRAME_RATE_HZ
+from gsv2.data.corpus.manifest import read_manifest
+from gsv2.fit.corpus import FitCorpora
+from gsv2.shipped import shipped_folder
+from gsv2.stages import SCHEMAS
+from gsv2.training.checkpoints.checkpoint import checkpoint_folder, list_steps
+from gsv2.training.checkpoints.restore import read_record
+
+STAGES = ("quantizer", "aligner", "gpt", "vits2")
+"""Stages in the order of their training, each with a run folder of its name."""
+CONFIGS = {
+    "quantizer": "quantizer/debug",
+    "aligner": "aligner/debug",
+    "gpt": "gpt/pointer_debug",
+    "vits2": "vits2/istft_debug",
+}
+"""Stage -> shipped config that a fit starts from."""
+MAX_CLIP_SEC = 20.0
+"""Longer clips are left out of training, and counted."""
+_FRAMES_PER_ENTRY = 60
+"""Code frames that an entry of a codebook needs."""
+_CODEBOOK_SIZES = (1024, 512, 256)
+_LEAST_SEC = 1.0
+"""A stage that has no time left takes one step."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitRuns:
+    """What all runs of a fit share."""
+
+    out: Path
+    """Folder of the runs."""
+    corpora: FitCorpora
+    """Clips to train on, and to validate on."""
+    seed: int
+    """Seed of all training."""
+    overrides: Sequence[str] = ()
+    """`STAGE.section.key=value` of the user, the last words."""
+    longest_sec: float = MAX_CLIP_SEC
+    """Longest clip of the corpora."""
+
+    def __post_init__(self) -> None:
+        """Check the user's overrides.
+
+        Raises:
+            ValueError: one names no stage.
+        """
+        for override in self.overrides:
+            stage, _, rest = override.partition(".")
+            if stage not in STAGES or "=" not in rest:
+                raise ValueError(
+                    f"overrides must be STAGE.section.key=value with a stage of "
+                    f"{', '.join(STAGES)}, but one is {override!r}"
+                )
+
+    def folder(self, stage: str) -> Path:
+        """Return the run folder of a stage."""
+        return self.out / stage
+
+    def config_file(self, stage: str) -> Path:
+        """Return the config that a stage starts from."""
+        return shipped_folder("configs") / f"{CONFIGS[stage]}.yaml"
+
+    def stage_overrides(self, stage: str, seconds: float) -> list[str]:
+        """Return what is set in the config of a stage.
+
+        Args:
+            stage: name of the stage.
+            seconds: time of the run, over all its launches.
+
+        Raises:
+            ValueError: the config with these overrides is none.
+        """
+        corpora = self.corpora if stage == "quantizer" else self.corpora.with_codes(self.out)
+        values = {
+            "seed": self.seed,
+            "run.dir": str(self.out),
+            "run.name": stage,
+            "data.sources": [_plain(corpora.train)],
+            "data.validation": [_plain(corpora.held_out)],
+            "data.max_clip_sec": MAX_CLIP_SEC,
+            "trainer.max_steps": 0,
+            "trainer.max_minutes": max(seconds, _LEAST_SEC) / 60,
+            **dict(self._values_of(stage)),
+        }
+        made = [f"{key}={json.dumps(value)}" for key, value in values.items()]
+        prefix = f"{stage}."
+        own = [o.removeprefix(prefix) for o in self.overrides if o.startswith(prefix)]
+        load_config(self.config_file(stage), [*made, *own], SCHEMAS)
+        return [*made, *own]
+
+    def used_sec(self, stage: str) -> float:
+        """Return the seconds that the newest checkpoint of a stage has behind it; 0 without one.
+
+        Raises:
+            ValueError: the checkpoint is damaged.
+        """
+        steps = list_steps(self.folder(stage))
+        if not steps:
+            return 0.0
+        return float(
+            read_record(checkpoint_folder(self.folder(stage), steps[-1]))["run"]["time_sec"]
+        )
+
+    def _values_of(self, stage: str) -> Iterator[tuple[str, object]]:
+        config = load_config(self.config_file(stage), (), SCHEMAS)
+        longest = min(self.longest_sec, MAX_CLIP_SEC)
+        if config.data.max_frames is not None:
+            yield "data.max_frames", max(config.data.max_frames, math.ceil(longest * FRAME_RATE_HZ))
+        if stage == "quantizer":
+            yield "model.codes.codebook_size", self._codebook_size()
+        else:
+            yield "model.quantizer", str(self.folder("quantizer"))
+        if stage == "gpt":
+            yield "model.aligner", str(self.folder("aligner"))
+
+    def _codebook_size(self) -> int:
+        """Return as many entries as the corpus has frames for."""
+        frames = read_manifest(self.corpora.train.path).hours * 3600 * FRAME_RATE_HZ / 2
+        fitting = [size for size in _CODEBOOK_SIZES if frames >= size * _FRAMES_PER_ENTRY]
+        return fitting[0] if fitting else _CODEBOOK_SIZES[-1]
+
+
+def _plain(source: SourceConfig) -> dict[str, object]:
+    return {name: value for name, value in asdict(source).items() if value is not None}

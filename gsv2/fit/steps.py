@@ -1,0 +1,125 @@
+"""Steps of a fit: trainings, codes, alignments, bundle and evaluation, each resumable."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from gsv2.evaluation.evaluate import evaluate_bundle
+from gsv2.fit.budget import Budget
+from gsv2.fit.corpus import codes_folder
+from gsv2.fit.journal import Journal
+from gsv2.fit.runs import STAGES, FitRuns
+from gsv2.fit.sentences import HeldOutSentences
+from gsv2.inference.alignment import align_corpus
+from gsv2.inference.bundle import export_bundle
+from gsv2.inference.extraction import extract_codes
+from gsv2.train import main as train
+from gsv2.training.telemetry.progress import counting_bar
+
+logger = logging.getLogger(__name__)
+
+_SENTENCE_SEC = 5.0
+"""About what a sentence takes to be spoken and judged, on two cores."""
+_LEAST_SENTENCES, _MOST_SENTENCES = 4, 60
+
+
+class FitSteps:
+    """What is done in a fit, by name; `do` takes steps that are not done yet.
+
+    Args:
+        runs: trainings.
+        journal: what is done; moved on.
+        budget: time of the trainings of this chain.
+        device: device of what is no training, which finds its own.
+    """
+
+    def __init__(
+        self, runs: FitRuns, journal: Journal, budget: Budget, device: torch.device | None = None
+    ) -> None:
+        self._runs = runs
+        self._journal = journal
+        self._budget = budget
+        self._device = device or _default_device()
+        self._steps: dict[str, Callable[[], object]] = {
+            "codes": self._encode,
+            "align": self._align,
+            "bundle": self._export,
+            "evaluation": self._evaluate,
+        }
+
+    @property
+    def bundle(self) -> Path:
+        """Folder of the bundle."""
+        return self._runs.out / "bundle"
+
+    @property
+    def report(self) -> Path:
+        """Page of the evaluation."""
+        return self._runs.out / "evaluation" / "index.html"
+
+    def do(self, *names: str) -> None:
+        """Take steps one after the other.
+
+        Raises:
+            ValueError: what a step raises.
+        """
+        for name in names:
+            if name in STAGES:
+                self._journal.run(
+                    name, partial(self._train, name), partial(self._runs.used_sec, name)
+                )
+            else:
+                self._journal.run(name, self._steps[name])
+
+    def _train(self, stage: str) -> None:
+        seconds = self._budget.allot(stage, self._journal.seconds)
+        logger.info("%s has %s", stage, told_time(seconds))
+        train(self._runs.config_file(stage), self._runs.stage_overrides(stage, seconds))
+
+    def _encode(self) -> None:
+        for number, path in enumerate(self._runs.corpora.paths):
+            out = codes_folder(self._runs.out, number)
+            with counting_bar("encoding") as progress:
+                extract_codes(
+                    Path(path), self._runs.folder("quantizer"), out, self._device, progress
+                )
+
+    def _align(self) -> None:
+        for number, path in enumerate(self._runs.corpora.paths):
+            codes = codes_folder(self._runs.out, number)
+            with counting_bar("aligning") as progress:
+                aligner = self._runs.folder("aligner")
+                align_corpus(Path(path), codes, aligner, self._device, progress=progress)
+
+    def _export(self) -> None:
+        export_bundle([self._runs.folder(stage) for stage in STAGES], self.bundle)
+
+    def _evaluate(self) -> None:
+        affordable = round(self._budget.kept_sec / _SENTENCE_SEC)
+        count = min(max(affordable, _LEAST_SENTENCES), _MOST_SENTENCES)
+        sentences = HeldOutSentences(self._runs.corpora.held_out, count)
+        with counting_bar("speaking and judging") as progress:
+            evaluate_bundle(
+                self.bundle, sentences, self.report.parent, seed=self._runs.seed, progress=progress
+            )
+
+
+def told_time(seconds: float) -> str:
+    """Return `0:12:34`."""
+    return str(timedelta(seconds=round(seconds)))
+
+
+def num_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _default_device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
