@@ -22,8 +22,9 @@ INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.tx
 UPGRADE_VENV := .venv-upgrade
 UPGRADE_LOCK := $(UPGRADE_VENV)/constraints.txt
 
-# A file's tests stay together: they share what their fixtures have trained.
-WORKERS := -n logical --maxprocesses 8 --dist loadfile
+# A file's tests stay together: they share what their fixtures have trained. tests/conftest.py puts
+# the longest files first.
+WORKERS := -n logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help setup quickstart test test-slow lint format docs bench upgrade clean
 

@@ -19,7 +19,7 @@ setup(
     package_dir={f"gsv2.shipped.{folder}": folder for folder in SHIPPED},
     package_data={
         "gsv2": ["py.typed"],
-        "gsv2.evaluation": ["*.j2", "*.css"],
+        "gsv2.evaluation": ["*.j2", "*.css", "weights/*"],
         "gsv2.quickstart": ["*.j2"],
         **{f"gsv2.shipped.{folder}": files for folder, files in SHIPPED.items()},
     },

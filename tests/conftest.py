@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import os
 import signal
@@ -23,16 +22,24 @@ from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.stream.reader import read_clips
 from gsv2.inference.bundle import export_bundle
 from tests.support.forked_runs import ForkedRuns
+from tests.support.shared_folder import shared_folder
 from tests.support.tiny_bundle import save_parts
 
 TINY_SCALE = 0.02
 """Fraction of corpus and steps of `tiny_quickstart`."""
+LONG = {"docs", "integration", "launch"}
+"""Folders of tests that take minutes."""
 
 
 def pytest_configure() -> None:
     """One thread a process: two that spin beside another's make a step take ten times as long."""
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first, so that no worker ends long after the others."""
+    items.sort(key=lambda item: not LONG.intersection(item.path.parts))
 
 
 def pytest_collection_finish() -> None:
@@ -142,9 +149,12 @@ def interruptible() -> None:
 @pytest.fixture(scope="session")
 def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> TinyCorpus:
     """A corpus that all tests share; do not write to it."""
-    root = tmp_path_factory.mktemp("tiny_corpus")
-    path = make_corpus(root / "corpus")
-    return TinyCorpus(path=path, codes=make_codes(path, root / "codes"))
+
+    def make(root: Path) -> None:
+        make_codes(make_corpus(root / "corpus"), root / "codes")
+
+    root = shared_folder(tmp_path_factory, "tiny_corpus", make)
+    return TinyCorpus(path=root / "corpus", codes=root / "codes")
 
 
 @pytest.fixture(scope="session", name="make_corpus")
@@ -185,16 +195,9 @@ def forked_runs() -> Iterator[ForkedRuns]:
 def tiny_quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a quickstart leaves: the shipped debug configs, few steps, few held-out clips.
 
-    For all tests that need trained parts, made once for all workers; do not write to it.
+    For all tests that need trained parts; do not write to it.
     """
-    root = tmp_path_factory.getbasetemp()
-    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
-    out = root / "tiny_quickstart"
-    with (root / "tiny_quickstart.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (out / "report.html").exists():
-            _run_tiny_quickstart(out)
-    return out
+    return shared_folder(tmp_path_factory, "tiny_quickstart", _run_tiny_quickstart)
 
 
 def _run_tiny_quickstart(out: Path) -> None:

@@ -15,12 +15,11 @@ from gsv2.evaluation.sentence import UNKNOWN_LANGUAGE, Sentence
 from gsv2.evaluation.sentence_meter import SentenceMeter
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.synthesizer import Synthesizer
+from gsv2.training.distributed.patient_ranks import PatientRanks
 from gsv2.training.distributed.ranks import Distributed
 
 Progress = Callable[[int, int], None]
 """Called with (sentences done, sentences in all) of this rank."""
-PATIENCE_SEC = 24 * 3600.0
-"""Time that a rank waits for the others: their sentences are not equally long."""
 
 
 def evaluate_bundle(
@@ -56,7 +55,7 @@ def evaluate_bundle(
     Raises:
         ValueError: no sentence, two of one key, a bundle or a row that cannot be used.
     """
-    ranks = ranks or Distributed(PATIENCE_SEC)
+    ranks = ranks or Distributed()
     out = Path(out)
     folder = RowFolder(out / "sentences")
     synthesizer = Synthesizer.from_bundle(bundle, ranks.device)
@@ -69,7 +68,7 @@ def evaluate_bundle(
         seed=seed,
         sampling=sampling or SamplingConfig(),
     )
-    keys = _measure(meter, sentences, ranks, progress)
+    keys = _measure(meter, sentences, PatientRanks(ranks), progress)
     rows = [row for key in keys if (row := folder.load(key)) is not None]
     notes = [*judges.notes, *_notes(rows, judges, has_aligner=synthesizer.aligner is not None)]
     report = make_report(str(bundle), rows, notes)
@@ -80,7 +79,7 @@ def evaluate_bundle(
 def _measure(
     meter: SentenceMeter,
     sentences: Sequence[Sentence],
-    ranks: Distributed,
+    ranks: PatientRanks,
     progress: Progress | None,
 ) -> list[str]:
     """Measure this rank's sentences; return the keys of all, in order, when all are done."""

@@ -7,14 +7,19 @@ A folder with one component file a part (`quantizer`, `gpt`, `vits2`, perhaps `a
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
+import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gsv2.files import replace_folder
+import psutil
+
+from gsv2.files import ASIDE, replace_folder
 from gsv2.inference.bundle_description import (
     FILE,
     BundleDescription,
@@ -38,7 +43,7 @@ def export_bundle(runs: Sequence[Path], out: Path, *, averaged: bool | None = No
     """Gather the newest weights of `runs` into a bundle.
 
     Several processes may export to one place: each builds a folder of its own, and the last one
-    to finish stays.
+    to finish stays. What killed ones have left aside goes.
 
     Args:
         runs: run folders (or checkpoints) that hold a quantizer, a GPT and a VITS2 together, and
@@ -60,7 +65,7 @@ def export_bundle(runs: Sequence[Path], out: Path, *, averaged: bool | None = No
         if (file := _find_named(runs, kind, name, required=False)) is not None:
             sources[kind] = file
     out.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".tmp-{out.name}-", dir=out.parent))
+    aside = _make_aside(out)
     try:
         _fill(aside, sources)
         _put_in_place(aside, out)
@@ -94,6 +99,16 @@ def load_bundle(path: Path) -> dict[str, Component]:
             f"but is {description.quantizer!r}"
         )
     return components
+
+
+def _make_aside(out: Path) -> Path:
+    """Return an empty folder beside `out`, and remove those of processes that are gone."""
+    beginning = f"{ASIDE}{out.name}-{socket.gethostname()}-"
+    for folder in out.parent.glob(f"{glob.escape(beginning)}*"):
+        pid = folder.name.removeprefix(beginning).partition("-")[0]
+        if pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{beginning}{os.getpid()}-", dir=out.parent))
 
 
 def _fill(folder: Path, sources: Mapping[str, Path]) -> None:

@@ -32,6 +32,9 @@ def workspace(tiny_quickstart: Path, tmp_path_factory: pytest.TempPathFactory) -
         save_wave(speaker / f"{number}.wav", wave, SAMPLE_RATE)
         (speaker / f"{number}.txt").write_text(f"This is sentence {number}.")
     shutil.copy(speaker / "0.wav", folder / "VOICE.wav")
+    (folder / "sentences.lst").write_text(
+        "1|This is sentence 0.|VOICE.wav|The red train is late.\n"
+    )
     line = {"audio": "RECORDINGS/en/anna/0.wav", "text": "This is sentence 0."}
     (folder / "list.jsonl").write_text(json.dumps(line) + "\n")
     _write_foreign(folder / "LIBRI", speaker)

@@ -230,3 +230,15 @@ def test_two_exports_to_one_place_leave_one_whole_bundle(tmp_path, forked_runs):
     )
     assert load_bundle(place / "bundle").keys() == {"quantizer", "gpt", "vits2"}
     assert [path.name for path in place.iterdir()] == ["bundle"]
+
+
+def test_what_a_killed_export_leaves_aside_goes_with_the_next_one(tmp_path, forked_runs):
+    run, place = save_parts(tmp_path / "run"), tmp_path / "place"
+    words = (run, place / "bundle", "killed")
+    (child,) = forked_runs.start_ranks(tmp_path / "errors", "export", *words, world=1)
+    assert child.wait() == -9
+    (left,) = place.iterdir()
+    others = place / left.name.replace("-bundle-", "-bundle-other-host-")  # may still be at work
+    others.mkdir()
+    export_bundle([run], place / "bundle")
+    assert sorted(path.name for path in place.iterdir()) == sorted([others.name, "bundle"])

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.support.forked_runs import ForkedRuns, finish
+from tests.support.shared_folder import shared_folder
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +24,10 @@ def deepspeed_ranks(
     tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Any, forked_runs: ForkedRuns
 ) -> Path:
     """What two ranks under DeepSpeed have left: folders `gallery`, `optim` and `mixed`."""
-    folder = tmp_path_factory.mktemp("deepspeed")
     launcher = {"ACCELERATE_USE_DEEPSPEED": "true", "ACCELERATE_DEEPSPEED_ZERO_STAGE": "3"}
-    finish(forked_runs.start_ranks(folder, "deepspeed", folder, tiny_corpus.path, **launcher))
-    return folder
+
+    def make(folder: Path) -> None:
+        words = ("deepspeed", folder, tiny_corpus.path)
+        finish(forked_runs.start_ranks(folder, *words, **launcher))
+
+    return shared_folder(tmp_path_factory, "deepspeed_ranks", make)

@@ -47,6 +47,7 @@ def test_a_wheel_holds_every_file_that_its_commands_need(wheel):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("lock", [True, False], ids=["from the lock", "from the ranges"])
 def test_a_fresh_environment_runs_the_quickstart_in_an_empty_folder(wheel, tmp_path, lock):
     environment, work = tmp_path / "venv", tmp_path / "work"
@@ -61,10 +62,11 @@ def test_a_fresh_environment_runs_the_quickstart_in_an_empty_folder(wheel, tmp_p
         assert done.returncode == 0, f"{parts}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
 
     try:
-        run(sys.executable, "-m", "venv", environment)
+        uv = (sys.executable, "-m", "uv")
+        run(*uv, "venv", "--python", sys.executable, environment)
         constraints = ("-c", ROOT / "constraints.txt") if lock else ()
-        install = ("install", "--quiet", "--no-cache-dir", f"gsv2[demo] @ {wheel.as_uri()}")
-        run(environment / "bin" / "python", "-m", "pip", *install, *constraints)
+        into = ("--python", environment / "bin" / "python", *constraints)
+        run(*uv, "pip", "install", *into, f"gsv2[demo] @ {wheel.as_uri()}")
         run(environment / "bin" / "gsv2", "doctor")
         run(environment / "bin" / "gsv2", "quickstart", "--scale", "0.02")
         assert (work / "runs" / "quickstart" / "report.html").is_file()

@@ -24,7 +24,7 @@ from tests.support.processes import ROOT, environment
 from tests.support.real_stages import MODELS
 
 SCRIPT = ROOT / "launch" / "slurm.sbatch"
-STEPS = 24
+STEPS = 40
 
 
 def submit(folder: Path, *arguments: str, **variables: str) -> subprocess.Popen[str]:

@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -63,15 +64,10 @@ class ForkedRuns:
         self._process = subprocess.Popen(
             command, cwd=ROOT, env=variables, text=True, stdin=pipe, stdout=pipe
         )
-        self._pids: list[int] = []
         return self
 
     def __exit__(self, *_: object) -> None:
-        for pid in self._pids:
-            if self.ask({"poll": pid}) == STILL_RUNNING:
-                os.kill(pid, 9)
-                os.kill(pid, 18)
-        self._process.communicate()
+        self._process.communicate()  # it ends, and with it all that it has forked
 
     def start(self, folder: Path, *, world: int = 1, **spec: Any) -> list[Child]:
         """Start the ranks of a run in `folder` (see `tests.support.faulty_run.run`)."""
@@ -101,7 +97,6 @@ class ForkedRuns:
             errors = folder / f"stderr-{rank}.txt"
             order = {"errors": str(errors), **ranks, **spec}
             children.append(Child(self.ask(order), errors, self))
-        self._pids += [child.pid for child in children]
         return children
 
     def run(self, folder: Path, **spec: Any) -> list[int]:
@@ -121,6 +116,7 @@ def _serve() -> None:
     from tests.support import faulty_run
 
     codes: dict[int, int] = {}
+    started: set[int] = set()
     gc.freeze()
     for line in sys.stdin:
         order = json.loads(line)
@@ -137,6 +133,7 @@ def _serve() -> None:
                 finally:
                     traceback.print_exc()  # of what got past `run`
                     os._exit(1)
+            started.add(answer)
         elif pid in codes:
             answer = codes[pid]
         else:
@@ -144,6 +141,9 @@ def _serve() -> None:
             answer = codes.setdefault(pid, os.waitstatus_to_exitcode(status)) if done else 1000
         sys.stdout.write(f"{answer}\n")
         sys.stdout.flush()
+    for pid in started - codes.keys():
+        with suppress(ProcessLookupError):
+            os.kill(pid, 9)
     os._exit(0)  # the interpreter's own end takes seconds
 
 

@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import PurePath
+from typing import NamedTuple
 
 import psutil
 
@@ -37,25 +38,34 @@ _IGNORED = {
 """Setting of the environment -> flag of the launcher, and the section of ours that decides."""
 _UNSET = ("", "no")
 _DEEPSPEED = "ACCELERATE_USE_DEEPSPEED"
+_ACCELERATE = ({"accelerate-launch"}, {"accelerate.commands.launch"}, {"accelerate", "launch"})
+"""Words of the command line of `accelerate launch`, in the ways of calling it."""
 
 
 class LauncherError(ValueError):
     """A launcher that asks for what gsv2 does not do."""
 
 
+class ParentProcess(NamedTuple):
+    """The process that started this one."""
+
+    command: Sequence[str]
+    environ: Mapping[str, str]
+
+
 def check_launcher(
-    environ: Mapping[str, str] = os.environ, parent: Sequence[str] | None = None
+    environ: Mapping[str, str] = os.environ, parent: ParentProcess | None = None
 ) -> None:
     """Check that a launcher asks for nothing that would train in another way.
 
     Args:
         environ: environment of this process.
-        parent: command line that started this process; None = the one that did.
+        parent: what started this process; None = look.
 
     Raises:
         LauncherError: names the flag, and what to use instead.
     """
-    _check_started(environ, _parent_command() if parent is None else parent)
+    _check_started(environ, parent or _parent())
     for key, (flag, instead) in _REFUSED.items():
         if environ.get(key, "").lower() == "true":
             raise LauncherError(
@@ -64,19 +74,23 @@ def check_launcher(
             )
 
 
-def _check_started(environ: Mapping[str, str], parent: Sequence[str]) -> None:
+def _check_started(environ: Mapping[str, str], parent: ParentProcess) -> None:
     """Check that `accelerate launch`, which starts one process for `--cpu`, was asked for one.
 
-    It tells its child nothing of the number; only its own command line has it.
+    It tells its child nothing of the number. Its own command line has it, or else its config file,
+    and it sets MASTER_ADDR only if more are wanted.
     """
-    if "WORLD_SIZE" in environ or not {"launch", "accelerate-launch"} & {*map(_name, parent)}:
+    words = {*map(_name, parent.command)}
+    if "WORLD_SIZE" in environ or not any(called <= words for called in _ACCELERATE):
         return
-    asked = _asked_ranks(parent)
-    if asked > 1:
+    asked = _asked_ranks(parent.command)
+    is_addressed = "MASTER_ADDR" in environ and "MASTER_ADDR" not in parent.environ
+    if asked > 1 or is_addressed:
+        number = str(asked) if asked > 1 else "several"
         raise LauncherError(
-            f"accelerate launch was asked for {asked} ranks (--num_processes), but started one; "
+            f"accelerate launch was asked for {number} ranks (num_processes), but started one; "
             "CPU ranks need --multi_gpu with ACCELERATE_USE_CPU=true, or "
-            f"`python launch/node.py --ranks {asked} -- -m gsv2.train ...`"
+            "`python launch/node.py --ranks RANKS -- -m gsv2.train ...`"
         )
 
 
@@ -93,12 +107,14 @@ def _asked_ranks(command: Sequence[str]) -> int:
     return 1
 
 
-def _parent_command() -> list[str]:
+def _parent() -> ParentProcess:
     try:
         parent = psutil.Process().parent()
-        return [] if parent is None else parent.cmdline()
+        if parent is not None:
+            return ParentProcess(parent.cmdline(), parent.environ())
     except psutil.Error:  # hidden from us, or gone meanwhile
-        return []
+        pass
+    return ParentProcess((), os.environ)
 
 
 def ignored_flags(environ: Mapping[str, str] = os.environ) -> list[str]:

@@ -13,6 +13,7 @@ from accelerate.utils.launch import prepare_multi_gpu_env, prepare_simple_launch
 import gsv2
 from gsv2.training.distributed.launcher import (
     LauncherError,
+    ParentProcess,
     check_launcher,
     hidden_deepspeed,
     ignored_flags,
@@ -125,9 +126,20 @@ def _imports_accelerate(tree: ast.AST) -> bool:
     return False
 
 
-def test_ranks_that_accelerate_was_asked_for_and_did_not_start_are_an_error() -> None:
-    command = ["python", "/bin/accelerate", "launch", "--cpu", "--num_processes", "2", "-m", "x"]
-    with pytest.raises(LauncherError, match="asked for 2 ranks"):
-        check_launcher({}, command)
-    check_launcher({"WORLD_SIZE": "2"}, command)
-    check_launcher({}, [*command[:4], "--num-processes=1"])
+@pytest.mark.parametrize(
+    "program", [["/bin/accelerate", "launch"], ["-m", "accelerate.commands.launch"]]
+)
+def test_ranks_that_accelerate_was_asked_for_and_did_not_start_are_an_error(
+    launched: Any, program: list[str]
+) -> None:
+    command = ["python", *program, "--cpu"]
+    for flags in (["--num_processes", "2"], ["--num-processes=2"]):
+        with pytest.raises(LauncherError, match="asked for 2 ranks"):
+            check_launcher({}, ParentProcess([*command, *flags, "-m", "x"], {}))
+    with pytest.raises(LauncherError, match="asked for several ranks"):  # by its config file
+        check_launcher(launched(kind="--cpu"), ParentProcess(command, {}))
+    own = {"MASTER_ADDR": "n0"}
+    check_launcher(own, ParentProcess(command, own))
+    check_launcher({"WORLD_SIZE": "2"}, ParentProcess([*command, "--num_processes", "2"], {}))
+    check_launcher({}, ParentProcess([*command, "--num_processes=1"], {}))
+    check_launcher(own, ParentProcess(["bash"], {}))

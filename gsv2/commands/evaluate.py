@@ -1,0 +1,60 @@
+"""`gsv2 evaluate`: what a stranger understands of a bundle's speech."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RECOGNIZER_HELP = (
+    "whisper:FOLDER, pocketsphinx, pocketsphinx:vocabulary or pocketsphinx:GRAMMAR.jsgf; "
+    "repeat for several; none = no recogniser [default: pocketsphinx]"
+)
+ENCODER_HELP = (
+    "resemblyzer or wavlm:FOLDER; repeat for several; none = no speaker encoder "
+    "[default: resemblyzer]"
+)
+
+
+def evaluate(
+    bundle: Annotated[Path, typer.Argument(help="bundle folder")],
+    sentences: Annotated[
+        Path,
+        typer.Option(
+            "--list", help="utt|prompt text|prompt wav|text[|recording[|language[|speaker]]]"
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="folder of sounds, figures and page")],
+    language: Annotated[
+        str, typer.Option(help="BCP 47 tag of the lines that name none, e.g. en")
+    ] = "und",
+    recognizer: Annotated[list[str] | None, typer.Option(help=RECOGNIZER_HELP)] = None,
+    speaker_encoder: Annotated[list[str] | None, typer.Option(help=ENCODER_HELP)] = None,
+    first: Annotated[
+        int | None, typer.Option(help="only so many sentences from the top", min=1)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="same seed, same speech")] = 0,
+) -> None:
+    """Speak the sentences of a list and judge them, beside the recordings.
+
+    Writes `OUT/evaluation.json`, a page `OUT/index.html` and the sounds; called again, it goes
+    on. On several ranks: `accelerate launch -m gsv2 evaluate ...`.
+
+    Example: `gsv2 evaluate runs/quickstart/bundle --list sentences.lst --language en
+    --out runs/quickstart/evaluation`
+    """
+    from gsv2.commands.evaluating import evaluate_list
+    from gsv2.evaluation.judge_names import DEFAULT_ENCODERS, DEFAULT_RECOGNIZERS
+
+    for line in evaluate_list(
+        bundle,
+        sentences,
+        out,
+        language=language,
+        recognizers=recognizer or DEFAULT_RECOGNIZERS,
+        encoders=speaker_encoder or DEFAULT_ENCODERS,
+        first=first,
+        seed=seed,
+    ):
+        typer.echo(line)
