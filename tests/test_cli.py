@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from gsv2.cli import app
 
 COMMANDS = [
-    "quickstart", "train", "plan", "runs", "doctor", "export", "synthesize",
+    "quickstart", "fit", "train", "plan", "runs", "doctor", "export", "synthesize",
     "configs list", "configs copy", "corpus describe", "corpus build", "corpus index",
     "corpus verify", "corpus extract-codes", "corpus demo",
 ]  # fmt: skip

@@ -70,7 +70,9 @@ def show_tables(report: EvaluationReport) -> None:
 
 
 def _table(cells: Cells) -> Table:
-    table = Table(*cells.headings)
+    table = Table()
+    for heading in cells.headings:
+        table.add_column(heading, overflow="fold")
     for row in cells.rows:
         table.add_row(*row)
     return table

@@ -31,7 +31,7 @@ _TITLES = {
     "real_time_factor": "seconds of work for one of speech",
 }
 """Figure, or what stands before the judge's name in it -> what it is; the order of the tables."""
-_BY_SCOPE = ("char_errors", "wer", "cer", "own_voice")
+_BY_SCOPE = ("char_errors", "wer", "own_voice")
 """Figures that are told by language."""
 
 
@@ -43,17 +43,22 @@ class Table(NamedTuple):
 
 
 def figure_table(report: EvaluationReport) -> Table:
-    """Return one row a figure over all sentences, one column a source."""
+    """Return one row a figure over all sentences, one column a source.
+
+    A figure that not all sentences have says how many do.
+    """
     rows = []
     for name, by_source in _ordered(report):
         cells = [format_estimate(by_source[s]) if s in by_source else "" for s in COLUMNS]
-        rows.append([figure_title(name), *cells])
+        count = max(estimate.num_sentences for estimate in by_source.values())
+        few = "" if count == len(report.rows) else f", {count} sentences"
+        rows.append([figure_title(name) + few, *cells])
     return Table(["", *COLUMNS.values()], rows)
 
 
 def by_scope_table(report: EvaluationReport) -> Table:
     """Return one row a language, then their median: what was understood, whose voice it is."""
-    scopes = [scope for scope in report.figures if scope not in (ALL, MEDIAN)]
+    scopes = sorted(scope for scope in report.figures if scope not in (ALL, MEDIAN))
     headings, columns = [""], []
     for name, by_source in _ordered(report):
         if name.split("/")[0] in _BY_SCOPE:

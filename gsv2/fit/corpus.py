@@ -18,6 +18,7 @@ from gsv2.data.building.text_rate import TextRateConfig
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import is_complete, read_manifest
+from gsv2.data.corpus.part import share_of
 from gsv2.training.telemetry.progress import counted
 
 CODES, CODES_UNALIGNED = "codes", "codes_unaligned"
@@ -29,6 +30,8 @@ _LEAST_CLIPS = 12
 _MOST_CLIPS = 400
 """Clips that are held out of a large one."""
 _MOST_SHARE = 0.1
+_COUNTED_CLIPS = 200_000
+"""Clips of the largest corpus whose share is such that exactly as many as wanted are held out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,15 +101,28 @@ def choose_corpora(corpus: Path, held_out: Path | None) -> FitCorpora:
         return FitCorpora(
             train=SourceConfig(path=str(corpus)), held_out=SourceConfig(path=str(held_out))
         )
-    share = held_out_share(read_manifest(corpus).num_clips)
+    share = held_out_share(corpus)
     train = SourceConfig(path=str(corpus), part="train", held_out_share=share)
     return FitCorpora(train=train, held_out=replace(train, part="heldout"))
 
 
-def held_out_share(num_clips: int) -> float:
-    """Return the share of a corpus to hold out: a few clips of a small one, few of a large one."""
+def held_out_share(corpus: Path) -> float:
+    """Return the share of a corpus to hold out: a few clips of a small one, few of a large one.
+
+    Raises:
+        ValueError: it has a single clip.
+    """
+    index = CorpusIndex.open(SourceConfig(path=str(corpus)))
+    count = num_held_out(index.num_clips)
+    if index.num_clips > _COUNTED_CLIPS:
+        return count / index.num_clips
+    return share_of((index.read(shard, ["key"])["key"] for shard in index.shards), count)
+
+
+def num_held_out(num_clips: int) -> int:
+    """Return how many clips of a corpus are held out, at least one."""
     wanted = min(max(HELD_OUT_SHARE * num_clips, _LEAST_CLIPS), _MOST_CLIPS)
-    return min(_MOST_SHARE, wanted / max(num_clips, 1))
+    return max(1, round(min(_MOST_SHARE * num_clips, wanted)))
 
 
 def build_if_needed(source: Path, out: Path, language: str | None) -> Path:

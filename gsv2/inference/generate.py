@@ -1,4 +1,4 @@
-"""Generation of codes from text and prompts, with a key-value cache and batches that end early."""
+"""Generation of codes from text and prompts, in batches that end early."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gsv2.inference.cached_backbone import CachedBackbone
 from gsv2.inference.sampling import Sampler, SamplingConfig
-from gsv2.inference.text_pointer import TextPointer
+from gsv2.inference.text_pointer import PointerSchedule, TextPointer, stretch_pointers
 from gsv2.models.gpt.model import SemanticGPT
 from gsv2.nn.codes import NO_CODE
 from gsv2.text.normalize import normalize_text
@@ -80,7 +81,14 @@ def generate(
     was_training = model.training
     model.eval()
     try:
-        return _Decoder(model, utterances, sampling, streams or range(len(utterances))).run()
+        numbers = streams or range(len(utterances))
+        made = _Decoder(model, utterances, sampling, numbers).run()
+        if made.characters is None or sampling.speaking_rate == 1:
+            return made
+        schedule = stretch_pointers(
+            made.characters, made.lengths, made.ended, sampling.speaking_rate
+        )
+        return _Decoder(model, utterances, sampling, numbers, schedule).run()
     finally:
         model.train(was_training)
 
@@ -94,17 +102,20 @@ class _Decoder:
         utterances: Sequence[Utterance],
         sampling: SamplingConfig,
         streams: Sequence[int],
+        schedule: PointerSchedule | None = None,
     ) -> None:
         self.model = model
         self.sampler = Sampler(sampling, streams)
         texts = [normalize_text(item.text) for item in utterances]
         self.inputs, self.mask = embed_utterances(model, utterances)
-        self.pointer = TextPointer(model, texts, sampling, streams) if model.has_pointer else None
+        self.pointer = (
+            TextPointer(model, texts, sampling, streams, schedule) if model.has_pointer else None
+        )
         device = self.inputs.device
         num_bytes = torch.tensor([len(text.encode()) for text in texts])
         least, most = sampling.frame_bounds(num_bytes, model.config.codes.rate_hz)
-        if self.pointer is not None and sampling.speaking_rate < 1:
-            most = (most / sampling.speaking_rate).long()
+        if schedule is not None:
+            most = schedule.most
         self.least, self.most = least.to(device), most.to(device)
         self.lengths = torch.full_like(self.most, _UNENDED)
         self.ended = torch.zeros_like(self.most, dtype=torch.bool)
@@ -169,32 +180,6 @@ class _Decoder:
         """Tell which items [B] may not have the frame any more."""
         is_over = frame >= self.most
         return is_over if self.pointer is None else is_over | self.pointer.is_past
-
-
-class CachedBackbone:
-    """The backbone over inputs that arrive in pieces; what it has seen costs nothing again."""
-
-    def __init__(self, model: SemanticGPT, mask: Tensor) -> None:
-        """Prepare for a first piece whose valid positions are `mask` [B, L], padded on the left."""
-        self.backbone = model.backbone
-        self.mask = mask
-        self.padded = not bool(mask.all())
-        self.cache = None
-
-    def __call__(self, inputs: Tensor) -> Tensor:
-        """Return the output [B, D] at the last position of the next inputs [B, T, D]."""
-        if self.cache is not None:
-            self.mask = torch.cat([self.mask, self.mask.new_ones(inputs.shape[:2])], dim=1)
-        positions = (self.mask.cumsum(dim=1) - 1).clamp(min=0)[:, -inputs.shape[1] :]
-        output = self.backbone(
-            inputs_embeds=inputs,
-            attention_mask=self.mask if self.padded else None,
-            position_ids=positions,
-            cache=self.cache,
-            use_cache=True,
-        )
-        self.cache = output.cache
-        return output.last_hidden_state[:, -1]
 
 
 def embed_utterances(model: SemanticGPT, utterances: Sequence[Utterance]) -> tuple[Tensor, Tensor]:

@@ -47,8 +47,8 @@ class SamplingConfig:
     max_extra_sec: float = 1.5
     """Seconds that any text may take beside `max_sec_per_byte`."""
     speaking_rate: float = 1.0
-    """Factor on the hazard that a character ends, where a pointer reads: above 1 = faster. By less
-    than the factor where the head is sure: 0.7 and 1.4 made speech 11 % longer and 13 % shorter."""
+    """Factor on the speed of speech, where a pointer reads: a text takes its frames at rate 1
+    divided by it, at least one for two characters. Other rates than 1 take twice the time."""
     duration_temperature: float = 0.5
     """How much the durations of characters vary, where a pointer reads: 1 = as the model says,
     0 = their medians."""

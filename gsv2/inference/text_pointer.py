@@ -3,12 +3,15 @@
 How long a character lasts is drawn at once: it ends when the chance that it still lasts, by the
 model's moves frame by frame, falls below a number drawn for it (inverse transform sampling). So
 likelihoods of a move below a half, which taking the likeliest at each frame would never let
-happen, add up; the median duration needs no chance at all; and a rate multiplies the hazard.
+happen, add up; and the median duration needs no chance at all. At another rate the pointer follows
+a schedule, its own at rate 1 stretched: where the head is sure, no factor on its chances would be
+one on durations (1.4 on their hazard made speech 13 % shorter).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,6 +26,65 @@ _SALT = 0x5EED_0001
 """Salt of the seed of these random numbers, which tells them from those of codes."""
 
 
+class PointerSchedule(NamedTuple):
+    """Where pointers into B texts are at each frame."""
+
+    places: Tensor
+    """[B, T] int64 character that is spoken; the last one's again at padding."""
+    lengths: Tensor
+    """[B] int64 frames."""
+    ended: Tensor
+    """[B] bool: the whole text is spoken then."""
+
+    @property
+    def most(self) -> Tensor:
+        """[B] int64 frames at which speech is cut; one that has ended before is not."""
+        return self.lengths + self.ended.long()
+
+
+def stretch_pointers(
+    places: Tensor, lengths: Tensor, ended: Tensor, rate: float
+) -> PointerSchedule:
+    """Return the schedule of pointers that go through the same characters faster by a factor.
+
+    Each frame takes the character in the middle of what it stands for. No character is skipped:
+    a frame moves on by two at most, and two share one where that is too fast.
+
+    Args:
+        places: [B, T] int64, rising by 0 to `MAX_ADVANCE` a frame.
+        lengths: [B] int64 frames.
+        ended: [B] bool: the whole text was spoken.
+        rate: above 1 = fewer frames.
+    """
+    rows = [
+        _stretch(row[:length], rate)
+        for row, length in zip(places.cpu(), lengths.tolist(), strict=True)
+    ]
+    counts = torch.tensor([len(row) for row in rows], device=lengths.device)
+    padded = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.int64)
+    for target, row in zip(padded, rows, strict=True):
+        target[: len(row)] = row
+        target[len(row) :] = row[-1] if len(row) else 0
+    return PointerSchedule(padded.to(places.device), counts, ended)
+
+
+def _stretch(places: Tensor, rate: float) -> Tensor:
+    """Return the places [T'] of one schedule."""
+    T = len(places)
+    if T == 0:
+        return places
+    last = int(places[-1])
+    fewest = -(-last // MAX_ADVANCE) + 1
+    num_frames = max(round(T / rate), fewest)
+    middles = ((torch.arange(num_frames) + 0.5) * T / num_frames).long()
+    wanted = places[middles].tolist()
+    chosen = [0]
+    for frame in range(1, num_frames):
+        least = last - MAX_ADVANCE * (num_frames - 1 - frame)  # from where the last is in reach
+        chosen.append(max(least, min(wanted[frame], chosen[-1] + MAX_ADVANCE)))
+    return torch.tensor(chosen)
+
+
 class TextPointer:
     """Moves through B texts; it skips and repeats nothing, and ends where the text ends."""
 
@@ -32,7 +94,10 @@ class TextPointer:
         texts: Sequence[str],
         sampling: SamplingConfig,
         streams: Sequence[int],
+        schedule: PointerSchedule | None = None,
     ) -> None:
+        self._schedule = schedule
+        self._frame = 0
         ids = model.text_encoder.tokenize(texts).ids.to(model.text_start.device)
         self._head = model.pointer.advance
         self._characters = model.pointer.reader(model.text_encoder(ids), ids)
@@ -63,8 +128,11 @@ class TextPointer:
             hidden: [B, D] outputs that predicted the last step of this frame.
             step: [B, D] inputs that its codes make.
         """
+        if self._schedule is not None:
+            self._follow(self._schedule)
+            return
         chances = self._head(hidden, step).float().log_softmax(dim=-1)  # [B, A]
-        self._survival = self._survival + chances[:, 0] * self._sampling.speaking_rate
+        self._survival = self._survival + chances[:, 0]
         self._num_here = self._num_here + 1
         stay, far = self._drawn
         is_over = self._survival < stay.log()
@@ -83,6 +151,13 @@ class TextPointer:
         self._num_here = torch.where(moves, 0, self._num_here)
         drawn = self._draw()
         self._drawn = (torch.where(moves, drawn[0], stay), drawn[1])
+
+    def _follow(self, schedule: PointerSchedule) -> None:
+        """Go on to the next frame of a schedule; past the text where it ends with that."""
+        self._before, self._frame = self.place, self._frame + 1
+        frame = min(self._frame, schedule.places.shape[1] - 1)
+        is_over = (self._frame >= schedule.lengths) & schedule.ended
+        self.place = torch.where(is_over, self._num_characters, schedule.places[:, frame])
 
     def _draw(self) -> tuple[Tensor, Tensor]:
         """Return two numbers [B] in 0..1 for each item, the closer to a half the colder it is."""

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,10 +29,27 @@ _INITIALIZE_DONT_EXIT = 0x8000
 _PARAMETER_RATE, _PARAMETER_VOLUME, _PARAMETER_PITCH, _PARAMETER_RANGE = 1, 2, 3, 4
 _POSITION_CHARACTER = 1
 _CHARS_UTF8 = 1
+_EVENT_END, _EVENT_WORD = 0, 1
 _VOLUME = 50  # of 0..200, 100 is its default: loud variants would clip inside the library
 
+
+class _Event(ctypes.Structure):
+    """`espeak_EVENT`."""
+
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", ctypes.c_char * 8),
+    )
+
+
 _Callback = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
 )
 
 
@@ -53,7 +71,30 @@ class EspeakVoice:
     """Range of the pitch, 0..99; 0 = monotone."""
 
 
+class SpokenWord(NamedTuple):
+    """A word as espeak-ng begins it."""
+
+    place: int
+    """Place of its first character in the text."""
+    start_sec: float
+    """Time of its beginning in the wave."""
+
+
+class EspeakSpeech(NamedTuple):
+    """A spoken sentence."""
+
+    wave: NDArray[np.float32]
+    """[N] at `SAMPLE_RATE`, within -1..1."""
+    words: tuple[SpokenWord, ...]
+    """What espeak-ng takes for words, in the order of time."""
+
+
 def speak(text: str, language: str, voice: EspeakVoice, *, seed: int = 0) -> NDArray[np.float32]:
+    """Return the wave of `speak_words`."""
+    return speak_words(text, language, voice, seed=seed).wave
+
+
+def speak_words(text: str, language: str, voice: EspeakVoice, *, seed: int = 0) -> EspeakSpeech:
     """Speak one sentence.
 
     Args:
@@ -62,18 +103,19 @@ def speak(text: str, language: str, voice: EspeakVoice, *, seed: int = 0) -> NDA
         voice: voice that says it.
         seed: seed of the library's noise.
 
-    Returns:
-        [N] waveform at `SAMPLE_RATE`, within -1..1.
-
     Raises:
         EspeakError: the library is missing, or knows no such language or variant.
     """
     chunks: list[NDArray[np.int16]] = []
+    words: list[SpokenWord] = []
 
     @_Callback
-    def collect(samples: ctypes._Pointer[ctypes.c_short], count: int, _events: int) -> int:
+    def collect(
+        samples: ctypes._Pointer[ctypes.c_short], count: int, events: ctypes._Pointer[_Event]
+    ) -> int:
         if samples and count > 0:
             chunks.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        words.extend(_words(events))
         return 0
 
     loader = _loader()
@@ -97,7 +139,16 @@ def speak(text: str, language: str, voice: EspeakVoice, *, seed: int = 0) -> NDA
     wave = np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.int16)
     if not wave.any():
         raise EspeakError(f"espeak-ng said nothing for {text!r} in voice {name!r}")
-    return wave.astype(np.float32) / 32768.0
+    return EspeakSpeech(wave.astype(np.float32) / 32768.0, tuple(words))
+
+
+def _words(events: ctypes._Pointer[_Event]) -> Iterator[SpokenWord]:
+    """Yield the words of a list of events, which its end event closes."""
+    place = 0
+    while events and (event := events[place]).type != _EVENT_END:
+        if event.type == _EVENT_WORD:
+            yield SpokenWord(event.text_position - 1, event.audio_position / 1000)
+        place += 1
 
 
 def _synthesise(library: ctypes.CDLL, text: str) -> None:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from gsv2.audio.wave import save_wave
 from gsv2.cli import app
 from tests.conftest import synthetic_wave
-from tests.support.processes import finish, start_two_ranks
+from tests.support.forked_runs import finish
 
 
 @pytest.fixture
@@ -65,13 +65,10 @@ def test_a_bad_line_or_judge_is_one_line(tiny_bundle, sentences, tmp_path):
     assert "line 1: must have 4 to 7 fields" in result.output
 
 
-def test_two_ranks_write_what_one_does(tiny_bundle, sentences, tmp_path):
-    options = ["--recognizer", "none", "--list", str(sentences)]
-    finish(
-        start_two_ranks(
-            "gsv2", "evaluate", str(tiny_bundle), *options, "--out", str(tmp_path / "two")
-        )
-    )
+def test_two_ranks_write_what_one_does(tiny_bundle, sentences, tmp_path, forked_runs):
+    options = ["--recognizer", "none", "--list", sentences]
+    two = [tiny_bundle, *options, "--out", tmp_path / "two"]
+    finish(forked_runs.start_ranks(tmp_path, "evaluation", *two))
     result = call(tiny_bundle, *options, "--out", tmp_path / "one")
     assert result.exit_code == 0, result.output
     one, two = (

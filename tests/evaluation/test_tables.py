@@ -37,6 +37,15 @@ def test_a_line_has_the_speech_the_recordings_and_the_difference(report):
     assert cells["recordings through codes"] == ""
 
 
+def test_a_figure_that_not_all_sentences_have_says_how_many(report):
+    report.rows[1].measures.pop("wer/ear")
+    table = figure_table(make_report("bundle", report.rows))
+    assert [line[0] for line in table.rows] == [
+        "word errors (ear), 3 sentences",
+        "sentences without an end",
+    ]
+
+
 def test_languages_have_a_line_each_and_their_median_the_last(report):
     table = by_scope_table(report)
     assert [line[:2] for line in table.rows] == [

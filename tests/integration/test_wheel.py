@@ -40,6 +40,9 @@ def test_a_wheel_holds_every_file_that_its_commands_need(wheel):
     code = {str(path.relative_to(ROOT)) for path in (ROOT / "gsv2").rglob("*.py")}
     assert code <= names
     assert {"gsv2/quickstart/report.html.j2", "gsv2/py.typed"} <= names
+    assert {"gsv2/evaluation/page.html.j2", "gsv2/evaluation/page_style.css"} <= names
+    weights = {"resemblyzer.safetensors", "LICENSE", "README.md"}
+    assert {f"gsv2/evaluation/weights/{name}" for name in weights} <= names
     project = "-".join(wheel.name.split("-")[:2])
     assert {name.split("/")[0] for name in names} == {"gsv2", f"{project}.dist-info"}
     assert str(ROOT).encode() not in content

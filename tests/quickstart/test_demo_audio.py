@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gsv2.data.corpus.format import SAMPLE_RATE
-from gsv2.quickstart.demo_audio import render, trim_silence
+from gsv2.quickstart.demo_audio import render, render_words, trim_silence
 from gsv2.quickstart.demo_plan import plan_demo
 
 
@@ -81,3 +81,12 @@ def test_speech_up_to_the_edge_gets_margins_of_silence():
 def test_silence_alone_stays_as_it_is():
     silence = np.zeros(5_000, dtype=np.float32)
     assert len(trim_silence(silence, 16_000)) == 5_000
+
+
+def test_words_are_told_in_the_time_of_the_trimmed_wave():
+    """The sound of the first begins with the margin, and no word lies outside of the clip."""
+    clip = plan_demo(seed=0, minutes=14).heldout[0]
+    wave, words = render_words(clip, seed=0)
+    np.testing.assert_array_equal(wave, render(clip, seed=0))
+    assert abs(words[0].start_sec - 0.05) < 0.03
+    assert all(0 < word.start_sec < len(wave) / SAMPLE_RATE for word in words)

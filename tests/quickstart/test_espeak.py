@@ -3,7 +3,7 @@ import builtins
 import numpy as np
 import pytest
 
-from gsv2.quickstart.espeak import SAMPLE_RATE, EspeakError, EspeakVoice, speak
+from gsv2.quickstart.espeak import SAMPLE_RATE, EspeakError, EspeakVoice, speak, speak_words
 
 TEXT = "It will be sunny in Rome."
 LOW, HIGH = EspeakVoice(variant="m1"), EspeakVoice(variant="f3")
@@ -72,3 +72,26 @@ def test_without_the_package_one_line_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(EspeakError, match=r'pip install "gsv2\[demo\]"'):
         speak(TEXT, "en-us", LOW)
+
+
+def test_words_begin_in_order_within_the_speech_and_where_the_sound_does():
+    """The second word follows a comma: it begins where the silence of that ends."""
+    text = "Yes, Rome."
+    wave, words = speak_words(text, "en-us", LOW)
+    assert [text[word.place :][:3] for word in words] == ["Yes", "Rom"]
+    starts = [word.start_sec for word in words]
+    assert starts == sorted(starts)
+    assert starts[0] == 0
+    window = SAMPLE_RATE // 100
+    power = np.square(wave[: len(wave) // window * window]).reshape(-1, window).mean(axis=1)
+    is_silent = power < 1e-4 * power.max()
+    middle = int(np.flatnonzero(is_silent[10:-10])[-1]) + 10  # last silence within the speech
+    assert starts[1] == pytest.approx((middle + 1) / 100, abs=0.03)
+
+
+@pytest.mark.parametrize(("language", "text"), [("cmn", "今天天气好"), ("ru", "Гром и дождь")])
+def test_words_of_any_script_are_places_of_characters(language, text):
+    words = speak_words(text, language, HIGH).words
+    assert words[0].place == 0
+    assert all(0 <= word.place < len(text) for word in words)
+    assert len({word.place for word in words}) == len(words) >= 3

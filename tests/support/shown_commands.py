@@ -23,6 +23,7 @@ NOT_RUN = {
     "make test-slow": "is the suite",
     "make docs": "tests/docs/test_config_page.py compares its result",
     "make quickstart": "tests/integration/test_quickstart.py",
+    "gsv2 fit": "takes the time that it is given; tests/integration/test_fit.py",
     "accelerate launch --multi_gpu": "needs 8 GPUs",
     "accelerate launch --config_file launch/accelerate/multi_node.yaml": "needs two machines",
     "sbatch": "needs Slurm; tests/launch/test_slurm.py has a stand-in",

@@ -6,6 +6,7 @@ share holds out the same clips and more.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Literal
 
@@ -15,6 +16,7 @@ import pyarrow as pa
 Part = Literal["all", "train", "heldout"]
 
 _HASH_BYTES = 8
+_HASHES = 256**_HASH_BYTES
 
 
 def held_out(keys: pa.Array, share: float) -> np.ndarray:
@@ -27,8 +29,7 @@ def held_out(keys: pa.Array, share: float) -> np.ndarray:
     Returns:
         [n] bool.
     """
-    limit = round(share * 256**_HASH_BYTES)
-    return np.fromiter((_hash(key.as_py()) < limit for key in keys), dtype=bool, count=len(keys))
+    return _hashes(keys) < np.uint64(round(share * _HASHES))
 
 
 def in_part(keys: pa.Array, part: Part, share: float) -> np.ndarray:
@@ -38,6 +39,22 @@ def in_part(keys: pa.Array, part: Part, share: float) -> np.ndarray:
     return held_out(keys, share) == (part == "heldout")
 
 
-def _hash(key: str) -> int:
-    digest = blake2b(key.encode(), digest_size=_HASH_BYTES, person=b"held out").digest()
-    return int.from_bytes(digest, "big")
+def share_of(parts: Iterable[pa.Array], count: int) -> float:
+    """Return the share that holds out exactly so many clips of a corpus.
+
+    Args:
+        parts: keys, shard by shard; 8 bytes a clip are held.
+        count: number of clips to hold out, at least 1 and below the number of all.
+    """
+    hashes = np.concatenate([_hashes(keys) for keys in parts])
+    if not 1 <= count < len(hashes):
+        raise ValueError(f"1 to {len(hashes) - 1} clips can be held out, but not {count}")
+    last, following = np.partition(hashes, [count - 1, count])[count - 1 : count + 1]
+    return (int(last) + int(following)) / (2 * _HASHES)
+
+
+def _hashes(keys: pa.Array) -> np.ndarray:
+    """Return [n] uint64, spread evenly."""
+    digests = (blake2b(key.as_py().encode(), digest_size=_HASH_BYTES) for key in keys)
+    numbers = (int.from_bytes(digest.digest(), "big") for digest in digests)
+    return np.fromiter(numbers, dtype=np.uint64, count=len(keys))

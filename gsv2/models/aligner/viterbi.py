@@ -27,8 +27,9 @@ class Alignment(NamedTuple):
     """A path through a text."""
 
     characters: np.ndarray
-    """[T] uint16: character of the text at each frame, rising by 0 or 1 from 0 to L - 1; a blank
-    counts with the character that follows it, at the end with the last."""
+    """[T] uint16: character of the text at each frame, rising by 0 or 1 from 0 to L - 1; of
+    the blanks between two characters three quarters count with the first one: CTC's peaks come
+    early, and so words begin nearest to where they are spoken (`benchmarks/tables/alignment.py`)."""
     score: float
     """Mean log-probability of the path's frames."""
 
@@ -51,8 +52,19 @@ def align_characters(log_probs: np.ndarray, targets: np.ndarray, blank: int = 0)
     can_pass[3::2] = columns[3::2] != columns[1:-2:2]
     emissions = log_probs[:, columns].astype(np.float64)  # [T, S]
     states, total = _find_path(emissions, can_pass)
-    characters = np.minimum(states // 2, len(targets) - 1).astype(np.uint16)
-    return Alignment(characters, float(total) / len(log_probs))
+    return Alignment(_share_blanks(states, len(targets)), float(total) / len(log_probs))
+
+
+def _share_blanks(states: np.ndarray, num_characters: int) -> np.ndarray:
+    """Return the character [T] of each state of a path, see `Alignment`."""
+    characters = np.minimum(states // 2, num_characters - 1)
+    begins = np.flatnonzero(np.diff(states, prepend=-1) != 0)
+    for start, stop in zip(begins, [*begins[1:], len(states)], strict=True):
+        state = int(states[start])
+        if state % 2 == 0 and 0 < state < 2 * num_characters:
+            before = (3 * (stop - start) + 2) // 4
+            characters[start : start + before] -= 1
+    return characters.astype(np.uint16)
 
 
 def _check(log_probs: np.ndarray, targets: np.ndarray, blank: int) -> None:

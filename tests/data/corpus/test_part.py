@@ -10,7 +10,7 @@ import pytest
 
 from gsv2.data.config import DataConfig, SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
-from gsv2.data.corpus.part import held_out, in_part
+from gsv2.data.corpus.part import held_out, in_part, share_of
 from gsv2.data.plan.plan import Plan, validation_plan
 
 KEYS = pa.array([f"clip-{i}" for i in range(20_000)])
@@ -32,6 +32,12 @@ def test_the_parts_share_no_clip_and_miss_none() -> None:
 def test_the_choice_depends_on_the_key_alone() -> None:
     order = np.random.default_rng(0).permutation(len(KEYS))
     assert (held_out(KEYS.take(pa.array(order)), 0.05) == held_out(KEYS, 0.05)[order]).all()
+
+
+@pytest.mark.parametrize("count", [1, 7, 19_999])
+def test_a_share_holds_out_exactly_as_many_clips_as_are_wanted(count: int) -> None:
+    pieces = [KEYS[:7000], KEYS[7000:]]
+    assert held_out(KEYS, share_of(pieces, count)).sum() == count
 
 
 def test_plans_of_the_two_parts_divide_a_corpus(tiny_corpus: Any) -> None:

@@ -45,13 +45,28 @@ def test_200_random_paths_are_the_best_of_all_paths() -> None:
 
 
 def characters_of(path: tuple[int, ...], L: int) -> list[int]:
-    """Return the character of each frame of a path of columns; blanks count with the next."""
+    """Return the character of each frame of a path of columns, blanks shared."""
     characters, begun = [], 0
-    for t, column in enumerate(path):
-        if column and (t == 0 or path[t - 1] != column):
-            begun += 1
-        characters.append(begun - 1 if column else min(begun, L - 1))
+    for is_blank, run in groupby(enumerate(path), key=lambda frame: frame[1] == 0):
+        frames = [t for t, _ in run]
+        if not is_blank:
+            for t in frames:
+                begun += t == 0 or path[t - 1] != path[t]
+                characters.append(begun - 1)
+            continue
+        is_between = 0 < begun < L
+        before = round(0.75 * len(frames) + 0.01) if is_between else 0  # a half goes up
+        after = min(begun, L - 1)
+        characters += [after - 1] * before + [after] * (len(frames) - before)
     return characters
+
+
+def test_three_quarters_of_the_blanks_between_two_characters_are_of_the_first() -> None:
+    path = [0, 1, 0, 0, 0, 0, 2, 0, 0]
+    log_probs = np.full((len(path), 3), -9.0)
+    log_probs[np.arange(len(path)), path] = -0.1
+    found = align_characters(log_probs, np.array([1, 2]))
+    assert found.characters.tolist() == [0, 0, 0, 0, 0, 1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+
+from gsv2.data.corpus.manifest import is_complete, read_manifest
+from gsv2.fit.corpus import (
+    build_if_needed,
+    choose_corpora,
+    codes_folder,
+    longest_clip_sec,
+    num_held_out,
+)
+from tests.conftest import synthetic_clips
+
+
+@pytest.mark.parametrize(
+    ("clips", "wanted"), [(2, 1), (30, 3), (120, 12), (900, 18), (5_000, 100), (1_000_000, 400)]
+)
+def test_a_few_clips_are_held_out_of_any_corpus(clips: int, wanted: int) -> None:
+    assert num_held_out(clips) == wanted
+
+
+def test_a_corpus_alone_is_divided(tiny_corpus: Any) -> None:
+    corpora = choose_corpora(tiny_corpus.path, None)
+    assert (corpora.train.part, corpora.held_out.part) == ("train", "heldout")
+    assert corpora.paths == (str(tiny_corpus.path),)
+    assert corpora.with_codes(Path("out")).held_out.codes == str(codes_folder(Path("out"), 0))
+
+
+def test_a_corpus_beside_it_is_held_out_and_one_that_is_named_first_of_all(
+    tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    for name in ("train", "heldout", "other"):
+        make_corpus(tmp_path / name, num_clips=3)
+    beside = choose_corpora(tmp_path / "train", None)
+    assert beside.paths == (str(tmp_path / "train"), str(tmp_path / "heldout"))
+    assert beside.held_out.part == "all"
+    named = choose_corpora(tmp_path / "train", tmp_path / "other").with_codes(tmp_path)
+    assert named.held_out.path == str(tmp_path / "other")
+    assert named.held_out.codes == str(codes_folder(tmp_path, 1))
+    with pytest.raises(ValueError, match="no such folder"):
+        choose_corpora(tmp_path / "train", tmp_path / "absent")
+
+
+def test_recordings_are_built_into_a_corpus_once(tmp_path: Path) -> None:
+    for clip in synthetic_clips(4):
+        folder = tmp_path / "recordings" / clip.language / clip.speaker
+        folder.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / f"{clip.key}.wav", clip.wave, 32_000)
+        (folder / f"{clip.key}.txt").write_text(clip.text)
+    out = tmp_path / "out" / "corpus"
+    assert build_if_needed(tmp_path / "recordings", out, None) == out
+    assert is_complete(out)
+    assert read_manifest(out).num_clips == 4
+    made = (out / "corpus.json").stat().st_mtime_ns
+    assert build_if_needed(tmp_path / "recordings", out, None) == out
+    assert (out / "corpus.json").stat().st_mtime_ns == made
+    assert build_if_needed(out, tmp_path / "unused", None) == out
+
+
+def test_what_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"absent does not exist; name a corpus, or recordings"):
+        build_if_needed(tmp_path / "absent", tmp_path / "out", None)
+
+
+def test_the_longest_clip_is_known_from_the_index(tiny_corpus: Any) -> None:
+    assert 0.6 < longest_clip_sec(choose_corpora(tiny_corpus.path, None)) <= 1.6
