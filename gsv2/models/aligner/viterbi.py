@@ -27,9 +27,9 @@ class Alignment(NamedTuple):
     """A path through a text."""
 
     characters: np.ndarray
-    """[T] uint16: character of the text at each frame, rising by 0 or 1 from 0 to L - 1; of
+    """[T] uint16: character of the text at each frame, rising by 0 or 1 from 0 to L - 1. Of
     the blanks between two characters three quarters count with the first one: CTC's peaks come
-    early, and so words begin nearest to where they are spoken (`benchmarks/tables/alignment.py`)."""
+    early, and so words begin nearest to where they are (`benchmarks/tables/alignment.py`)."""
     score: float
     """Mean log-probability of the path's frames."""
 
