@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from gsv2.evaluation.evaluate import evaluate_bundle
+from gsv2.evaluation.judge_names import load_judges
 from gsv2.fit.budget import Budget
 from gsv2.fit.corpus import codes_folder
 from gsv2.fit.journal import Journal
@@ -107,7 +108,12 @@ class FitSteps:
         sentences = HeldOutSentences(self._runs.corpora.held_out, count)
         with counting_bar("speaking and judging") as progress:
             evaluate_bundle(
-                self.bundle, sentences, self.report.parent, seed=self._runs.seed, progress=progress
+                self.bundle,
+                sentences,
+                self.report.parent,
+                judges=load_judges(device=self._device),
+                seed=self._runs.seed,
+                progress=progress,
             )
 
 
