@@ -72,8 +72,9 @@ class RowFolder:
         if not path.is_file():
             return None
         try:
-            values = json.loads(path.read_bytes())
-            return _from_json(values) if values.pop("format") == _FORMAT else None
+            values = dict(json.loads(path.read_bytes()))
+            is_ours = values.pop("format") == _FORMAT
+            return _from_json(values) if is_ours else None
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is damaged ({error}); delete it") from error
 

@@ -1,6 +1,7 @@
 """Whole evaluations of an untrained bundle."""
 
 import json
+import threading
 from dataclasses import replace
 
 import pytest
@@ -125,6 +126,21 @@ def test_another_seed_or_text_is_spoken_anew(evaluated, pointer_bundle, make_sen
     assert evaluate_bundle(pointer_bundle, other, tmp_path).rows[0].text != one.rows[0].text
 
 
+@pytest.fixture
+def one_speaks_at_a_time(monkeypatch):
+    """Ranks that are threads share torch's random numbers; processes do not."""
+    lock = threading.RLock()
+    for name in ("synthesize", "decode"):
+        whole = getattr(Synthesizer, name)
+
+        def alone(*arguments, _whole=whole, **options):
+            with lock:
+                return _whole(*arguments, **options)
+
+        monkeypatch.setattr(Synthesizer, name, alone)
+
+
+@pytest.mark.usefixtures("one_speaks_at_a_time")
 def test_two_ranks_find_what_one_does(evaluated, pointer_bundle, make_sentences, tmp_path):
     _, report = evaluated
 
