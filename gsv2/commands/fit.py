@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,10 @@ def fit(
         str | None, typer.Option(help="language (BCP 47) of recordings that name none")
     ] = None,
     seed: Annotated[int, typer.Option(help="seed of all training")] = 0,
+    recognizer: Annotated[
+        list[str] | None,
+        typer.Option(help="also judges the speech: as `gsv2 evaluate --recognizer`; slow"),
+    ] = None,
     parallel: Annotated[
         bool | None,
         typer.Option(
@@ -41,6 +46,7 @@ def fit(
 
     Example: `gsv2 fit recordings --minutes 60 --out runs/mine`
     """
+    from gsv2.evaluation.judge_names import load_judges
     from gsv2.fit.pipeline import FitSettings, run_fit
 
     result = run_fit(
@@ -52,6 +58,7 @@ def fit(
             language=language,
             seed=seed,
             overrides=tuple(overrides or ()),
+            judges=partial(load_judges, recognizers=tuple(recognizer or ())),
             side_by_side=parallel,
         )
     )

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -47,8 +48,9 @@ class FitSettings:
     """Seed of all training."""
     overrides: tuple[str, ...] = ()
     """`STAGE.section.key=value`."""
-    judges: Callable[[], Judges] = load_judges
-    """Makes the recognisers and speaker encoders of the evaluation."""
+    judges: Callable[[], Judges] = partial(load_judges, recognizers=())
+    """Makes the recognisers and speaker encoders of the evaluation; no recogniser unless asked for,
+    since one may take longer than all else of the evaluation."""
     side_by_side: bool | None = None
     """Whether GPT and VITS2 train at the same time; None = on a CPU of two cores or more."""
 

@@ -8,10 +8,13 @@ import pytest
 import soundfile
 
 from gsv2.data.corpus.manifest import is_complete, read_manifest
+from gsv2.files import write_whole
 from gsv2.fit.corpus import (
+    CODES_UNALIGNED,
     build_if_needed,
     choose_corpora,
     codes_folder,
+    keep_codes,
     longest_clip_sec,
     num_held_out,
 )
@@ -70,3 +73,15 @@ def test_what_does_not_exist_is_named(tmp_path: Path) -> None:
 
 def test_the_longest_clip_is_known_from_the_index(tiny_corpus: Any) -> None:
     assert 0.6 < longest_clip_sec(choose_corpora(tiny_corpus.path, None)) <= 1.6
+
+
+def test_kept_codes_stay_when_others_take_their_place(tmp_path: Path) -> None:
+    codes = tmp_path / "codes" / "train"
+    codes.mkdir(parents=True)
+    (codes / "a.tar").write_text("before")
+    keep_codes(tmp_path)
+    write_whole(codes / "a.tar", "aligned")
+    keep_codes(tmp_path)  # again after an end: as they were
+    kept = codes_folder(tmp_path, 0, CODES_UNALIGNED)
+    assert (kept / "a.tar").read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
