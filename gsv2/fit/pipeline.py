@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -30,6 +29,11 @@ SHARES: Mapping[str, float] = {"quantizer": 0.12, "aligner": 0.10, "gpt": 0.30, 
 SHARES_SIDE_BY_SIDE: Mapping[str, float] = {"quantizer": 0.12, SIDE_BY_SIDE: 0.88}
 
 
+def encoders_alone() -> Judges:
+    """Return the judges of a fit that asks for none."""
+    return load_judges(recognizers=())
+
+
 @dataclass(frozen=True, kw_only=True)
 class FitSettings:
     """What a fit is asked for."""
@@ -48,7 +52,7 @@ class FitSettings:
     """Seed of all training."""
     overrides: tuple[str, ...] = ()
     """`STAGE.section.key=value`."""
-    judges: Callable[[], Judges] = partial(load_judges, recognizers=())
+    judges: Callable[[], Judges] = encoders_alone
     """Makes the recognisers and speaker encoders of the evaluation; no recogniser unless asked for,
     since one may take longer than all else of the evaluation."""
     side_by_side: bool | None = None
