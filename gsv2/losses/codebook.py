@@ -7,9 +7,6 @@ the codebook's size.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
-
 import torch
 from torch import Tensor
 
@@ -87,41 +84,3 @@ def count_codes(codes: Tensor, codebook_size: int) -> Tensor:
     flat = codes.transpose(0, 1).reshape(K, -1)  # [K, B * T]
     valid = (flat >= 0).to(counts.dtype)
     return counts.scatter_add_(1, flat.clamp(min=0), valid)
-
-
-class CodeReport(NamedTuple):
-    """Use of the codebooks by a set of clips."""
-
-    num_frames: int
-    """Number of valid frames."""
-    perplexity_share: tuple[float, ...]
-    """Perplexity / V of each codebook."""
-    usage: tuple[float, ...]
-    """Share of each codebook's entries that occur at all."""
-    entropy_nats: tuple[float, ...]
-    """Unigram entropy of each codebook: the loss of a model that knows frequencies only."""
-
-
-def evaluate_codes(codes: Iterable[Tensor], codebook_size: int) -> CodeReport:
-    """Report on the codes of a whole set of clips.
-
-    Args:
-        codes: [K, T] or [B, K, T] integers of each clip or batch; negative ids are padding.
-        codebook_size: number of entries, V.
-
-    Raises:
-        ValueError: there are no codes.
-    """
-    total: Tensor | None = None
-    for item in codes:
-        batch = item if item.ndim == 3 else item.unsqueeze(0)
-        counts = count_codes(batch.long(), codebook_size)
-        total = counts if total is None else total + counts
-    if total is None or not total.any():
-        raise ValueError("codes to evaluate must hold at least one valid frame, but hold none")
-    return CodeReport(
-        num_frames=int(total[0].sum()),
-        perplexity_share=tuple((perplexity(total) / codebook_size).tolist()),
-        usage=tuple((total > 0).double().mean(dim=-1).tolist()),
-        entropy_nats=tuple(entropy_nats(total).tolist()),
-    )

@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -7,7 +5,6 @@ import torch
 from gsv2.losses.codebook import (
     count_codes,
     entropy_nats,
-    evaluate_codes,
     masked_mse,
     perplexity,
     unexplained_variance,
@@ -36,26 +33,6 @@ def test_counts_equal_bincount_without_padding() -> None:
     for k in range(3):
         flat = codes[:, k].flatten()
         assert torch.equal(counts[k].long(), torch.bincount(flat[flat >= 0], minlength=6))
-
-
-def test_a_report_is_over_all_clips_together() -> None:
-    clips = [torch.tensor([[0, 0], [1, 2]]), torch.tensor([[[1, 1, -1], [3, 0, -1]]])]
-    report = evaluate_codes(clips, codebook_size=4)
-    assert report.num_frames == 4
-    assert report.perplexity_share == pytest.approx((0.5, 1.0))
-    assert report.usage == (0.5, 1.0)
-    assert report.entropy_nats == pytest.approx((math.log(2), math.log(4)))
-
-
-def test_codes_on_disk_are_evaluated_as_they_are() -> None:
-    codes = np.array([[3, 3, 1]], dtype=np.uint16)
-    assert evaluate_codes([torch.from_numpy(codes)], 4).usage == (0.5,)
-
-
-@pytest.mark.parametrize("codes", [[], [torch.full((2, 5), -1)]])
-def test_no_codes_at_all_are_an_error(codes: list[torch.Tensor]) -> None:
-    with pytest.raises(ValueError, match="at least one valid frame"):
-        evaluate_codes(codes, 4)
 
 
 def test_errors_equal_numpy_over_valid_frames() -> None:
