@@ -78,6 +78,7 @@ def float_wav(samples):
         (float_wav([0.0, np.nan]), "NaN or infinite"),
         (float_wav([0.0, np.inf]), "NaN or infinite"),
     ],
+    ids=["empty", "text", "no samples", "NaN", "infinite"],  # libsndfile writes the time
 )
 def test_audio_that_cannot_be_used_is_one_clear_line(tmp_path, content, message):
     (tmp_path / "x.bin").write_bytes(content)
