@@ -65,4 +65,5 @@ def _assert_same_curve(curves: Path, stage: str, ranks: str) -> None:
     validated = {key for key in rows[-1] if key.startswith("validation/")}
     assert validated
     for key in validated:
-        assert others[-1][key] == pytest.approx(rows[-1][key], rel=TOLERANCES[stage]), key
+        rel = TOLERANCES[stage]  # and as absolute: the text gain is a small difference of losses
+        assert others[-1][key] == pytest.approx(rows[-1][key], rel=rel, abs=rel), key
