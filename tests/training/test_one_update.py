@@ -56,7 +56,7 @@ def test_one_update_is_read_in_at_most_twelve_files_of_training(
     quantizer = save_quantizer(tmp_path / "quantizer.safetensors")
     sections = ("trainer.max_steps=6", "trainer.validate_every_steps=0", "tracking.progress=false")
     values = [f"run.dir={tmp_path}", f"model.quantizer={quantizer}", *sections]
-    config = load_config(find_config(Path("gpt/debug")), values, SCHEMAS)
+    config = load_config(find_config(Path("gpt/attention_debug")), values, SCHEMAS)
     stage = GPTStage(config, torch.device("cpu"))
     batch = code_batch([5, 7], [0, 0])
     stream = (replace(batch, micro_batch=k, position=toy_mark(k)) for k in itertools.count())

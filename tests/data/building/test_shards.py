@@ -208,7 +208,7 @@ def test_codes_of_unknown_clips_or_shards_are_errors(tiny_corpus, tmp_path):
     codes = np.zeros((2, 3), dtype=np.int64)
     for items, message in (
         ([(shard, "nobody", codes)], "nobody"),
-        ([("en/other-000000", "clip0000", codes)], "not a shard"),
+        ([("en/other-000000", "clip0000", codes)], "is no shard of the corpus"),
         ([], "number of codebooks"),
     ):
         with pytest.raises(CorpusError, match=message):
