@@ -30,7 +30,7 @@ TRACED_STEP = 4
 TRAINING = Path(gsv2.training.__file__).parent
 
 
-def test_one_update_is_read_in_at_most_twelve_files_of_training(
+def test_one_update_is_read_in_at_most_fourteen_files_of_training(
     tmp_path: Path, distributed: Distributed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its counting, rows and checkpoints hang on one call after it; the first step checks more."""
