@@ -25,7 +25,7 @@ from gsv2.training.trainer import Trainer
 from tests.support.tiny_gpt import code_batch, save_quantizer
 from tests.support.toy_stage import toy_mark
 
-MAX_FILES = 12
+MAX_FILES = 14
 TRACED_STEP = 4
 TRAINING = Path(gsv2.training.__file__).parent
 
