@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import zlib
 from contextlib import nullcontext
 from dataclasses import replace
@@ -19,7 +18,6 @@ from gsv2.models.gpt.model import GPTConfig, SemanticGPT
 from gsv2.stages import gpt_listening
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.gpt_listening import GPTListeningTest, Sentence
-from gsv2.training.listening import tell_heard
 from gsv2.training.validation import validate
 from tests.support.hand_made_batches import no_clips
 from tests.support.thread_ranks import run_ranks
@@ -185,33 +183,6 @@ def test_reading_that_gets_clearly_worse_while_the_loss_falls_is_warned_of():
     assert warning is not None
     assert "character errors 0.50 were 0.30, validation/gpt/loss 3.500 was 4.000" in warning
     assert test.review({"gpt/loss": 1.0}) is None
-
-
-class _Main:
-    is_main = True
-
-
-class _Agreement:
-    distributed = _Main()
-
-
-class _Stage:
-    def __init__(self):
-        self.listening_test = make_test()
-
-
-@pytest.mark.parametrize(
-    ("errors", "said"), [(0.2, "the model reads"), (0.8, "does not read: .80")]
-)
-def test_the_last_step_says_in_a_line_whether_the_model_reads(caplog, errors, said):
-    caplog.set_level(logging.INFO)
-    stage = _Stage()
-    tell_heard(stage, 5, record(errors, 1.0), _Agreement(), is_last=False)
-    assert not caplog.messages
-    tell_heard(stage, 9, record(errors, 1.0), _Agreement(), is_last=True)
-    assert len(caplog.messages) == 1
-    assert said in caplog.messages[0]
-    assert "recordings .10" in caplog.messages[0]
 
 
 @pytest.fixture(scope="module")

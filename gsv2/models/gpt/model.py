@@ -19,12 +19,7 @@ from torch import Tensor, nn
 from transformers import Qwen2Model
 
 from gsv2.models.component import Component
-from gsv2.models.gpt.backbone import (
-    BackboneConfig,
-    make_backbone,
-    recompute_layers,
-    run_rows,
-)
+from gsv2.models.gpt.backbone import BackboneConfig, make_backbone, recompute_layers, run_rows
 from gsv2.models.gpt.heads import DepthHead, FlatHead
 from gsv2.models.gpt.interleave import Interleaved, PackedRows, interleave
 from gsv2.models.gpt.patterns import PatternName, make_pattern
@@ -167,8 +162,7 @@ class SemanticGPT(nn.Module):
             alignments: [C, T] int64 character spoken at each frame, for a pointer to follow.
 
         Raises:
-            ValueError: the sequences of a packed row need more tokens than it has, or the
-                alignments that a pointer needs are None.
+            ValueError: a packed row is too short, or a pointer has no alignments.
         """
         steps = self.pattern.to_steps(codes, code_lengths, self.end)  # [C, K, S]
         embedded = self._embed(text, text_lengths, steps, code_lengths, sequence, alignments, rows)
@@ -181,14 +175,14 @@ class SemanticGPT(nn.Module):
         output = GPTOutput(logits, tuple(column[column != NO_CODE] for column in targets.unbind(1)))
         if embedded.moves is None:
             return output
-        num_frames = embedded.step_vectors.shape[1] // self.pattern.stride  # codes may be wider
-        frames = torch.arange(min(num_frames, codes.shape[2]), device=codes.device)
+        T = min(codes.shape[2], embedded.step_vectors.shape[1] // self.pattern.stride)
+        frames = torch.arange(T, device=codes.device)  # codes may be padded further
         is_frame = (frames < code_lengths[:, None]) & is_learnt[:, None]
         last = (frames + 1) * self.pattern.stride - 1  # step of each frame
         after = self.dropout(hidden[places[:, last][is_frame]])
-        moves = embedded.moves[:, : len(frames)]
         advance = self.pointer.advance(after, embedded.step_vectors[:, last][is_frame])
-        return output._replace(advance_logits=advance, advance_targets=moves[is_frame])
+        moves = embedded.moves[:, :T][is_frame]
+        return output._replace(advance_logits=advance, advance_targets=moves)
 
     def embed(
         self,

@@ -5,10 +5,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gsv2.config import config_to_dict
 from gsv2.losses.advance import advance_loss
 from gsv2.losses.code_prediction import code_prediction_loss
-from gsv2.models.component import load_component, save_component
 from gsv2.models.gpt.interleave import PackedRows
 from gsv2.models.gpt.model import SemanticGPT
 from tests.models.gpt.test_model import NAMES, V, logit_table, make_clips, make_gpt
@@ -211,32 +209,6 @@ def test_a_few_clips_and_their_moves_can_be_learnt_by_heart(name):
     assert float(loss.detach()) < 0.2
     right = output.advance_logits.argmax(dim=1) == output.advance_targets
     assert float(right.float().mean()) > 0.95
-
-
-def test_a_gpt_from_before_there_were_readings_loads_and_reads_by_attention(tmp_path):
-    model = make_gpt().eval()
-    config = config_to_dict(model.config)
-    del config["reading"], config["pointer"]
-    path = tmp_path / "gpt.safetensors"
-    save_component(path, model, kind="gpt", config=config, provenance={"quantizer": "q"})
-    loaded = SemanticGPT.from_component(load_component(path, "gpt"))
-    assert loaded.config.reading == "attention"
-    clips = make_clips(model, ["ab"], [4])
-    expected = model(*clips, torch.tensor([0])).logits
-    for a, b in zip(loaded(*clips, torch.tensor([0])).logits, expected, strict=True):
-        assert torch.equal(a, b)
-
-
-@pytest.mark.parametrize("reading", READINGS)
-def test_a_component_file_gives_the_same_pointer_back(tmp_path, reading):
-    model = make_gpt(reading=reading).eval()
-    path = tmp_path / "gpt.safetensors"
-    config = config_to_dict(model.config)
-    save_component(path, model, kind="gpt", config=config, provenance={"quantizer": "q"})
-    loaded = SemanticGPT.from_component(load_component(path, "gpt"))
-    clips = aligned_clips(model, ["ab", "cde"], [3, 5])
-    a, b = (m(**clips, sequence=torch.tensor([0, 0])) for m in (model, loaded))
-    assert torch.equal(a.advance_logits, b.advance_logits)
 
 
 @pytest.mark.parametrize("reading", READINGS)
