@@ -113,7 +113,11 @@ def key_figures(figures: Figures) -> Iterator[KeyFigure]:
         )
     unended = _value(figures, "all", "unended")
     if unended is not None:
-        yield KeyFigure(name="sentences that did not end by themselves", value=unended, target=0.0)
+        yield KeyFigure(
+            name="sentences that did not end by themselves",
+            value=unended,
+            note="no target: a pointer ends every sentence, babble too",
+        )
     yield from _speed(figures)
 
 

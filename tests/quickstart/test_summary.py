@@ -8,17 +8,17 @@ def of(value, recording=None, difference=None):
     return {name: {"value": v} for name, v in found.items() if v is not None}
 
 
-def evaluation(codes=0.1, sound=0.12, worst=0.2, wer=0.1, own=0.9, unended=0.0):
+def evaluation(codes=0.1, sound=0.12, en=0.1, worst=0.2, wer=0.1, own=0.9):
     """Return figures of two languages; those of Korean are the worst."""
     return {
         "all": {
             "char_errors": of(codes),
             OWN_VOICE: of(own, recording=1.0),
-            "unended": of(unended),
+            "unended": of(0.0),
             "real_time_factor": of(0.4),
         },
         "median": {"char_errors": of(codes, 0.05), "char_errors_of_sound": of(sound, 0.05)},
-        "en": {"char_errors": of(0.1), "char_errors_of_sound": of(0.1), WER: of(wer, 0.0, wer)},
+        "en": {"char_errors": of(en), "char_errors_of_sound": of(en), WER: of(wer, 0.0, wer)},
         "ko": {"char_errors": of(worst), "char_errors_of_sound": of(worst)},
     }
 
@@ -30,7 +30,7 @@ def failed(**changed):
 
 def test_all_targets_can_be_met():
     figures = list(key_figures(evaluation()))
-    assert len([figure for figure in figures if figure.passed]) == 9
+    assert len([figure for figure in figures if figure.passed]) == 8
     assert not failed()
 
 
@@ -45,7 +45,6 @@ def test_all_targets_can_be_met():
         ),
         ({"wer": 0.21}, ["English word errors above the recordings'"]),
         ({"own": 0.79}, ["own voice, of what the recordings have"]),
-        ({"unended": 0.1}, ["sentences that did not end by themselves"]),
     ],
 )
 def test_each_target_is_missed_alone(changed, names):
@@ -61,10 +60,6 @@ def test_what_was_not_measured_is_left_out():
 
 
 def test_babble_meets_no_target_of_what_is_understood():
-    babble = key_figures(evaluation(codes=0.9, sound=0.95, worst=0.95, wer=0.9, own=0.17))
-    passed = [figure.name for figure in babble if figure.passed]
-    assert passed == [
-        "character errors of the codes: en",  # made so above
-        "character errors of the sound: en",
-        "sentences that did not end by themselves",
-    ]
+    """What the quickstart of 450 steps without a pointer had: words and voices by chance."""
+    babble = evaluation(codes=0.86, sound=0.9, en=0.86, worst=0.95, wer=1.0, own=0.44)
+    assert not [figure.name for figure in key_figures(babble) if figure.passed]
