@@ -2,11 +2,11 @@
 
     python benchmarks/tables/reading.py RUNS --reading pointer --cpu-seconds 150
 
-RUNS is what the quickstart leaves (corpus, codes, quantizer), with an aligner whose alignments
-`gsv2 align` has written. Trains the debug GPT on one thread in a plain loop until the seconds of
-this process are spent, the schedule following them; then speaks all held-out sentences, with a
-clip of the speaker as prompt and without, and prints one line of JSON. Character errors are those
-of the aligner on the generated codes; the recordings' codes stand beside them.
+RUNS is what the quickstart leaves: corpus, aligned codes, quantizer and aligner. Trains the debug
+GPT on one thread in a plain loop until the seconds of this process are spent, the schedule
+following them; then speaks all held-out sentences, with a clip of the speaker as prompt and
+without, and prints one line of JSON. Character errors are those of the aligner on the generated
+codes; the recordings' codes stand beside them.
 """
 
 from __future__ import annotations
@@ -93,13 +93,11 @@ def make_stage(options: argparse.Namespace) -> tuple[GPTStage, Any]:
         f"data.sources={json.dumps(parts['train'])}",
         f"data.validation={json.dumps(parts['heldout'])}",
         f"model.quantizer={runs / 'quantizer'}",
+        f"model.aligner={runs / 'aligner'}",
         f"model.gpt.reading={options.reading}",
+        f"data.tokens_per_text_byte={int(options.reading != 'pointer')}",
         f"seed={options.seed}",
     ]
-    if options.reading != "attention":
-        overrides.append(f"model.aligner={runs / 'aligner'}")
-    if options.reading == "pointer":
-        overrides.append("data.tokens_per_text_byte=0")
     config = load_config(_DEBUG, [*overrides, *options.overrides], SCHEMAS)
     torch.manual_seed(options.seed)
     return GPTStage(config, torch.device("cpu")), config
