@@ -3,8 +3,9 @@
 A character is a Unicode code point of the text in NFC. Which are frequent is counted once, in the
 first texts of the training data. A rare character has one of the shared classes, by a hash, so that
 a text of any script can be aligned; it is read as U+FFFD. (Bytes of UTF-8 as separate
-predictions need no count, but were read with twice the errors at equal time.) CTC asks for the classes of a batch's own characters only; what is left is one more column,
-since torch's gradient of CTC holds for rows that sum to one.
+predictions need no count, but were read with twice the errors at equal time.) CTC asks for the
+classes of a batch's own characters only; what is left is one more column, since torch's gradient
+of CTC holds for rows that sum to one.
 """
 
 from __future__ import annotations
