@@ -13,10 +13,11 @@ from rich.table import Table
 
 from gsv2.commands.terminal import print_json, print_table
 from gsv2.config import load_config
+from gsv2.data.corpus.code_format import CodeFormat
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.plan.plan import Plan, describe_plan
 from gsv2.data.plan.summary import summarise
-from gsv2.stages import SCHEMAS, members_of
+from gsv2.stages import SCHEMAS, align_clip_of, members_of
 from gsv2.storage.storage import Storage
 from gsv2.training.accounting.audit import EpochCheck, check_ledger, read_ledgers
 from gsv2.training.config import RunConfig
@@ -88,6 +89,7 @@ def open_plan(config_path: Path, overrides: Sequence[str]) -> tuple[RunConfig, P
     config: RunConfig = load_config(config_path, overrides, SCHEMAS)
     storage = Storage(config.data.remote, allow_pipe=config.data.allow_pipe)
     index = CorpusIndex.open(*config.data.sources, storage=storage)
+    index = index.with_codes(CodeFormat(), align_clip_of(config))
     return config, Plan(index, config.data, config.seed, members_of(config))
 
 

@@ -16,7 +16,7 @@ from gsv2.data.stream.loader import read_batch
 from gsv2.data.stream.members import MemberIndex
 from gsv2.data.stream.reader import make_reader, read_clip
 from gsv2.preflight.report import Finding, attempt
-from gsv2.stages.sources import open_sources
+from gsv2.stages.sources import describe_unaligned, open_sources
 from gsv2.storage.body import public_name
 from gsv2.storage.command import PREFIX
 from gsv2.storage.storage import Storage
@@ -71,7 +71,7 @@ def _try_source(
     index.check_tars(members)
     for clip in (*_read_ends(index, members), *_read_micro_batch(index, members, config, source)):
         raise ValueError(f"clip {clip.key} in {clip.shard}: {clip.reason}")
-    return index.summary()
+    return "; ".join([index.summary(), *describe_unaligned(index, [source])])
 
 
 def _read_ends(index: CorpusIndex, members: Sequence[str]) -> Iterator[BadClip]:

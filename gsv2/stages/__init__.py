@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
+from gsv2.data.corpus.decode import AlignClip
+from gsv2.inference.clip_aligner import ClipAligner
 from gsv2.stages.aligner import AlignerRunConfig, AlignerStage
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.gpt_config import GPTRunConfig, gpt_members
@@ -43,6 +46,16 @@ def members_of(config: RunConfig) -> tuple[str, ...]:
     """Return what the stage of a run reads of a clip beside its text, `align` among it."""
     members = STAGES[config.stage].members
     return gpt_members(members, config.model) if isinstance(config, GPTRunConfig) else members
+
+
+def align_clip_of(config: RunConfig) -> AlignClip | None:
+    """Return what aligns codes that nobody has aligned as the stage of a run reads them.
+
+    None if it reads no alignments.
+    """
+    if "align" not in members_of(config) or not isinstance(config, GPTRunConfig):
+        return None
+    return None if config.model.aligner is None else ClipAligner(Path(config.model.aligner))
 
 
 SCHEMAS = {name: entry.schema for name, entry in STAGES.items()}

@@ -10,8 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from gsv2.data.corpus.decode import AlignClip
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.stream.batch import Batch
+from gsv2.inference.clip_aligner import ClipAligner
 from gsv2.losses.advance import advance_loss
 from gsv2.losses.code_prediction import PredictionLoss, code_prediction_loss
 from gsv2.models.aligner.model import Aligner
@@ -54,10 +56,13 @@ class GPTStage:
         quantizer = config.model.load_quantizer()
         self.quantizer_hash = quantizer.fingerprint()
         self.members = gpt_members(self.members, config.model)
-        aligner = _load_aligner(config.model, quantizer)
+        file = _find_aligner(config.model)
+        aligner = None if file is None else _load_aligner(file, quantizer)
         provenance = {"quantizer": self.quantizer_hash}
-        if aligner is not None and config.model.gpt.reading != "attention":
+        self.align_clip: AlignClip | None = None
+        if file is not None and aligner is not None and "align" in self.members:
             provenance["aligner"] = aligner.fingerprint()
+            self.align_clip = ClipAligner(file)
         gpt_config = fill_codes(config.model.gpt, quantizer.config.codes, "model.gpt")
         self.weights = codebook_weights(config.model, gpt_config.codes.num_codebooks)
         self.loss_clips = config.model.loss_clips
@@ -198,14 +203,19 @@ class GPTStage:
         return PredictionLoss(loss * 0.0, {name: value * 0.0 for name, value in metrics.items()})
 
 
-def _load_aligner(model: GPTModelSection, quantizer: Quantizer) -> Aligner | None:
-    """Return the aligner that a pointer follows and that judges, if there is one."""
-    if model.aligner is None:
-        return None
-    component = load_component(find_component(Path(model.aligner), "aligner"), "aligner")
+def _find_aligner(model: GPTModelSection) -> Path | None:
+    """Return the file of the aligner that a pointer follows and that judges, if there is one.
+
+    It is looked for once: a run folder may have a newer one at the second look.
+    """
+    return None if model.aligner is None else find_component(Path(model.aligner), "aligner")
+
+
+def _load_aligner(file: Path, quantizer: Quantizer) -> Aligner:
+    component = load_component(file, "aligner")
     if component.provenance.get("quantizer") != quantizer.fingerprint():
         raise ValueError(
-            f"model.aligner {model.aligner} must be trained on the codes of model.quantizer "
+            f"model.aligner {file} must be trained on the codes of model.quantizer "
             f"({quantizer.fingerprint()}), but was on {component.provenance.get('quantizer')}"
         )
     return Aligner.from_component(component)

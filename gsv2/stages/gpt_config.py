@@ -25,7 +25,8 @@ class GPTModelSection(CodesModelSection):
 
     aligner: str | None = None
     """Run folder, checkpoint or file of the aligner that aligned the codes, which a pointer must
-    have; it also judges `validation_sentences`, whatever the reading."""
+    have; codes that nobody aligned it aligns as they are read. It also judges
+    `validation_sentences`, whatever the reading."""
     validation_sentences: int = 8
     """Held-out sentences that the model speaks freely at every validation, for the aligner to read:
     `validation/char_errors`, `char_errors_recorded`, `ended`, `leak`. 0, or no aligner = none."""

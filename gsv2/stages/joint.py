@@ -79,6 +79,7 @@ class JointStage:
         self.vits2 = VITS2Stage(_share(config, quantizer, _GAN), device)
         self.members = gpt_members(self.members, config.model)
         self.codes = self.gpt.codes
+        self.align_clip = self.gpt.align_clip
         self.listening_test = self.gpt.listening_test
         self.trainables: dict[str, Trainable] = {**self.gpt.trainables, **self.vits2.trainables}
 

@@ -64,6 +64,20 @@ def test_a_run_is_compared_with_the_plan_of_its_config(tmp_path: Path, tiny_corp
     assert list(check_run(plan, tmp_path)) == []
 
 
+def test_a_pointers_plan_holds_codes_that_are_aligned_as_they_are_read(
+    tmp_path: Path, tiny_corpus: Any
+) -> None:
+    """No aligner is there to be asked, and none is: the plan is what a run would read."""
+    config = tmp_path / "run.yaml"
+    config.write_text(
+        f"stage: gpt\nrun: {{name: x, dir: {tmp_path}}}\ntrainer: {{max_steps: 1}}\n"
+        f"data: {{sources: [{{path: {tiny_corpus.path}, codes: {tiny_corpus.codes}}}], lanes: 2, "
+        "max_tokens: 400}\nmodel: {quantizer: nowhere, aligner: nowhere, gpt: {reading: both}}\n"
+    )
+    _, plan = open_plan(config, [])
+    assert (plan.members, plan.num_clips, plan.left_out) == (("codes", "align"), 12, {})
+
+
 def test_a_check_with_nothing_to_compare_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

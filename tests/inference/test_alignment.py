@@ -3,7 +3,6 @@
 import logging
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ import torch
 from typer.testing import CliRunner
 
 from gsv2.cli import app
-from gsv2.config import config_to_dict
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import CorpusError, read_manifest, write_manifest
@@ -19,24 +17,11 @@ from gsv2.data.stream.batch import BadClip
 from gsv2.data.stream.reader import read_clips
 from gsv2.inference.alignment import Report, align_corpus
 from gsv2.models.aligner.align import align_texts
-from gsv2.models.aligner.model import Aligner, AlignerConfig
-from gsv2.models.component import save_component
-from gsv2.nn.codes import CodeConfig
 from gsv2.training.distributed.patient_ranks import PatientRanks
 from tests.support.thread_ranks import run_ranks
+from tests.support.tiny_aligner import save_aligner
 
 CPU = torch.device("cpu")
-
-
-def save_aligner(path: Path, quantizer: str, seed: int = 0) -> Aligner:
-    torch.manual_seed(seed)
-    codes = CodeConfig(levels=2, codebook_size=1024, dim=8)
-    config = AlignerConfig(codes=codes, vocabulary_size=32, dim=16, num_blocks=1, kernel_size=3)
-    aligner = Aligner(config)
-    aligner.set_codebooks(torch.randn(2, 1024, 8))
-    values, provenance = config_to_dict(config), {"quantizer": quantizer}
-    save_component(path, aligner, kind="aligner", config=values, provenance=provenance)
-    return aligner.eval()
 
 
 @pytest.fixture

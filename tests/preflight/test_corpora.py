@@ -5,9 +5,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gsv2.data.config import DataConfig, SourceConfig
+from gsv2.data.corpus.decode import Clip
 from gsv2.nn.codes import CodeConfig
 from gsv2.preflight.corpora import check_corpora
 from gsv2.preflight.report import Finding
@@ -72,6 +74,22 @@ def test_codes_of_another_quantizer_are_found(source: SourceConfig) -> None:
     (found,) = check_corpora(config, BOTH, stage)
     assert found.status == "fail"
     assert "but gpt is given quantizer abc" in found.detail
+
+
+def test_codes_that_will_be_aligned_as_they_are_read_are_told_and_tried(
+    source: SourceConfig,
+) -> None:
+    seen = []
+
+    def align(clip: Clip) -> np.ndarray:
+        seen.append(clip.key)
+        return np.zeros(clip.codes.shape[1], np.uint16)  # type: ignore[union-attr]
+
+    stage: Any = SimpleNamespace(trainables={}, codes=CodeConfig(), align_clip=align)
+    config = DataConfig(sources=[source], max_tokens=400)
+    (found,) = check_corpora(config, ("codes", "align"), stage)
+    assert (found.status, len(seen) > 2) == ("ok", True)
+    assert f"codes of {source.codes} are not aligned" in found.detail
 
 
 def test_a_missing_corpus_does_not_hide_the_others(source: SourceConfig, tmp_path: Path) -> None:

@@ -2,23 +2,22 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from gsv2.config import config_to_dict
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.stream.batch import Batch
+from gsv2.inference.clip_aligner import ClipAligner
 from gsv2.losses.advance import advance_loss
 from gsv2.losses.code_prediction import code_prediction_loss
-from gsv2.models.aligner.model import Aligner, AlignerConfig
-from gsv2.models.component import save_component
 from gsv2.models.gpt.model import GPTConfig
-from gsv2.nn.codes import CodeConfig
 from gsv2.stages import members_of
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.sources import CodesMismatchError, check_codes
 from tests.support.hand_made_batches import no_clips
+from tests.support.tiny_aligner import save_aligner
 from tests.support.tiny_gpt import V, code_batch, make_config, save_quantizer
 
 CPU = torch.device("cpu")
@@ -30,22 +29,11 @@ def quantizer_file(tmp_path: Path) -> Path:
     return save_quantizer(tmp_path / "quantizer.safetensors")
 
 
-def save_aligner(path: Path, quantizer: str) -> Aligner:
-    torch.manual_seed(0)
-    codes = CodeConfig(levels=2, codebook_size=V, dim=8)
-    config = AlignerConfig(codes=codes, vocabulary_size=32, dim=16, num_blocks=1, kernel_size=3)
-    aligner = Aligner(config)
-    values = config_to_dict(config)
-    save_component(
-        path, aligner, kind="aligner", config=values, provenance={"quantizer": quantizer}
-    )
-    return aligner
-
-
 @pytest.fixture
 def aligner_file(tmp_path: Path, quantizer_file: Path) -> Path:
     path = tmp_path / "aligner.safetensors"
-    save_aligner(path, GPTStage(make_config(quantizer_file), CPU).quantizer_hash)
+    hash_ = GPTStage(make_config(quantizer_file), CPU).quantizer_hash
+    save_aligner(path, hash_, codebook_size=V)
     return path
 
 
@@ -108,15 +96,30 @@ def test_a_pointer_reads_alignments_and_carries_the_hash_of_their_aligner(
     assert members_of(config) == ("codes",)
     assert members_of(replace(config, model=section)) == ("codes", "align")
     (trainable,) = stage.trainables.values()
-    aligner = save_aligner(aligner_file, stage.quantizer_hash)
+    aligner = save_aligner(aligner_file, stage.quantizer_hash, codebook_size=V)
     assert trainable.provenance["aligner"] == aligner.fingerprint()
-    for found in (None, "another"):
-        index = CorpusIndex((), stage.quantizer_hash, None, aligner=found)
-        with pytest.raises(CodesMismatchError, match=r"must be aligned by .* gsv2 align"):
-            check_codes(index, stage, "data.sources")
-    check_codes(
-        CorpusIndex((), stage.quantizer_hash, None, aligner=aligner.fingerprint()), stage, "data"
-    )
+
+
+def test_codes_may_be_aligned_by_that_aligner_or_by_nobody(quantizer_file, aligner_file):
+    stage = make_stage(quantizer_file, aligner_file, "pointer")
+    assert isinstance(stage.align_clip, ClipAligner)
+    assert GPTStage(make_config(quantizer_file), CPU).align_clip is None
+    own = stage.trainables["gpt"].provenance["aligner"]
+
+    def check(*aligners):
+        shards = [SimpleNamespace(aligner=aligner) for aligner in aligners]
+        check_codes(CorpusIndex(shards, stage.quantizer_hash, None), stage, "data.sources")
+
+    check(own)
+    check(None)
+    check(own, None)
+    with pytest.raises(
+        CodesMismatchError, match=r"aligned by \w+, .* are by another; .* gsv2 align"
+    ):
+        check(own, "another", None)
+    stage.align_clip = None
+    with pytest.raises(CodesMismatchError, match=r"aligned by \w+, .* by another and nobody"):
+        check("another", None)
 
 
 def test_a_pointer_without_an_aligner_is_refused(quantizer_file):
@@ -126,7 +129,7 @@ def test_a_pointer_without_an_aligner_is_refused(quantizer_file):
 
 
 def test_an_aligner_of_other_codes_is_refused(quantizer_file, aligner_file):
-    save_aligner(aligner_file, "another quantizer")
+    save_aligner(aligner_file, "another quantizer", codebook_size=V)
     with pytest.raises(ValueError, match=r"must be trained on the codes of model\.quantizer"):
         make_stage(quantizer_file, aligner_file, "pointer")
 

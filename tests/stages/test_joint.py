@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from gsv2.data.stream.batch import Batch
+from gsv2.inference.clip_aligner import ClipAligner
 from gsv2.models.component import load_component
 from gsv2.models.quantizer.model import Quantizer
 from gsv2.stages.gpt import GPTStage
@@ -18,6 +19,7 @@ from gsv2.training.prepare import attach_engines
 from gsv2.training.stage import Stage
 from gsv2.training.step import StepRunner
 from tests.support import tiny_gpt, tiny_vits2
+from tests.support.tiny_aligner import save_aligner
 from tests.support.tiny_joint import make_batch, make_config, make_stage
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -188,3 +190,18 @@ def test_tokens_are_not_counted_where_frames_are(tmp_path: Path, pattern: str) -
     gpt = replace(config.model.gpt, pattern=pattern)
     stage = JointStage(replace(config, model=replace(config.model, gpt=gpt)), CPU)
     assert all(torch.isfinite(update.loss) for update in stage.updates(make_batch(), 1))
+
+
+def test_its_gpt_aligns_codes_that_nobody_has_aligned_if_it_reads_by_a_pointer(
+    stage: JointStage, tmp_path: Path
+) -> None:
+    assert (stage.members, stage.align_clip) == (("audio", "codes"), None)
+    aligner = tmp_path / "aligner.safetensors"
+    save_aligner(aligner, stage.gpt.quantizer_hash, codebook_size=tiny_gpt.V)
+    config = make_config(tmp_path / "quantizer.safetensors")
+    gpt = replace(config.model.gpt, reading="pointer")
+    model = replace(config.model, gpt=gpt, aligner=str(aligner))
+    pointer = JointStage(replace(config, model=model), CPU)
+    assert pointer.members == ("audio", "codes", "align")
+    assert isinstance(pointer.align_clip, ClipAligner)
+    assert pointer.align_clip.source == aligner

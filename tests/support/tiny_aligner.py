@@ -1,10 +1,15 @@
-"""A tiny aligner."""
+"""A tiny aligner, and a file of one."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import torch
 
+from gsv2.config import config_to_dict
 from gsv2.models.aligner.model import Aligner, AlignerConfig
+from gsv2.models.component import save_component
 from gsv2.nn.codes import CodeConfig
 
 V = 16
@@ -19,4 +24,16 @@ def make_aligner(seed: int = 0) -> Aligner:
     torch.manual_seed(seed)
     aligner = Aligner(CONFIG)
     aligner.set_codebooks(torch.randn(2, V, 8))
+    return aligner.eval()
+
+
+def save_aligner(path: Path, quantizer: str, seed: int = 0, codebook_size: int = 1024) -> Aligner:
+    """Write one with random weights that names its quantizer, and return it."""
+    torch.manual_seed(seed)
+    codes = CodeConfig(levels=2, codebook_size=codebook_size, dim=8)
+    config = replace(CONFIG, codes=codes, num_blocks=1)
+    aligner = Aligner(config)
+    aligner.set_codebooks(torch.randn(2, codebook_size, 8))
+    values, provenance = config_to_dict(config), {"quantizer": quantizer}
+    save_component(path, aligner, kind="aligner", config=values, provenance=provenance)
     return aligner.eval()

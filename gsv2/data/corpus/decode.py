@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -69,6 +69,11 @@ class Clip(NamedTuple):
     """[K, T] uint16, read-only: it may be the memory of the tar."""
     alignment: np.ndarray | None = None
     """[T] uint16: character of the text that is spoken at each code frame."""
+
+
+AlignClip = Callable[[Clip], np.ndarray]
+"""Clip with codes -> its alignment [T] uint16; raises `ClipError` where there is none. It goes to
+the data workers, so it can be pickled."""
 
 
 def decode_clip(

@@ -17,11 +17,12 @@ import pyarrow as pa
 
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.code_format import CodeFormat
+from gsv2.data.corpus.decode import AlignClip
 from gsv2.data.corpus.index_columns import ARCHIVE_SCHEMA
 from gsv2.data.corpus.manifest import (
     CorpusError,
-    Manifest,
     ShardEntry,
+    check_same_shards,
     common_code_format,
     read_kind,
 )
@@ -45,17 +46,17 @@ class CorpusIndex:
         quantizer: str | None,
         storage: Storage,
         code_format: CodeFormat | None = None,
-        aligner: str | None = None,
+        align_clip: AlignClip | None = None,
     ) -> None:
         self.shards = tuple(shards)
         self.quantizer = quantizer
         """Hash of the quantizer that made the codes; None without sidecar codes."""
-        self.aligner = aligner
-        """Hash of the aligner of all sidecar codes; None = some are not aligned."""
         self.storage = storage
         """Where the tars and their indexes are read."""
         self.code_format = code_format or CodeFormat()
         """Format that all codes must have."""
+        self.align_clip = align_clip
+        """Aligns clips whose codes nobody aligned, as they are read; None = they are left out."""
         self._columns: dict[str, np.ndarray | pa.Array] = {}
         self._keys: LruCache[int, pa.Array] = LruCache(_KEPT_SHARDS)
 
@@ -70,14 +71,14 @@ class CorpusIndex:
         storage = storage or Storage()
         shards: list[Shard] = []
         quantizers: dict[str, str] = {}
-        aligners: dict[str, str | None] = {}
+        aligners: dict[str | None, str | None] = {}
         formats: dict[str, CodeFormat] = {}
         for number, source in enumerate(sources):
             manifest = read_kind(source.path, "audio", storage)
             codes_of: Mapping[str, ShardEntry] = {}
             if source.codes is not None:
                 codes = read_kind(source.codes, "codes", storage)
-                _check_same_shards(source, manifest, codes)
+                check_same_shards(source.path, manifest, source.codes, codes)
                 quantizers[source.codes] = codes.quantizer or ""
                 aligners[source.codes] = codes.aligner
                 formats[source.codes] = codes.code_format
@@ -101,26 +102,34 @@ class CorpusIndex:
                     codes_sha256=codes_of.get(entry.name, entry).sha256,
                     num_bytes=entry.num_bytes,
                     codes_num_bytes=codes_of.get(entry.name, entry).num_bytes,
+                    aligner=aligners.get(source.codes),
                     part=source.part,
                     held_out_share=source.held_out_share,
                 )
                 shards.append(shard)
         if len(set(quantizers.values())) > 1:
             raise CorpusError(f"the sources hold codes of different quantizers: {quantizers}")
-        if len(known := {aligner for aligner in aligners.values() if aligner}) > 1:
+        if len({aligner for aligner in aligners.values() if aligner}) > 1:
             raise CorpusError(f"the sources hold alignments of different aligners: {aligners}")
         quantizer = next(iter(quantizers.values()), None)
-        aligner = next(iter(known), None) if all(aligners.values()) else None
-        return cls(shards, quantizer, storage, common_code_format(CodeFormat(), formats), aligner)
+        return cls(shards, quantizer, storage, common_code_format(CodeFormat(), formats))
 
-    def with_codes(self, wanted: CodeFormat) -> CorpusIndex:
-        """Return the index for a reader of codes of a format.
+    def with_codes(self, wanted: CodeFormat, align_clip: AlignClip | None = None) -> CorpusIndex:
+        """Return the index for a reader of codes.
+
+        Args:
+            wanted: their format.
+            align_clip: aligns those that nobody aligned; None = clips without are left out.
 
         Raises:
             CorpusError: its codes have another.
         """
         made = common_code_format(wanted, {"of the sources": self.code_format})
-        return CorpusIndex(self.shards, self.quantizer, self.storage, made, self.aligner)
+        return CorpusIndex(self.shards, self.quantizer, self.storage, made, align_clip)
+
+    def aligns(self, shard: Shard) -> bool:
+        """Tell whether the clips of a shard are aligned as they are read."""
+        return shard.aligner is None and self.align_clip is not None
 
     @property
     def num_clips(self) -> int:
@@ -231,18 +240,6 @@ class CorpusIndex:
             f"{self.num_clips} clips, {hours:.2f} h, languages {languages}, "
             f"{len(self.shards)} shards, {codes}"
         )
-
-
-def _check_same_shards(source: SourceConfig, audio: Manifest, codes: Manifest) -> None:
-    made_from = {shard.name: shard.source_sha256 for shard in codes.shards}
-    for shard in audio.shards:
-        if shard.name not in made_from:
-            raise CorpusError(f"codes {source.codes} lack shard {shard.name} of {source.path}")
-        if made_from[shard.name] != shard.sha256:
-            raise CorpusError(
-                f"codes {source.codes} of shard {shard.name} were made from another tar than the "
-                f"one in {source.path}; make the codes again"
-            )
 
 
 def _to_numpy(array: pa.Array) -> np.ndarray:

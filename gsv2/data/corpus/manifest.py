@@ -163,6 +163,29 @@ def read_kind(corpus: str, kind: str, storage: Storage) -> Manifest:
     return manifest
 
 
+def check_same_shards(corpus: str, audio: Manifest, codes_of: str, codes: Manifest) -> None:
+    """Check that codes were made from the shards of a corpus.
+
+    Args:
+        corpus: folder of the corpus, for messages.
+        audio: what its corpus.json says.
+        codes_of: folder of the codes, for messages.
+        codes: what their corpus.json says.
+
+    Raises:
+        CorpusError: names the first shard that has none, or was another when they were made.
+    """
+    made_from = {shard.name: shard.source_sha256 for shard in codes.shards}
+    for shard in audio.shards:
+        if shard.name not in made_from:
+            raise CorpusError(f"codes {codes_of} lack shard {shard.name} of {corpus}")
+        if made_from[shard.name] != shard.sha256:
+            raise CorpusError(
+                f"codes {codes_of} of shard {shard.name} were made from another tar than the "
+                f"one in {corpus}; make the codes again"
+            )
+
+
 def common_code_format(wanted: CodeFormat, formats: Mapping[str, CodeFormat]) -> CodeFormat:
     """Return the format of the codes of all sources.
 

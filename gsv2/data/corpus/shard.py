@@ -65,6 +65,8 @@ class Shard:
     """Size of `tar`."""
     codes_num_bytes: int
     """Size of `codes_tar`."""
+    aligner: str | None = None
+    """Hash of the aligner of its codes; None = nobody aligned them."""
     part: Part = "all"
     """Part of its clips that is read."""
     held_out_share: float = 0.0

@@ -93,7 +93,8 @@ class ClipTable:
 
     def _read(self, shard: Shard) -> tuple[ClipColumns, Counter[str]]:
         """Return the clips of a shard that are read, and reason -> number of the others."""
-        config, read = self._config, ("json", *self._members)
+        config, members = self._config, self._stored(shard)
+        read = ("json", *members)
         names = ["speaker", "block", "duration_sec", "num_samples", "text_bytes", "num_code_frames"]
         keys = ["key"] if shard.part != "all" else []
         arrays = self.index.read(shard, keys + names + [f"{member}_length" for member in read])
@@ -117,11 +118,20 @@ class ClipTable:
             ),
             lengths=_lengths(numbers, config, self.budget),
         )
-        keep, left_out = self._select(columns, numbers, own)
+        keep, left_out = self._select(columns, numbers, own, members)
         return ClipColumns(*(column[keep] for column in columns)), left_out
 
+    def _stored(self, shard: Shard) -> tuple[str, ...]:
+        """Return the members that a clip of a shard must have; others are made as it is read."""
+        made = ("align",) if self.index.aligns(shard) else ()
+        return tuple(member for member in self._members if member not in made)
+
     def _select(
-        self, columns: ClipColumns, numbers: Mapping[str, np.ndarray], own: np.ndarray
+        self,
+        columns: ClipColumns,
+        numbers: Mapping[str, np.ndarray],
+        own: np.ndarray,
+        members: Sequence[str],
     ) -> tuple[np.ndarray, Counter[str]]:
         """Return [n] bool, and reason -> number of the clips that are not read."""
         config = self._config
@@ -130,7 +140,7 @@ class ClipTable:
             _OTHER_PART: ~own,
             "shorter than data.min_clip_sec": columns.seconds < config.min_clip_sec,
             "longer than data.max_clip_sec": columns.seconds > config.max_clip_sec,
-            **{f"no {m} in the corpus": numbers[f"{m}_length"] < 0 for m in self._members},
+            **{f"no {m} in the corpus": numbers[f"{m}_length"] < 0 for m in members},
             f"longer than data.{limit}": columns.lengths > self.budget.limit,
         }
         keep = np.ones(len(columns.rows), dtype=bool)

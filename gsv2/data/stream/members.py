@@ -10,7 +10,7 @@ import pyarrow as pa
 from zlib_ng import zlib_ng
 
 from gsv2.audio.level import Level
-from gsv2.data.corpus.decode import ClipError, Transcript
+from gsv2.data.corpus.decode import AlignClip, ClipError, Transcript
 from gsv2.data.corpus.format import SIZE_LIMITS
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.index_columns import LEVEL_FIELDS
@@ -67,14 +67,21 @@ class ShardMembers:
         numbers: [clips, 3 * members] int64: offset, length, CRC-32; -1 where a clip has no such
             member.
         facts: the other columns.
+        align_clip: aligns its clips as they are read; None = nobody asks, or it is a member.
     """
 
     def __init__(
-        self, shard: Shard, tars: dict[str, str], numbers: np.ndarray, facts: ClipFacts
+        self,
+        shard: Shard,
+        tars: dict[str, str],
+        numbers: np.ndarray,
+        facts: ClipFacts,
+        align_clip: AlignClip | None = None,
     ) -> None:
         self.name = shard.name
         self.start, self.stop = shard.start, shard.stop
         self.tars = tars
+        self.align_clip = align_clip
         self.keys, self.num_samples, self._levels, self._num_code_frames, self._said = facts
         self._parts = tuple(tars), tuple(tars.values())
         self._numbers = numbers
@@ -182,7 +189,9 @@ class MemberIndex:
 
     def _read(self, shard: Shard) -> ShardMembers:
         beside = self._beside and shard.codes_tar != shard.tar
-        prefixes = ["codes_json" if beside and m == "json" else m for m in self._members]
+        aligned_here = "align" in self._members and self._index.aligns(shard)
+        members = [m for m in self._members if not (aligned_here and m == "align")]
+        prefixes = ["codes_json" if beside and m == "json" else m for m in members]
         names = [f"{m}_{part}" for m in prefixes for part in ("offset", "length", "crc32")]
         said = [] if beside else ["text", "language", "speaker"]
         levels = [field.name for field in LEVEL_FIELDS]
@@ -198,8 +207,9 @@ class MemberIndex:
             num_code_frames=_filled(columns["num_code_frames"]) if frames else None,
             said=(columns["text"], columns["language"], columns["speaker"]) if in_index else None,
         )
-        tars = {m: shard.codes_tar if beside else shard.tar_of(m) for m in self._members}
-        return ShardMembers(shard, tars, numbers, facts)
+        tars = {m: shard.codes_tar if beside else shard.tar_of(m) for m in members}
+        align_clip = self._index.align_clip if aligned_here else None
+        return ShardMembers(shard, tars, numbers, facts, align_clip)
 
 
 def _filled(array: pa.Array) -> np.ndarray:

@@ -175,7 +175,7 @@ def make_reader(
 def read_clip(
     reader: ClipReader, row: int, window: Window | None = None, out: np.ndarray | None = None
 ) -> Clip | BadClip:
-    """Read and decode one clip.
+    """Read and decode one clip, and align it where nobody did and its index has what it takes.
 
     Args:
         row: row of the index.
@@ -192,7 +192,7 @@ def read_clip(
     key = shard.keys[row - shard.start]
     try:
         members = reader.read(row, window)
-        return decode_clip(
+        clip = decode_clip(
             row,
             key,
             shard.name,
@@ -204,6 +204,7 @@ def read_clip(
             code_format=reader.places.code_format,
             num_code_frames=shard.code_frames(row),
         )
+        return clip if shard.align_clip is None else clip._replace(alignment=shard.align_clip(clip))
     except ClipError as error:
         return BadClip(key=key, shard=shard.tars[error.member], reason=str(error))
 

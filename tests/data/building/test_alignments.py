@@ -63,7 +63,7 @@ def test_alignments_are_read_beside_the_codes_which_stay_as_they_were(corpora):
     made = write(corpus, codes)
     assert made == read_manifest(codes)
     assert (made.aligner, made.num_clips) == ("aligner", 12)
-    assert open_both(corpus, codes).aligner == "aligner"
+    assert {shard.aligner for shard in open_both(corpus, codes).shards} == {"aligner"}
     for clip in read_clips(open_both(corpus, codes), MEMBERS):
         assert np.array_equal(clip.codes, before[clip.key].codes)
         assert clip.text == before[clip.key].text
@@ -94,7 +94,7 @@ def test_clips_without_alignment_are_left_out_and_counted_by_those_who_need_it(c
 
 def test_codes_that_nobody_aligned_are_read_as_before(tiny_corpus):
     index = CorpusIndex.open(tiny_corpus.source_with_codes)
-    assert index.aligner is None
+    assert {shard.aligner for shard in index.shards} == {None}
     assert all(clip.alignment is None for clip in read_clips(index, ["codes"]))
     with pytest.raises(CorpusError, match="no align in the corpus"):
         Plan(index, DataConfig(sources=[], lanes=1, max_tokens=400), 0, MEMBERS)

@@ -2,10 +2,13 @@ import shutil
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from gsv2.data.config import DataConfig, SourceConfig
+from gsv2.data.corpus.code_format import CodeFormat
+from gsv2.data.corpus.decode import ClipError
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.plan.plan import Plan, validation_plan
 from gsv2.data.stream.loader import make_loader, make_validation_loader
@@ -86,6 +89,37 @@ def test_a_run_continues_at_any_micro_batch_in_another_layout(plan):
             )
             expected = [b for b in alone[start:] if b.micro_batch % world == rank][:3]
             assert all(same(a, b) for a, b in zip(take(loader, 3), expected, strict=True))
+
+
+def spread(clip):
+    """Align a clip by spreading its text over its frames; no clip of number 7."""
+    if "7" in clip.text:
+        raise ClipError("text is not aligned", "codes")
+    return np.linspace(0, len(clip.text) - 1, clip.codes.shape[1]).astype(np.uint16)
+
+
+@pytest.mark.parametrize("members", [("codes", "align"), ("audio", "codes", "align")])
+def test_codes_that_nobody_aligned_are_aligned_in_every_layout_and_by_name_if_not(
+    tiny_corpus, members
+):
+    index = CorpusIndex.open(tiny_corpus.source_with_codes).with_codes(CodeFormat(), spread)
+    plan = Plan(index, CONFIG, 0, members)
+    assert plan.left_out == {}
+    alone = take(make_loader(plan), 12)
+    for batch in alone:
+        for i, (text, frames) in enumerate(zip(batch.texts, batch.code_lengths, strict=True)):
+            assert batch.alignments[i, int(frames) - 1] == len(text) - 1
+        assert ((batch.alignments < 0) == (batch.codes[:, 0] < 0)).all()
+    for start in (0, 5):
+        made = take(make_loader(plan, workers=2, start_micro_batch=start), 6)
+        assert all(same(a, b) for a, b in zip(alone[start : start + 6], made, strict=True))
+    victim = index.strings("key").to_pylist().index("clip0007")
+    wanted = {("clip0007", index.shard_of(victim).codes_tar, "text is not aligned")}
+    held_out = list(make_validation_loader(validation_plan(index, CONFIG, 0, members)))
+    for batches in (alone, held_out):
+        bad = [clip for batch in batches for clip in batch.bad]
+        assert {(clip.key, clip.shard, clip.reason) for clip in bad} == wanted
+    assert sum(batch.num_clips for batch in held_out) == 11
 
 
 def test_codes_alone_never_touch_the_tars_with_audio(copy, plan):
