@@ -50,7 +50,7 @@ class ClipAligner:
             ValueError: the aligner is missing or damaged.
         """
         assert clip.codes is not None, "codes are read with what they are aligned for"
-        key = clip.text, blake2b(np.ascontiguousarray(clip.codes), digest_size=16).digest()
+        key = clip.text, blake2b(clip.codes.tobytes(), digest_size=16).digest()
         known = self._known.get(key)
         if known is None:
             known = self._known.put(key, self._align(clip.codes, clip.text), clip.codes.shape[1])
