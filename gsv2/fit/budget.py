@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 ENDING_SHARE = 0.12
-"""Share of the time that is kept for the bundle and its evaluation."""
+"""Share of the time that is kept for the bundle and its evaluation,"""
+MAX_ENDING_SEC = 300.0
+"""and the most of it, in seconds: no more sentences are judged in a longer fit."""
 
 
 @dataclass(frozen=True, kw_only=True)

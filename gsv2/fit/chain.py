@@ -49,6 +49,7 @@ class ChainCall:
     seed: int
     overrides: tuple[str, ...]
     longest_sec: float
+    usual_sec: float
 
     def to_json(self) -> str:
         """Return it as an argument of a command line."""
@@ -88,6 +89,7 @@ def run_chain(call: ChainCall) -> None:
         seed=call.seed,
         overrides=call.overrides,
         longest_sec=call.longest_sec,
+        usual_sec=call.usual_sec,
     )
     journal.seconds[_START] = journal.seconds.get(_START, 0.0) + time.time() - call.started
     budget = Budget(total_sec=call.seconds, weights=WEIGHTS[call.chain])

@@ -12,9 +12,9 @@ import torch
 
 from gsv2.evaluation.judge_names import load_judges
 from gsv2.evaluation.judges import Judges
-from gsv2.fit.budget import ENDING_SHARE, Budget
+from gsv2.fit.budget import ENDING_SHARE, MAX_ENDING_SEC, Budget
 from gsv2.fit.chain import CHAINS, WEIGHTS, ChainCall, used_by_chain
-from gsv2.fit.corpus import build_if_needed, choose_corpora, keep_codes, longest_clip_sec
+from gsv2.fit.corpus import build_if_needed, choose_corpora, clip_durations, keep_codes
 from gsv2.fit.journal import Journal
 from gsv2.fit.runs import FitRuns
 from gsv2.fit.side_by_side import run_side_by_side
@@ -24,9 +24,9 @@ logger = logging.getLogger(__name__)
 
 JOURNAL = "fit.json"
 SIDE_BY_SIDE = "aligner and GPT beside VITS2"
-SHARES: Mapping[str, float] = {"quantizer": 0.15, "aligner": 0.13, "gpt": 0.30, "vits2": 0.42}
+SHARES: Mapping[str, float] = {"quantizer": 0.12, "aligner": 0.13, "gpt": 0.30, "vits2": 0.45}
 """Stage -> share of the time, one after the other."""
-SHARES_SIDE_BY_SIDE: Mapping[str, float] = {"quantizer": 0.15, SIDE_BY_SIDE: 0.85}
+SHARES_SIDE_BY_SIDE: Mapping[str, float] = {"quantizer": 0.12, SIDE_BY_SIDE: 0.88}
 
 
 def encoders_alone() -> Judges:
@@ -83,12 +83,14 @@ def run_fit(settings: FitSettings) -> FitResult:
     out.mkdir(parents=True, exist_ok=True)
     corpus = build_if_needed(settings.corpus, out / "corpus", settings.language)
     corpora = choose_corpora(corpus, settings.held_out)
+    durations = clip_durations(corpora)
     runs = FitRuns(
         out=out,
         corpora=corpora,
         seed=settings.seed,
         overrides=settings.overrides,
-        longest_sec=longest_clip_sec(corpora),
+        longest_sec=durations.longest,
+        usual_sec=durations.usual,
     )
     is_double = _is_side_by_side(settings)
     budget = _budget(settings, journal, is_double=is_double)
@@ -135,7 +137,8 @@ def _is_side_by_side(settings: FitSettings) -> bool:
 def _budget(settings: FitSettings, journal: Journal, *, is_double: bool) -> Budget:
     total_sec = settings.minutes * 60
     weights = SHARES_SIDE_BY_SIDE if is_double else SHARES
-    return Budget(total_sec=total_sec, weights=weights, kept_sec=ENDING_SHARE * total_sec)
+    kept_sec = min(ENDING_SHARE * total_sec, MAX_ENDING_SEC)
+    return Budget(total_sec=total_sec, weights=weights, kept_sec=kept_sec)
 
 
 def _run_chains(settings: FitSettings, runs: FitRuns, journal: Journal, budget: Budget) -> None:
@@ -153,6 +156,7 @@ def _run_chains(settings: FitSettings, runs: FitRuns, journal: Journal, budget: 
             seed=runs.seed,
             overrides=tuple(runs.overrides),
             longest_sec=runs.longest_sec,
+            usual_sec=runs.usual_sec,
         )
         for chain in CHAINS
     ]

@@ -25,6 +25,7 @@ def call_of(chain: str) -> ChainCall:
         seed=1,
         overrides=("gpt.seed=2",),
         longest_sec=4.0,
+        usual_sec=4.0,
     )
 
 

@@ -19,7 +19,7 @@ from gsv2.models.trained_module import build_trained
 from gsv2.models.vits2.content import ContentEncoder
 from gsv2.models.vits2.generator import Generator, GeneratorConfig, ResidualBlock
 from gsv2.models.vits2.istft_generator import ConvNeXtBlock, ISTFTGenerator
-from gsv2.models.vits2.posterior import PosteriorEncoder
+from gsv2.models.vits2.posterior import PosteriorEncoder, PosteriorInput
 from gsv2.models.vits2.segments import cut_segments
 from gsv2.models.vits2.style import StyleConfig, StyleEncoder
 from gsv2.nn.codes import CodeConfig, CodeVectors
@@ -28,6 +28,9 @@ from gsv2.nn.masks import length_mask
 from gsv2.nn.recompute import mark_recomputed
 from gsv2.nn.transformer import TransformerConfig
 from gsv2.nn.wavenet import WaveNetConfig
+
+_MAGNITUDE_FLOOR = 1e-5
+"""Smallest magnitude before the posterior's logarithm."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,9 @@ class VITS2Config:
     """Transformer of the content encoder, which makes the prior of codes."""
     style: StyleConfig = field(default_factory=StyleConfig)
     """Style encoder, which makes one vector of a reference."""
+    posterior_input: PosteriorInput = "spectrogram"
+    """What the posterior encoder reads: the linear spectrogram, as in VITS, or the log-mel, with a
+    direct path to the latent's mean, which learns in a fraction of the steps."""
     posterior: WaveNetConfig = field(default_factory=WaveNetConfig)
     """WaveNet of the posterior encoder, which makes the latent of a recording."""
     flow: FlowConfig = field(default_factory=FlowConfig)
@@ -114,8 +120,10 @@ class VITS2(nn.Module):
             repeats=config.frames_per_code,
             config=config.content,
         )
+        reads = config.posterior_input
+        num_bins = config.mel.num_mels if reads == "mel" else config.mel.num_bins
         self.posterior_encoder = PosteriorEncoder(
-            config.mel.num_bins, latent, config.posterior, style_dim
+            num_bins, latent, config.posterior, style_dim, reads
         )
         self.flow = Flow(latent, config.flow, style_dim)
         self.generator = make_generator(latent, config.generator, style_dim)
@@ -156,7 +164,7 @@ class VITS2(nn.Module):
         mask = length_mask(lengths, magnitude.shape[-1])
         style = self.style(reference, length_mask(reference_lengths, reference.shape[-1]))
         m_p, logs_p = self.content_encoder(self.code_vectors(codes), mask, style)
-        m_q, logs_q = self.posterior_encoder(magnitude, mask, style)
+        m_q, logs_q = self.posterior_encoder(self._log_spectrum(magnitude), mask, style)
         z = (m_q + torch.randn_like(m_q) * logs_q.exp()) * mask.unsqueeze(1)
         z_p = self.flow(z, mask, style)
         wave = self.generator(cut_segments(z, starts, segment_frames), style)
@@ -218,8 +226,14 @@ class VITS2(nn.Module):
             [B, 1, T * hop_length] float32 in -1..1; at padding, 0.
         """
         mask = length_mask(lengths, magnitude.shape[-1])
-        m_q, _ = self.posterior_encoder(magnitude, mask, style)
+        m_q, _ = self.posterior_encoder(self._log_spectrum(magnitude), mask, style)
         return self._decode(m_q, mask, style)
+
+    def _log_spectrum(self, magnitude: Tensor) -> Tensor:
+        """Return what the posterior encoder reads of a linear spectrogram."""
+        if self.config.posterior_input == "mel":
+            return self.mel.from_spectrogram(magnitude)
+        return magnitude.clamp(min=_MAGNITUDE_FLOOR).log()
 
     def _decode(self, z: Tensor, mask: Tensor, style: Tensor) -> Tensor:
         wave = self.generator(z, style, None if bool(mask.all()) else mask)
