@@ -26,7 +26,12 @@ from gsv2.models.vits2.references import next_references, random_references
 from gsv2.models.vits2.segments import cut_segments, random_starts
 from gsv2.nn.masks import length_mask
 from gsv2.stages.sections import check_optim, fill_codes
-from gsv2.stages.vits2_config import DISCRIMINATOR, GENERATOR, VITS2RunConfig
+from gsv2.stages.vits2_config import (
+    DISCRIMINATOR,
+    GENERATOR,
+    VITS2RunConfig,
+    fill_code_features,
+)
 from gsv2.stages.vits2_inputs import VITS2Inputs, make_inputs, silent_batch
 from gsv2.training.precision.policy import PrecisionPolicy
 from gsv2.training.stage import Panel, Update, Workload, audio_workload, make_trainable
@@ -46,10 +51,13 @@ class VITS2Stage:
         self.precision = PrecisionPolicy(config.precision, (*names, "losses"))
         quantizer = config.model.load_quantizer()
         vectors = quantizer.code_vectors()
-        self.model_config = fill_codes(config.model.generator, vectors.config, "model.generator")
+        generator = fill_codes(config.model.generator, vectors.config, "model.generator")
+        self.model_config = fill_code_features(generator, quantizer.config)
         self.codes = vectors.config
         self._network = VITS2(self.model_config).to(device)
         self._network.code_vectors.set_codebooks(vectors.codebooks)
+        if self._network.code_features is not None:
+            self._network.code_features.set_decoder(quantizer.decoder.state_dict())
         self._loss_mel = MelSpectrogram(config.model.mel_loss).to(device)
         self._loss_stft = MultiResolutionSpectrogram(config.model.stft_loss).to(device)
         self._flops: VITS2Flops | None = None

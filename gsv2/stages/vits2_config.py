@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 from gsv2.audio.mel import MelConfig
 from gsv2.audio.multi_resolution import ResolutionsConfig
 from gsv2.data.corpus.format import SAMPLE_RATE
+from gsv2.models.quantizer.model import QuantizerConfig
+from gsv2.models.vits2.code_features import CodeFeaturesConfig
 from gsv2.models.vits2.discriminators import DiscriminatorConfig
 from gsv2.models.vits2.model import VITS2Config
 from gsv2.stages.sections import CodesModelSection
@@ -163,6 +165,34 @@ class VITS2ModelSection(CodesModelSection):
                     f"model.mel_loss.{name} must be model.generator.mel.{name} "
                     f"({getattr(mel, name)}), but is {getattr(self.mel_loss, name)}"
                 )
+
+
+def fill_code_features(generator: VITS2Config, quantizer: QuantizerConfig) -> VITS2Config:
+    """Return the waveform model's config with the sizes of the quantizer's decoder, if it reads it.
+
+    Raises:
+        ValueError: a config names sizes itself, or its frames are not those of the decoder.
+    """
+    if generator.code_features != CodeFeaturesConfig():
+        raise ValueError(
+            "model.generator.code_features must be left out, since it is that of the quantizer, "
+            f"but is {generator.code_features}"
+        )
+    if generator.content_input == "vectors":
+        return generator
+    if generator.frames_per_code != quantizer.stride:
+        raise ValueError(
+            f"model.generator.content_input=features needs {quantizer.stride} frames a code frame, "
+            f"as the quantizer's decoder makes, but model.generator.mel has "
+            f"{generator.frames_per_code}"
+        )
+    features = CodeFeaturesConfig(
+        num_features=quantizer.speech_encoder.dim,
+        width=quantizer.width,
+        num_blocks=quantizer.num_blocks,
+        kernel_size=quantizer.kernel_size,
+    )
+    return replace(generator, code_features=features)
 
 
 def gan_optim() -> dict[str, OptimConfig]:

@@ -13,7 +13,7 @@ from gsv2.models.component import load_component, save_component
 from gsv2.models.quantizer.model import Quantizer
 from gsv2.models.vits2.model import VITS2
 from gsv2.stages.vits2 import VITS2Stage
-from tests.support.tiny_vits2 import OPTIM, make_batch, make_config, make_stage
+from tests.support.tiny_vits2 import OPTIM, TINY, make_batch, make_config, make_stage
 
 TERMS = {f"generator/{term}" for term in ("adversarial", "feature_matching", "mel", "kl")}
 
@@ -108,6 +108,31 @@ def test_components_are_self_contained_and_know_their_quantizer(
     )
     model = VITS2.from_component(load_component(path, "vits2"))
     assert torch.equal(model.code_vectors.codebooks, quantizer.code_vectors().codebooks)
+
+
+def test_the_features_of_codes_are_the_quantizers_and_travel_with_the_model(
+    stage: VITS2Stage, tmp_path: Path
+) -> None:
+    file = Path(stage.section.quantizer)
+    generator = {
+        **TINY["generator"],
+        "content_input": "features",
+        "posterior_input": "mel",
+    }
+    model = {"quantizer": str(file), **TINY, "generator": generator}
+    torch.manual_seed(0)
+    reading = VITS2Stage(make_config(file, model=model), stage.device)
+    for update in reading.updates(make_batch(), 1):
+        update.loss.backward()
+    assert missing_gradients(reading.trainables["generator"].module) == []
+    trainable = reading.trainables["generator"]
+    path = tmp_path / "generator.safetensors"
+    save_component(path, trainable.module, kind="vits2", config=trainable.config, provenance={})
+    loaded = VITS2.from_component(load_component(path, "vits2"))
+    assert loaded.code_features is not None
+    decoder = Quantizer.from_component(load_component(file, "quantizer")).decoder.state_dict()
+    for name, value in loaded.code_features.decoder.state_dict().items():
+        assert torch.equal(value, decoder[name])
 
 
 def test_an_unknown_name_in_optim_is_refused(stage: VITS2Stage, tmp_path: Path) -> None:

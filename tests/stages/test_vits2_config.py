@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,16 @@ import pytest
 import torch
 
 from gsv2.config import ConfigError, load_config, save_config
+from gsv2.models.quantizer.model import QuantizerConfig
 from gsv2.models.vits2.discriminators import MultiDiscriminator
 from gsv2.models.vits2.model import VITS2
-from gsv2.stages.vits2_config import LossWeights, VITS2ModelSection, VITS2RunConfig
+from gsv2.nn.codes import CodeConfig
+from gsv2.stages.vits2_config import (
+    LossWeights,
+    VITS2ModelSection,
+    VITS2RunConfig,
+    fill_code_features,
+)
 from gsv2.training.optim import OptimConfig
 from tests.support.tiny_vits2 import TINY, make_config
 
@@ -193,3 +201,20 @@ def test_shipped_configs_build_at_their_size(
         modules = VITS2(config.model.generator), MultiDiscriminator(config.model.discriminator)
     sizes = [sum(p.numel() for p in module.parameters()) / 1e6 for module in modules]
     assert sizes == pytest.approx([generator_millions, discriminator_millions], rel=0.02)
+
+
+def test_features_of_codes_need_the_decoders_rate_and_take_its_sizes(tmp_path: Path) -> None:
+    quantizer = QuantizerConfig(width=24, num_blocks=2, kernel_size=5)
+    generator = read(tmp_path, generator={"content_input": "features"}).model.generator
+    filled = fill_code_features(generator, quantizer).code_features
+    assert (filled.num_features, filled.width, filled.kernel_size) == (160, 24, 5)
+    with pytest.raises(ValueError, match="must be left out"):
+        fill_code_features(replace(generator, code_features=filled), quantizer)
+    half = QuantizerConfig(codes=CodeConfig(rate_hz=50.0))
+    with pytest.raises(ValueError, match="content_input=features needs 1 frames a code frame"):
+        fill_code_features(generator, half)
+
+
+def test_code_vectors_alone_need_no_decoder(tmp_path: Path) -> None:
+    generator = read(tmp_path).model.generator
+    assert fill_code_features(generator, QuantizerConfig()) is generator

@@ -27,18 +27,30 @@ class ContentEncoder(nn.Module):
         style_dim: int,
         repeats: int,
         config: TransformerConfig,
+        num_features: int = 0,
     ) -> None:
         super().__init__()
         self.repeats = repeats
         self.input = nn.Linear(input_dim, channels)
         self.transformer = Transformer(channels, config, style_dim)
         self.output = nn.Linear(channels, 2 * latent_channels)
+        self.features: nn.Linear | None = None
+        self.direct: nn.Linear | None = None
+        if num_features:
+            self.features = nn.Linear(num_features, channels)
+            self.direct = nn.Linear(num_features, latent_channels)
+            with torch.no_grad():
+                self.output.weight[:latent_channels] = 0.0
 
-    def forward(self, vectors: Tensor, mask: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, vectors: Tensor, mask: Tensor, style: Tensor, features: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return the prior of each frame.
 
         Args:
             vectors: [B, T_codes, input_dim].
+            features: [B, repeats * T_codes, num_features] of the codes, if it reads them; they
+                have a linear path to the mean, to which the transformer adds nothing at first.
             mask: [B, T] of the frames; `T <= repeats * T_codes`.
             style: [B, style_dim].
 
@@ -47,6 +59,12 @@ class ContentEncoder(nn.Module):
         """
         T = mask.shape[1]
         x = self.input(vectors).repeat_interleave(self.repeats, dim=1)[:, :T]
+        if self.features is not None:
+            assert features is not None
+            features = features[:, :T] * mask.unsqueeze(-1)
+            x = x + self.features(features)
         x = self.output(self.transformer(x, mask, style)) * mask.unsqueeze(-1)
         mean, log_std = x.float().transpose(1, 2).chunk(2, dim=1)
+        if self.direct is not None:
+            mean = mean + (self.direct(features) * mask.unsqueeze(-1)).float().transpose(1, 2)
         return mean, _LOG_STD_LIMIT * torch.tanh(log_std / _LOG_STD_LIMIT)

@@ -8,7 +8,7 @@ codes of a self-supervised encoder instead of text, as GPT-SoVITS does.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from gsv2.audio.mel import MelConfig, MelSpectrogram
 from gsv2.models.component import Component
 from gsv2.models.trained_module import build_trained
+from gsv2.models.vits2.code_features import CodeFeatures, CodeFeaturesConfig
 from gsv2.models.vits2.content import ContentEncoder
 from gsv2.models.vits2.generator import Generator, GeneratorConfig, ResidualBlock
 from gsv2.models.vits2.istft_generator import ConvNeXtBlock, ISTFTGenerator
@@ -45,6 +46,12 @@ class VITS2Config:
     """Width of the content encoder."""
     latent_channels: int = 192
     """Channels of the latent of a frame."""
+    content_input: Literal["vectors", "features"] = "vectors"
+    """What the content encoder reads: code vectors, or also the features that the quantizer's
+    decoder makes of them, with a direct path to the latent's mean."""
+    code_features: CodeFeaturesConfig = field(default_factory=CodeFeaturesConfig)
+    """Sizes of the quantizer's decoder, which matter if its features are read; the stage fills
+    them in."""
     content: TransformerConfig = field(default_factory=TransformerConfig)
     """Transformer of the content encoder, which makes the prior of codes."""
     style: StyleConfig = field(default_factory=StyleConfig)
@@ -80,6 +87,11 @@ class VITS2Config:
         return self.mel.sample_rate / self.mel.hop_length
 
     @property
+    def num_code_features(self) -> int:
+        """Features of codes that the content encoder reads; 0 = code vectors alone."""
+        return self.code_features.num_features if self.content_input == "features" else 0
+
+    @property
     def frames_per_code(self) -> int:
         """Frames that one code frame covers."""
         return int(self.frame_rate_hz // self.codes.rate_hz)
@@ -111,6 +123,11 @@ class VITS2(nn.Module):
         style_dim, latent = config.style.dim, config.latent_channels
         self.mel = MelSpectrogram(config.mel)
         self.code_vectors = CodeVectors(config.codes)
+        self.code_features: CodeFeatures | None = None
+        if config.content_input == "features":
+            self.code_features = CodeFeatures(
+                config.code_features, config.codes.dim, config.frames_per_code
+            )
         self.style_encoder = StyleEncoder(config.mel.num_mels, config.style)
         self.content_encoder = ContentEncoder(
             input_dim=config.codes.dim,
@@ -119,6 +136,7 @@ class VITS2(nn.Module):
             style_dim=style_dim,
             repeats=config.frames_per_code,
             config=config.content,
+            num_features=config.num_code_features,
         )
         reads = config.posterior_input
         num_bins = config.mel.num_mels if reads == "mel" else config.mel.num_bins
@@ -163,7 +181,7 @@ class VITS2(nn.Module):
         """
         mask = length_mask(lengths, magnitude.shape[-1])
         style = self.style(reference, length_mask(reference_lengths, reference.shape[-1]))
-        m_p, logs_p = self.content_encoder(self.code_vectors(codes), mask, style)
+        m_p, logs_p = self._prior(codes, mask, style)
         m_q, logs_q = self.posterior_encoder(self._log_spectrum(magnitude), mask, style)
         z = (m_q + torch.randn_like(m_q) * logs_q.exp()) * mask.unsqueeze(1)
         z_p = self.flow(z, mask, style)
@@ -208,7 +226,7 @@ class VITS2(nn.Module):
         lengths = code_lengths * self.config.frames_per_code
         mask = length_mask(lengths, codes.shape[-1] * self.config.frames_per_code)
         style = style.expand(len(codes), -1)
-        m_p, logs_p = self.content_encoder(self.code_vectors(codes), mask, style)
+        m_p, logs_p = self._prior(codes, mask, style)
         z_p = m_p + torch.randn_like(m_p) * logs_p.exp() * noise_scale
         z = self.flow.inverse(z_p * mask.unsqueeze(1), mask, style)
         return self._decode(z, mask, style)
@@ -228,6 +246,14 @@ class VITS2(nn.Module):
         mask = length_mask(lengths, magnitude.shape[-1])
         m_q, _ = self.posterior_encoder(self._log_spectrum(magnitude), mask, style)
         return self._decode(m_q, mask, style)
+
+    def _prior(self, codes: Tensor, mask: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the prior's mean and log-std."""
+        vectors = self.code_vectors(codes)
+        features = None
+        if self.code_features is not None:
+            features = self.code_features(vectors, codes[:, 0] >= 0)
+        return self.content_encoder(vectors, mask, style, features)
 
     def _log_spectrum(self, magnitude: Tensor) -> Tensor:
         """Return what the posterior encoder reads of a linear spectrogram."""
