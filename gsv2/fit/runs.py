@@ -97,6 +97,7 @@ class FitRuns:
             "data.sources": [_plain(corpora.train)],
             "data.validation": [_plain(corpora.held_out)],
             "data.max_clip_sec": MAX_CLIP_SEC,
+            "data.micro_batches_per_step": 1,  # of one process: many small steps learn most
             "trainer.max_steps": 0,
             "trainer.max_minutes": max(seconds, _LEAST_SEC) / 60,
             **dict(self._values_of(stage)),

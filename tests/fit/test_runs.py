@@ -31,6 +31,7 @@ def test_a_run_ends_by_time_and_follows_the_folder_whatever_its_name(
     assert (config.trainer.max_steps, config.trainer.max_minutes) == (0, 1.5)
     assert config.run.folder == out / stage
     assert config.seed == 7
+    assert config.data.micro_batches_per_step == 1
     train, held_out = config.data.sources[0], config.data.validation[0]
     assert (train.part, held_out.part) == ("train", "heldout")
     assert train.held_out_share == held_out.held_out_share > 0
