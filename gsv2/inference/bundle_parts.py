@@ -13,7 +13,8 @@ from gsv2.models.component import Component, ComponentError
 from gsv2.models.gpt.model import GPTConfig, SemanticGPT
 from gsv2.models.quantizer.model import Quantizer
 from gsv2.models.trained_module import check_trained
-from gsv2.models.vits2.model import VITS2, VITS2Config
+from gsv2.models.vits2.config import VITS2Config
+from gsv2.models.vits2.model import VITS2
 from gsv2.nn.codes import CodeConfig
 
 PARTS = {"quantizer": "quantizer", "gpt": "gpt", "vits2": "generator"}

@@ -10,8 +10,8 @@ from gsv2.audio.multi_resolution import ResolutionsConfig
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.models.quantizer.model import QuantizerConfig
 from gsv2.models.vits2.code_features import CodeFeaturesConfig
+from gsv2.models.vits2.config import VITS2Config
 from gsv2.models.vits2.discriminators import DiscriminatorConfig
-from gsv2.models.vits2.model import VITS2Config
 from gsv2.stages.sections import CodesModelSection
 from gsv2.training.config import RunConfig
 from gsv2.training.optim import OptimConfig

@@ -83,7 +83,8 @@ def test_codes_that_will_be_aligned_as_they_are_read_are_told_and_tried(
 
     def align(clip: Clip) -> np.ndarray:
         seen.append(clip.key)
-        return np.zeros(clip.codes.shape[1], np.uint16)  # type: ignore[union-attr]
+        assert clip.codes is not None
+        return np.zeros(clip.codes.shape[1], np.uint16)
 
     stage: Any = SimpleNamespace(trainables={}, codes=CodeConfig(), align_clip=align)
     config = DataConfig(sources=[source], max_tokens=400)

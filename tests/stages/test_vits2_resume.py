@@ -13,7 +13,8 @@ from torch import Tensor
 
 from gsv2.data.stream.batch import Batch
 from gsv2.models.component import ComponentError, load_component, save_component
-from gsv2.models.vits2.model import VITS2, VITS2Config
+from gsv2.models.vits2.config import VITS2Config
+from gsv2.models.vits2.model import VITS2
 from gsv2.seeds import seed_torch
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.stages.vits2_config import VITS2RunConfig

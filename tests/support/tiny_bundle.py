@@ -14,8 +14,9 @@ from gsv2.models.component import save_component
 from gsv2.models.gpt.backbone import BackboneConfig
 from gsv2.models.gpt.model import GPTConfig, SemanticGPT
 from gsv2.models.quantizer.model import Quantizer, QuantizerConfig
+from gsv2.models.vits2.config import VITS2Config
 from gsv2.models.vits2.generator import GeneratorConfig
-from gsv2.models.vits2.model import VITS2, VITS2Config
+from gsv2.models.vits2.model import VITS2
 from gsv2.models.vits2.style import StyleConfig
 from gsv2.nn.codes import CodeConfig
 from gsv2.nn.flow import FlowConfig

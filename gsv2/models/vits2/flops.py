@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from gsv2.models.vits2.config import VITS2Config
 from gsv2.models.vits2.discriminators import DiscriminatorConfig, MultiDiscriminator
-from gsv2.models.vits2.model import VITS2, VITS2Config
+from gsv2.models.vits2.model import VITS2
 from gsv2.nn.flops import flop_counter
 
 _NUM_PROBES = 3

@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from gsv2.models.vits2.config import VITS2Config
 from gsv2.models.vits2.generator import GeneratorConfig
-from gsv2.models.vits2.model import VITS2, VITS2Config
+from gsv2.models.vits2.model import VITS2
 from gsv2.models.vits2.style import StyleConfig
 from gsv2.nn.codes import CodeConfig
 from gsv2.nn.flow import FlowConfig
