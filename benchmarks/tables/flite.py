@@ -1,0 +1,56 @@
+"""Recordings of four English voices of Flite, for the figures of `gsv2 fit` in docs/operations.md.
+
+    python benchmarks/tables/flite.py OUT
+    gsv2 corpus build --input OUT/heldout_wav --format folder --out OUT/heldout
+    gsv2 fit OUT/train_wav --held-out OUT/heldout --minutes 40 --out OUT/fit \
+        --recognizer whisper:FOLDER
+
+Needs the Debian packages `flite` and `fortunes`. 1000 sentences, each spoken by one voice, the
+last 40 held out; about 49 minutes. Prints how many clips it wrote.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+TEXTS = Path("/usr/share/games/fortunes")
+VOICES = ("slt", "rms", "awb", "kal16")
+NUM_CLIPS, NUM_HELD_OUT = 1000, 40
+_SENTENCE = re.compile(r"(?:(?<=[.!?] )|^)[A-Z][a-z ,']{20,70}[.!?](?= |$)")
+_WORDS = range(5, 14)
+"""Words of a sentence."""
+
+
+def main(out: Path) -> None:
+    """Speak the sentences into OUT/{train,heldout}_wav/en/VOICE."""
+    texts = sorted(set(_sentences()))
+    random.Random(0).shuffle(texts)
+    for number, text in enumerate(texts[:NUM_CLIPS]):
+        part = "train" if number < NUM_CLIPS - NUM_HELD_OUT else "heldout"
+        voice = VOICES[number % len(VOICES)]
+        wav = out / f"{part}_wav" / "en" / voice / f"{voice}_{number:04d}.wav"
+        wav.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["flite", "-voice", voice, "-t", text, "-o", wav], check=True)
+        wav.with_suffix(".txt").write_text(text + "\n")
+    print(f"{min(len(texts), NUM_CLIPS)} clips in {out}")
+
+
+def _sentences() -> Iterator[str]:
+    for file in sorted(TEXTS.iterdir()):
+        if file.suffix or file.is_symlink() or file.name == "ascii-art":
+            continue
+        for fortune in file.read_text(errors="ignore").split("\n%\n"):
+            for sentence in _SENTENCE.findall(re.sub(r"\s+", " ", fortune)):
+                if len(sentence.split()) in _WORDS:
+                    yield sentence
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path, help="folder to write")
+    main(parser.parse_args().out)
