@@ -44,7 +44,8 @@ class CodeClassifier(nn.Module):
     """Logits of one codebook: learned weights, plus a query against the quantizer's own entries.
 
     Codes whose entries lie close together get close logits, so that rare codes, of which there
-    are many in residual levels, learn from their neighbours.
+    are many in residual levels, learn from their neighbours. The query starts from zero: drawn
+    like any other weight, it would begin with logits of +-3 and twice the loss of a guess.
     """
 
     def __init__(self, dim: int, codes: CodeConfig, *, has_end: bool) -> None:
@@ -52,6 +53,7 @@ class CodeClassifier(nn.Module):
         self.has_end = has_end
         self.weights = nn.Linear(dim, codes.codebook_size + has_end)
         self.query = nn.Linear(dim, codes.dim // codes.groups, bias=False)
+        nn.init.zeros_(self.query.weight)
 
     def forward(self, hidden: Tensor, entries: Tensor) -> Tensor:
         """Return the logits.

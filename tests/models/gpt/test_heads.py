@@ -1,11 +1,15 @@
+import math
 from dataclasses import replace
 
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
+from gsv2.config import load_config
 from gsv2.models.gpt.backbone import BackboneConfig
 from gsv2.models.gpt.heads import CodeClassifier, DepthHead, FlatHead
 from gsv2.nn.codes import NO_CODE, CodeConfig
+from gsv2.stages import SCHEMAS
 
 V = 12
 TINY = BackboneConfig(dim=16, num_layers=2, num_heads=4, num_kv_heads=2, ffn_dim=24)
@@ -16,6 +20,8 @@ def make_head(kind: type, codes: CodeConfig = CODES) -> FlatHead | DepthHead:
     torch.manual_seed(0)
     head = DepthHead(16, codes, TINY) if kind is DepthHead else FlatHead(16, codes)
     head.set_codebooks(torch.randn(codes.num_codebooks, V, codes.dim // codes.groups))
+    for classifier in head.classifiers:
+        torch.nn.init.normal_(classifier.query.weight)
     return head.eval()
 
 
@@ -59,11 +65,26 @@ def test_codes_with_close_entries_get_close_logits():
     classifier = CodeClassifier(16, replace(CODES, levels=1), has_end=True)
     torch.nn.init.zeros_(classifier.weights.weight)
     torch.nn.init.zeros_(classifier.weights.bias)
+    torch.nn.init.normal_(classifier.query.weight)
     entries = torch.randn(V, 8)
     entries[5] = entries[3]
     logits = classifier(torch.randn(4, 16), entries)
     assert torch.equal(logits[:, 5], logits[:, 3])
+    assert logits[:, :-1].any()
     assert not logits[:, -1].any()
+
+
+@pytest.mark.parametrize("name", ["debug", "base"])
+def test_the_first_loss_is_that_of_a_guess(name):
+    torch.manual_seed(0)
+    config = load_config(f"gpt/{name}", [], SCHEMAS).model.gpt
+    codes = CodeConfig(levels=2, codebook_size=1024, dim=32)
+    head = DepthHead(config.backbone.dim, codes, config.depth)
+    head.set_codebooks(torch.randn(2, 1024, 32))
+    hidden = torch.randn(256, config.backbone.dim)  # the backbone ends in a norm
+    targets = torch.randint(1024, (256, 2))
+    for logits, column in zip(head(hidden, targets), targets.unbind(1), strict=True):
+        assert cross_entropy(logits, column).item() == pytest.approx(math.log(1024), rel=0.05)
 
 
 def test_groups_have_entries_of_their_share_of_the_dimensions():
