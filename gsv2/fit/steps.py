@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -125,8 +124,3 @@ class FitSteps:
 def told_time(seconds: float) -> str:
     """Return `0:12:34`."""
     return str(timedelta(seconds=round(seconds)))
-
-
-def num_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
