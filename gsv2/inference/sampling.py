@@ -54,6 +54,9 @@ class SamplingConfig:
     0 = their medians."""
     max_character_sec: float = 1.0
     """The pointer moves on from a character after this time."""
+    candidates: int = 8
+    """Utterances that are drawn of each sentence where a bundle has an aligner, which picks the one
+    that it reads best; 1 = no choice. `generate` itself draws one."""
     seed: int = 0
     """The codes of item i of a call depend on (seed, i) and on nothing else in the call."""
 
@@ -65,6 +68,8 @@ class SamplingConfig:
                 raise ValueError(f"{name} must be at least 0, but is {value}")
         if not 0 < self.speaking_rate < math.inf:
             raise ValueError(f"speaking_rate must be above 0, but is {self.speaking_rate}")
+        if self.candidates < 1:
+            raise ValueError(f"candidates must be at least 1, but is {self.candidates}")
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p must be above 0 and at most 1, but is {self.top_p}")
 
