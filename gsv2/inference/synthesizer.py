@@ -20,7 +20,8 @@ from gsv2.audio.ssl import make_speech_encoder
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.bundle import load_bundle
 from gsv2.inference.bundle_description import read_bundle_description
-from gsv2.inference.generate import GeneratedCodes, Prompt, Utterance, generate
+from gsv2.inference.candidates import generate_best
+from gsv2.inference.generate import GeneratedCodes, Prompt, Utterance
 from gsv2.inference.references import Reference, VoiceError
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.spoken_times import SpokenText, join_times, time_text
@@ -132,8 +133,9 @@ class Synthesizer:
             for reference in references
             if reference.text is not None
         )
-        generated = generate(
+        generated = generate_best(
             self.gpt,
+            self.aligner,
             [Utterance(text=sentence, prompts=prompts) for sentence in sentences],
             replace(sampling or SamplingConfig(), seed=seed),
         )
