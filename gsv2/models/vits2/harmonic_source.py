@@ -95,6 +95,18 @@ def frame_spectra(wave: Tensor, window: Tensor, hop_length: int) -> Tensor:
     return torch.fft.rfft(frames) / window.square().sum().sqrt()
 
 
+def move_median(hz: Tensor, median_hz: Tensor) -> Tensor:
+    """Return pitches whose medians are the given ones, their intervals kept.
+
+    Args:
+        hz: [B, T], 0 where there is none.
+        median_hz: [B]; 0 = leave the item as it is.
+    """
+    own = torch.where(hz > 0, hz, torch.nan).nanmedian(dim=1).values
+    factor = torch.where((median_hz > 0) & ~own.isnan(), median_hz / own, 1.0).unsqueeze(1)
+    return torch.where(hz > 0, (hz * factor).clamp(LOWEST_HZ, HIGHEST_HZ), 0.0)
+
+
 def _fill(hz: Tensor) -> Tensor:
     """Give frames without a pitch that of the last one before them, or else `_START_HZ`."""
     places = torch.arange(hz.shape[1], device=hz.device).expand_as(hz)

@@ -23,6 +23,7 @@ from gsv2.models.vits2.harmonic_source import (
     PitchHead,
     frame_spectra,
     harmonic_wave,
+    move_median,
 )
 from gsv2.nn.recompute import run_block
 
@@ -208,7 +209,13 @@ class ISTFTGenerator(nn.Module):
         return self.speak(z, style, mask)[0]
 
     def speak(
-        self, z: Tensor, style: Tensor, mask: Tensor | None = None, pitch: Tensor | None = None
+        self,
+        z: Tensor,
+        style: Tensor,
+        mask: Tensor | None = None,
+        *,
+        pitch: Tensor | None = None,
+        median_hz: Tensor | None = None,
     ) -> tuple[Tensor, PitchContour | None]:
         """Return the waveform as `forward` does, and the pitch that the network says.
 
@@ -217,6 +224,7 @@ class ISTFTGenerator(nn.Module):
             style: [B, style_dim].
             mask: [B, T], or None when no item is padded.
             pitch: [B, T] in Hz, 0 where there is none, to speak with in place of its own.
+            median_hz: [B] median to which its own pitch is moved, 0 = left as it is.
         """
         valid = None if mask is None else mask.unsqueeze(-1)
         x = self.input(z).transpose(1, 2) + self.style(style).unsqueeze(1)  # [B, T, dim]
@@ -227,9 +235,11 @@ class ISTFTGenerator(nn.Module):
         hop, contour = self.config.hop_length, None
         if isinstance(self.head, FilterHead):
             contour = self.pitch(x)
-            hz = _known(pitch, contour.hz())
+            hz = contour.hz() if pitch is None else pitch
             if mask is not None:
-                hz = _hold(hz, mask)
+                hz = _hold(hz * mask, mask)
+            if median_hz is not None:
+                hz = move_median(hz, median_hz)
             source = harmonic_wave(hz, hop, self.sample_rate)
             if mask is not None:
                 source = source * mask.repeat_interleave(hop, dim=1)
@@ -237,10 +247,6 @@ class ISTFTGenerator(nn.Module):
         else:
             spectra = self.head(x)
         return inverse_stft(spectra, self.window, hop, mask).unsqueeze(1), contour
-
-
-def _known(pitch: Tensor | None, own: Tensor) -> Tensor:
-    return own if pitch is None else pitch
 
 
 def _hold(frames: Tensor, mask: Tensor) -> Tensor:

@@ -160,7 +160,12 @@ class VITS2(nn.Module):
 
     @torch.no_grad()
     def infer(
-        self, codes: Tensor, code_lengths: Tensor, style: Tensor, noise_scale: float
+        self,
+        codes: Tensor,
+        code_lengths: Tensor,
+        style: Tensor,
+        noise_scale: float,
+        median_hz: Tensor | None = None,
     ) -> Tensor:
         """Speak codes.
 
@@ -170,6 +175,7 @@ class VITS2(nn.Module):
             style: [B, style.dim] or [1, style.dim].
             noise_scale: factor on the prior's standard deviation; 0 = its mean. Noise comes from
                 torch's default generator.
+            median_hz: [B] median pitch of the voice, for a harmonic source; 0 = not known.
 
         Returns:
             [B, 1, N] float32 in -1..1, N = T_codes * frames_per_code * hop_length; at padding, 0.
@@ -180,7 +186,7 @@ class VITS2(nn.Module):
         m_p, logs_p = self._prior(codes, mask, style)
         z_p = m_p + torch.randn_like(m_p) * logs_p.exp() * noise_scale
         z = self.flow.inverse(z_p * mask.unsqueeze(1), mask, style)
-        return self._decode(z, mask, style)
+        return self._decode(z, mask, style, median_hz)
 
     @torch.no_grad()
     def reconstruct(self, magnitude: Tensor, lengths: Tensor, style: Tensor) -> Tensor:
@@ -212,8 +218,14 @@ class VITS2(nn.Module):
             return self.mel.from_spectrogram(magnitude)
         return magnitude.clamp(min=_MAGNITUDE_FLOOR).log()
 
-    def _decode(self, z: Tensor, mask: Tensor, style: Tensor) -> Tensor:
-        wave = self.generator(z, style, None if bool(mask.all()) else mask)
+    def _decode(
+        self, z: Tensor, mask: Tensor, style: Tensor, median_hz: Tensor | None = None
+    ) -> Tensor:
+        padding = None if bool(mask.all()) else mask
+        if isinstance(self.generator, ISTFTGenerator):
+            wave, _ = self.generator.speak(z, style, padding, median_hz=median_hz)
+        else:
+            wave = self.generator(z, style, padding)
         wave = wave.clamp(-1.0, 1.0)  # an inverse STFT is not bounded, a file is
         return wave * mask.repeat_interleave(self.config.mel.hop_length, dim=1).unsqueeze(1)
 

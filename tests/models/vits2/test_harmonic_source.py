@@ -4,7 +4,12 @@ import pytest
 import torch
 
 from gsv2.audio.inverse_stft import inverse_stft
-from gsv2.models.vits2.harmonic_source import PitchHead, frame_spectra, harmonic_wave
+from gsv2.models.vits2.harmonic_source import (
+    PitchHead,
+    frame_spectra,
+    harmonic_wave,
+    move_median,
+)
 
 RATE, HOP = 32_000, 640
 
@@ -54,6 +59,13 @@ def test_spectra_are_those_that_the_inverse_transform_puts_together(n_fft, hop):
 def test_spectra_of_noise_of_power_1_have_power_1():
     spectra = frame_spectra(torch.randn(4, 100 * HOP), torch.hann_window(2048), HOP)
     assert spectra[:, 2:-2].abs().square().mean().item() == pytest.approx(1, rel=0.05)
+
+
+def test_medians_are_moved_and_intervals_kept():
+    hz = torch.tensor([[100.0, 0.0, 120.0, 150.0], [100.0, 0.0, 120.0, 150.0], [0.0] * 4])
+    moved = move_median(hz, torch.tensor([240.0, 0.0, 240.0]))
+    torch.testing.assert_close(moved[0], torch.tensor([200.0, 0.0, 240.0, 300.0]))
+    assert torch.equal(moved[1:], hz[1:])
 
 
 def test_a_head_says_pitches_of_people_or_none():
