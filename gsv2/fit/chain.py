@@ -22,7 +22,7 @@ from gsv2.fit.runs import FitRuns
 from gsv2.fit.steps import FitSteps
 
 CHAINS: Mapping[str, tuple[str, ...]] = {
-    "reading": ("aligner", "align", "gpt"),
+    "reading": ("aligner", "align", "shifted codes", "gpt"),
     "voice": ("vits2",),
 }
 """Chain -> its steps. Both need the quantizer and the codes, and nothing of each other."""

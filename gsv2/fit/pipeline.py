@@ -107,7 +107,7 @@ def run_fit(settings: FitSettings) -> FitResult:
             lambda: max(used_by_chain(runs, chain) for chain in CHAINS),
         )
     else:
-        steps.do("aligner", "align", "gpt", "vits2")
+        steps.do("aligner", "align", "shifted codes", "gpt", "vits2")
     steps.do("bundle", "evaluation")
     _tell_result(steps, journal)
     return FitResult(bundle=steps.bundle, report=steps.report, seconds=dict(journal.seconds))
