@@ -171,7 +171,7 @@ def _chain_threads() -> int:
     if torch.cuda.is_available():
         return limit
     choice = choose_threads(None, limit=limit)
-    logger.info("%d threads each: %s", choice.threads, choice.reason)
+    logger.info("%s each: %s", choice.told, choice.reason)
     return choice.threads
 
 

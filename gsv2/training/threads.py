@@ -38,6 +38,11 @@ class ThreadChoice:
     threads: int
     reason: str
 
+    @property
+    def told(self) -> str:
+        """The number in words."""
+        return f"{self.threads} thread{'s' if self.threads > 1 else ''}"
+
 
 @contextmanager
 def computing_threads(
@@ -57,41 +62,44 @@ def computing_threads(
         yield
         return
     last = folder.last_threads() if resumes else None
-    choice = choose_threads(last, local_ranks=int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    is_alone = distributed.world == 1
+    local_ranks = None if is_alone else int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    choice = choose_threads(last, local_ranks=local_ranks)
     usual = torch.get_num_threads()
     torch.set_num_threads(choice.threads)
     if distributed.is_main:
         waiting = f"; {told_waiting(os.environ)}" if choice.threads > 1 else ""
-        threads = f"{choice.threads} thread{'s' if choice.threads > 1 else ''}"
-        where = " a rank" if distributed.world > 1 else ""
-        logger.info("computing on %s%s: %s%s", threads, where, choice.reason, waiting)
+        where = "" if is_alone else " a rank"
+        logger.info("computing on %s%s: %s%s", choice.told, where, choice.reason, waiting)
     try:
         yield
     finally:
         torch.set_num_threads(usual)
 
 
-def choose_threads(last: int | None, *, local_ranks: int = 1, limit: int = 0) -> ThreadChoice:
+def choose_threads(
+    last: int | None, *, local_ranks: int | None = None, limit: int = 0
+) -> ThreadChoice:
     """Choose the number of threads of this process.
 
-    The environment wins (`OMP_NUM_THREADS`), then what the run computed by before, then an equal
-    share of the cores where several ranks start at a time, then measurement.
+    The environment wins (`OMP_NUM_THREADS`). Ranks get equal shares of the cores. A process alone
+    takes what the run computed by before, or measures.
 
     Args:
         last: number of threads of the run's last launch; None = there was none.
-        local_ranks: ranks on this machine.
+        local_ranks: ranks on this machine; None = the process is alone.
         limit: most threads; 0 = the cores that this process may use.
     """
     cores = limit or num_cores()
     if name := names_threads(os.environ):
         return ThreadChoice(threads=torch.get_num_threads(), reason=f"{name} says so")
-    if local_ranks > 1:
-        reason = f"{local_ranks} ranks share {cores} cores"
+    if local_ranks is not None:
+        reason = f"{local_ranks} ranks of this machine share {cores} cores"
         return ThreadChoice(threads=max(1, cores // local_ranks), reason=reason)
     if last is not None and last <= cores:
         return ThreadChoice(threads=last, reason="as in the launch before, so that sums are equal")
     if cores == 1:
-        return ThreadChoice(threads=1, reason="there is one core")
+        return ThreadChoice(threads=1, reason="no more than one core is there for it")
     times = measure_threads(candidates(cores), training_work(), MEASURE_SEC)
     return fastest(times)
 

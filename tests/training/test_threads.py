@@ -50,17 +50,17 @@ def test_the_environment_wins_over_measuring_always(
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     torch.set_num_threads(3)  # as torch does when it is imported
-    for last, ranks in ((None, 1), (2, 1), (None, 2)):
+    for last, ranks in ((None, None), (2, None), (None, 2)):
         choice = choose_threads(last, local_ranks=ranks)
         assert choice == ThreadChoice(threads=3, reason="OMP_NUM_THREADS says so")
     assert not measured
 
 
-@pytest.mark.parametrize(("ranks", "share"), [(2, 2), (3, 1), (8, 1)])
+@pytest.mark.parametrize(("ranks", "share"), [(1, 4), (2, 2), (3, 1), (8, 1)])
 def test_ranks_share_the_cores(
     unasked: None, measured: list[list[int]], ranks: int, share: int
 ) -> None:
-    assert choose_threads(None, local_ranks=ranks).threads == share
+    assert choose_threads(3, local_ranks=ranks).threads == share
     assert not measured
 
 
