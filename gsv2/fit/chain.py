@@ -27,7 +27,7 @@ CHAINS: Mapping[str, tuple[str, ...]] = {
 }
 """Chain -> its steps. Both need the quantizer and the codes, and nothing of each other."""
 WEIGHTS: Mapping[str, Mapping[str, float]] = {
-    "reading": {"aligner": 0.30, "gpt": 0.70},
+    "reading": {"aligner": 0.38, "gpt": 0.62},
     "voice": {"vits2": 1.0},
 }
 """Chain -> shares of its trainings."""
