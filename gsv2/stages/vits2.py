@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gsv2.audio.mel import MelSpectrogram
 from gsv2.audio.multi_resolution import MultiResolutionSpectrogram
+from gsv2.audio.pitch import track_pitch
 from gsv2.data.stream.batch import Batch
 from gsv2.losses.adversarial import discriminator_loss, feature_matching_loss, generator_loss
 from gsv2.losses.kl import kl_divergence
@@ -120,6 +121,11 @@ class VITS2Stage:
         size = self.section.segment_frames
         starts = random_starts(inputs.lengths, size)
         reference = random_references(inputs.sequence, self.section.self_reference_probability)
+        hop = self.model_config.mel.hop_length
+        real = cut_segments(inputs.wave, starts * hop, size * hop)
+        pitch = None
+        if self._network.has_pitch:
+            pitch = track_pitch(real[:, 0], self.model_config.mel.sample_rate, hop)
         with self.precision.autocast(GENERATOR, self.device):
             decoded: Decoded = self.trainables[GENERATOR](
                 inputs.codes,
@@ -129,13 +135,8 @@ class VITS2Stage:
                 inputs.lengths[reference],
                 starts,
                 size,
-                inputs.pitch,
+                pitch,
             )
-        hop = self.model_config.mel.hop_length
-        real = cut_segments(inputs.wave, starts * hop, size * hop)
-        pitch = None
-        if inputs.pitch is not None:
-            pitch = cut_segments(inputs.pitch.unsqueeze(1), starts, size).squeeze(1)
         if self.section.discriminator.trains_at(step):
             yield _scaled(self._discriminator_update(real, decoded.wave.detach()), share)
         yield _scaled(self._generator_update(real, pitch, decoded, step), share)

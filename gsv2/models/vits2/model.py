@@ -119,7 +119,8 @@ class VITS2(nn.Module):
             reference_lengths: [B] int64, in frames.
             starts: [B] int64, first frame of each segment.
             segment_frames: frames of a segment.
-            pitch: [B, T] in Hz, 0 where there is none, for a harmonic source.
+            pitch: [B, segment_frames] of the segments in Hz, 0 where there is none, for a harmonic
+                source.
 
         Returns:
             The decoded segments, and prior and posterior. Noise from torch's default generator.
@@ -132,8 +133,6 @@ class VITS2(nn.Module):
         z_p = self.flow(z, mask, style)
         segments, contour = cut_segments(z, starts, segment_frames), None
         if isinstance(self.generator, ISTFTGenerator):
-            if pitch is not None:
-                pitch = cut_segments(pitch.unsqueeze(1), starts, segment_frames).squeeze(1)
             wave, contour = self.generator.speak(segments, style, pitch=pitch)
         else:
             wave = self.generator(segments, style)
