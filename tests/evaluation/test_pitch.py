@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from gsv2.evaluation.pitch import median_pitch, track_pitch
-from tests.conftest import synthetic_wave
+from tests.support.tiny_corpus import synthetic_wave
 
 RATE = 32_000
 
