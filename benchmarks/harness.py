@@ -84,14 +84,25 @@ class CheckpointMirror:
 
 def read_options(doc: str | None) -> Options:
     """Read the options of a script from the command line; `doc` is its docstring."""
+    return options_of(option_parser(doc))[0]
+
+
+def option_parser(doc: str | None) -> argparse.ArgumentParser:
+    """Return the parser of every script's options, to which one may add its own."""
     parser = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=MIN_ROUNDS, help=f"at least {MIN_ROUNDS}")
     parser.add_argument("--quick", action="store_true", help="smoke test: tiny, one round")
     parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="folder of the results")
+    return parser
+
+
+def options_of(parser: argparse.ArgumentParser) -> tuple[Options, argparse.Namespace]:
+    """Read the command line: every script's options, and all values for the script's own."""
     given = parser.parse_args()
     if given.rounds < MIN_ROUNDS:
         parser.error(f"--rounds must be at least {MIN_ROUNDS}, but is {given.rounds}")
-    return Options(rounds=1 if given.quick else given.rounds, quick=given.quick, out=given.out)
+    rounds = 1 if given.quick else given.rounds
+    return Options(rounds=rounds, quick=given.quick, out=given.out), given
 
 
 def ratios(numerator: Sequence[float], denominator: Sequence[float]) -> list[float]:

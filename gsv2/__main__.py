@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
+
+from gsv2.openmp import limit_spinning
 
 
 def main() -> None:
     """Run the command; training is told to leave also while its programs are being imported."""
+    limit_spinning(os.environ)  # before torch, which reads it when it is imported
     if "train" in sys.argv[1:3]:  # before or after --debug
         from gsv2.training.faults.signals import leave_at_signal
 

@@ -212,6 +212,7 @@ def synthesize(
     rate: Annotated[
         float, typer.Option(help="above 1 = faster; for a GPT that reads by a pointer")
     ] = 1.0,
+    candidates: Annotated[int | None, typer.Option(help=evaluate.CANDIDATES_HELP, min=1)] = None,
     times: Annotated[
         Path | None, typer.Option(help=".TextGrid or .json for when words are spoken")
     ] = None,
@@ -232,6 +233,7 @@ def synthesize(
         weights=weight or [],
         seed=seed,
         speaking_rate=rate,
+        candidates=candidates,
         times=times,
     )
     cut = "" if speech.ended else " (cut at the length limit: no end of speech was found)"

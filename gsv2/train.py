@@ -7,9 +7,13 @@ One process: `python -m gsv2.train CONFIG key=value ...` (or `gsv2 train`); seve
 from __future__ import annotations
 
 if __name__ == "__main__":  # before imports of seconds, in which a scheduler may change its mind
+    import os
+
+    from gsv2.openmp import limit_spinning
     from gsv2.training.faults.signals import leave_at_signal
 
     leave_at_signal()
+    limit_spinning(os.environ)
 
     from gsv2.libraries import stop_unless_loadable
 
@@ -46,9 +50,11 @@ from gsv2.training.config import RunConfig
 from gsv2.training.distributed.ranks import Distributed, leave
 from gsv2.training.faults.signals import EXIT_REQUEUE, Preempted, StopSignals
 from gsv2.training.faults.watchdog import is_lost_rank
+from gsv2.training.run_folder.folder import RunFolder
 from gsv2.training.run_folder.lock import sole_launch
 from gsv2.training.stage import Stage
 from gsv2.training.telemetry.progress import console
+from gsv2.training.threads import computing_threads
 from gsv2.training.trainer import Trainer
 
 __all__ = ["EXIT_REQUEUE", "main"]
@@ -83,7 +89,9 @@ def main(
         config = load_config(config_path, overrides, schemas)
         distributed = Distributed(config.trainer.rank_timeout_sec)
         try:
-            return _train(config, distributed, signals, stages)
+            resumes = config.checkpoint.resume == "auto"
+            with computing_threads(RunFolder(config.run.folder), distributed, resumes=resumes):
+                return _train(config, distributed, signals, stages)
         except Preempted as stop:
             logger.warning("%s", stop.message)
             raise

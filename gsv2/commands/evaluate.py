@@ -16,6 +16,8 @@ ENCODER_HELP = (
     "[default: resemblyzer]"
 )
 
+CANDIDATES_HELP = "speak each sentence so many times, keep what the aligner reads best [default: 8]"
+
 
 def evaluate(
     bundle: Annotated[Path, typer.Argument(help="bundle folder")],
@@ -35,6 +37,7 @@ def evaluate(
         int | None, typer.Option(help="only so many sentences from the top", min=1)
     ] = None,
     seed: Annotated[int, typer.Option(help="same seed, same speech")] = 0,
+    candidates: Annotated[int | None, typer.Option(help=CANDIDATES_HELP, min=1)] = None,
 ) -> None:
     """Speak the sentences of a list and judge them, beside the recordings.
 
@@ -46,6 +49,7 @@ def evaluate(
     """
     from gsv2.commands.evaluating import evaluate_list
     from gsv2.evaluation.judge_names import DEFAULT_ENCODERS, DEFAULT_RECOGNIZERS
+    from gsv2.inference.sampling import SamplingConfig
 
     for line in evaluate_list(
         bundle,
@@ -55,6 +59,6 @@ def evaluate(
         recognizers=recognizer or DEFAULT_RECOGNIZERS,
         encoders=speaker_encoder or DEFAULT_ENCODERS,
         first=first,
-        seed=seed,
+        sampling=SamplingConfig(seed=seed, candidates=candidates or SamplingConfig.candidates),
     ):
         typer.echo(line)

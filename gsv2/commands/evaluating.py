@@ -15,6 +15,7 @@ from gsv2.evaluation.sentence_list import read_sentence_list
 from gsv2.evaluation.tables import Table as Cells
 from gsv2.evaluation.tables import by_scope_table, figure_table
 from gsv2.inference.bundle_description import read_bundle_description
+from gsv2.inference.sampling import SamplingConfig
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.telemetry.progress import counting_bar
 
@@ -33,7 +34,7 @@ def evaluate_list(
     recognizers: Sequence[str],
     encoders: Sequence[str],
     first: int | None,
-    seed: int,
+    sampling: SamplingConfig,
 ) -> Iterator[str]:
     """Evaluate a bundle on a list; print tables and yield lines, on the main rank.
 
@@ -52,7 +53,14 @@ def evaluate_list(
     with counting_bar("speaking and listening") as progress:
         shown = progress if ranks.is_main else None
         report = evaluate_bundle(
-            bundle, sentences, out, judges=judges, seed=seed, ranks=ranks, progress=shown
+            bundle,
+            sentences,
+            out,
+            judges=judges,
+            seed=sampling.seed,
+            sampling=sampling,
+            ranks=ranks,
+            progress=shown,
         )
     ranks.close()
     if ranks.is_main:

@@ -59,18 +59,19 @@ def evaluate_bundle(
     out = Path(out)
     folder = RowFolder(out / "sentences")
     synthesizer = Synthesizer.from_bundle(bundle, ranks.device)
-    judges = judges or Judges()
+    judges, sampling = judges or Judges(), sampling or SamplingConfig()
     meter = SentenceMeter(
         synthesizer,
         _bundle_hash(Path(bundle)),
         judges,
         folder,
         seed=seed,
-        sampling=sampling or SamplingConfig(),
+        sampling=sampling,
     )
     keys = _measure(meter, sentences, PatientRanks(ranks), progress)
     rows = [row for key in keys if (row := folder.load(key)) is not None]
-    notes = [*judges.notes, *_notes(rows, judges, has_aligner=synthesizer.aligner is not None)]
+    candidates = None if synthesizer.aligner is None else sampling.candidates
+    notes = [*judges.notes, *_notes(rows, judges, candidates)]
     report = make_report(str(bundle), rows, notes)
     ranks.on_main(lambda: write_report(report, sentences, folder, out))
     return report
@@ -105,9 +106,9 @@ def _measure(
     return [keys[place] for place in sorted(keys)]
 
 
-def _notes(rows: Sequence[SentenceRow], judges: Judges, *, has_aligner: bool) -> Iterator[str]:
-    """Yield what was not measured, and why."""
-    if not has_aligner:
+def _notes(rows: Sequence[SentenceRow], judges: Judges, candidates: int | None) -> Iterator[str]:
+    """Yield what was not measured, and why; `candidates` is None without an aligner."""
+    if candidates is None:
         yield "no character errors by the aligner: the bundle has none (gsv2 export with its run)"
     if not any(row.recording_id for row in rows):
         yield "no figures of recordings: the sentences have none"
@@ -117,6 +118,11 @@ def _notes(rows: Sequence[SentenceRow], judges: Judges, *, has_aligner: bool) ->
             named = ", ".join(deaf)
             hint = " (--language names it)" if UNKNOWN_LANGUAGE in deaf else ""
             yield f"{judge.name} does not know the language {named}{hint}"
+    if candidates is not None and candidates > 1:
+        yield (
+            f"the aligner chose each sentence among {candidates}, so that the errors which "
+            "it reads itself flatter the model; those of other judges do not (--candidates 1)"
+        )
 
 
 def _bundle_hash(bundle: Path) -> str:

@@ -97,8 +97,8 @@ class SentenceMeter:
     def _resynthesise(self, sentence: Sentence, recording: np.ndarray) -> None:
         """Send the recording through its codes, in the voice of the prompts."""
         codes = self._synthesizer.encode(recording)
-        style = self._synthesizer.style(sentence.prompts)
-        wave = self._synthesizer.decode(codes, style, noise_scale=0.0)[: len(recording)]
+        voice = self._synthesizer.voice(sentence.prompts)
+        wave = self._synthesizer.decode(codes, voice, noise_scale=0.0)[: len(recording)]
         save_wave(self._folder.wave(sentence.key, "resynthesis"), wave, SAMPLE_RATE)
 
     def _take_figures(self, sentence: Sentence, row: SentenceRow, speech: Speech) -> None:

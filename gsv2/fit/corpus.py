@@ -24,8 +24,9 @@ from gsv2.data.corpus.manifest import is_complete, read_manifest
 from gsv2.data.corpus.part import share_of
 from gsv2.training.telemetry.progress import counted
 
-CODES, CODES_UNALIGNED = "codes", "codes_unaligned"
-"""Folders of a fit: the codes; and as they were before they were aligned."""
+CODES, CODES_UNALIGNED, CODES_SHIFTED = "codes", "codes_unaligned", "codes_shifted"
+"""Folders of a fit: the codes; as they were before they were aligned; and those of the same clips
+with their frames elsewhere in the sound."""
 HELD_OUT_SHARE = 0.02
 """Share of a corpus that is held out, if nothing else is."""
 _LEAST_CLIPS = 12
@@ -65,6 +66,19 @@ class FitCorpora:
 def codes_folder(out: Path, number: int, name: str = CODES) -> Path:
     """Return where the codes of a corpus of a fit lie."""
     return out / name / ("train", "heldout")[number]
+
+
+def shifted_folder(out: Path, number: int) -> Path:
+    """Return where the shifted codes of the training corpus lie, numbered from 1."""
+    return out / CODES_SHIFTED / str(number)
+
+
+def with_shifted_codes(train: SourceConfig, out: Path) -> list[SourceConfig]:
+    """Return the training clips with their codes, and again with each of the shifted ones."""
+    sources = [train]
+    while is_complete(folder := shifted_folder(out, len(sources))):
+        sources.append(replace(train, codes=str(folder)))
+    return sources
 
 
 def keep_codes(out: Path) -> None:

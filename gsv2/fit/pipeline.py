@@ -18,7 +18,9 @@ from gsv2.fit.corpus import build_if_needed, choose_corpora, clip_durations, kee
 from gsv2.fit.journal import Journal
 from gsv2.fit.runs import FitRuns
 from gsv2.fit.side_by_side import run_side_by_side
-from gsv2.fit.steps import FitSteps, num_cores, told_time
+from gsv2.fit.steps import FitSteps, told_time
+from gsv2.openmp import num_cores
+from gsv2.training.threads import choose_threads
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +107,7 @@ def run_fit(settings: FitSettings) -> FitResult:
             lambda: max(used_by_chain(runs, chain) for chain in CHAINS),
         )
     else:
-        steps.do("aligner", "align", "gpt", "vits2")
+        steps.do("aligner", "align", "shifted codes", "gpt", "vits2")
     steps.do("bundle", "evaluation")
     _tell_result(steps, journal)
     return FitResult(bundle=steps.bundle, report=steps.report, seconds=dict(journal.seconds))
@@ -143,9 +145,9 @@ def _budget(settings: FitSettings, journal: Journal, *, is_double: bool) -> Budg
 
 def _run_chains(settings: FitSettings, runs: FitRuns, journal: Journal, budget: Budget) -> None:
     seconds = max(budget.allot(SIDE_BY_SIDE, journal.seconds), 1.0)
-    threads = max(1, num_cores() // len(CHAINS))
+    threads = _chain_threads()
     keep_codes(runs.out)
-    logger.info("side by side for %s, %d threads each", told_time(seconds), threads)
+    logger.info("side by side for %s", told_time(seconds))
     calls = [
         ChainCall(
             chain=chain,
@@ -161,6 +163,16 @@ def _run_chains(settings: FitSettings, runs: FitRuns, journal: Journal, budget: 
         for chain in CHAINS
     ]
     run_side_by_side(calls, runs.out / "logs", threads)
+
+
+def _chain_threads() -> int:
+    """Choose the number of threads of a chain, at most its share of the cores."""
+    limit = max(1, num_cores() // len(CHAINS))
+    if torch.cuda.is_available():
+        return limit
+    choice = choose_threads(None, limit=limit)
+    logger.info("%s each: %s", choice.told, choice.reason)
+    return choice.threads
 
 
 def _tell_plan(settings: FitSettings, budget: Budget, *, is_double: bool) -> None:

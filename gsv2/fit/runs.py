@@ -12,7 +12,7 @@ from gsv2.config import load_config
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.format import FRAME_RATE_HZ
 from gsv2.data.corpus.manifest import read_manifest
-from gsv2.fit.corpus import CODES, CODES_UNALIGNED, FitCorpora
+from gsv2.fit.corpus import CODES, CODES_UNALIGNED, FitCorpora, with_shifted_codes
 from gsv2.shipped import shipped_folder
 from gsv2.stages import SCHEMAS
 from gsv2.training.checkpoints.checkpoint import checkpoint_folder, list_steps
@@ -90,11 +90,14 @@ class FitRuns:
         if stage != "quantizer":
             kept = stage == "vits2" and (self.out / CODES_UNALIGNED).exists()
             corpora = corpora.with_codes(self.out, CODES_UNALIGNED if kept else CODES)
+        sources = [corpora.train]
+        if stage == "gpt":
+            sources = with_shifted_codes(corpora.train, self.out)
         values = {
             "seed": self.seed,
             "run.dir": str(self.out),
             "run.name": stage,
-            "data.sources": [_plain(corpora.train)],
+            "data.sources": [_plain(source) for source in sources],
             "data.validation": [_plain(corpora.held_out)],
             "data.max_clip_sec": MAX_CLIP_SEC,
             "data.micro_batches_per_step": 1,  # of one process: many small steps learn most

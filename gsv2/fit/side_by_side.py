@@ -11,12 +11,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from gsv2.fit.chain import ChainCall
+from gsv2.openmp import child_environment
 
 logger = logging.getLogger(__name__)
 
@@ -75,22 +76,15 @@ def run_side_by_side(calls: Sequence[ChainCall], logs: Path, threads: int) -> No
 
 
 def _start(call: ChainCall, log: Path, threads: int) -> _Process:
-    environment = {**os.environ, **_thread_settings(threads)}
     command = [sys.executable, "-m", "gsv2.fit.chain", call.to_json()]
     told = log.stat().st_size if log.exists() else 0
     file: IO[bytes]
     with log.open("ab") as file:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
-            env=environment,
+            env=child_environment(os.environ, threads),
         )  # fmt: skip
     return _Process(call.chain, log, process, told)
-
-
-def _thread_settings(threads: int) -> Mapping[str, str]:
-    """Return the environment of a process of so many threads, which must not spin for others."""
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    return {**dict.fromkeys(names, str(threads)), "OMP_WAIT_POLICY": "passive"}
 
 
 def _watch(processes: Sequence[_Process]) -> None:

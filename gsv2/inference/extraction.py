@@ -36,6 +36,7 @@ def extract_codes(
     progress: Progress | None = None,
     max_batch_sec: float = 60.0,
     ranks: PatientRanks | None = None,
+    shift_samples: int = 0,
 ) -> Manifest:
     """Write the codes of every clip of a corpus; `out` appears complete or not at all.
 
@@ -52,6 +53,8 @@ def extract_codes(
         max_batch_sec: most audio of a batch, padding included.
         ranks: this process among others that make the same call and share the shards; None =
             alone.
+        shift_samples: samples that are left out at the start of each clip, so that its frames lie
+            elsewhere in the sound; `out` is not asked for what it was made with.
 
     Raises:
         ValueError: a corpus or component that is missing or damaged, or no clip with a frame.
@@ -63,7 +66,7 @@ def extract_codes(
     if done is not None:
         return done
     index = CorpusIndex.open(SourceConfig(path=str(corpus)))
-    extractor = _Extractor(model, index, device, max_samples=round(max_batch_sec * SAMPLE_RATE))
+    extractor = _Extractor(model, index, device, round(max_batch_sec * SAMPLE_RATE), shift_samples)
     return write_codes(
         corpus,
         out,
@@ -80,7 +83,12 @@ class _Extractor:
     """Reads, sorts, pads and encodes."""
 
     def __init__(
-        self, quantizer: Quantizer, index: CorpusIndex, device: torch.device, max_samples: int
+        self,
+        quantizer: Quantizer,
+        index: CorpusIndex,
+        device: torch.device,
+        max_samples: int,
+        shift_samples: int,
     ) -> None:
         self._quantizer = quantizer
         self._speech_encoder: LogMelEncoder = make_speech_encoder(
@@ -89,16 +97,18 @@ class _Extractor:
         self._index = index
         self._device = device
         self._max_samples = max_samples
+        self._shift = shift_samples
 
     def codes(self, progress: Progress | None, skip: frozenset[str]) -> Iterator[ClipArray]:
         """Yield (shard, key, [K, T] codes), shard after shard, without those to skip."""
         for clips in clip_batches(
             self._index, ("audio",), "num_samples", self._max_samples, skip=skip, progress=progress
         ):
-            yield from self._encode([clip for clip in clips if _is_usable(clip)])
+            usable = [clip for clip in clips if _is_usable(clip, HOP_LENGTH + self._shift)]
+            yield from self._encode(usable)
 
     def _encode(self, clips: Sequence[Clip]) -> Iterator[ClipArray]:
-        waves = [clip.wave for clip in clips if clip.wave is not None]
+        waves = [clip.wave[self._shift :] for clip in clips if clip.wave is not None]
         if not waves:
             return
         lengths = torch.tensor([len(wave) for wave in waves])
@@ -111,12 +121,12 @@ class _Extractor:
             yield clip.shard, clip.key, of_clip[:, of_clip[0] >= 0].numpy()
 
 
-def _is_usable(clip: Clip | BadClip) -> TypeGuard[Clip]:
+def _is_usable(clip: Clip | BadClip, least: int) -> TypeGuard[Clip]:
     """Tell whether a clip has at least one frame; warn if not."""
     if isinstance(clip, BadClip):
         logger.warning("no codes for clip %s of %s: %s", clip.key, clip.shard, clip.reason)
         return False
-    if clip.wave is None or len(clip.wave) < HOP_LENGTH:
+    if clip.wave is None or len(clip.wave) < least:
         logger.warning("no codes for clip %s of %s: shorter than a frame", clip.key, clip.shard)
         return False
     return True

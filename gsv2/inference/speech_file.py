@@ -39,6 +39,7 @@ def write_speech(
     weights: Sequence[float] = (),
     seed: int = 0,
     speaking_rate: float = 1.0,
+    candidates: int | None = None,
     times: Path | None = None,
 ) -> Speech:
     """Speak a text in the voice of recordings, into a file.
@@ -52,6 +53,8 @@ def write_speech(
         weights: one for each recording, or none at all for equal ones.
         seed: same seed, same speech.
         speaking_rate: above 1 = faster, where a pointer reads; see `SamplingConfig`.
+        candidates: utterances drawn of each sentence, the best is kept; None = as
+            many as `SamplingConfig` says.
         times: file to write with the times of words and characters, .TextGrid or .json.
 
     Returns:
@@ -66,7 +69,9 @@ def write_speech(
             f"seed must be -2**{_SEED_BITS} to 2**{_SEED_BITS} - 1, but is {seed}"
         )
     check_output(out, references)
-    sampling = SamplingConfig(speaking_rate=speaking_rate)
+    sampling = SamplingConfig(
+        speaking_rate=speaking_rate, candidates=candidates or SamplingConfig.candidates
+    )
     if times is not None:
         check_suffix(times)
     read_bundle_description(bundle)

@@ -7,6 +7,7 @@ codes in the fused style of the references.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +17,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gsv2.audio.pitch import track_pitch
 from gsv2.audio.ssl import make_speech_encoder
-from gsv2.data.corpus.format import SAMPLE_RATE
+from gsv2.data.corpus.format import HOP_LENGTH, SAMPLE_RATE
 from gsv2.inference.bundle import load_bundle
 from gsv2.inference.bundle_description import read_bundle_description
-from gsv2.inference.generate import GeneratedCodes, Prompt, Utterance, generate
+from gsv2.inference.candidates import generate_best
+from gsv2.inference.generate import GeneratedCodes, Prompt, Utterance
 from gsv2.inference.references import Reference, VoiceError
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.spoken_times import SpokenText, join_times, time_text
@@ -38,10 +41,21 @@ logger = logging.getLogger(__name__)
 
 MAX_SENTENCE_BYTES = 300
 """Longer sentences are split, so that an utterance stays as long as those of the training."""
+_MIN_VOICED_FRAMES = 10
+"""Fewer frames with a pitch, a fifth of a second, do not say a voice's."""
 PAUSE_SEC = 0.2
 """Silence between sentences."""
 NOISE_SCALE = 0.5
 """Factor on the prior's standard deviation, as VITS speaks."""
+
+
+class Voice(NamedTuple):
+    """What a waveform is spoken in."""
+
+    style: Tensor
+    """[1, dim]."""
+    pitch_hz: float
+    """Median pitch; 0 where none was found."""
 
 
 class Speech(NamedTuple):
@@ -132,12 +146,13 @@ class Synthesizer:
             for reference in references
             if reference.text is not None
         )
-        generated = generate(
+        generated = generate_best(
             self.gpt,
+            self.aligner,
             [Utterance(text=sentence, prompts=prompts) for sentence in sentences],
             replace(sampling or SamplingConfig(), seed=seed),
         )
-        waves = self._speak(generated, self.style(references), seed)
+        waves = self._speak(generated, self.voice(references), seed)
         times = self._times(generated, sentences)
         codes = tuple(
             item[:, :length]
@@ -152,9 +167,12 @@ class Synthesizer:
         lengths = torch.tensor([len(wave)], device=self.device)
         return self.quantizer.encode(*self.speech_encoder(batch, lengths))[0]
 
+    def voice(self, references: Sequence[Reference]) -> Voice:
+        """Return the voice that references have together."""
+        return Voice(self._style(references), _median_pitch(references))
+
     @torch.inference_mode()
-    def style(self, references: Sequence[Reference]) -> Tensor:
-        """Return the fused style [1, dim] of the references."""
+    def _style(self, references: Sequence[Reference]) -> Tensor:
         styles = []
         for reference in references:
             mel = self.vits2.mel(torch.from_numpy(reference.wave)[None, None].to(self.device))
@@ -164,14 +182,20 @@ class Synthesizer:
 
     @torch.inference_mode()
     def decode(
-        self, codes: Tensor, style: Tensor, *, noise_scale: float = NOISE_SCALE, seed: int = 0
+        self, codes: Tensor, voice: Voice, *, noise_scale: float = NOISE_SCALE, seed: int = 0
     ) -> np.ndarray:
-        """Speak codes [K, T] in a style [1, dim]; returns [N] float32 at 32 kHz."""
+        """Speak codes [K, T] in a voice; returns [N] float32 at 32 kHz."""
         devices = [self.device] if self.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed)
             lengths = torch.tensor([codes.shape[1]], device=self.device)
-            wave = self.vits2.infer(codes[None].to(self.device), lengths, style, noise_scale)
+            wave = self.vits2.infer(
+                codes[None].to(self.device),
+                lengths,
+                voice.style,
+                noise_scale,
+                torch.tensor([voice.pitch_hz], device=self.device),
+            )
         return wave[0, 0].float().cpu().numpy()
 
     def _prompt(self, text: str, codes: Tensor) -> Prompt:
@@ -213,12 +237,26 @@ class Synthesizer:
             start_sec = parts[-1].duration_sec + PAUSE_SEC
         return join_times(parts)
 
-    def _speak(self, generated: GeneratedCodes, style: Tensor, seed: int) -> list[np.ndarray]:
+    def _speak(self, generated: GeneratedCodes, voice: Voice, seed: int) -> list[np.ndarray]:
         return [
-            self.decode(codes[:, :length], style, seed=seed)
+            self.decode(codes[:, :length], voice, seed=seed)
             for codes, length in zip(generated.codes, generated.lengths.tolist(), strict=True)
             if length > 0
         ]
+
+
+def _median_pitch(references: Sequence[Reference]) -> float:
+    """Return the mean, by weight and on a scale of intervals, of the medians of references."""
+    medians = []
+    for reference in references:
+        track = track_pitch(torch.from_numpy(reference.wave)[None], SAMPLE_RATE, HOP_LENGTH)
+        voiced = track[track > 0]
+        if len(voiced) >= _MIN_VOICED_FRAMES:
+            medians.append((float(voiced.median()), reference.weight))
+    total = sum(weight for _, weight in medians)
+    if total <= 0:
+        return 0.0
+    return math.exp(sum(weight * math.log(hz) for hz, weight in medians) / total)
 
 
 def _join(waves: Sequence[np.ndarray]) -> np.ndarray:

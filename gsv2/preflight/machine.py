@@ -14,6 +14,7 @@ import torch
 
 import gsv2
 from gsv2.libraries import recorded_versions
+from gsv2.openmp import num_cores
 from gsv2.preflight.report import Finding
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -90,7 +91,7 @@ def check_devices(device: torch.device, local_ranks: int, workers: int) -> Findi
         local_ranks: ranks of this machine.
         workers: data workers of each.
     """
-    cores = len(os.sched_getaffinity(0))
+    cores = num_cores()
     wanted = local_ranks * (1 + workers)
     few = f"; {wanted} processes share {cores} cores" if wanted > cores else ""
     if device.type != "cuda":

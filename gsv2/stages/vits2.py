@@ -17,6 +17,7 @@ from gsv2.audio.multi_resolution import MultiResolutionSpectrogram
 from gsv2.data.stream.batch import Batch
 from gsv2.losses.adversarial import discriminator_loss, feature_matching_loss, generator_loss
 from gsv2.losses.kl import kl_divergence
+from gsv2.losses.pitch import pitch_loss
 from gsv2.losses.reconstruction import mel_distance
 from gsv2.losses.stft import stft_loss
 from gsv2.models.vits2.discriminators import MultiDiscriminator
@@ -128,12 +129,16 @@ class VITS2Stage:
                 inputs.lengths[reference],
                 starts,
                 size,
+                inputs.pitch,
             )
         hop = self.model_config.mel.hop_length
         real = cut_segments(inputs.wave, starts * hop, size * hop)
+        pitch = None
+        if inputs.pitch is not None:
+            pitch = cut_segments(inputs.pitch.unsqueeze(1), starts, size).squeeze(1)
         if self.section.discriminator.trains_at(step):
             yield _scaled(self._discriminator_update(real, decoded.wave.detach()), share)
-        yield _scaled(self._generator_update(real, decoded, step), share)
+        yield _scaled(self._generator_update(real, pitch, decoded, step), share)
 
     def _inputs(self, batch: Batch) -> tuple[VITS2Inputs, float]:
         """Return the inputs and what the losses count: 0 for a batch without a clip."""
@@ -147,7 +152,9 @@ class VITS2Stage:
         of_real, of_fake = zip(*(both.chunk(2) for both in logits), strict=True)
         return Update(DISCRIMINATOR, discriminator_loss(of_real, of_fake), {})
 
-    def _generator_update(self, real: Tensor, decoded: Decoded, step: int) -> Update:
+    def _generator_update(
+        self, real: Tensor, pitch: Tensor | None, decoded: Decoded, step: int
+    ) -> Update:
         weights = self.section.loss_weights
         terms: dict[str, Tensor] = {}
         if self.section.discriminator.judges_at(step):
@@ -155,6 +162,8 @@ class VITS2Stage:
         terms["mel"] = mel_distance(self._loss_mel(decoded.wave), self._loss_mel(real))
         if weights.stft:
             terms["stft"] = stft_loss(self._loss_stft(decoded.wave), self._loss_stft(real))
+        if decoded.contour is not None and pitch is not None:
+            terms["pitch"] = pitch_loss(decoded.contour.log_hz, decoded.contour.voiced, pitch)
         terms["kl"] = kl_divergence(
             decoded.z_p, decoded.logs_q, decoded.m_p, decoded.logs_p, decoded.mask
         )
@@ -163,6 +172,7 @@ class VITS2Stage:
             "feature_matching": weights.feature_matching,
             "mel": weights.mel,
             "stft": weights.stft,
+            "pitch": weights.pitch,
             "kl": weights.kl_at(step, self.trainables[GENERATOR].progress.total_steps),
         }
         weighted = [factors[name] * term for name, term in terms.items()]

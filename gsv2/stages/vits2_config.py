@@ -32,6 +32,8 @@ class LossWeights:
     """Weight of the mel distance."""
     stft: float = 0.0
     """Weight of the multi-resolution STFT loss; 0 = it is not computed."""
+    pitch: float = 10.0
+    """Weight of the pitch loss, where the generator has a harmonic source."""
     kl: float = 1.0
     """Weight of the divergence between posterior and prior."""
     kl_warmup_steps: int = 0
@@ -43,7 +45,7 @@ class LossWeights:
 
     def __post_init__(self) -> None:
         """Check the values that no type can."""
-        for name in ("feature_matching", "mel", "stft", "kl"):
+        for name in ("feature_matching", "mel", "stft", "pitch", "kl"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(
                     f"model.loss_weights.{name} must be 0 or a number above 0, "

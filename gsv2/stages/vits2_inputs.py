@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gsv2.audio.pitch import track_pitch
 from gsv2.data.stream.batch import Batch
 from gsv2.models.vits2.model import VITS2
 
@@ -29,6 +30,8 @@ class VITS2Inputs(NamedTuple):
     """[C] int64, in frames."""
     sequence: Tensor
     """[C] int64: the same-speaker sequence of each clip."""
+    pitch: Tensor | None
+    """[C, T] in Hz, 0 where there is none; None unless the network needs it."""
 
 
 def make_inputs(batch: Batch, model: VITS2) -> VITS2Inputs:
@@ -56,6 +59,9 @@ def make_inputs(batch: Batch, model: VITS2) -> VITS2Inputs:
         )
     frames = min(batch.wave.shape[-1] // hop, batch.codes.shape[-1] * per_code)
     magnitude = model.mel.spectrogram(batch.wave)[..., :frames]
+    pitch = None
+    if model.has_pitch:
+        pitch = track_pitch(batch.wave[:, 0], model.config.mel.sample_rate, hop)[:, :frames]
     return VITS2Inputs(
         wave=batch.wave,
         codes=batch.codes,
@@ -64,6 +70,7 @@ def make_inputs(batch: Batch, model: VITS2) -> VITS2Inputs:
         mel=model.mel.from_spectrogram(magnitude),
         lengths=lengths,
         sequence=batch.sequence,
+        pitch=pitch,
     )
 
 

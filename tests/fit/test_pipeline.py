@@ -10,6 +10,7 @@ import pytest
 
 from gsv2.fit import pipeline
 from gsv2.fit.pipeline import SHARES, SHARES_SIDE_BY_SIDE, FitSettings, encoders_alone, open_journal
+from gsv2.training.threads import ThreadChoice
 
 
 def settings(out: Path, **changes: Any) -> FitSettings:
@@ -62,6 +63,23 @@ def test_chains_are_side_by_side_on_a_cpu_of_two_cores_unless_told_otherwise(
     monkeypatch.setattr(pipeline.torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(pipeline, "num_cores", lambda: cores)
     assert pipeline._is_side_by_side(settings(tmp_path, side_by_side=asked)) is is_double
+
+
+@pytest.mark.parametrize(("cuda", "cores", "threads"), [(False, 8, 3), (False, 1, 3), (True, 8, 4)])
+def test_a_chain_computes_by_what_pays_of_its_share_of_the_cores(
+    monkeypatch: pytest.MonkeyPatch, cuda: bool, cores: int, threads: int
+) -> None:
+    limits: list[int] = []
+
+    def choose(last: int | None, *, limit: int) -> ThreadChoice:
+        limits.append(limit)
+        return ThreadChoice(threads=3, reason="three are fastest")
+
+    monkeypatch.setattr(pipeline.torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(pipeline, "num_cores", lambda: cores)
+    monkeypatch.setattr(pipeline, "choose_threads", choose)
+    assert pipeline._chain_threads() == threads
+    assert limits == ([] if cuda else [max(1, cores // 2)])
 
 
 def test_no_recogniser_judges_unless_asked_for() -> None:

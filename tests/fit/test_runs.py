@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,18 @@ def test_a_run_ends_by_time_and_follows_the_folder_whatever_its_name(
     assert (train.part, held_out.part) == ("train", "heldout")
     assert train.held_out_share == held_out.held_out_share > 0
     assert train.codes == (None if stage == "quantizer" else str(out / "codes" / "train"))
+
+
+def test_the_gpt_alone_learns_from_shifted_codes_too(tiny_corpus: Any, tmp_path: Path) -> None:
+    runs = make_runs(tmp_path, tiny_corpus.path)
+    for number in (1, 2, 4):  # the third was not finished
+        shutil.copytree(tiny_corpus.path, tmp_path / "codes_shifted" / str(number))
+    sources = config_of(runs, "gpt").data.sources
+    folders = ["codes/train", "codes_shifted/1", "codes_shifted/2"]
+    assert [source.codes for source in sources] == [str(tmp_path / name) for name in folders]
+    assert {source.path for source in sources} == {str(tiny_corpus.path)}
+    assert {source.part for source in sources} == {"train"}
+    assert len(config_of(runs, "aligner").data.sources) == 1
 
 
 def test_the_users_words_are_the_last(tiny_corpus: Any, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from gsv2.fit import side_by_side
 from gsv2.fit.chain import ChainCall
 from gsv2.fit.corpus import FitCorpora
 from gsv2.fit.side_by_side import ChainError, run_side_by_side
+from gsv2.openmp import SPIN_ROUNDS
 
 
 def call_of(chain: str) -> ChainCall:
@@ -49,17 +50,25 @@ def test_a_call_comes_back_from_the_command_line_as_it_was() -> None:
 
 
 def test_both_run_at_a_time_with_their_threads_and_what_they_say_is_told(
-    tmp_path: Path, programs: dict[str, str], caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    programs: dict[str, str],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    show = "import os; print(os.environ['OMP_NUM_THREADS'], os.environ['OMP_WAIT_POLICY']);"
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.delenv(name, raising=False)
+    show = "import os; print(os.environ['OMP_NUM_THREADS'], os.environ['GOMP_SPINCOUNT']);"
     programs["reading"] = show + "import time; time.sleep(0.6); print('step 1')"
     programs["voice"] = show + "import time; time.sleep(0.6); print('step 2')"
     start = time.monotonic()
     with caplog.at_level("INFO"):
         run_side_by_side([call_of("reading"), call_of("voice")], tmp_path / "logs", threads=3)
     assert time.monotonic() - start < 5
-    assert {"reading: 3 passive", "reading: step 1", "voice: step 2"} <= set(caplog.messages)
-    assert (tmp_path / "logs" / "voice.log").read_text().splitlines() == ["3 passive", "step 2"]
+    assert {f"reading: 3 {SPIN_ROUNDS}", "reading: step 1", "voice: step 2"} <= set(caplog.messages)
+    assert (tmp_path / "logs" / "voice.log").read_text().splitlines() == [
+        f"3 {SPIN_ROUNDS}",
+        "step 2",
+    ]
 
 
 def test_an_error_in_one_ends_the_other_which_may_save(

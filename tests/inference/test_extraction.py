@@ -72,6 +72,20 @@ def test_every_clip_has_the_codes_that_it_has_alone(tiny_corpus, component, tmp_
         assert codes[clip.key].shape == (2, -(-(wave.shape[-1] // HOP_LENGTH) // 2))
 
 
+def test_shifted_codes_are_those_of_clips_that_begin_later(
+    tiny_corpus, component, tmp_path
+) -> None:
+    quantizer, shift = save_quantizer(component, seed=0), 320
+    extract_codes(tiny_corpus.path, component, tmp_path / "codes", CPU, shift_samples=shift)
+    codes = read_codes(tiny_corpus.path, tmp_path / "codes")
+    encoder = make_speech_encoder(quantizer.config.speech_encoder)
+    index = CorpusIndex.open(SourceConfig(path=str(tiny_corpus.path)))
+    for clip in read_clips(index, ["audio"]):
+        wave = torch.from_numpy(clip.wave[shift:])[None, None]
+        features = encoder(wave, torch.tensor([wave.shape[-1]]))
+        assert np.array_equal(codes[clip.key], quantizer.encode(*features)[0].numpy())
+
+
 def test_codes_depend_neither_on_the_batches_nor_on_the_run(
     tiny_corpus, component, tmp_path
 ) -> None:

@@ -30,6 +30,8 @@ def make_gpt(pattern: str = "depth", num_codebooks: int = 2) -> SemanticGPT:
     )
     model = SemanticGPT(config)
     model.set_codebooks(torch.randn(num_codebooks, V, 8))
+    for classifier in model.head.classifiers:
+        torch.nn.init.normal_(classifier.query.weight, std=0.1)  # untrained, it is zero
     return model.eval()
 
 

@@ -42,16 +42,31 @@ def test_codes_become_two_frames_each(synthesizer, voice):
     codes = synthesizer.encode(reference.wave)
     frames = len(reference.wave) // HOP_LENGTH
     assert codes.shape == (2, -(-frames // 2))
-    wave = synthesizer.decode(codes, synthesizer.style([reference]))
+    wave = synthesizer.decode(codes, synthesizer.voice([reference]))
     assert wave.shape == (codes.shape[1] * 2 * HOP_LENGTH,)
 
 
 def test_fused_style_is_the_weighted_mean(synthesizer, voice):
     one = load_reference(voice)
     two = replace(one, wave=one.wave[::-1].copy(), weight=3.0)
-    fused = synthesizer.style([one, two])
-    alone = [synthesizer.style([replace(r, weight=1.0)]) for r in (one, two)]
+    fused = synthesizer.voice([one, two]).style
+    alone = [synthesizer.voice([replace(r, weight=1.0)]).style for r in (one, two)]
     assert torch.allclose(fused, 0.25 * alone[0] + 0.75 * alone[1], atol=1e-6)
+
+
+def test_the_pitch_of_a_voice_is_the_weighted_mean_of_its_references(synthesizer, voice):
+    reference = load_reference(voice)
+    time = np.arange(32_000) / 32_000
+    low, high = (
+        replace(reference, wave=(0.1 * np.sin(2 * np.pi * hz * time)).astype(np.float32))
+        for hz in (100, 200)
+    )
+    assert synthesizer.voice([low]).pitch_hz == pytest.approx(100, rel=1e-3)
+    fused = synthesizer.voice([low, replace(high, weight=3.0)])
+    assert fused.pitch_hz == pytest.approx(100 * 2**0.75, rel=1e-3)
+    silent = replace(reference, wave=np.zeros(32_000, dtype=np.float32))
+    assert synthesizer.voice([silent, high]).pitch_hz == pytest.approx(200, rel=1e-3)
+    assert synthesizer.voice([silent]).pitch_hz == 0
 
 
 def test_sentences_of_a_long_text_are_joined(synthesizer, voice):

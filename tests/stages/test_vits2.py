@@ -13,7 +13,14 @@ from gsv2.models.component import load_component, save_component
 from gsv2.models.quantizer.model import Quantizer
 from gsv2.models.vits2.model import VITS2
 from gsv2.stages.vits2 import VITS2Stage
-from tests.support.tiny_vits2 import OPTIM, TINY, make_batch, make_config, make_stage
+from tests.support.tiny_vits2 import (
+    OPTIM,
+    TINY,
+    make_batch,
+    make_config,
+    make_run_stage,
+    make_stage,
+)
 
 TERMS = {f"generator/{term}" for term in ("adversarial", "feature_matching", "mel", "kl")}
 
@@ -88,6 +95,16 @@ def test_a_few_steps_bring_the_wave_closer(stage: VITS2Stage) -> None:
     terms = [take_step(stage, batch, step) for step in range(1, 31)]
     first, last = terms[0]["generator/mel"], terms[-1]["generator/mel"]
     assert last < 0.8 * first, (first, last)
+
+
+def test_a_harmonic_source_learns_the_pitch_of_recordings(tmp_path: Path) -> None:
+    istft = {"dim": 16, "num_blocks": 2, "source": "harmonic"}
+    generator = {**TINY["generator"], "generator": {"kind": "istft", "istft": istft}}
+    stage = make_run_stage(tmp_path, {"start_step": 100}, generator=generator)
+    torch.manual_seed(0)
+    batch = make_batch()  # tones of 200, 280 and 360 Hz
+    terms = [take_step(stage, batch, step)["generator/pitch"] for step in range(1, 41)]
+    assert terms[-1] < 0.5 * terms[0]
 
 
 def test_components_are_self_contained_and_know_their_quantizer(

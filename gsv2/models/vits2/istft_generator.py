@@ -3,23 +3,34 @@
 ConvNeXt blocks keep the frame rate; an inverse short-time Fourier transform makes all of a hop's
 samples at once, where HiFi-GAN upsamples. Conditioned on a style at its input, as in VITS. We
 differ in that padded frames add neither samples nor window, so that the samples of a clip do not
-depend on its batch.
+depend on its batch, and with `source: harmonic` the spectra are those of a harmonic source and of
+noise, filtered.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from gsv2.audio.inverse_stft import inverse_stft
+from gsv2.models.vits2.harmonic_source import (
+    PitchContour,
+    PitchHead,
+    frame_spectra,
+    harmonic_wave,
+    move_median,
+)
 from gsv2.nn.recompute import run_block
 
 _MAX_LOG_MAGNITUDE = math.log(100.0)
 """Logarithm at which magnitudes are cut (Vocos, section 3.3): an exponential must not run away."""
+_NOISE_FRAMES = 512
+"""Frames of noise after which speech outside training has the same noise again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +49,9 @@ class ISTFTConfig:
     """Samples of one frame's window."""
     hop_length: int = 640
     """Samples from one frame to the next."""
+    source: Literal["none", "harmonic"] = "none"
+    """What is filtered: nothing, so that magnitudes and phases are the network's own, or harmonics
+    of a pitch that the network says, and noise (`gsv2.models.vits2.harmonic_source`)."""
 
     def __post_init__(self) -> None:
         """Check what makes T frames T * hop_length samples."""
@@ -49,6 +63,10 @@ class ISTFTConfig:
         if self.kernel_size < 1 or self.kernel_size % 2 == 0:
             raise ValueError(
                 f"generator.istft.kernel_size must be odd and above 0, but is {self.kernel_size}"
+            )
+        if self.source not in ("none", "harmonic"):  # component files are not checked for types
+            raise ValueError(
+                f"generator.istft.source must be none or harmonic, but is {self.source!r}"
             )
         if self.n_fft % 2 or not 1 <= self.hop_length <= self.n_fft // 2:
             raise ValueError(
@@ -112,13 +130,58 @@ class SpectrumHead(nn.Module):
             return torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
 
 
+class FilterHead(nn.Module):
+    """Frames -> filters of a harmonic source and of noise, in fp32 as `SpectrumHead`."""
+
+    noise: Tensor
+
+    def __init__(self, config: ISTFTConfig) -> None:
+        super().__init__()
+        num_bins = config.n_fft // 2 + 1
+        self.weight = nn.Parameter(torch.randn(3 * num_bins, config.dim) * config.dim**-0.5)
+        self.bias = nn.Parameter(torch.zeros(3 * num_bins))
+        with torch.no_grad():
+            self.weight[num_bins : 2 * num_bins] = 0  # no phase but the source's
+        generator = torch.Generator().manual_seed(0)
+        parts = torch.randn(2, _NOISE_FRAMES, num_bins, generator=generator) * 0.5**0.5
+        self.register_buffer("noise", torch.complex(*parts), persistent=False)
+
+    def forward(self, x: Tensor, source: Tensor) -> Tensor:
+        """Return spectra.
+
+        Args:
+            x: [B, T, dim].
+            source: [B, T, n_fft / 2 + 1] complex64.
+
+        Returns:
+            [B, T, n_fft / 2 + 1] complex64.
+        """
+        with torch.autocast(x.device.type, enabled=False):
+            projected = functional.linear(x.float(), self.weight.float(), self.bias.float())
+            log_harmonic, phase, log_noise = projected.chunk(3, dim=-1)
+            harmonic = log_harmonic.clamp(max=_MAX_LOG_MAGNITUDE).exp()
+            filtered = torch.complex(harmonic * phase.cos(), harmonic * phase.sin()) * source
+            breath = log_noise.clamp(max=_MAX_LOG_MAGNITUDE).exp() * self._noise(source)
+            return filtered + breath
+
+    def _noise(self, source: Tensor) -> Tensor:
+        """Return complex noise of the shape of `source`; outside training always the same."""
+        if self.training:
+            return torch.randn_like(source)
+        places = torch.arange(source.shape[1], device=source.device) % _NOISE_FRAMES
+        return self.noise[places]
+
+
 class ISTFTGenerator(nn.Module):
     """Latent frames -> waveform."""
 
     window: Tensor
 
-    def __init__(self, latent_channels: int, config: ISTFTConfig, style_dim: int) -> None:
+    def __init__(
+        self, latent_channels: int, config: ISTFTConfig, style_dim: int, sample_rate: int
+    ) -> None:
         super().__init__()
+        self.sample_rate = sample_rate
         self.config = config
         C, kernel = config.dim, config.kernel_size
         self.input = nn.Conv1d(latent_channels, C, kernel, padding=kernel // 2)
@@ -126,7 +189,10 @@ class ISTFTGenerator(nn.Module):
         self.input_norm = nn.LayerNorm(C)
         self.blocks = nn.ModuleList(ConvNeXtBlock(config) for _ in range(config.num_blocks))
         self.output_norm = nn.LayerNorm(C)
-        self.head = SpectrumHead(config)
+        self.has_pitch = config.source == "harmonic"
+        if self.has_pitch:
+            self.pitch = PitchHead(C)
+        self.head = FilterHead(config) if self.has_pitch else SpectrumHead(config)
         self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
 
     def forward(self, z: Tensor, style: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -140,13 +206,54 @@ class ISTFTGenerator(nn.Module):
         Returns:
             [B, 1, T * hop_length] float32; not bounded; at padding, undefined.
         """
+        return self.speak(z, style, mask)[0]
+
+    def speak(
+        self,
+        z: Tensor,
+        style: Tensor,
+        mask: Tensor | None = None,
+        *,
+        pitch: Tensor | None = None,
+        median_hz: Tensor | None = None,
+    ) -> tuple[Tensor, PitchContour | None]:
+        """Return the waveform as `forward` does, and the pitch that the network says.
+
+        Args:
+            z: [B, latent_channels, T], 0 at padding.
+            style: [B, style_dim].
+            mask: [B, T], or None when no item is padded.
+            pitch: [B, T] in Hz, 0 where there is none, to speak with in place of its own.
+            median_hz: [B] median to which its own pitch is moved, 0 = left as it is.
+        """
         valid = None if mask is None else mask.unsqueeze(-1)
         x = self.input(z).transpose(1, 2) + self.style(style).unsqueeze(1)  # [B, T, dim]
         x = self.input_norm(x)
         for block in self.blocks:
             x = run_block(block, x, valid)
-        spectra = self.head(self.output_norm(x))
-        return inverse_stft(spectra, self.window, self.config.hop_length, mask).unsqueeze(1)
+        x = self.output_norm(x)
+        hop, contour = self.config.hop_length, None
+        if isinstance(self.head, FilterHead):
+            contour = self.pitch(x)
+            hz = contour.hz() if pitch is None else pitch
+            if mask is not None:
+                hz = _hold(hz * mask, mask)
+            if median_hz is not None:
+                hz = move_median(hz, median_hz)
+            source = harmonic_wave(hz, hop, self.sample_rate)
+            if mask is not None:
+                source = source * mask.repeat_interleave(hop, dim=1)
+            spectra = self.head(x, frame_spectra(source, self.window, hop))
+        else:
+            spectra = self.head(x)
+        return inverse_stft(spectra, self.window, hop, mask).unsqueeze(1), contour
+
+
+def _hold(frames: Tensor, mask: Tensor) -> Tensor:
+    """Put the last valid value [B, T] at padding, so that interpolation ends as without it."""
+    last = mask.sum(dim=1, keepdim=True).clamp(min=1) - 1
+    places = torch.arange(frames.shape[1], device=frames.device)
+    return frames.gather(1, torch.minimum(places, last))
 
 
 def _valid(x: Tensor, valid: Tensor | None) -> Tensor:

@@ -19,6 +19,7 @@ from gsv2.models.vits2.code_features import CodeFeatures
 from gsv2.models.vits2.config import VITS2Config
 from gsv2.models.vits2.content import ContentEncoder
 from gsv2.models.vits2.generator import Generator, GeneratorConfig, ResidualBlock
+from gsv2.models.vits2.harmonic_source import PitchContour
 from gsv2.models.vits2.istft_generator import ConvNeXtBlock, ISTFTGenerator
 from gsv2.models.vits2.posterior import PosteriorEncoder
 from gsv2.models.vits2.segments import cut_segments
@@ -47,6 +48,8 @@ class Decoded(NamedTuple):
     """[B, latent_channels, T]: the posterior's log-std."""
     mask: Tensor
     """[B, T]."""
+    contour: PitchContour | None
+    """Pitch that the generator says of the segments; None without a harmonic source."""
 
 
 class VITS2(nn.Module):
@@ -79,7 +82,12 @@ class VITS2(nn.Module):
             num_bins, latent, config.posterior, style_dim, reads
         )
         self.flow = Flow(latent, config.flow, style_dim)
-        self.generator = make_generator(latent, config.generator, style_dim)
+        self.generator = make_generator(latent, config.generator, style_dim, config.mel.sample_rate)
+
+    @property
+    def has_pitch(self) -> bool:
+        """Whether training needs the pitch of recordings."""
+        return isinstance(self.generator, ISTFTGenerator) and self.generator.has_pitch
 
     @classmethod
     def from_component(cls, component: Component) -> VITS2:
@@ -99,6 +107,7 @@ class VITS2(nn.Module):
         reference_lengths: Tensor,
         starts: Tensor,
         segment_frames: int,
+        pitch: Tensor | None = None,
     ) -> Decoded:
         """Encode recordings and decode one segment of each; uses every parameter.
 
@@ -110,6 +119,7 @@ class VITS2(nn.Module):
             reference_lengths: [B] int64, in frames.
             starts: [B] int64, first frame of each segment.
             segment_frames: frames of a segment.
+            pitch: [B, T] in Hz, 0 where there is none, for a harmonic source.
 
         Returns:
             The decoded segments, and prior and posterior. Noise from torch's default generator.
@@ -120,8 +130,14 @@ class VITS2(nn.Module):
         m_q, logs_q = self.posterior_encoder(self._log_spectrum(magnitude), mask, style)
         z = (m_q + torch.randn_like(m_q) * logs_q.exp()) * mask.unsqueeze(1)
         z_p = self.flow(z, mask, style)
-        wave = self.generator(cut_segments(z, starts, segment_frames), style)
-        return Decoded(wave=wave, z_p=z_p, m_p=m_p, logs_p=logs_p, logs_q=logs_q, mask=mask)
+        segments, contour = cut_segments(z, starts, segment_frames), None
+        if isinstance(self.generator, ISTFTGenerator):
+            if pitch is not None:
+                pitch = cut_segments(pitch.unsqueeze(1), starts, segment_frames).squeeze(1)
+            wave, contour = self.generator.speak(segments, style, pitch=pitch)
+        else:
+            wave = self.generator(segments, style)
+        return Decoded(wave, z_p, m_p, logs_p, logs_q, mask, contour)
 
     def recompute_activations(self) -> None:
         """Keep less for the backward pass: the blocks run again in it."""
@@ -144,7 +160,12 @@ class VITS2(nn.Module):
 
     @torch.no_grad()
     def infer(
-        self, codes: Tensor, code_lengths: Tensor, style: Tensor, noise_scale: float
+        self,
+        codes: Tensor,
+        code_lengths: Tensor,
+        style: Tensor,
+        noise_scale: float,
+        median_hz: Tensor | None = None,
     ) -> Tensor:
         """Speak codes.
 
@@ -154,6 +175,7 @@ class VITS2(nn.Module):
             style: [B, style.dim] or [1, style.dim].
             noise_scale: factor on the prior's standard deviation; 0 = its mean. Noise comes from
                 torch's default generator.
+            median_hz: [B] median pitch of the voice, for a harmonic source; 0 = not known.
 
         Returns:
             [B, 1, N] float32 in -1..1, N = T_codes * frames_per_code * hop_length; at padding, 0.
@@ -164,7 +186,7 @@ class VITS2(nn.Module):
         m_p, logs_p = self._prior(codes, mask, style)
         z_p = m_p + torch.randn_like(m_p) * logs_p.exp() * noise_scale
         z = self.flow.inverse(z_p * mask.unsqueeze(1), mask, style)
-        return self._decode(z, mask, style)
+        return self._decode(z, mask, style, median_hz)
 
     @torch.no_grad()
     def reconstruct(self, magnitude: Tensor, lengths: Tensor, style: Tensor) -> Tensor:
@@ -196,16 +218,22 @@ class VITS2(nn.Module):
             return self.mel.from_spectrogram(magnitude)
         return magnitude.clamp(min=_MAGNITUDE_FLOOR).log()
 
-    def _decode(self, z: Tensor, mask: Tensor, style: Tensor) -> Tensor:
-        wave = self.generator(z, style, None if bool(mask.all()) else mask)
+    def _decode(
+        self, z: Tensor, mask: Tensor, style: Tensor, median_hz: Tensor | None = None
+    ) -> Tensor:
+        padding = None if bool(mask.all()) else mask
+        if isinstance(self.generator, ISTFTGenerator):
+            wave, _ = self.generator.speak(z, style, padding, median_hz=median_hz)
+        else:
+            wave = self.generator(z, style, padding)
         wave = wave.clamp(-1.0, 1.0)  # an inverse STFT is not bounded, a file is
         return wave * mask.repeat_interleave(self.config.mel.hop_length, dim=1).unsqueeze(1)
 
 
 def make_generator(
-    latent_channels: int, config: GeneratorConfig, style_dim: int
+    latent_channels: int, config: GeneratorConfig, style_dim: int, sample_rate: int
 ) -> Generator | ISTFTGenerator:
     """Return the untrained generator of a kind."""
     if config.kind == "istft":
-        return ISTFTGenerator(latent_channels, config.istft, style_dim)
+        return ISTFTGenerator(latent_channels, config.istft, style_dim, sample_rate)
     return Generator(latent_channels, config, style_dim)

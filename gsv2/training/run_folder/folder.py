@@ -56,6 +56,16 @@ class RunFolder:
         """Write a key into `environment.json`."""
         self._write_environment({**self._read_environment(), key: value})
 
+    def last_threads(self) -> int | None:
+        """Return by how many threads the last launch computed; None = no process on a CPU did."""
+        try:
+            last = self._read_environment()
+        except (OSError, ValueError, RecursionError):
+            return None
+        threads = last.get("threads")
+        is_alike = last.get("device") == "cpu" and last.get("ranks") == 1
+        return threads if is_alike and isinstance(threads, int) and threads > 0 else None
+
     def _earlier_environments(self) -> list[dict[str, Any]]:
         """Return those of all launches before this one; of equal ones in a row, one."""
         try:

@@ -1,17 +1,19 @@
 import pytest
 import torch
 
+from gsv2.losses.pitch import pitch_loss
 from gsv2.models.vits2.istft_generator import ISTFTConfig, ISTFTGenerator
 from gsv2.nn.masks import length_mask
 from gsv2.nn.recompute import mark_recomputed
 from tests.support.recomputation import assert_recomputing_changes_nothing_but_memory
 
 TINY = ISTFTConfig(dim=16, num_blocks=2)
+HARMONIC = ISTFTConfig(dim=16, num_blocks=2, source="harmonic")
 
 
 def _generator(config: ISTFTConfig = TINY) -> ISTFTGenerator:
     torch.manual_seed(0)
-    return ISTFTGenerator(6, config, style_dim=3)
+    return ISTFTGenerator(6, config, style_dim=3, sample_rate=32_000)
 
 
 @pytest.mark.parametrize(("n_fft", "hop"), [(2048, 640), (1280, 640), (1024, 320), (1024, 321)])
@@ -25,15 +27,20 @@ def test_t_frames_give_t_hops_of_samples(n_fft: int, hop: int, num_frames: int) 
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("config", [TINY, HARMONIC])
 @pytest.mark.parametrize("num_frames", [1, 2, 5])
-def test_padding_does_not_change_the_samples_of_a_clip(num_frames: int) -> None:
+def test_padding_does_not_change_the_samples_of_a_clip(
+    num_frames: int, config: ISTFTConfig
+) -> None:
     """To the last sample, where the window of the first padded frame would overlap."""
-    generator, style = _generator(), torch.randn(1, 3)
-    z = torch.randn(1, 6, num_frames)
-    alone = generator(z, style)
+    generator, style = _generator(config).eval(), torch.randn(1, 3)
+    if config is HARMONIC:
+        torch.nn.init.normal_(generator.pitch.project.weight)
+    z, median = torch.randn(1, 6, num_frames), torch.tensor([180.0])
+    alone, _ = generator.speak(z, style, median_hz=median)
     padded = torch.nn.functional.pad(z, (0, 4))
     mask = length_mask(torch.tensor([num_frames]), num_frames + 4)
-    together = generator(padded, style, mask)
+    together, _ = generator.speak(padded, style, mask, median_hz=median)
     size = num_frames * 640
     torch.testing.assert_close(together[..., :size], alone, rtol=0, atol=1e-5)
     assert together.isfinite().all()
@@ -61,32 +68,74 @@ def test_a_new_generator_passes_latent_and_style_on_to_the_wave() -> None:
         assert 0.002 < (wave - other).std() < 0.7
 
 
-def test_every_parameter_gets_a_gradient() -> None:
-    generator = _generator()
-    generator(torch.randn(2, 6, 5), torch.randn(2, 3)).square().mean().backward()
+@torch.no_grad()
+def test_a_harmonic_source_speaks_with_the_pitch_that_is_asked_for_or_its_own() -> None:
+    generator = _generator(HARMONIC).eval()
+    generator.head.bias.zero_()[2 * 1025 :] = -20  # hardly any noise, and a flat filter
+    generator.head.weight.zero_()
+    z, style = torch.randn(1, 6, 50), torch.randn(1, 3)
+    for hz, pitch in ((200.0, torch.full((1, 50), 200.0)), (150.0, None)):
+        if pitch is None:
+            generator.pitch.project.bias[1] = 5.0  # voiced, at the pitch of an untrained head
+        wave, contour = generator.speak(z, style, pitch=pitch)
+        spectrum = torch.fft.rfft(wave[0, 0]).abs()  # of one second: bins of 1 Hz
+        harmonics = spectrum[int(hz) :: int(hz)][:40]
+        assert harmonics.min() > 100 * spectrum[: 40 * int(hz)].median()
+        assert contour is not None
+        torch.testing.assert_close(contour.log_hz.exp(), torch.full((1, 50), 150.0))
+
+
+@torch.no_grad()
+def test_noise_of_a_source_is_new_in_training_and_the_same_outside_of_it() -> None:
+    generator, z, style = _generator(HARMONIC), torch.randn(2, 6, 600), torch.randn(2, 3)
+    assert not torch.equal(generator(z, style), generator(z, style))
+    generator.eval()
+    assert torch.equal(generator(z, style), generator(z, style))
+    torch.testing.assert_close(generator(z, style)[:1], generator(z[:1], style[:1]))
+
+
+@pytest.mark.parametrize("config", [TINY, HARMONIC])
+def test_every_parameter_gets_a_gradient(config: ISTFTConfig) -> None:
+    generator = _generator(config)
+    pitch = torch.full((2, 5), 120.0)
+    wave, contour = generator.speak(torch.randn(2, 6, 5), torch.randn(2, 3), pitch=pitch)
+    loss = wave.square().mean()
+    if contour is not None:
+        loss = loss + pitch_loss(*contour, pitch)
+    loss.backward()
     assert [name for name, p in generator.named_parameters() if p.grad is None] == []
 
 
+@pytest.mark.parametrize("config", [TINY, HARMONIC])
 @pytest.mark.parametrize("log_magnitude", [-1000.0, 0.0, 1000.0])
-def test_gradients_are_finite_at_silence_and_at_the_loudest(log_magnitude: float) -> None:
-    generator = _generator()
+def test_gradients_are_finite_at_silence_and_at_the_loudest(
+    log_magnitude: float, config: ISTFTConfig
+) -> None:
+    generator = _generator(config)
+    num_bins = config.n_fft // 2 + 1
     with torch.no_grad():
-        generator.head.bias[: generator.config.n_fft // 2 + 1] = log_magnitude
-    wave = generator(torch.zeros(1, 6, 5), torch.zeros(1, 3))
+        generator.head.bias[:num_bins] = log_magnitude
+        generator.head.bias[2 * num_bins :] = log_magnitude
+    pitch = torch.full((1, 5), 120.0)
+    wave, contour = generator.speak(torch.zeros(1, 6, 5), torch.zeros(1, 3), pitch=pitch)
     assert wave.abs().max() == 0 or log_magnitude > -1000
-    wave.square().mean().backward()
+    loss = wave.square().mean() + (0 if contour is None else pitch_loss(*contour, pitch))
+    loss.backward()
     assert wave.isfinite().all()
     for parameter in generator.parameters():
         assert parameter.grad is not None
         assert parameter.grad.isfinite().all()
 
 
-def test_under_autocast_the_head_computes_in_fp32() -> None:
-    generator = _generator()
-    x = torch.randn(1, 5, 16)
-    spectra = generator.head(x)
+@pytest.mark.parametrize("config", [TINY, HARMONIC])
+def test_under_autocast_the_head_computes_in_fp32(config: ISTFTConfig) -> None:
+    generator = _generator(config).eval()
+    inputs = [torch.randn(1, 5, 16)]
+    if config is HARMONIC:
+        inputs.append(torch.randn(1, 5, 1025, dtype=torch.complex64))
+    spectra = generator.head(*inputs)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(generator.head(x), spectra)
+        assert torch.equal(generator.head(*inputs), spectra)
         wave = generator(torch.randn(1, 6, 5), torch.randn(1, 3))
     assert wave.dtype == torch.float32
     assert spectra.dtype == torch.complex64
@@ -119,6 +168,7 @@ def test_recomputed_blocks_have_the_same_gradients() -> None:
         ("kernel_size", 6, "kernel_size must be odd and above 0, but is 6"),
         ("n_fft", 1279, r"n_fft must be even and at least twice hop_length \(640\), but is 1279"),
         ("n_fft", 1278, r"at least twice hop_length \(640\), but is 1278"),
+        ("source", "noise", "source must be none or harmonic, but is 'noise'"),
         ("hop_length", 0, r"at least twice hop_length \(0\), but is 2048"),
     ],
 )

@@ -47,6 +47,19 @@ def test_a_damaged_environment_is_begun_anew(
     assert "environment.json is damaged" in caplog.text
 
 
+def test_the_threads_of_the_last_launch_are_those_of_one_process_on_a_cpu(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    assert folder.last_threads() is None
+    folder.create(toy_config(tmp_path), world=1, device=torch.device("cpu"))
+    assert folder.last_threads() == torch.get_num_threads()
+    for key, value in (("ranks", 2), ("device", "NVIDIA H200"), ("threads", "2"), ("threads", 0)):
+        record = {"ranks": 1, "device": "cpu", "threads": 2, key: value}
+        (folder.path / "environment.json").write_text(json.dumps(record))
+        assert folder.last_threads() is None, record
+    (folder.path / "environment.json").write_text("{")
+    assert folder.last_threads() is None
+
+
 def test_free_room_is_that_of_the_disk_where_a_folder_will_be(tmp_path: Path) -> None:
     assert free_bytes(tmp_path / "a" / "b") == pytest.approx(free_bytes(tmp_path), rel=0.1)
 
