@@ -16,7 +16,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from gsv2.data.corpus.code_format import CodeFormat
+from gsv2.data.verify.codes_check import CodesMaker
 from gsv2.data.verify.corpus import Verification, verify_corpus
+from gsv2.models.component import load_component
+from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.telemetry.progress import counting_bar
 
 
@@ -24,6 +28,10 @@ def main(
     corpus: Annotated[Path, typer.Option(help="Corpus of audio, or of codes.")],
     codes: Annotated[
         Path | None, typer.Option(help="Corpus of codes of the same clips; checked too.")
+    ] = None,
+    quantizer: Annotated[
+        Path | None,
+        typer.Option(help="What made the codes: run, checkpoint, bundle or file; for old codes."),
     ] = None,
     decode: Annotated[bool, typer.Option(help="Decode every clip: finds NaN.")] = False,
     workers: Annotated[int, typer.Option(help="Processes that read tars.", min=0)] = 0,
@@ -39,7 +47,12 @@ def main(
             if codes is not None:
                 results.append(
                     verify_corpus(
-                        codes, audio=corpus, decode=decode, workers=workers, progress=progress
+                        codes,
+                        audio=corpus,
+                        maker=quantizer and _codes_maker(quantizer),
+                        decode=decode,
+                        workers=workers,
+                        progress=progress,
                     )
                 )
     except (ValueError, OSError) as error:
@@ -52,6 +65,15 @@ def main(
             _show(result)
     if any(result.problems for result in results):
         raise typer.Exit(1)
+
+
+def _codes_maker(quantizer: Path) -> CodesMaker:
+    from gsv2.models.quantizer.model import QuantizerConfig  # seconds, which others need not wait
+
+    component = load_component(find_component(quantizer, "quantizer"), "quantizer")
+    codes = component.read_config(QuantizerConfig).codes
+    code_format = CodeFormat(codes.num_codebooks, codes.codebook_size, codes.rate_hz)
+    return CodesMaker(component.provenance.get("quantizer"), code_format)
 
 
 def _show(result: Verification) -> None:
@@ -67,6 +89,8 @@ def _show(result: Verification) -> None:
         f"{result.corpus}: {result.num_shards} shards, {result.num_clips} clips, "
         f"{result.num_bytes / 1e9:.3f} GB: {told}"
     )
+    for note in result.notes:
+        print(f"not checked: {note}")
 
 
 if __name__ == "__main__":

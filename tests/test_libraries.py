@@ -38,7 +38,6 @@ def call(broken: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     "arguments",
     [
         ("-m", "gsv2.train", "configs/quantizer/debug.yaml"),
-        ("-m", "gsv2", "train", "quantizer/debug"),
         ("-m", "gsv2", "quickstart", "--out", "runs/nowhere"),
         ("data_tools/extract_codes.py", "--help"),
     ],

@@ -20,7 +20,8 @@ class RemoteConfig:
     backoff_sec: float = 0.5
     """Wait before the first retry; it doubles with each."""
     timeout_sec: float = 60.0
-    """Silence of a server that counts as a failed read."""
+    """Silence of a server that counts as a failed read; an HTTP server must give all headers of an
+    answer within it."""
     min_bytes_per_sec: float = 1024.0
     """Slower servers count as failed reads; 0 = any rate is right."""
     rate_window_sec: float = 60.0

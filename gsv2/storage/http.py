@@ -14,9 +14,9 @@ from http.client import IncompleteRead
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 
 from gsv2.storage.body import BusyError, RefusedError, public_name
+from gsv2.storage.timed_answer import SlowHeadersError, TimedAdapter
 
 _POOLED = 64
 """Connections to a server that stay open for later use."""
@@ -38,7 +38,7 @@ _BAD_REQUESTS = (
 def make_session() -> requests.Session:
     """Return a session for the threads of one process."""
     session = requests.Session()
-    adapter = HTTPAdapter(pool_maxsize=_POOLED)
+    adapter = TimedAdapter(pool_maxsize=_POOLED)
     session.mount("http://", adapter)
     session.mount("https://", adapter)
     return session
@@ -50,7 +50,7 @@ class HttpBody:
     Args:
         session: session of this process.
         offset: byte to start at, if the server can.
-        timeout_sec: silence that is an error; 0 = wait for ever.
+        timeout_sec: silence that is an error, and the time for all headers; 0 = wait for ever.
 
     Raises:
         FileNotFoundError: 404.
@@ -69,7 +69,7 @@ class HttpBody:
             response = session.get(url, headers=headers, stream=True, timeout=timeout_sec or None)
         except _BAD_REQUESTS as error:
             raise RefusedError(f"{name}: {error}") from error
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             raise OSError(_reason(error, timeout_sec)) from error
         self._response = response
         self._timeout_sec = timeout_sec
@@ -149,8 +149,13 @@ def _retry_after_sec(value: str) -> float | None:
 
 def _reason(error: BaseException, timeout_sec: float) -> str:
     """Return the cause of a failure in one line; those of requests wrap it three times."""
-    while (cause := error.__cause__ or error.__context__) is not None:
+    while not isinstance(error, SlowHeadersError):
+        cause = error.__cause__ or error.__context__
+        if cause is None:
+            break
         error = cause
+    if isinstance(error, SlowHeadersError):
+        return str(error)
     if isinstance(error, TimeoutError):
         return f"the server was silent for {timeout_sec:g} s"
     if isinstance(error, IncompleteRead):

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from gsv2.audio.pitch import track_pitch
-from tests.conftest import synthetic_wave
+from tests.support.tiny_corpus import synthetic_wave
 
 RATE, HOP = 32_000, 640
 

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from gsv2.audio.wave import save_wave
 from gsv2.cli import app
-from tests.conftest import synthetic_wave
 from tests.support.forked_runs import finish
+from tests.support.tiny_corpus import synthetic_wave
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ from pathlib import Path
 import typer
 from typer.testing import CliRunner
 
+from tests.support.tiny_gpt import save_quantizer
+
 TOOL = Path(__file__).parents[2] / "data_tools" / "verify_shards.py"
 
 
@@ -38,6 +40,20 @@ def test_problems_are_a_table_or_json_and_exit_1(tiny_corpus, tmp_path):
     (result,) = json.loads(made.stdout)
     assert result["problems"][0]["shard"] == "en/clips-000000"
     assert {problem["kind"] for problem in result["problems"]} >= {"tar is damaged"}
+
+
+def test_the_quantizer_of_old_codes_says_their_range(tiny_corpus, tmp_path):
+    """Without it a line says that nobody knows; here it is another one, which is said too."""
+    asked = ("--corpus", tiny_corpus.path, "--codes", tiny_corpus.codes, "--decode")
+    made = run(*asked)
+    assert "not checked: " in made.stdout
+    assert "corpus.json has no codebook_size: codes lie in 0..10" in made.stdout
+    made = run(*asked, "--quantizer", save_quantizer(tmp_path / "quantizer.safetensors"))
+    assert made.exit_code == 1
+    assert "codes are of another quantizer" in made.stdout
+    made = run(*asked, "--quantizer", tmp_path / "nothing")
+    assert made.exit_code == 2
+    assert str(tmp_path / "nothing") in made.stderr
 
 
 def test_what_is_no_corpus_is_one_line(tmp_path):

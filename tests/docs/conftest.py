@@ -13,8 +13,8 @@ import pytest
 
 from gsv2.audio.wave import save_wave
 from gsv2.data.corpus.format import SAMPLE_RATE
-from tests.conftest import synthetic_wave
 from tests.support.shown_commands import ROOT
+from tests.support.tiny_corpus import synthetic_wave
 
 
 @pytest.fixture(scope="session")

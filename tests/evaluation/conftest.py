@@ -7,8 +7,8 @@ import pytest
 from gsv2.evaluation.sentence import Sentence
 from gsv2.inference.bundle import export_bundle
 from gsv2.inference.references import Reference
-from tests.conftest import synthetic_wave
 from tests.support.pointer_bundle import save_aligner, save_run
+from tests.support.tiny_corpus import synthetic_wave
 
 TEXTS = {"en": "Hello there number {}.", "zh": "今天是第{}个好天气。"}
 

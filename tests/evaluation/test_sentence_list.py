@@ -6,7 +6,7 @@ import pytest
 from gsv2.audio.wave import save_wave
 from gsv2.evaluation.sentence_list import SentenceListError, read_sentence_list
 from gsv2.text.language import LanguageError
-from tests.conftest import synthetic_wave
+from tests.support.tiny_corpus import synthetic_wave
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from gsv2.evaluation.voice_encoder import VoiceEncoder
-from tests.conftest import synthetic_wave
+from tests.support.tiny_corpus import synthetic_wave
 
 LARGE = {
     15: 0.1774, 36: 0.2102, 111: 0.1516, 120: 0.1592, 126: 0.2314, 154: 0.1950,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gsv2.evaluation.wavlm import WavLM
-from tests.conftest import synthetic_wave
+from tests.support.tiny_corpus import synthetic_wave
 from tests.support.tiny_judges import save_tiny_wavlm
 
 

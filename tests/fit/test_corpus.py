@@ -21,7 +21,7 @@ from gsv2.fit.corpus import (
     keep_codes,
     num_held_out,
 )
-from tests.conftest import synthetic_clips
+from tests.support.tiny_corpus import synthetic_clips
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.part import in_part
 from gsv2.fit.sentences import HeldOutSentences
-from tests.conftest import synthetic_clips
+from tests.support.tiny_corpus import synthetic_clips
 
 
 def write(folder: Path, clips: list[ClipRecord]) -> SourceConfig:

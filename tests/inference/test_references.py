@@ -5,7 +5,7 @@ import soundfile
 from gsv2.audio.wave import WaveError, measure_loudness
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.references import VoiceError, load_reference, load_references
-from tests.conftest import synthetic_wave
+from tests.support.tiny_corpus import synthetic_wave
 
 
 def write(path, wave, rate=SAMPLE_RATE):

@@ -148,9 +148,10 @@ def test_durations_that_are_drawn_have_the_mean_of_the_models_chances():
     model = make_gpt()
     set_moves(model, [0.75, 0.25, 1e-9])
     warm = replace(GREEDY, duration_temperature=1.0, max_sec_per_byte=9.0, max_character_sec=9.0)
-    text = "a text of many characters, whose durations are drawn one by one" * 3
-    length = int(generate(model, [Utterance(text=text)], warm).lengths[0])
-    assert length / len(text) == pytest.approx(4.0, rel=0.2)  # of a geometric distribution
+    text = "a text of many characters, whose durations are drawn one by one"
+    lengths = generate(model, [Utterance(text=text)] * 3, warm).lengths
+    mean = int(lengths.sum()) / (3 * len(text))
+    assert mean == pytest.approx(4.0, rel=0.2)  # of a geometric distribution
 
 
 @pytest.mark.parametrize("reading", READINGS)

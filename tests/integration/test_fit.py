@@ -28,7 +28,7 @@ STAGES = ("quantizer", "aligner", "gpt", "vits2")
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tests.conftest import make_corpus
+    from tests.support.tiny_corpus import make_corpus
 
     return make_corpus(tmp_path_factory.mktemp("fit") / "corpus", num_clips=24)
 
@@ -42,6 +42,7 @@ def test_a_fit_that_is_broken_off_goes_on_to_a_bundle_that_was_judged(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "out"
+    monkeypatch.setattr(steps, "_LEAST_SENTENCES", 1)
 
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

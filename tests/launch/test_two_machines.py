@@ -1,4 +1,7 @@
-"""Two machines, simulated on one: `accelerate launch` or `launch/node.py` twice, as each says."""
+"""Two machines, simulated on one: `accelerate launch` twice, as each would say it.
+
+`launch/node.py` on two nodes is in `test_slurm.py`, the check before it in `test_preflight.py`.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,13 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 from safetensors.torch import load_file
 
 from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.distributed.ranks import Distributed
 from tests.support.processes import ROOT, environment
-from tests.support.real_stages import MODELS
 from tests.support.toy_stage import fit_toy, torn_batch, toy_config
 
 STEPS = 4
@@ -50,32 +50,6 @@ def test_two_machines_train_as_one_process_does(tmp_path: Path, config: str) -> 
         saved = load_file(find_component(tmp_path / "two" / "run", name))
         for key, value in trainable.module.state_dict().items():
             assert (saved[key] - value).abs().max() <= 1e-5, f"{name}.{key}"
-
-
-def test_two_machines_check_one_another_as_the_cluster_scripts_have_them(
-    tmp_path: Path, tiny_corpus: Any
-) -> None:
-    """`launch/node.py` with `launch/preflight.py` on each; `test_slurm.py` trains then."""
-    source = {"path": str(tiny_corpus.path)}
-    values = {
-        "stage": "quantizer",
-        "run": {"dir": str(tmp_path), "name": "run"},
-        "data": {"sources": [source], "lanes": 2, "micro_batches_per_step": 2, "max_frames": 150},
-        "model": MODELS["quantizer"],
-        "trainer": {"max_steps": 3, "log_every_steps": 1},
-    }
-    config = tmp_path / "run.yaml"
-    config.write_text(yaml.safe_dump(values))
-    place = ["--nodes", "2", "--ranks", "1", "--main", f"127.0.0.1:{_free_port()}"]
-    _finish(
-        [
-            _run(
-                "launch/node.py", *place, "--node-rank", str(rank),
-                "--", "launch/preflight.py", str(config),
-            )
-            for rank in range(2)
-        ]
-    )  # fmt: skip
 
 
 def _start(*arguments: str) -> subprocess.Popen[str]:

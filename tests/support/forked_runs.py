@@ -113,6 +113,9 @@ class ForkedRuns:
 
 
 def _serve() -> None:
+    import matplotlib.backends.backend_agg  # noqa: F401  with numba, what gsv2 imports late
+    import numba  # noqa: F401
+
     from tests.support import faulty_run
 
     codes: dict[int, int] = {}

@@ -63,7 +63,7 @@ def train_stage(
     shared: Path,
     engines: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
-    """Train one stage for 3 steps of 2 micro-batches into `out/NAME`.
+    """Train one stage for 3 steps of 2 micro-batches into `out/NAME`, with checkpoints of 2 and 3.
 
     Args:
         name: of the stage, or `pointer`, the GPT that reads by attention and a pointer.
@@ -89,6 +89,7 @@ def train_stage(
         "model": model,
         "engines": dict(engines or {}),
         "trainer": {"max_steps": 3, "log_every_steps": 1},
+        "checkpoint": {"every_steps": 2},
         "tracking": {"progress": False, "samples": 1},
     }
     out.mkdir(parents=True, exist_ok=True)
@@ -117,11 +118,3 @@ def make_alignments(out: Path, corpus: Path) -> None:
         align_corpus(corpus, out / "aligned", out / "aligner", ranks.device)
 
     ranks.on_main(align)
-
-
-def train_all(out: Path, corpus: Path) -> None:
-    """Train the quantizer, make its codes, train the others on them."""
-    make_codes(out, corpus)
-    make_alignments(out, corpus)
-    for name in ("gpt", "pointer", "vits2", "joint"):
-        train_stage(name, out, corpus, out)

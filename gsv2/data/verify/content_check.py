@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from gsv2.data.corpus.code_format import CodeFormat
 from gsv2.data.corpus.decode import ClipError, decode_clip, decode_json
 from gsv2.data.corpus.format import SAMPLE_RATE
@@ -47,7 +49,7 @@ def check_decoded(
     members: Mapping[str, bytes],
     code_format: CodeFormat,
     findings: Findings,
-) -> int | None:
+) -> np.ndarray | None:
     """Decode the members of a clip and compare them with the index and their format.
 
     Args:
@@ -58,7 +60,7 @@ def check_decoded(
         findings: gets what is wrong.
 
     Returns:
-        K of the codes; None without codes that can be used.
+        [K, T] codes; None without codes that can be used.
     """
     said = row.get(OPTIONAL_FIELD.name)
     transcript = (said, row["language"], row["speaker"]) if said is not None else None
@@ -83,4 +85,4 @@ def check_decoded(
     if clip.wave is not None and num_samples is not None:
         if abs(len(clip.wave) - num_samples) > _LENGTH_TOLERANCE:
             findings.add("audio is not as long as the index says", key)
-    return None if clip.codes is None else len(clip.codes)
+    return clip.codes

@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from gsv2.data.corpus.manifest import MANIFEST_NAME, CorpusError, Manifest, read_manifest
+from gsv2.data.corpus.manifest import MANIFEST_NAME, Manifest, read_manifest
 from gsv2.data.indexing.corpus import compressed_tars
 from gsv2.data.indexing.key_set import KeySet
 from gsv2.data.process_pool import map_ahead
+from gsv2.data.verify.codes_check import CodesMaker, check_codes, check_maker
 from gsv2.data.verify.findings import Findings, Problem
-from gsv2.data.verify.index_check import check_code_lengths
 from gsv2.data.verify.shard_check import ShardJob, ShardReport, check_shard
 
 _NAMED = 3  # keys in two shards whose first shard is looked up
@@ -36,12 +36,15 @@ class Verification:
     num_clips: int = 0
     num_bytes: int = 0
     problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What could not be checked, and why."""
 
 
 def verify_corpus(
     corpus: Path,
     *,
     audio: Path | None = None,
+    maker: CodesMaker | None = None,
     decode: bool = False,
     workers: int = 0,
     progress: Callable[[int, int], object] = lambda done, total: None,
@@ -53,6 +56,7 @@ def verify_corpus(
     Args:
         corpus: folder with corpus.json.
         audio: for codes: the corpus that they were made from; None = not compared.
+        maker: for codes: the quantizer that made them; None = what corpus.json says of it.
         decode: also decode every clip.
         workers: processes; 0 works in this one.
         progress: takes (shards done, shards in all).
@@ -61,9 +65,10 @@ def verify_corpus(
         CorpusError: there is no corpus.json, it cannot be read, or `audio` is no audio corpus.
     """
     manifest = read_manifest(corpus)
+    findings = Findings("")
+    code_format = check_maker(manifest, maker, findings)
     jobs = [
-        ShardJob(corpus, entry, manifest.kind, decode, *manifest.code_format)
-        for entry in manifest.shards
+        ShardJob(corpus, entry, manifest.kind, decode, *code_format) for entry in manifest.shards
     ]
     result = Verification(str(corpus), num_shards=len(jobs))
     totals = _Totals(corpus)
@@ -73,15 +78,23 @@ def verify_corpus(
         result.num_bytes += report.entry.num_bytes
         result.problems += totals.add(report)
         progress(done, len(jobs))
-    findings = Findings("")
+    if code_format.codebook_size is None and totals.largest_code is not None:
+        result.notes.append(_unknown_range(corpus, totals.largest_code))
     _check_manifest(corpus, manifest, findings)
     _check_folder(corpus, manifest, findings)
     if manifest.kind == "audio":
         totals.check(manifest, findings)
     else:
-        _check_codes(corpus, manifest, audio, findings)
+        check_codes(corpus, manifest, audio, findings)
     result.problems += findings
     return result
+
+
+def _unknown_range(corpus: Path, largest_code: int) -> str:
+    return (
+        f"{corpus / MANIFEST_NAME} has no codebook_size: codes lie in 0..{largest_code}, and only "
+        "their quantizer, if it is named, knows whether it has as many"
+    )
 
 
 class _Totals:
@@ -93,6 +106,7 @@ class _Totals:
         self._speakers: set[str] = set()
         self._keys = KeySet()
         self._names: list[str] = []
+        self.largest_code: int | None = None
 
     def add(self, report: ShardReport) -> list[Problem]:
         """Add a shard; returns its keys that were in another."""
@@ -100,6 +114,8 @@ class _Totals:
             before = self._languages.get(language, (0, 0.0))
             self._languages[language] = (before[0] + clips, before[1] + seconds)
         self._speakers |= report.speakers
+        if report.largest_code is not None:
+            self.largest_code = max(self.largest_code or 0, report.largest_code)
         findings = Findings(report.entry.name)
         places = self._keys.add(report.key_hashes).tolist()
         if places and self._names:
@@ -167,48 +183,3 @@ def _check_folder(corpus: Path, manifest: Manifest, findings: Findings) -> None:
     for path in compressed_tars(corpus):
         if (name := path.relative_to(corpus).as_posix()) not in told:
             findings.add("compressed tar is not in corpus.json", name)
-
-
-def _check_codes(corpus: Path, manifest: Manifest, audio: Path | None, findings: Findings) -> None:
-    """Check what only codes have, and against the audio that they were made from."""
-    if not manifest.quantizer:
-        findings.add("hash of the quantizer is missing", str(corpus / MANIFEST_NAME))
-    if not manifest.num_codebooks:
-        findings.add("number of codebooks is missing", str(corpus / MANIFEST_NAME))
-    clips = sum(int(total.get("clips", 0)) for total in manifest.languages.values())
-    findings.expect("languages of corpus.json are no sum", clips, manifest.num_clips)
-    if audio is None:
-        return
-    source = read_manifest(audio)
-    if source.kind != "audio":
-        raise CorpusError(f"corpus {audio} must hold audio, but holds {source.kind}")
-    entries = {entry.name: entry for entry in manifest.shards}
-    for entry in source.shards:
-        if entry.name not in entries:
-            findings.add("codes lack a shard of the audio", entry.name)
-            continue
-        if entries[entry.name].source_sha256 != entry.sha256:
-            findings.add("codes were made from another tar", entry.name)
-        _check_keys(corpus, audio, entry.name, manifest.code_rate_hz, findings)
-    for name in sorted(set(entries) - {entry.name for entry in source.shards}):
-        findings.add("codes of a shard that the audio lacks", name)
-
-
-def _check_keys(
-    corpus: Path, audio: Path, name: str, rate_hz: float | None, findings: Findings
-) -> None:
-    """The clips of a shard of codes are clips of its audio, in their order, and as long."""
-    try:
-        table = pq.read_table(corpus / f"{name}.parquet", columns=["key", "num_code_frames"])
-        beside = pq.read_table(audio / f"{name}.parquet", columns=["key", "duration_sec"])
-    except (pa.ArrowException, OSError, KeyError):
-        return  # a missing or damaged index is told where its shard is checked
-    ours, theirs = table["key"], beside["key"]
-    places = pc.index_in(ours, value_set=theirs)
-    seconds = beside["duration_sec"].take(places).fill_null(0.0).to_numpy()
-    check_code_lengths(table, seconds, rate_hz, findings)
-    for row in pc.indices_nonzero(places.is_null()).to_pylist()[:_NAMED]:
-        findings.add("codes of a clip that the audio lacks", f"{name}: {ours[row]}")
-    order = places.drop_null().to_pylist()
-    if order != sorted(order):
-        findings.add("codes in another order than the audio", name)

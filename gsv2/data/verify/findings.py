@@ -10,6 +10,11 @@ _EXAMPLES = 3  # of each kind of problem
 _TOLERANCE = 1e-6  # relative; sums of doubles in another order
 
 
+def short_hash(value: str) -> str:
+    """Return enough of a hash to tell it from others."""
+    return value[:16]
+
+
 @dataclass(frozen=True)
 class Problem:
     """All that is wrong with a shard in one way."""

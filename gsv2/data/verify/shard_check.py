@@ -20,7 +20,7 @@ from gsv2.data.indexing.key_set import hash_keys
 from gsv2.data.indexing.scan import TarScan, read_scan
 from gsv2.data.indexing.tar_walk import TarDamageError, TarMember, TarWalk
 from gsv2.data.verify.content_check import check_decoded, check_json
-from gsv2.data.verify.findings import Findings, Problem
+from gsv2.data.verify.findings import Findings, Problem, short_hash
 from gsv2.data.verify.index_check import check_rows, index_totals, read_index
 from gsv2.data.verify.member_places import IndexedPlaces, Place, keys_of_links
 
@@ -54,6 +54,8 @@ class ShardReport:
     languages: dict[str, tuple[int, float]] = field(default_factory=dict)
     """Language -> clips and seconds, by the index."""
     speakers: frozenset[str] = frozenset()
+    largest_code: int | None = None
+    """Of all codes that were decoded; None = no codes were."""
 
 
 def check_shard(job: ShardJob) -> ShardReport:
@@ -71,14 +73,11 @@ def check_shard(job: ShardJob) -> ShardReport:
     if not tar.is_file():
         findings.add("tar is missing", str(tar))
     else:
-        _TarCheck(job, table, read_scan(index), findings).run(tar)
+        check = _TarCheck(job, table, read_scan(index), findings)
+        check.run(tar)
+        report.largest_code = check.largest_code
     report.problems = list(findings)
     return report
-
-
-def _short(sha256: str) -> str:
-    """Return enough of a hash to tell it from others."""
-    return sha256[:16]
 
 
 class _TarCheck:
@@ -100,6 +99,7 @@ class _TarCheck:
         self._unusable: set[int] = set()  # rows whose JSON cannot be used
         self._elsewhere: list[tuple[str, str]] = []  # key and member that has another name
         self._num_codebooks = job.num_codebooks  # else that of the first clip
+        self.largest_code: int | None = None  # as in the report
         self._ended: set[str] = set()  # keys whose members have all been met
         self._last = ""  # key of the member before
 
@@ -115,10 +115,10 @@ class _TarCheck:
             self._decode_scattered(file)
         self._check_names(walk)
         add.expect("bytes differ from corpus.json", walk.num_bytes, entry.num_bytes)
-        add.expect("SHA-256 differs from corpus.json", _short(sha256), _short(entry.sha256))
+        add.expect("SHA-256 differs from corpus.json", short_hash(sha256), short_hash(entry.sha256))
         if self._scan is not None:
             kind = "index is of another version of the tar"
-            add.expect(kind, _short(self._scan.sha256), _short(entry.sha256))
+            add.expect(kind, short_hash(self._scan.sha256), short_hash(entry.sha256))
         for place in self._places.left():
             missing = f"{self._keys[place.row]}: no {place.member} at its place"
             add.add("index does not fit its tar", missing)
@@ -237,8 +237,10 @@ class _TarCheck:
         name, size = self._job.entry.name, self._job.codebook_size
         form = CodeFormat(self._num_codebooks, size, self._job.code_rate_hz)
         if row not in self._unusable:
-            found = check_decoded(self._indexed(row), name, members, form, self._findings)
-            self._num_codebooks = self._num_codebooks or found
+            codes = check_decoded(self._indexed(row), name, members, form, self._findings)
+            if codes is not None:
+                self._num_codebooks = self._num_codebooks or len(codes)
+                self.largest_code = max(self.largest_code or 0, int(codes.max()))
 
 
 def _key(name: str) -> str:

@@ -7,14 +7,11 @@ installed; numpy, frame by frame, where it is not. Both give the same path.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-
-try:
-    from numba import njit
-except ImportError:  # pragma: no cover - numba is a dependency, but has no wheel everywhere
-    njit = None
 
 _NEVER = -np.inf
 
@@ -51,7 +48,7 @@ def align_characters(log_probs: np.ndarray, targets: np.ndarray, blank: int = 0)
     can_pass = np.zeros(len(columns), dtype=bool)  # the blank before this state
     can_pass[3::2] = columns[3::2] != columns[1:-2:2]
     emissions = log_probs[:, columns].astype(np.float64)  # [T, S]
-    states, total = _find_path(emissions, can_pass)
+    states, total = _path_finder()(emissions, can_pass)
     return Alignment(_share_blanks(states, len(targets)), float(total) / len(log_probs))
 
 
@@ -136,4 +133,12 @@ def walk_by_numpy(emissions: np.ndarray, can_pass: np.ndarray) -> tuple[np.ndarr
     return states, total
 
 
-_find_path: Any = walk_by_numpy if njit is None else njit(_walk, nogil=True)
+@cache
+def _path_finder() -> Callable[[np.ndarray, np.ndarray], Any]:
+    """Return the compiled loops, made once in a process that aligns: others import no numba."""
+    try:
+        from numba import njit
+    except ImportError:  # pragma: no cover - numba is a dependency, but has no wheel everywhere
+        return walk_by_numpy
+    compiled: Callable[[np.ndarray, np.ndarray], Any] = njit(_walk, nogil=True)
+    return compiled

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING, Any
 
 from gsv2.audio.picture import PICTURE_RANGE_DB, picture_levels
 from gsv2.training.stage import Panel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _WIDTH_INCHES = 8.0
 _PICTURE_INCHES = 2.0
@@ -17,6 +17,10 @@ _PICTURE_INCHES = 2.0
 
 def draw_sheet(panel: Panel) -> Figure:
     """Draw all waves and images of a panel, one under the other."""
+    # Half a second, which processes that draw nothing save: all ranks but one.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     mels = {title: picture_levels(wave) for title, wave in panel.waves.items()}
     loudest = max((float(mel.max()) for mel in mels.values()), default=0.0)
     levels: dict[str, Any] = {"vmin": loudest - PICTURE_RANGE_DB, "vmax": loudest}

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.image import imread
 
 from gsv2.audio.wave import load_wave
 from gsv2.data.corpus.format import SAMPLE_RATE
@@ -48,6 +47,8 @@ class TensorBoardTracker:
 
     def show(self, step: int, files: Sequence[PanelFile]) -> None:
         """Write pictures and sounds."""
+        from matplotlib.image import imread  # half a second, which runs without TensorBoard save
+
         for file in files:
             name = f"samples/{file.name}"
             if file.path.suffix == ".png":

@@ -20,17 +20,17 @@ from gsv2.data.plan.plan import Plan, validation_plan
 from gsv2.data.plan.window import LanePosition
 from gsv2.data.stream.batch import Batch
 from gsv2.data.stream.loader import make_loader, make_validation_loader
-from tests.conftest import make_codes, make_corpus
+from tests.support.tiny_corpus import make_codes, make_corpus
 
 # more workers than this machine has cores is the point
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 
-LANES = 72
+LANES = 12
 """Divided by every ranks x workers below."""
-COUNT = 720
+COUNT = 240
 """Micro-batches of the reference: several epochs of every lane."""
-WORLDS = (1, 2, 3, 4, 6)
-WORKERS = (0, 1, 2, 3)
+LAYOUTS = ((1, 3), (2, 1), (3, 2), (4, 0), (6, 2))
+"""Ranks and workers of each."""
 
 
 @dataclass
@@ -176,14 +176,13 @@ def test_damage_is_quarantined_and_nothing_else(reference):
 
 
 @pytest.mark.parametrize("reference", ["bucket mixed", "pack mixed"], indirect=True)
-@pytest.mark.parametrize("workers", WORKERS)
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize(("world", "workers"), LAYOUTS)
 def test_every_layout_reads_the_same_global_sequence(reference, world, workers):
-    count = LANES // world  # as many on every rank
+    count = 4 * LANES // world  # as many on every rank
     shares = [reference.read(rank, world, workers, 0, count) for rank in range(world)]
     assert {len(share) for share in shares} == {count}
     together = sorted((b for share in shares for b in share), key=lambda b: b.micro_batch)
-    assert_same(together, reference.batches[:LANES])
+    assert_same(together, reference.batches[: 4 * LANES])
 
 
 def _points(batches: list[Batch]) -> dict[str, int]:
@@ -203,16 +202,25 @@ def _points(batches: list[Batch]) -> dict[str, int]:
     }
 
 
-@pytest.mark.parametrize("point", ["start", "mid-window", "epoch boundary", "after it", "random"])
-def test_a_resumed_run_equals_an_unbroken_one_at_any_layout(reference, point):
+@pytest.mark.parametrize(
+    ("point", "layouts"),
+    [
+        ("start", [(1, 3), (6, 1)]),
+        ("mid-window", [(2, 2), (3, 0)]),
+        ("epoch boundary", [(1, 0), (6, 2)]),
+        ("after it", [(2, 2), (3, 0)]),
+        ("random", [(1, 3), (6, 1)]),
+    ],
+)
+def test_a_resumed_run_equals_an_unbroken_one_at_any_layout(reference, point, layouts):
     start = _points(reference.batches)[point]
-    for world, workers in ((1, 0), (1, 3), (2, 2), (3, 0), (6, 1)):
-        for rank in range(0, world, 2):
+    for world, workers in layouts:
+        for rank in {0, world - 1}:
             expected = [b for b in reference.batches[start:] if b.micro_batch % world == rank][:8]
             assert_same(reference.read(rank, world, workers, start, len(expected)), expected)
 
 
-@pytest.mark.parametrize("world", WORLDS)
+@pytest.mark.parametrize("world", [1, 4, 6])
 def test_a_validation_is_equally_long_on_all_ranks_and_counts_every_clip_once(reference, world):
     index = CorpusIndex.open(*reference.config.sources)
     plan = validation_plan(index, reference.config, 0, reference.members)

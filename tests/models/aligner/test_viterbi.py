@@ -9,7 +9,7 @@ from torchaudio.functional import forced_align
 
 from gsv2.models.aligner.viterbi import (
     AlignmentError,
-    _find_path,
+    _path_finder,
     align_characters,
     walk_by_numpy,
 )
@@ -85,7 +85,7 @@ def test_compiled_loops_and_numpy_find_the_same_path(seed: int) -> None:
     emissions = np.log(rng.random((S + 5, S)))
     can_pass = np.zeros(S, dtype=bool)
     can_pass[3::2] = rng.random(len(can_pass[3::2])) < 0.7
-    states, total = _find_path(emissions, can_pass)
+    states, total = _path_finder()(emissions, can_pass)
     expected, expected_total = walk_by_numpy(emissions, can_pass)
     assert states.tolist() == expected.tolist()
     assert total == pytest.approx(expected_total)

@@ -10,13 +10,13 @@ from gsv2 import train
 from gsv2.training.distributed.ranks import Distributed
 from tests.support.real_stages import BUDGETS, MODELS
 
-NUM_STEPS = 8
+NUM_STEPS = 4
 SMALLER = {"gpt": {}, "vits2": {"segment_frames": 2}}
 """A quarter of the waveform, which costs most."""
 
 
 def train_curve(name: str, out: Path, corpus: Path, shared: Path, *, engine: str = "auto") -> None:
-    """Train a stage for 8 steps of 4 micro-batches into `out/NAME`, with dropout.
+    """Train a stage for 4 steps of 4 micro-batches into `out/NAME`, with dropout.
 
     Args:
         name: of the stage.

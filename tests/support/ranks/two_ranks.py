@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gsv2.data.stream.batch import Batch
 from gsv2.training.distributed.ranks import Distributed
-from tests.support.real_stages import train_all
+from tests.support.real_stages import make_alignments, make_codes, train_stage
 from tests.support.toy_stage import fit_toy, torn_batch, toy_config
 
 
@@ -29,14 +29,24 @@ def check_gather(ranks: Distributed) -> None:
         assert ranks.gather(objects[ranks.rank]) == objects
 
 
-def main(*folders: str) -> None:
-    """Train in the first folder, from the corpus in the second."""
-    out, corpus = map(Path, folders)
+def main(*words: str) -> None:
+    """Train in the first folder, from the corpus in the second: the toy, or the stages that follow.
+
+    The toy comes with a quantizer, its codes and alignments, and `pointer`.
+    """
+    out, corpus = map(Path, words[:2])
+    if stages := words[2:]:
+        for name in stages:
+            train_stage(name, out, corpus, out)
+        Distributed().close()
+        return
     check_gather(Distributed())
     fit_toy(toy_config(out), Distributed(), make_batch=torn_batch)
     with suppress(Stopped):
         fit_toy(toy_config(out / "moved"), Distributed(), make_batch=stopping_batch)
     limit = {"max_steps": 0, "max_minutes": 1 / 60, "validate_every_steps": 0}
     fit_toy(toy_config(out / "by_time", trainer=limit), Distributed())
-    train_all(out, corpus)
+    make_codes(out, corpus)
+    make_alignments(out, corpus)
+    train_stage("pointer", out, corpus, out)
     Distributed().close()

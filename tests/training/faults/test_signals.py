@@ -4,9 +4,9 @@ import os
 import signal
 import subprocess
 import sys
-import textwrap
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,22 +17,24 @@ from gsv2.cli import app
 from gsv2.train import EXIT_REQUEUE
 from gsv2.training.distributed.agreement import interruptible
 from gsv2.training.faults.signals import STOP_SIGNALS, Preempted, StopSignals
+from tests.support.forked_runs import ForkedRuns
 from tests.support.processes import ROOT
-
-PROLOGUE = (
-    "import os; from gsv2.training.distributed.agreement import interruptible\n"
-    "from gsv2.training.faults.signals import StopSignals\n"
-)
 
 
 def tell(number: int = signal.SIGTERM) -> None:
     os.kill(os.getpid(), number)
 
 
-def exit_code_of(program: str) -> int:
-    """Return the exit code of a fresh process: forks of this one may inherit a held lock."""
-    command = [sys.executable, "-c", PROLOGUE + textwrap.dedent(program)]
-    return subprocess.run(command, check=False, timeout=60, start_new_session=True).returncode
+@pytest.fixture
+def exit_code_of(tmp_path: Path, forked_runs: ForkedRuns) -> Callable[..., int]:
+    """`exit_code_of(scene, *numbers)`: that of a scene of `tests.support.ranks.signalled`."""
+
+    def play(*words: object) -> int:
+        arguments = map(str, words)
+        (child,) = forked_runs.start_ranks(tmp_path, "signalled", *arguments, world=1)
+        return child.wait()
+
+    return play
 
 
 @pytest.mark.parametrize("number", STOP_SIGNALS)
@@ -91,34 +93,22 @@ def test_another_signal_within_a_minute_changes_nothing(numbers: tuple[int, int]
         assert signals.stop_requested == signal.Signals(numbers[0]).name
 
 
-def test_a_signal_after_that_minute_leaves_at_once() -> None:
-    program = """
-        with StopSignals() as signals, signals.deferred():
-            os.kill(os.getpid(), 15)
-            signals._requested_at -= 61
-            os.kill(os.getpid(), 15)
-            os._exit(7)
-    """
-    assert exit_code_of(program) == EXIT_REQUEUE
+def test_a_signal_after_that_minute_leaves_at_once(exit_code_of: Callable[..., int]) -> None:
+    assert exit_code_of("second_signal_a_minute_later") == EXIT_REQUEUE
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (10, 7)])
-def test_a_forked_worker_dies_of_sigterm_and_ignores_sigusr1(number: int, code: int) -> None:
-    program = f"""
-        with StopSignals() as signals, signals.deferred():
-            child = os.fork()
-            if not child:
-                os.kill(os.getpid(), {number})
-                os._exit(7)
-            found = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-            assert (found, signals.stop_requested) == ({code}, None)
-    """
-    assert exit_code_of(program) == 0
+def test_a_forked_worker_dies_of_sigterm_and_ignores_sigusr1(
+    exit_code_of: Callable[..., int], number: int, code: int
+) -> None:
+    assert exit_code_of("forked_worker", int(number), int(code)) == 0
 
 
 @pytest.mark.parametrize("program", [["gsv2.train"], ["gsv2", "train"]])
-@pytest.mark.parametrize("number", STOP_SIGNALS)
-@pytest.mark.parametrize("delay_sec", [0.0, 0.1, 0.5, 1.5])
+@pytest.mark.parametrize(
+    ("number", "delay_sec"),
+    [(signal.SIGTERM, 0.0), (signal.SIGUSR1, 0.1), (signal.SIGTERM, 0.5), (signal.SIGUSR1, 1.0)],
+)
 def test_a_signal_while_programs_are_being_imported_leaves_with_85(
     program: list[str], number: int, delay_sec: float, tmp_path: Path
 ) -> None:
@@ -169,24 +159,8 @@ def test_outside_of_the_main_thread_nobody_is_told() -> None:
     assert found == [None]
 
 
-def test_workers_killed_by_the_same_signal_raise_nothing_anywhere() -> None:
+def test_workers_killed_by_the_same_signal_raise_nothing_anywhere(
+    exit_code_of: Callable[..., int],
+) -> None:
     """A rank of torchrun is signalled with its workers, whose death torch raises anywhere."""
-    program = """
-        import subprocess, sys, time
-        import torch
-        from torch.utils.data import DataLoader
-
-        loader = DataLoader(torch.arange(100_000), batch_size=None, num_workers=1)
-        with StopSignals() as signals, signals.deferred():
-            batches = iter(loader)
-            next(batches)
-            sender = [sys.executable, "-c", f"import os; os.killpg({os.getpid()}, 15)"]
-            subprocess.run(sender, check=True, start_new_session=True)
-            deadline = time.monotonic() + 1
-            while time.monotonic() < deadline:
-                time.sleep(0.01)  # a place where SIGCHLD's handler would raise
-            if interruptible(signals, lambda: list(batches)) is None:
-                os._exit(0)
-        os._exit(7)
-    """
-    assert exit_code_of(program) == 0
+    assert exit_code_of("workers_of_a_loader") == 0
