@@ -52,17 +52,22 @@ class PitchHead(nn.Module):
 
 
 @torch.no_grad()
-def harmonic_wave(hz: Tensor, hop_length: int, sample_rate: int) -> Tensor:
+def harmonic_wave(
+    hz: Tensor, hop_length: int, sample_rate: int, mask: Tensor | None = None
+) -> Tensor:
     """Return a wave of power 1 with all harmonics below the Nyquist frequency, equally loud.
 
     Args:
         hz: [B, T] pitch of each frame, 0 where there is none and the wave is silent.
         hop_length: samples of a frame.
         sample_rate: samples a second.
+        mask: [B, T], or None when no item is padded.
 
     Returns:
-        [B, T * hop_length] float32.
+        [B, T * hop_length] float32, 0 at padding.
     """
+    if mask is not None:
+        hz = _hold(hz, mask)
     loudness = _upsample((hz > 0).float(), hop_length)
     f0 = _upsample(_fill(hz), hop_length)
     cycles = (f0.double() / sample_rate).cumsum(dim=1)
@@ -72,7 +77,8 @@ def harmonic_wave(hz: Tensor, hop_length: int, sample_rate: int) -> Tensor:
     peak = sine.abs() < _MIN_SINE
     # Dirichlet's kernel: the sum of cos(k * phase) over k = 1..count.
     total = ((2 * count + 1) * half).sin() / (2 * torch.where(peak, 1.0, sine)) - 0.5
-    return loudness * torch.where(peak, count, total) * (2 / count).sqrt()
+    wave = loudness * torch.where(peak, count, total) * (2 / count).sqrt()
+    return wave if mask is None else wave * mask.repeat_interleave(hop_length, dim=1)
 
 
 @torch.no_grad()
@@ -105,6 +111,13 @@ def move_median(hz: Tensor, median_hz: Tensor) -> Tensor:
     own = torch.where(hz > 0, hz, torch.nan).nanmedian(dim=1).values
     factor = torch.where((median_hz > 0) & ~own.isnan(), median_hz / own, 1.0).unsqueeze(1)
     return torch.where(hz > 0, (hz * factor).clamp(LOWEST_HZ, HIGHEST_HZ), 0.0)
+
+
+def _hold(frames: Tensor, mask: Tensor) -> Tensor:
+    """Put the last valid value [B, T] at padding, so that interpolation ends as without it."""
+    last = mask.sum(dim=1, keepdim=True).clamp(min=1) - 1
+    places = torch.arange(frames.shape[1], device=frames.device)
+    return frames.gather(1, torch.minimum(places, last))
 
 
 def _fill(hz: Tensor) -> Tensor:

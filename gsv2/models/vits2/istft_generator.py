@@ -9,7 +9,6 @@ noise, filtered.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,12 +24,8 @@ from gsv2.models.vits2.harmonic_source import (
     harmonic_wave,
     move_median,
 )
+from gsv2.models.vits2.spectrum_heads import FilterHead, SpectrumHead
 from gsv2.nn.recompute import run_block
-
-_MAX_LOG_MAGNITUDE = math.log(100.0)
-"""Logarithm at which magnitudes are cut (Vocos, section 3.3): an exponential must not run away."""
-_NOISE_FRAMES = 512
-"""Frames of noise after which speech outside training has the same noise again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,76 +97,6 @@ class ConvNeXtBlock(nn.Module):
         return x + self.scale * update
 
 
-class SpectrumHead(nn.Module):
-    """Frames -> complex spectra, in fp32 whatever the blocks computed in.
-
-    Its weights are its own, not a linear layer's, whose dtype a policy would decide: in bf16 a
-    phase of some turns is wrong by tenths of a radian.
-    """
-
-    def __init__(self, config: ISTFTConfig) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.randn(config.n_fft + 2, config.dim) * config.dim**-0.5)
-        self.bias = nn.Parameter(torch.zeros(config.n_fft + 2))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return spectra (Vocos, equation 2).
-
-        Args:
-            x: [B, T, dim].
-
-        Returns:
-            [B, T, n_fft / 2 + 1] complex64.
-        """
-        with torch.autocast(x.device.type, enabled=False):
-            projected = functional.linear(x.float(), self.weight.float(), self.bias.float())
-            log_magnitude, phase = projected.chunk(2, dim=-1)
-            magnitude = log_magnitude.clamp(max=_MAX_LOG_MAGNITUDE).exp()
-            return torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
-
-
-class FilterHead(nn.Module):
-    """Frames -> filters of a harmonic source and of noise, in fp32 as `SpectrumHead`."""
-
-    noise: Tensor
-
-    def __init__(self, config: ISTFTConfig) -> None:
-        super().__init__()
-        num_bins = config.n_fft // 2 + 1
-        self.weight = nn.Parameter(torch.randn(3 * num_bins, config.dim) * config.dim**-0.5)
-        self.bias = nn.Parameter(torch.zeros(3 * num_bins))
-        with torch.no_grad():
-            self.weight[num_bins : 2 * num_bins] = 0  # no phase but the source's
-        generator = torch.Generator().manual_seed(0)
-        parts = torch.randn(2, _NOISE_FRAMES, num_bins, generator=generator) * 0.5**0.5
-        self.register_buffer("noise", torch.complex(*parts), persistent=False)
-
-    def forward(self, x: Tensor, source: Tensor) -> Tensor:
-        """Return spectra.
-
-        Args:
-            x: [B, T, dim].
-            source: [B, T, n_fft / 2 + 1] complex64.
-
-        Returns:
-            [B, T, n_fft / 2 + 1] complex64.
-        """
-        with torch.autocast(x.device.type, enabled=False):
-            projected = functional.linear(x.float(), self.weight.float(), self.bias.float())
-            log_harmonic, phase, log_noise = projected.chunk(3, dim=-1)
-            harmonic = log_harmonic.clamp(max=_MAX_LOG_MAGNITUDE).exp()
-            filtered = torch.complex(harmonic * phase.cos(), harmonic * phase.sin()) * source
-            breath = log_noise.clamp(max=_MAX_LOG_MAGNITUDE).exp() * self._noise(source)
-            return filtered + breath
-
-    def _noise(self, source: Tensor) -> Tensor:
-        """Return complex noise of the shape of `source`; outside training always the same."""
-        if self.training:
-            return torch.randn_like(source)
-        places = torch.arange(source.shape[1], device=source.device) % _NOISE_FRAMES
-        return self.noise[places]
-
-
 class ISTFTGenerator(nn.Module):
     """Latent frames -> waveform."""
 
@@ -192,7 +117,7 @@ class ISTFTGenerator(nn.Module):
         self.has_pitch = config.source == "harmonic"
         if self.has_pitch:
             self.pitch = PitchHead(C)
-        self.head = FilterHead(config) if self.has_pitch else SpectrumHead(config)
+        self.head = FilterHead(C, config.n_fft) if self.has_pitch else SpectrumHead(C, config.n_fft)
         self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
 
     def forward(self, z: Tensor, style: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -236,24 +161,13 @@ class ISTFTGenerator(nn.Module):
         if isinstance(self.head, FilterHead):
             contour = self.pitch(x)
             hz = contour.hz() if pitch is None else pitch
-            if mask is not None:
-                hz = _hold(hz * mask, mask)
-            if median_hz is not None:
-                hz = move_median(hz, median_hz)
-            source = harmonic_wave(hz, hop, self.sample_rate)
-            if mask is not None:
-                source = source * mask.repeat_interleave(hop, dim=1)
+            hz = hz if mask is None else hz * mask
+            hz = hz if median_hz is None else move_median(hz, median_hz)
+            source = harmonic_wave(hz, hop, self.sample_rate, mask)
             spectra = self.head(x, frame_spectra(source, self.window, hop))
         else:
             spectra = self.head(x)
         return inverse_stft(spectra, self.window, hop, mask).unsqueeze(1), contour
-
-
-def _hold(frames: Tensor, mask: Tensor) -> Tensor:
-    """Put the last valid value [B, T] at padding, so that interpolation ends as without it."""
-    last = mask.sum(dim=1, keepdim=True).clamp(min=1) - 1
-    places = torch.arange(frames.shape[1], device=frames.device)
-    return frames.gather(1, torch.minimum(places, last))
 
 
 def _valid(x: Tensor, valid: Tensor | None) -> Tensor:

@@ -1,0 +1,84 @@
+"""Heads of the inverse-STFT generator: frames -> spectra, or filters of a source and of noise."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+_MAX_LOG_MAGNITUDE = math.log(100.0)
+"""Logarithm at which magnitudes are cut (Vocos, section 3.3): an exponential must not run away."""
+_NOISE_FRAMES = 512
+"""Frames of noise after which speech outside training has the same noise again."""
+
+
+class SpectrumHead(nn.Module):
+    """Frames -> complex spectra, in fp32 whatever the blocks computed in.
+
+    Its weights are its own, not a linear layer's, whose dtype a policy would decide: in bf16 a
+    phase of some turns is wrong by tenths of a radian.
+    """
+
+    def __init__(self, dim: int, n_fft: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(n_fft + 2, dim) * dim**-0.5)
+        self.bias = nn.Parameter(torch.zeros(n_fft + 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return spectra (Vocos, equation 2).
+
+        Args:
+            x: [B, T, dim].
+
+        Returns:
+            [B, T, n_fft / 2 + 1] complex64.
+        """
+        with torch.autocast(x.device.type, enabled=False):
+            projected = F.linear(x.float(), self.weight.float(), self.bias.float())
+            log_magnitude, phase = projected.chunk(2, dim=-1)
+            magnitude = log_magnitude.clamp(max=_MAX_LOG_MAGNITUDE).exp()
+            return torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
+
+
+class FilterHead(nn.Module):
+    """Frames -> filters of a harmonic source and of noise, in fp32 as `SpectrumHead`."""
+
+    noise: Tensor
+
+    def __init__(self, dim: int, n_fft: int) -> None:
+        super().__init__()
+        num_bins = n_fft // 2 + 1
+        self.weight = nn.Parameter(torch.randn(3 * num_bins, dim) * dim**-0.5)
+        self.bias = nn.Parameter(torch.zeros(3 * num_bins))
+        with torch.no_grad():
+            self.weight[num_bins : 2 * num_bins] = 0  # no phase but the source's
+        generator = torch.Generator().manual_seed(0)
+        parts = torch.randn(2, _NOISE_FRAMES, num_bins, generator=generator) * 0.5**0.5
+        self.register_buffer("noise", parts, persistent=False)  # real: a policy may cast it
+
+    def forward(self, x: Tensor, source: Tensor) -> Tensor:
+        """Return spectra.
+
+        Args:
+            x: [B, T, dim].
+            source: [B, T, n_fft / 2 + 1] complex64.
+
+        Returns:
+            [B, T, n_fft / 2 + 1] complex64.
+        """
+        with torch.autocast(x.device.type, enabled=False):
+            projected = F.linear(x.float(), self.weight.float(), self.bias.float())
+            log_harmonic, phase, log_noise = projected.chunk(3, dim=-1)
+            harmonic = log_harmonic.clamp(max=_MAX_LOG_MAGNITUDE).exp()
+            filtered = torch.complex(harmonic * phase.cos(), harmonic * phase.sin()) * source
+            breath = log_noise.clamp(max=_MAX_LOG_MAGNITUDE).exp() * self._noise(source)
+            return filtered + breath
+
+    def _noise(self, source: Tensor) -> Tensor:
+        """Return complex noise of the shape of `source`; outside training always the same."""
+        if self.training:
+            return torch.randn_like(source)
+        places = torch.arange(source.shape[1], device=source.device) % _NOISE_FRAMES
+        return torch.complex(*self.noise[:, places].float())
