@@ -150,7 +150,7 @@ def num_shifts(gpt_sec: float, corpus_hours: float) -> int:
     """Return how often a corpus is encoded again for the GPT, with other frames.
 
     Measured on 47 minutes of four voices: with one set of codes a GPT of a CPU core was understood
-    best after 7 minutes and less after 21; with four sets it was still getting better after 20.
+    better after 7 minutes than after 21; with four sets better after 20 than after 7.
     """
     passes = gpt_sec / 3600 / max(corpus_hours, 1e-9) / _CORE_TIME_OF_ONE_SET
     return min(max(round(passes) - 1, 0), _MOST_SHIFTS)
