@@ -6,8 +6,10 @@ parabolic interpolation. A frame without a dip below the threshold has no pitch.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torchaudio
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -19,6 +21,7 @@ _THRESHOLD = 0.15
 """Share of aperiodic power below which a frame is voiced; the paper's is 0.1 for clean voices."""
 _FLOOR_DB = -40.0
 """Level of a frame below the clip's loudest one from which on it is silence."""
+_HOP_SEC = 0.02
 _LONGEST = -(-_RATE_HZ // int(LOWEST_HZ))
 _SHORTEST = int(_RATE_HZ / HIGHEST_HZ)
 
@@ -29,7 +32,7 @@ def track_pitch(waves: Tensor, sample_rate: int, hop_length: int) -> Tensor:
 
     Args:
         waves: [B, N] float32.
-        sample_rate: samples a second; a multiple of 8000, or resampled to it.
+        sample_rate: samples a second; resampled to 8000.
         hop_length: samples from one frame to the next; frame t lies about the middle of hop t.
 
     Returns:
@@ -41,9 +44,8 @@ def track_pitch(waves: Tensor, sample_rate: int, hop_length: int) -> Tensor:
     slow = torchaudio.functional.resample(waves.float(), sample_rate, _RATE_HZ)
     size = 2 * _LONGEST  # window and the largest lag beside it
     centres = (torch.arange(num_frames, device=waves.device) + 0.5) * hop_length
-    starts = (
-        (centres * (_RATE_HZ / sample_rate)).round().long()
-    )  # as the wave is padded by size / 2
+    # The wave is padded by half of `size`, so that a frame starts where its centre was.
+    starts = (centres * (_RATE_HZ / sample_rate)).round().long()
     index = starts[:, None] + torch.arange(size, device=waves.device)
     padded = F.pad(slow, (_LONGEST, size))
     frames = padded[:, index]  # [B, T, size]
@@ -51,6 +53,17 @@ def track_pitch(waves: Tensor, sample_rate: int, hop_length: int) -> Tensor:
     is_loud = power > power.amax(dim=1, keepdim=True) * 10 ** (_FLOOR_DB / 10)
     curves = _normalised_difference(frames)  # [B, T, lags]
     return torch.where(is_loud, _first_dip(curves), 0.0)
+
+
+def median_pitch(wave: NDArray[np.float32], sample_rate: int, min_frames: int = 5) -> float | None:
+    """Return the median fundamental frequency of the voiced frames of [N], in Hz.
+
+    None if fewer than `min_frames` frames of 20 ms are voiced.
+    """
+    hop_length = round(_HOP_SEC * sample_rate)
+    track = track_pitch(torch.from_numpy(wave)[None], sample_rate, hop_length)[0].numpy()
+    voiced = track[track > 0]
+    return float(np.median(voiced)) if len(voiced) >= min_frames else None
 
 
 def _normalised_difference(frames: Tensor) -> Tensor:

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gsv2.audio.pitch import median_pitch
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.evaluation.estimates import Measurement
-from gsv2.evaluation.pitch import median_pitch
 from gsv2.evaluation.row import Measures
 from gsv2.evaluation.sentence import Sentence
 from gsv2.evaluation.spoken_errors import spoken_form

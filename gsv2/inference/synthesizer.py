@@ -7,7 +7,6 @@ codes in the fused style of the references.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gsv2.audio.pitch import track_pitch
 from gsv2.audio.ssl import make_speech_encoder
-from gsv2.data.corpus.format import HOP_LENGTH, SAMPLE_RATE
+from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.bundle import load_bundle
 from gsv2.inference.bundle_description import read_bundle_description
 from gsv2.inference.candidates import generate_best
@@ -27,6 +25,7 @@ from gsv2.inference.generate import GeneratedCodes, Prompt, Utterance
 from gsv2.inference.references import Reference, VoiceError
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.spoken_times import SpokenText, join_times, time_text
+from gsv2.inference.voice import Voice, fuse_pitches
 from gsv2.models.aligner.align import align_texts
 from gsv2.models.aligner.model import Aligner
 from gsv2.models.aligner.viterbi import Alignment, AlignmentError
@@ -41,21 +40,10 @@ logger = logging.getLogger(__name__)
 
 MAX_SENTENCE_BYTES = 300
 """Longer sentences are split, so that an utterance stays as long as those of the training."""
-_MIN_VOICED_FRAMES = 10
-"""Fewer frames with a pitch, a fifth of a second, do not say a voice's."""
 PAUSE_SEC = 0.2
 """Silence between sentences."""
 NOISE_SCALE = 0.5
 """Factor on the prior's standard deviation, as VITS speaks."""
-
-
-class Voice(NamedTuple):
-    """What a waveform is spoken in."""
-
-    style: Tensor
-    """[1, dim]."""
-    pitch_hz: float
-    """Median pitch; 0 where none was found."""
 
 
 class Speech(NamedTuple):
@@ -169,7 +157,7 @@ class Synthesizer:
 
     def voice(self, references: Sequence[Reference]) -> Voice:
         """Return the voice that references have together."""
-        return Voice(self._style(references), _median_pitch(references))
+        return Voice(self._style(references), fuse_pitches(references))
 
     @torch.inference_mode()
     def _style(self, references: Sequence[Reference]) -> Tensor:
@@ -243,20 +231,6 @@ class Synthesizer:
             for codes, length in zip(generated.codes, generated.lengths.tolist(), strict=True)
             if length > 0
         ]
-
-
-def _median_pitch(references: Sequence[Reference]) -> float:
-    """Return the mean, by weight and on a scale of intervals, of the medians of references."""
-    medians = []
-    for reference in references:
-        track = track_pitch(torch.from_numpy(reference.wave)[None], SAMPLE_RATE, HOP_LENGTH)
-        voiced = track[track > 0]
-        if len(voiced) >= _MIN_VOICED_FRAMES:
-            medians.append((float(voiced.median()), reference.weight))
-    total = sum(weight for _, weight in medians)
-    if total <= 0:
-        return 0.0
-    return math.exp(sum(weight * math.log(hz) for hz, weight in medians) / total)
 
 
 def _join(waves: Sequence[np.ndarray]) -> np.ndarray:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from gsv2.audio.pitch import track_pitch
+from gsv2.audio.pitch import median_pitch, track_pitch
 from tests.support.tiny_corpus import synthetic_wave
 
 RATE, HOP = 32_000, 640
@@ -66,3 +66,14 @@ def test_a_clip_in_a_batch_has_the_pitch_that_it_has_alone():
 
 def test_less_than_a_hop_has_no_frame():
     assert track_pitch(torch.zeros(2, HOP - 1), RATE, HOP).shape == (2, 0)
+
+
+@pytest.mark.parametrize("hz", [61.0, 137.3, 480.0])
+def test_the_median_of_a_steady_pitch_is_that_pitch(hz):
+    assert median_pitch(harmonics(hz).numpy(), RATE) == pytest.approx(hz, rel=1e-3)
+
+
+def test_noise_silence_and_clicks_have_no_median():
+    noise = np.random.default_rng(0).standard_normal(RATE).astype(np.float32)
+    for wave in (noise, np.zeros(RATE, dtype=np.float32), harmonics(100.0, seconds=0.03).numpy()):
+        assert median_pitch(wave, RATE) is None

@@ -54,21 +54,6 @@ def test_fused_style_is_the_weighted_mean(synthesizer, voice):
     assert torch.allclose(fused, 0.25 * alone[0] + 0.75 * alone[1], atol=1e-6)
 
 
-def test_the_pitch_of_a_voice_is_the_weighted_mean_of_its_references(synthesizer, voice):
-    reference = load_reference(voice)
-    time = np.arange(32_000) / 32_000
-    low, high = (
-        replace(reference, wave=(0.1 * np.sin(2 * np.pi * hz * time)).astype(np.float32))
-        for hz in (100, 200)
-    )
-    assert synthesizer.voice([low]).pitch_hz == pytest.approx(100, rel=1e-3)
-    fused = synthesizer.voice([low, replace(high, weight=3.0)])
-    assert fused.pitch_hz == pytest.approx(100 * 2**0.75, rel=1e-3)
-    silent = replace(reference, wave=np.zeros(32_000, dtype=np.float32))
-    assert synthesizer.voice([silent, high]).pitch_hz == pytest.approx(200, rel=1e-3)
-    assert synthesizer.voice([silent]).pitch_hz == 0
-
-
 def test_sentences_of_a_long_text_are_joined(synthesizer, voice):
     text = "One sentence. " * 40
     speech = synthesizer.synthesize(text, [load_reference(voice)], sampling=SHORT)

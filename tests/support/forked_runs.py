@@ -113,8 +113,8 @@ class ForkedRuns:
 
 
 def _serve() -> None:
-    import matplotlib.backends.backend_agg  # noqa: F401  with numba, what gsv2 imports late
-    import numba  # noqa: F401
+    import matplotlib.backends.backend_agg  # noqa: F401  gsv2 imports it late: once, before forks
+    import numba  # noqa: F401  the same
 
     from tests.support import faulty_run
 

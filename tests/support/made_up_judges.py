@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gsv2.audio.pitch import LOWEST_HZ
+from gsv2.audio.pitch import LOWEST_HZ, median_pitch
 from gsv2.data.corpus.format import SAMPLE_RATE
-from gsv2.evaluation.pitch import median_pitch
 
 
 @dataclass
