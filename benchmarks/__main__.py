@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import Options, read_options
+from benchmarks.options import Options, read_options
 
 _FOLDER = Path(__file__).parent
 

@@ -25,7 +25,8 @@ import webdataset
 from torch.nn.utils.rnn import pad_sequence
 
 from benchmarks.corpora import write_audio_corpus
-from benchmarks.harness import Options, Row, ratios, read_options
+from benchmarks.harness import Row, ratios
+from benchmarks.options import Options, read_options
 from gsv2.data.config import DataConfig, SourceConfig
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.corpus.index import CorpusIndex

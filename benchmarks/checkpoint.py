@@ -26,7 +26,8 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from benchmarks.harness import Row, ratios, read_options
+from benchmarks.harness import Row, ratios
+from benchmarks.options import read_options
 from gsv2.training.accounting.state import TrainState
 from gsv2.training.checkpoints.checkpoint import verify_checkpoint
 from gsv2.training.checkpoints.config import CheckpointConfig

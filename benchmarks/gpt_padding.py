@@ -18,8 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.harness import Options, Row, read_options
+from benchmarks.harness import Row
 from benchmarks.mixes import MAX_CLIP_SEC, MIXES, draw_mix, write_index
+from benchmarks.options import Options, read_options
 from benchmarks.padding import measure_plan, report, report_lhotse, window_clips
 from gsv2.data.config import DataConfig
 from gsv2.data.corpus.index import CorpusIndex

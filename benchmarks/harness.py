@@ -19,38 +19,23 @@ makes one table.
 
 from __future__ import annotations
 
-import argparse
 import gc
 import json
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
 import pyarrow as pa
 import torch
 
+from benchmarks.options import Options
 from benchmarks.probes import describe_machine, probe_machine
 
 MAX_DRIFT = 0.15
 """A row is void if any probe moved by more than this share while it ran."""
-MIN_ROUNDS = 7
-DEFAULT_OUT = Path("runs/bench")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What every script can be told."""
-
-    rounds: int = MIN_ROUNDS
-    """Alternations of all contenders."""
-    quick: bool = False
-    """Tiny inputs, one round: a smoke test, no measurement."""
-    out: Path = DEFAULT_OUT
-    """Folder of the results."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +53,7 @@ class Figure:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckpointMirror:
+class Target:
     """A figure that must reach a bound."""
 
     figure: Figure
@@ -80,29 +65,6 @@ class CheckpointMirror:
         """Whether the median reaches the bound."""
         value = self.figure.value
         return value >= self.bound if self.sign == ">=" else value <= self.bound
-
-
-def read_options(doc: str | None) -> Options:
-    """Read the options of a script from the command line; `doc` is its docstring."""
-    return options_of(option_parser(doc))[0]
-
-
-def option_parser(doc: str | None) -> argparse.ArgumentParser:
-    """Return the parser of every script's options, to which one may add its own."""
-    parser = argparse.ArgumentParser(description=(doc or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=MIN_ROUNDS, help=f"at least {MIN_ROUNDS}")
-    parser.add_argument("--quick", action="store_true", help="smoke test: tiny, one round")
-    parser.add_argument("--out", type=Path, default=DEFAULT_OUT, help="folder of the results")
-    return parser
-
-
-def options_of(parser: argparse.ArgumentParser) -> tuple[Options, argparse.Namespace]:
-    """Read the command line: every script's options, and all values for the script's own."""
-    given = parser.parse_args()
-    if given.rounds < MIN_ROUNDS:
-        parser.error(f"--rounds must be at least {MIN_ROUNDS}, but is {given.rounds}")
-    rounds = 1 if given.quick else given.rounds
-    return Options(rounds=rounds, quick=given.quick, out=given.out), given
 
 
 def ratios(numerator: Sequence[float], denominator: Sequence[float]) -> list[float]:
@@ -118,7 +80,7 @@ class Row:
     title: str
     options: Options = field(default_factory=Options)
     figures: list[Figure] = field(default_factory=list, init=False)
-    targets: list[CheckpointMirror] = field(default_factory=list, init=False)
+    targets: list[Target] = field(default_factory=list, init=False)
     notes: list[str] = field(default_factory=list, init=False)
     before: dict[str, float] = field(default_factory=dict, init=False)
     after: dict[str, float] = field(default_factory=dict, init=False)
@@ -199,12 +161,12 @@ class Row:
         at_least: float | None = None,
         at_most: float | None = None,
         unit: str = "",
-    ) -> CheckpointMirror:
+    ) -> Target:
         """Report a figure with its bound; exactly one of `at_least` and `at_most`."""
         if (at_least is None) == (at_most is None):
             raise ValueError(f"target {name}: give exactly one of at_least and at_most")
         bound, sign = (at_least, ">=") if at_most is None else (at_most, "<=")
-        made = CheckpointMirror(figure=self.figure(name, values, unit), bound=bound, sign=sign)
+        made = Target(figure=self.figure(name, values, unit), bound=bound, sign=sign)
         self.targets.append(made)
         return made
 

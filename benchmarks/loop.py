@@ -20,7 +20,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import Options, Row, ratios, read_options
+from benchmarks.harness import Row, ratios
+from benchmarks.options import Options, read_options
 
 MAX_OF_BARE = 1.05
 MAX_LOSS_DIFFERENCE = 1e-5

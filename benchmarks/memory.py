@@ -18,7 +18,8 @@ from pathlib import Path
 import psutil
 
 from benchmarks.copies import write_million
-from benchmarks.harness import Row, read_options
+from benchmarks.harness import Row
+from benchmarks.options import read_options
 from benchmarks.resume import CONFIG, open_plan
 from gsv2.data.config import DataConfig
 from gsv2.data.stream.loader import make_loader

@@ -27,8 +27,9 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.harness import Row, read_options
+from benchmarks.harness import Row
 from benchmarks.mixes import MIXES, draw_mix, write_index
+from benchmarks.options import read_options
 from gsv2.commands.plan import open_plan
 from gsv2.data.plan.plan import MicroBatchPlan, Plan
 

@@ -21,7 +21,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
-from benchmarks.harness import Row, option_parser, options_of, ratios
+from benchmarks.harness import Row, ratios
+from benchmarks.options import option_parser, options_of
 from benchmarks.turns import TrainingTurns, training_turns
 from gsv2.fit.budget import Budget
 from gsv2.fit.corpus import CODES_UNALIGNED, FitCorpora, choose_corpora, clip_durations, keep_codes

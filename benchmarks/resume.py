@@ -26,7 +26,8 @@ import torch
 from accelerate import skip_first_batches
 
 from benchmarks.copies import write_million
-from benchmarks.harness import Row, read_options
+from benchmarks.harness import Row
+from benchmarks.options import read_options
 from gsv2.data.config import DataConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.plan.plan import MicroBatchPlan, Plan

@@ -27,7 +27,8 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from benchmarks.corpora import NUM_CODEBOOKS, write_token_corpus
-from benchmarks.harness import Row, ratios, read_options
+from benchmarks.harness import Row, ratios
+from benchmarks.options import read_options
 from gsv2.data.config import DataConfig, SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.plan.plan import Plan

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.harness import Row, read_options
+from benchmarks.harness import Row
 from benchmarks.mixes import MAX_CLIP_SEC, MIXES, draw_mix, write_index
+from benchmarks.options import read_options
 from benchmarks.padding import measure_plan, report_lhotse, window_clips
 from gsv2.data.config import DataConfig
 from gsv2.data.corpus.format import HOP_LENGTH

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from benchmarks.checkpoint import make_trainable, measure, sizes_of
-from benchmarks.harness import Options, Row
+from benchmarks.harness import Row
+from benchmarks.options import Options
 
 
 def test_both_targets_are_measured(tmp_path):

@@ -7,7 +7,8 @@ import pytest
 
 from benchmarks import harness, token_shards
 from benchmarks.__main__ import make_table
-from benchmarks.harness import Options, Row, ratios
+from benchmarks.harness import Row, ratios
+from benchmarks.options import Options
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ import pytest
 
 from benchmarks import padding
 from benchmarks.gpt_padding import CONFIG, token_lengths
-from benchmarks.harness import Options, Row
+from benchmarks.harness import Row
 from benchmarks.mixes import MAX_CLIP_SEC, MIXES, draw_mix, write_index
+from benchmarks.options import Options
 from benchmarks.padding import Padding, measure_plan, report_lhotse, window_clips
 from gsv2.data.config import DataConfig
 from gsv2.data.plan.plan import Plan

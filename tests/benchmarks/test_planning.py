@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from benchmarks import planning
-from benchmarks.harness import Options, Row
+from benchmarks.harness import Row
 from benchmarks.mixes import MIXES, draw_mix, write_index
+from benchmarks.options import Options
 from benchmarks.planning import DEPTHS, SETTINGS, plan_clips, report_seek, seek, walk
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,8 @@ import torch
 
 from benchmarks import _quickstart_worker, quickstart, turns
 from benchmarks._quickstart_worker import Turns, audio_at
-from benchmarks.harness import Options, Row
+from benchmarks.harness import Row
+from benchmarks.options import Options
 from benchmarks.quickstart import measure, worktree
 from benchmarks.turns import training_turns
 
