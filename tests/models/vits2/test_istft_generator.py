@@ -127,18 +127,9 @@ def test_gradients_are_finite_at_silence_and_at_the_loudest(
         assert parameter.grad.isfinite().all()
 
 
-@pytest.mark.parametrize("config", [TINY, HARMONIC])
-def test_under_autocast_the_head_computes_in_fp32(config: ISTFTConfig) -> None:
-    generator = _generator(config).eval()
-    inputs = [torch.randn(1, 5, 16)]
-    if config is HARMONIC:
-        inputs.append(torch.randn(1, 5, 1025, dtype=torch.complex64))
-    spectra = generator.head(*inputs)
+def test_under_autocast_a_wave_is_fp32() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(generator.head(*inputs), spectra)
-        wave = generator(torch.randn(1, 6, 5), torch.randn(1, 3))
-    assert wave.dtype == torch.float32
-    assert spectra.dtype == torch.complex64
+        assert _generator()(torch.randn(1, 6, 5), torch.randn(1, 3)).dtype == torch.float32
 
 
 def test_recomputed_blocks_have_the_same_gradients() -> None:
