@@ -1,12 +1,14 @@
 """Recordings of four English voices of Flite, for the figures of `gsv2 fit` in docs/operations.md.
 
-    python benchmarks/tables/flite.py OUT
+    python -m benchmarks.tables.flite OUT [--sentences grammar]
     gsv2 corpus build --input OUT/heldout_wav --format folder --out OUT/heldout
     gsv2 fit OUT/train_wav --held-out OUT/heldout --minutes 40 --out OUT/fit \
         --recognizer whisper:FOLDER
 
 Needs the Debian packages `flite` and `fortunes`. 1000 sentences, each spoken by one voice, the
-last 40 held out; about 49 minutes. Prints how many clips it wrote.
+last 40 held out; about 49 minutes. With `--sentences grammar` they are of `plain_english.py`: 20
+held out of the same kind (`VOICE_0960` on), and 20 with words in places that training never had
+(`VOICE_phrase_0980` on). Prints how many clips it wrote.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.tables import plain_english
+
 TEXTS = Path("/usr/share/games/fortunes")
 VOICES = ("slt", "rms", "awb", "kal16")
 NUM_CLIPS, NUM_HELD_OUT = 1000, 40
@@ -26,18 +30,31 @@ _WORDS = range(5, 14)
 """Words of a sentence."""
 
 
-def main(out: Path) -> None:
+def main(out: Path, kind: str) -> None:
     """Speak the sentences into OUT/{train,heldout}_wav/en/VOICE."""
-    texts = sorted(set(_sentences()))
-    random.Random(0).shuffle(texts)
-    for number, text in enumerate(texts[:NUM_CLIPS]):
+    texts = _grammar() if kind == "grammar" else _fortunes()
+    for number, text in enumerate(texts):
         part = "train" if number < NUM_CLIPS - NUM_HELD_OUT else "heldout"
         voice = VOICES[number % len(VOICES)]
-        wav = out / f"{part}_wav" / "en" / voice / f"{voice}_{number:04d}.wav"
+        is_phrase = kind == "grammar" and number >= NUM_CLIPS - NUM_HELD_OUT // 2
+        name = f"{voice}_phrase_{number:04d}" if is_phrase else f"{voice}_{number:04d}"
+        wav = out / f"{part}_wav" / "en" / voice / f"{name}.wav"
         wav.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["flite", "-voice", voice, "-t", text, "-o", wav], check=True)
         wav.with_suffix(".txt").write_text(text + "\n")
-    print(f"{min(len(texts), NUM_CLIPS)} clips in {out}")
+    print(f"{len(texts)} clips in {out}")
+
+
+def _grammar() -> list[str]:
+    num_phrases = NUM_HELD_OUT // 2
+    plain = plain_english.sentences(NUM_CLIPS - num_phrases, seed=0)
+    return plain + plain_english.held_back_phrases(num_phrases, seed=1)
+
+
+def _fortunes() -> list[str]:
+    texts = sorted(set(_sentences()))
+    random.Random(0).shuffle(texts)
+    return texts[:NUM_CLIPS]
 
 
 def _sentences() -> Iterator[str]:
@@ -53,4 +70,6 @@ def _sentences() -> Iterator[str]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path, help="folder to write")
-    main(parser.parse_args().out)
+    parser.add_argument("--sentences", choices=("fortunes", "grammar"), default="fortunes")
+    arguments = parser.parse_args()
+    main(arguments.out, arguments.sentences)
