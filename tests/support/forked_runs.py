@@ -113,8 +113,8 @@ class ForkedRuns:
 
 
 def _serve() -> None:
-    import matplotlib.backends.backend_agg  # noqa: F401  gsv2 imports it late: once, before forks
-    import numba  # noqa: F401  the same
+    # What gsv2 or torch import late: once, before the forks.
+    import vector_quantize_pytorch  # noqa: F401
 
     from tests.support import faulty_run
 
@@ -151,8 +151,14 @@ def _serve() -> None:
 
 
 def _main_of(module: str) -> Callable[[Mapping[str, Any]], int]:
-    """Import a module of ranks; return what runs an order."""
-    main = importlib.import_module(f"tests.support.ranks.{module}").main
+    """Import a module of ranks, and what it names as `BEFORE_FORKS`; return what runs an order.
+
+    Tests import such a module too, for its names, and need not wait for what its ranks need.
+    """
+    ranks = importlib.import_module(f"tests.support.ranks.{module}")
+    for name in getattr(ranks, "BEFORE_FORKS", ()):
+        importlib.import_module(name)
+    main = ranks.main
     gc.freeze()  # each ZeRO-3 engine collects garbage: seconds over all that is imported
 
     def run(order: Mapping[str, Any]) -> int:

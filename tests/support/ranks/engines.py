@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from deepspeed.ops import __compatible_ops__
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -31,6 +30,7 @@ from tests.support.engine_training import (
 from tests.support.joint_stage import CarelessStage, JointStage
 from tests.support.toy_stage import toy_batch
 
+BEFORE_FORKS = ("deepspeed",)
 OTHER_WORLD = {1: 2, 2: 1}
 """Ranks of a run -> ranks of the one whose states it goes on from too."""
 KINDS_OF = {1: ("plain", "zero2", "zero3"), 2: tuple(KINDS)}
@@ -180,6 +180,8 @@ def check_autocast(kind: str, ranks: Distributed) -> None:
 
 def main(folder: str) -> None:
     """Train and go on in `folder/RANKS`."""
+    from deepspeed.ops import __compatible_ops__
+
     out, ranks = Path(folder), Distributed()
     own, other = (out / str(world) for world in (ranks.world, OTHER_WORLD[ranks.world]))
     for kind in KINDS_OF[ranks.world]:
