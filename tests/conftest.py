@@ -26,8 +26,12 @@ LONG = {"docs", "integration", "launch"}
 
 
 def pytest_configure() -> None:
-    """One thread a process: two that spin beside another's make a step take ten times as long."""
+    """One thread a process: two that spin beside another's make a step take ten times as long.
+
+    No garbage is collected until all tests are: what they import stays.
+    """
     os.environ["OMP_NUM_THREADS"] = "1"
+    gc.disable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -39,6 +43,7 @@ def pytest_collection_finish() -> None:
     """One thread, also if torch was there before; collections leave out what is imported."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+    gc.enable()
     gc.freeze()
 
 
