@@ -6,6 +6,7 @@ goes on from what others have captured, on as many ranks and on the other number
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,9 +36,9 @@ OTHER_WORLD = {1: 2, 2: 1}
 """Ranks of a run -> ranks of the one whose states it goes on from too."""
 KINDS_OF = {1: ("plain", "zero2", "zero3"), 2: tuple(KINDS)}
 """Number of ranks -> kinds that train on them: alone, no stage but 3 differs from another."""
-SOURCES = {1: ("plain", "zero2"), 2: ("zero0", "zero1", "zero2", "zero3", "mixed")}
+SOURCES = {1: ("plain", "zero2"), 2: ("zero0", "zero1", "zero2", "mixed", "zero3")}
 """Number of ranks -> kinds whose states the other number goes on from."""
-GREEDY = ("plain", "zero3")
+GREEDY = ("plain",)
 """Kinds that go on from all of those; the others, from the last, for all have one form."""
 WAIT_SEC = 200.0
 """For a state of the other run."""
@@ -186,6 +187,7 @@ def main(folder: str) -> None:
     own, other = (out / str(world) for world in (ranks.world, OTHER_WORLD[ranks.world]))
     for kind in KINDS_OF[ranks.world]:
         train(kind, ranks, own)
+        gc.freeze()  # each ZeRO-3 engine collects garbage, over all engines before it
     if ranks.world > 1:
         for kind in RECOMPUTED:
             train_recomputed(kind, ranks, own)
