@@ -25,12 +25,12 @@ from gsv2.training.guard import (
 from gsv2.training.inspection import StepInspection
 from gsv2.training.listening import tell_heard
 from gsv2.training.prefetch import StepPrefetcher
-from gsv2.training.progress import RunProgress
 from gsv2.training.run_folder.folder import RunFolder
+from gsv2.training.schedule import RunProgress
 from gsv2.training.stage import Stage
 from gsv2.training.step import StepResult, StepRunner
-from gsv2.training.telemetry.clock import RunClock
 from gsv2.training.telemetry.gallery import Gallery
+from gsv2.training.telemetry.metrics import RunClock
 from gsv2.training.telemetry.tracking import Tracker
 from gsv2.training.validation import averaged, set_training, validate
 
@@ -50,7 +50,6 @@ class TrainingLoop:
         progress: how far the run has come, moved on with it.
         agreement: agreement in which the ranks go on, leave and fail.
         saver: makes the checkpoints.
-        trackers: are told about the run.
     """
 
     def __init__(
@@ -61,7 +60,6 @@ class TrainingLoop:
         progress: RunProgress,
         agreement: RankAgreement,
         saver: Saver,
-        trackers: Sequence[Tracker],
     ) -> None:
         self._config = config
         self._stage = stage
@@ -69,7 +67,7 @@ class TrainingLoop:
         self._progress = progress
         self._agreement = agreement
         self._saver = saver
-        self._trackers = trackers
+        self._trackers: Sequence[Tracker] = ()
         trainer, tracking, distributed = config.trainer, config.tracking, agreement.distributed
         folder, clock = RunFolder(config.run.folder), RunClock(state.time_sec, state.ending_sec)
         guard = UpdateGuard(trainer.spike_factor, trainer.spike_warmup_steps, state.history)
@@ -87,6 +85,7 @@ class TrainingLoop:
         self,
         train: TrainingStream,
         validation: FiniteStream | None,
+        trackers: Sequence[Tracker] = (),
         inspection: StepInspection | None = None,
     ) -> None:
         """Go on to the last step. Collective.
@@ -94,6 +93,7 @@ class TrainingLoop:
         Args:
             train: the training stream.
             validation: the validation stream; None for no validation.
+            trackers: are told about the run.
             inspection: looks at the first steps.
 
         Raises:
@@ -102,7 +102,7 @@ class TrainingLoop:
             TooManyBadClipsError: more clips were unreadable than allowed.
             PeerError: another rank cannot go on.
         """
-        self._inspection = inspection
+        self._trackers, self._inspection = trackers, inspection
         with self._agreement.signals.deferred():
             try:
                 self._run(train, validation)

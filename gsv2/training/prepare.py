@@ -17,10 +17,9 @@ from gsv2.training.engines.choose import choose_engines, ignored_by, make_engine
 from gsv2.training.engines.compile import check_compile, compile_networks
 from gsv2.training.engines.engine import EngineConfig
 from gsv2.training.inspection import StepInspection
-from gsv2.training.optim import follow_progress
 from gsv2.training.precision.loss_scale import LossScale
 from gsv2.training.precision.watch import PrecisionWatch
-from gsv2.training.progress import RunProgress
+from gsv2.training.schedule import RunProgress, follow_progress
 from gsv2.training.stage import Stage, Trainable
 from gsv2.training.validation import set_training
 

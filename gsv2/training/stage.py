@@ -15,10 +15,10 @@ from gsv2.data.stream.batch import Batch
 from gsv2.nn.codes import CodeConfig
 from gsv2.training.ema import WeightAverage
 from gsv2.training.engines.engine import Engine, EngineError
-from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
+from gsv2.training.optim import OptimConfig, make_optimizer
 from gsv2.training.precision.loss_scale import LossScale
 from gsv2.training.precision.policy import PrecisionPolicy
-from gsv2.training.progress import RunProgress
+from gsv2.training.schedule import RunProgress, make_scheduler
 
 
 @dataclass(kw_only=True)

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.run_folder.records import read_records
-from gsv2.training.telemetry.clock import TIMING_KEYS
+from gsv2.training.telemetry.metrics import TIMING_KEYS
 
 NETWORKS = ("generator", "discriminator")
 

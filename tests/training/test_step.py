@@ -16,8 +16,9 @@ from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.engines.contract import StageError
 from gsv2.training.engines.engine import EngineError
 from gsv2.training.guard import UpdateGuard
-from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
+from gsv2.training.optim import OptimConfig, make_optimizer
 from gsv2.training.prepare import attach_engines
+from gsv2.training.schedule import make_scheduler
 from gsv2.training.stage import Trainable, Update
 from gsv2.training.step import StepRunner
 from tests.support.toy_stage import ToyStage, toy_batch, toy_config

@@ -10,8 +10,7 @@ from gsv2.training.accounting.quarantine import Quarantine
 from gsv2.training.accounting.state import TrainState
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.stage import Stage
-from gsv2.training.telemetry.clock import RunClock
-from gsv2.training.telemetry.metrics import WeightedMeans, merge_sums
+from gsv2.training.telemetry.metrics import RunClock, WeightedMeans, merge_sums
 from gsv2.training.telemetry.throughput import Throughput, measure, work_figures
 
 

@@ -5,7 +5,7 @@ import torch
 
 from gsv2.config import config_to_dict
 from gsv2.models.component import load_component, save_component
-from gsv2.models.gpt.model import SemanticGPT
+from gsv2.models.gpt.model import GPTInputs, SemanticGPT
 from tests.models.gpt.test_model import make_clips, make_gpt
 from tests.models.gpt.test_model_pointer import READINGS, aligned_clips
 
@@ -19,7 +19,7 @@ def test_a_gpt_from_before_there_were_readings_loads_and_reads_by_attention(tmp_
     loaded = SemanticGPT.from_component(load_component(path, "gpt"))
     assert loaded.config.reading == "attention"
     clips = make_clips(model, ["ab"], [4])
-    expected = model(*clips, torch.tensor([0])).logits
+    expected = model(GPTInputs(*clips, torch.tensor([0]))).logits
     for a, b in zip(loaded(*clips, torch.tensor([0])).logits, expected, strict=True):
         assert torch.equal(a, b)
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.engines.choose import make_engine
 from gsv2.training.engines.engine import EngineConfig, EngineError, TrainableState
-from gsv2.training.optim import seek_schedule
+from gsv2.training.schedule import seek_schedule
 from gsv2.training.stage import Trainable
 from tests.support.engine_training import (
     EARLY_STEPS,

@@ -83,7 +83,7 @@ def logits(stage: AnyStage) -> Tensor:
     trainable = stage.trainables["gpt"]
     trainable.engine.train(False)
     with torch.no_grad():
-        output = trainable(*gpt_inputs(stage, toy_batch(3)))
+        output = trainable(gpt_inputs(stage, toy_batch(3)))
     trainable.engine.train(True)
     return torch.cat([table.flatten() for table in output.logits])
 

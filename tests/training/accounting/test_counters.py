@@ -12,8 +12,7 @@ from gsv2.training.accounting.quarantine import Quarantine, TooManyBadClipsError
 from gsv2.training.accounting.state import TrainState
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.run_folder.folder import RunFolder
-from gsv2.training.telemetry.clock import RunClock
-from gsv2.training.telemetry.metrics import WeightedMeans
+from gsv2.training.telemetry.metrics import RunClock, WeightedMeans
 from tests.support.thread_ranks import run_ranks
 from tests.support.toy_stage import ToyStage, toy_batch, toy_config
 
