@@ -17,6 +17,7 @@ from typing import Annotated
 import torch
 import typer
 
+from gsv2.inference.clip_batches import SharedWork
 from gsv2.inference.extraction import extract_codes
 from gsv2.training.distributed.patient_ranks import PatientRanks
 from gsv2.training.distributed.ranks import Distributed
@@ -44,8 +45,10 @@ def main(
                 quantizer,
                 out,
                 chosen,
-                bar if distributed.is_main else None,
-                ranks=PatientRanks(distributed),
+                SharedWork(
+                    ranks=PatientRanks(distributed),
+                    progress=bar if distributed.is_main else None,
+                ),
             )
         distributed.close()
     except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: torch knows no such device

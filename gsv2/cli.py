@@ -222,20 +222,13 @@ def synthesize(
     Example: `gsv2 synthesize --bundle runs/quickstart/bundle --text "The red train is late."
     --ref voice.wav --ref-text "What the recording says." --out out.wav`
     """
-    from gsv2.inference.speech_file import write_speech
+    from gsv2.inference.sampling import SamplingConfig
+    from gsv2.inference.speech_file import VoiceRecordings, write_speech
 
-    speech = write_speech(
-        bundle,
-        text,
-        out,
-        references=ref,
-        transcripts=ref_text or [],
-        weights=weight or [],
-        seed=seed,
-        speaking_rate=rate,
-        candidates=candidates,
-        times=times,
-    )
+    voice = VoiceRecordings(ref, ref_text or [], weight or [])
+    drawn = candidates or SamplingConfig.candidates
+    sampling = SamplingConfig(seed=seed, speaking_rate=rate, candidates=drawn)
+    speech = write_speech(bundle, text, out, voice, sampling, times)
     cut = "" if speech.ended else " (cut at the length limit: no end of speech was found)"
     typer.echo(f"{out}: {len(speech.wave) / speech.sample_rate:.2f} s{cut}")
 

@@ -21,7 +21,9 @@ from gsv2.fit.runs import STAGES, FitRuns
 from gsv2.fit.sentences import HeldOutSentences
 from gsv2.inference.alignment import align_corpus
 from gsv2.inference.bundle import export_bundle
+from gsv2.inference.clip_batches import SharedWork
 from gsv2.inference.extraction import extract_codes
+from gsv2.inference.sampling import SamplingConfig
 from gsv2.train import main as train
 from gsv2.training.telemetry.progress import counting_bar
 
@@ -99,16 +101,16 @@ class FitSteps:
         for number, path in enumerate(self._runs.corpora.paths):
             out = codes_folder(self._runs.out, number)
             with counting_bar("encoding") as progress:
-                extract_codes(
-                    Path(path), self._runs.folder("quantizer"), out, self._device, progress
-                )
+                work = SharedWork(progress=progress)
+                extract_codes(Path(path), self._runs.folder("quantizer"), out, self._device, work)
 
     def _align(self) -> None:
         for number, path in enumerate(self._runs.corpora.paths):
             codes = codes_folder(self._runs.out, number)
             with counting_bar("aligning") as progress:
                 aligner = self._runs.folder("aligner")
-                align_corpus(Path(path), codes, aligner, self._device, progress=progress)
+                work = SharedWork(progress=progress)
+                align_corpus(Path(path), codes, aligner, self._device, work)
 
     def _shift(self) -> None:
         """Make more codes of the training clips, where the GPT would learn one set by heart."""
@@ -124,9 +126,10 @@ class FitSteps:
             out = shifted_folder(self._runs.out, number)
             shift = number * frame // count
             with counting_bar(f"encoding again, {1000 * shift / SAMPLE_RATE:.0f} ms later") as bar:
-                extract_codes(path, quantizer, out, self._device, bar, shift_samples=shift)
+                work = SharedWork(progress=bar)
+                extract_codes(path, quantizer, out, self._device, work, shift_samples=shift)
             with counting_bar("aligning") as bar:
-                align_corpus(path, out, aligner, self._device, progress=bar)
+                align_corpus(path, out, aligner, self._device, SharedWork(progress=bar))
 
     def _export(self) -> None:
         export_bundle([self._runs.folder(stage) for stage in STAGES], self.bundle)
@@ -135,15 +138,9 @@ class FitSteps:
         affordable = round(self._budget.kept_sec / _SENTENCE_SEC)
         count = min(max(affordable, _LEAST_SENTENCES), _MOST_SENTENCES)
         sentences = HeldOutSentences(self._runs.corpora.held_out, count)
-        with counting_bar("speaking and judging") as progress:
-            evaluate_bundle(
-                self.bundle,
-                sentences,
-                self.report.parent,
-                judges=self._judges(),
-                seed=self._runs.seed,
-                progress=progress,
-            )
+        sampling = SamplingConfig(seed=self._runs.seed)
+        out = self.report.parent
+        evaluate_bundle(self.bundle, sentences, out, judges=self._judges(), sampling=sampling)
 
 
 def num_shifts(gpt_sec: float, corpus_hours: float) -> int:

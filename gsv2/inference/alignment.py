@@ -17,7 +17,7 @@ from gsv2.data.corpus.decode import Clip
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import CorpusError, Manifest, read_manifest
 from gsv2.data.stream.batch import BadClip
-from gsv2.inference.clip_batches import Progress, clip_batches
+from gsv2.inference.clip_batches import ALONE, Progress, SharedWork, clip_batches
 from gsv2.models.aligner.align import align_texts
 from gsv2.models.aligner.model import Aligner
 from gsv2.models.aligner.viterbi import AlignmentError
@@ -84,10 +84,8 @@ def align_corpus(
     codes: Path,
     aligner: Path,
     device: torch.device,
-    *,
+    work: SharedWork = ALONE,
     outlier_deviations: float | None = None,
-    progress: Progress | None = None,
-    ranks: PatientRanks | None = None,
 ) -> tuple[Manifest, Report]:
     """Write the alignment of every clip beside its codes; `codes` is replaced when all are done.
 
@@ -96,15 +94,10 @@ def align_corpus(
     with a warning each, and readers that need one leave them out.
 
     Args:
-        corpus: folder of the corpus.
         codes: folder of its sidecar corpus.
         aligner: run folder, checkpoint or file of the aligner.
-        device: device to compute on.
         outlier_deviations: clips whose score lies this many deviations below the median get no
             alignment either; None = they are kept.
-        progress: called as clips are done.
-        ranks: this process among others that make the same call and share the shards; None =
-            alone.
 
     Returns:
         The manifest, and what was found, by all ranks together.
@@ -114,13 +107,8 @@ def align_corpus(
         InUseError: another process writes to `codes`.
     """
     model = load_aligner(aligner, device)
-    provenance = load_component(find_component(aligner, "aligner"), "aligner").provenance
     made = read_manifest(codes)
-    if made.quantizer != provenance.get("quantizer"):
-        raise CorpusError(
-            f"aligner {aligner} was trained on codes of quantizer {provenance.get('quantizer')}, "
-            f"but {codes} were made by {made.quantizer}"
-        )
+    _check_quantizer(aligner, codes, made)
     fingerprint = model.fingerprint()
     report = Report()
     if made.aligner == fingerprint and outlier_deviations is None:
@@ -128,17 +116,27 @@ def align_corpus(
     index = CorpusIndex.open(SourceConfig(path=str(corpus), codes=str(codes)))
     left_out: frozenset[str] = frozenset()
     if outlier_deviations is not None:
-        scored = _score(_Walker(model, index, device, Report()), index, ranks)
+        scored = _score(_Walker(model, index, device, Report()), index, work.ranks)
         left_out = frozenset(scored.outliers(outlier_deviations))
         report.failures |= scored.failures  # named already
     walker = _Walker(model, index, device, report)
 
     def wanted(skip: frozenset[str]) -> Iterator[ClipArray]:
-        return (item for item in walker.alignments(progress, skip) if item[1] not in left_out)
+        return (item for item in walker.alignments(work.progress, skip) if item[1] not in left_out)
 
     settings = f"outlier_deviations={outlier_deviations}"
-    manifest = write_alignments(corpus, codes, wanted, fingerprint, settings, ranks)
-    return manifest, report.shared(ranks) if outlier_deviations is None else scored
+    manifest = write_alignments(corpus, codes, wanted, fingerprint, settings, work.ranks)
+    return manifest, report.shared(work.ranks) if outlier_deviations is None else scored
+
+
+def _check_quantizer(aligner: Path, codes: Path, made: Manifest) -> None:
+    """Check that an aligner was trained on codes of the quantizer that made these."""
+    provenance = load_component(find_component(aligner, "aligner"), "aligner").provenance
+    if made.quantizer != provenance.get("quantizer"):
+        raise CorpusError(
+            f"aligner {aligner} was trained on codes of quantizer {provenance.get('quantizer')}, "
+            f"but {codes} were made by {made.quantizer}"
+        )
 
 
 def _score(walker: _Walker, index: CorpusIndex, ranks: PatientRanks | None) -> Report:

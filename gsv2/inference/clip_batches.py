@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,9 +11,24 @@ from gsv2.data.corpus.decode import Clip
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.stream.batch import BadClip
 from gsv2.data.stream.reader import MappedReader, read_clip
+from gsv2.training.distributed.patient_ranks import PatientRanks
 
 Progress = Callable[[int, int], None]
 """Called with (clips done, clips in all)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedWork:
+    """Who works on the clips of a corpus, and who is told how far it is."""
+
+    ranks: PatientRanks | None = None
+    """This process among others that make the same call and share the shards; None = alone."""
+    progress: Progress | None = None
+    """Called as clips are done."""
+
+
+ALONE = SharedWork()
+"""One process that tells nobody."""
 _WINDOW_CLIPS = 1024
 """Clips that are sorted by size together; bounds the memory."""
 

@@ -19,13 +19,15 @@ from gsv2.data.corpus.format import HOP_LENGTH, SAMPLE_RATE
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import Manifest, is_complete, read_manifest
 from gsv2.data.stream.batch import BadClip
-from gsv2.inference.clip_batches import Progress, clip_batches
+from gsv2.inference.clip_batches import ALONE, Progress, SharedWork, clip_batches
 from gsv2.models.component import load_component
 from gsv2.models.quantizer.model import Quantizer
 from gsv2.training.checkpoints.checkpoint import find_component
-from gsv2.training.distributed.patient_ranks import PatientRanks
 
 logger = logging.getLogger(__name__)
+
+MAX_BATCH_SEC = 60.0
+"""Most audio of a batch, padding included."""
 
 
 def extract_codes(
@@ -33,9 +35,7 @@ def extract_codes(
     quantizer: Path,
     out: Path,
     device: torch.device,
-    progress: Progress | None = None,
-    max_batch_sec: float = 60.0,
-    ranks: PatientRanks | None = None,
+    work: SharedWork = ALONE,
     shift_samples: int = 0,
 ) -> Manifest:
     """Write the codes of every clip of a corpus; `out` appears complete or not at all.
@@ -48,11 +48,6 @@ def extract_codes(
         corpus: folder of the corpus.
         quantizer: run folder, checkpoint, bundle or file of the quantizer.
         out: folder of the sidecar corpus; one that is out of date is replaced.
-        device: device to compute on.
-        progress: called as clips are done.
-        max_batch_sec: most audio of a batch, padding included.
-        ranks: this process among others that make the same call and share the shards; None =
-            alone.
         shift_samples: samples that are left out at the start of each clip, so that its frames lie
             elsewhere in the sound; `out` is not asked for what it was made with.
 
@@ -66,16 +61,16 @@ def extract_codes(
     if done is not None:
         return done
     index = CorpusIndex.open(SourceConfig(path=str(corpus)))
-    extractor = _Extractor(model, index, device, round(max_batch_sec * SAMPLE_RATE), shift_samples)
+    extractor = _Extractor(model, index, device, shift_samples)
     return write_codes(
         corpus,
         out,
-        partial(extractor.codes, progress),
+        partial(extractor.codes, work.progress),
         fingerprint,
         codebook_size=model.config.codes.codebook_size,
         code_rate_hz=model.config.codes.rate_hz,
         overwrite=is_complete(out),
-        workers=ranks,
+        workers=work.ranks,
     )
 
 
@@ -87,7 +82,6 @@ class _Extractor:
         quantizer: Quantizer,
         index: CorpusIndex,
         device: torch.device,
-        max_samples: int,
         shift_samples: int,
     ) -> None:
         self._quantizer = quantizer
@@ -96,13 +90,13 @@ class _Extractor:
         ).to(device)
         self._index = index
         self._device = device
-        self._max_samples = max_samples
         self._shift = shift_samples
 
     def codes(self, progress: Progress | None, skip: frozenset[str]) -> Iterator[ClipArray]:
         """Yield (shard, key, [K, T] codes), shard after shard, without those to skip."""
+        max_samples = round(MAX_BATCH_SEC * SAMPLE_RATE)
         for clips in clip_batches(
-            self._index, ("audio",), "num_samples", self._max_samples, skip=skip, progress=progress
+            self._index, ("audio",), "num_samples", max_samples, skip=skip, progress=progress
         ):
             usable = [clip for clip in clips if _is_usable(clip, HOP_LENGTH + self._shift)]
             yield from self._encode(usable)

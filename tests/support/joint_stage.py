@@ -49,7 +49,10 @@ class JointStage(ToyStage):
         )
 
     def num_targets(self, batch: Batch) -> Mapping[str, int]:
-        return {**super().num_targets(batch), "gpt": int(gpt_inputs(self, batch).code_lengths.sum())}
+        return {
+            **super().num_targets(batch),
+            "gpt": int(gpt_inputs(self, batch).code_lengths.sum()),
+        }
 
     def updates(self, batch: Batch, step: int) -> Iterator[Update]:
         yield Update("gpt", gpt_loss(self, self.trainables["gpt"], batch), {})
