@@ -39,7 +39,7 @@ from gsv2.config import load_config
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.plan.plan import Plan, validation_plan
-from gsv2.data.stream.loader import make_loader, make_validation_loader
+from gsv2.data.stream.loader import StreamStart, make_loader, make_validation_loader
 from gsv2.seeds import seed_torch
 from gsv2.stages import STAGES, StageEntry
 from gsv2.stages.sections import check_sections
@@ -151,9 +151,7 @@ def _train(
         distributed.on_main(lambda: stack.enter_context(sole_launch(run)))
         trainer.fit(
             stage,
-            lambda start, positions: make_loader(
-                plan, **loading, start_micro_batch=start, positions=positions
-            ),
+            lambda first, marks: make_loader(plan, **loading, start=StreamStart(first, marks)),
             validation,
             lambda: make_loader(plan, workers=0),
             take_fingerprint(index, config.data, stage.members),
