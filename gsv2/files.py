@@ -65,7 +65,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file that appears under its name whole, in place of what was there.
 
     Args:
-        path: file to be.
+        path: path of the file once it is whole.
         content: bytes, or text to write as UTF-8; its lone surrogates, of names that are not
             UTF-8, become escapes.
 

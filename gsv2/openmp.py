@@ -25,7 +25,7 @@ def limit_spinning(environment: MutableMapping[str, str]) -> None:
     Call it before torch is imported.
 
     Args:
-        environment: of the process, `os.environ`; changed.
+        environment: variables of the process, `os.environ`; changed.
     """
     if not any(environment.get(name) for name in _WAITING):
         environment["GOMP_SPINCOUNT"] = SPIN_ROUNDS

@@ -39,7 +39,7 @@ def write_report(
 
     Args:
         report: what was measured.
-        sentences: those that it was measured on, in the same order.
+        sentences: sentences that it was measured on, in the same order.
         folder: where their sounds are.
         out: folder to write to.
     """

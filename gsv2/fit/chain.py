@@ -52,7 +52,7 @@ class ChainCall:
     usual_sec: float
 
     def to_json(self) -> str:
-        """Return it as an argument of a command line."""
+        """Return the call as an argument of a command line."""
         return json.dumps(asdict(self))
 
     @classmethod

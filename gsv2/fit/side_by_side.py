@@ -58,7 +58,7 @@ def run_side_by_side(calls: Sequence[ChainCall], logs: Path, threads: int) -> No
     """Run chains until all are done; an error or a signal ends them all.
 
     Args:
-        calls: chains.
+        calls: what each chain is told.
         logs: folder of their logs, which are shown here line by line too.
         threads: threads of each.
 

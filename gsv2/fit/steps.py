@@ -42,7 +42,7 @@ class FitSteps:
     """What is done in a fit, by name; `do` takes steps that are not done yet.
 
     Args:
-        runs: trainings.
+        runs: settings of the trainings.
         journal: what is done; moved on.
         budget: time of the trainings of this chain.
         judges: makes the judges of the evaluation.

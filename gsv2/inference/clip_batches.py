@@ -45,7 +45,7 @@ def clip_batches(
     """Yield batches of clips, which never cross a shard.
 
     Args:
-        index: the corpus.
+        index: index of a local corpus.
         members: members to read.
         size: numeric column of the index; clips without a value are left out.
         max_size: most of `size` in a batch, padding included; a longer clip stands alone.

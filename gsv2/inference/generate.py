@@ -66,8 +66,8 @@ def generate(
     """Generate the codes of a batch of utterances.
 
     Args:
-        model: on its device; its mode stays what it is.
-        utterances: at least one.
+        model: GPT on its device; its mode stays what it is.
+        utterances: what to say, at least one.
         sampling: how codes are drawn.
         streams: numbers that stand for i in `SamplingConfig.seed`, one an utterance, for calls
             that share the work of one; None = 0, 1, ...

@@ -13,7 +13,7 @@ from gsv2.quickstart.sentences import Grammar, Sentence, draw_sentences
 MEAN_CLIP_SEC = 2.2
 """Measured over all voices; turns minutes into a number of clips."""
 HELDOUT_CLIPS_PER_VOICE = 6
-"""Of a held-out voice in one language."""
+"""Clips of a held-out voice in one language."""
 
 _HELDOUT_VOICES_PER_LANGUAGE = 2
 _MIN_CLIPS = 4  # of a training voice in one language, so that every clip has prompts

@@ -47,7 +47,7 @@ class GPTStage:
     """
 
     members: tuple[str, ...] = ("codes",)
-    """With `align`, if a pointer reads; see `gpt_members`."""
+    """Members of a clip, `align` among them if a pointer reads; see `gpt_members`."""
     full_step = 1
 
     def __init__(self, config: GPTRunConfig, device: torch.device) -> None:

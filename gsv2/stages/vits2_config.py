@@ -75,7 +75,7 @@ class LossWeights:
 
 
 def stft_resolutions() -> ResolutionsConfig:
-    """Return those of Parallel WaveGAN (arXiv 1910.11480, table 1), and a longer one."""
+    """Return the resolutions of Parallel WaveGAN (arXiv 1910.11480, table 1), and a longer one."""
     return ResolutionsConfig(
         n_fft=(512, 1024, 2048, 4096),
         hop_length=(50, 120, 240, 480),
@@ -92,7 +92,7 @@ class DiscriminatorSection(DiscriminatorConfig):
     STFT and kl alone. 0 or 1 = from the beginning, above `trainer.max_steps` = never. Their own
     learning rate begins its schedule in this step."""
     every_n_steps: int = 1
-    """They are trained in every n-th step from then on; the generator is judged in each."""
+    """Discriminators train in every n-th step from then on; the generator is judged in each."""
 
     def __post_init__(self) -> None:
         """Check the values that no type can."""

@@ -20,7 +20,7 @@ class StepInspection:
     """Checks the first step against the contract of a stage, and its precision for some more.
 
     Args:
-        stage: with its engines.
+        stage: stage with its engines.
         num_local: micro-batches of a step on this rank.
         precision: is shown every loss, as long as it looks.
     """

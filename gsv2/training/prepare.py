@@ -121,7 +121,7 @@ def prepare(
     before, since hooks would be compiled with them.
 
     Args:
-        stage: with its engines, at the weights that training goes on from.
+        stage: stage with its engines, at the weights that training goes on from.
         note: writes a key into `environment.json`.
 
     Returns:

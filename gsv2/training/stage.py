@@ -117,7 +117,7 @@ def make_trainable(
         kind: kind of the component file.
         module: network on its device.
         config: dataclass that it was built from.
-        optim: its entry of the `optim` section.
+        optim: entry of the network in the `optim` section.
         max_steps: optimizer steps of the run; 0 = unknown, it is one by time.
         provenance: hashes of what the network depends on.
     """

@@ -83,7 +83,7 @@ class StepRunner:
         """Make ready for steps.
 
         Args:
-            stage: with its engines.
+            stage: stage with its engines.
             guard: judges the updates; None refuses only those that are not finite.
         """
         self._stage = stage
@@ -119,7 +119,7 @@ class StepRunner:
                 every rank.
             step: number of the step, from 1.
             totals: `count_targets` summed over the ranks.
-            result: is filled.
+            result: record of the step, which is filled.
             updates: used in place of the stage's own.
 
         Yields:

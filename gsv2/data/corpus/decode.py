@@ -1,4 +1,4 @@
-"""Bytes of a clip's members -> arrays. Nothing here can run code: audio, JSON, plain npy only."""
+"""Decoder of the members of a clip: audio, JSON and plain npy, none of which can run code."""
 
 from __future__ import annotations
 

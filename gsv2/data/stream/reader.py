@@ -1,4 +1,4 @@
-"""Bytes of clips, found by the index and checked by their CRC-32; local tars are memory-mapped."""
+"""Reader of clips, found by the index and checked by their CRC-32; local tars are memory-mapped."""
 
 from __future__ import annotations
 

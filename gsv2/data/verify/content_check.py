@@ -54,7 +54,7 @@ def check_decoded(
 
     Args:
         row: row of the index.
-        shard: name.
+        shard: name of the shard.
         members: contents of audio, codes and json, as far as there are any.
         code_format: format that the codes must have.
         findings: gets what is wrong.

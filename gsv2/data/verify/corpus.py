@@ -54,9 +54,9 @@ def verify_corpus(
 
     Args:
         corpus: folder with corpus.json.
-        audio: for codes: the corpus that they were made from; None = not compared.
-        maker: for codes: the quantizer that made them; None = what corpus.json says of it.
-        decode: also decode every clip.
+        audio: corpus that codes were made from; None = not compared.
+        maker: quantizer that made codes; None = what corpus.json says of it.
+        decode: whether every clip is decoded too.
         pool: pool of processes that read; None = this one.
 
     Raises:

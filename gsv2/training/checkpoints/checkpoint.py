@@ -22,7 +22,7 @@ STATE = "state.json"
 """Every checkpoint has one."""
 _PREFIX = "step_"
 FETCHED = f"{ASIDE}fetched"
-"""Beside the checkpoints of a run: one of another run, until the next save."""
+"""Name beside the checkpoints of a run: one of another run, until the next save."""
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ def verify_checkpoint(folder: Path, names: Iterable[str] | None = None) -> Path:
     """Compare files with their checksums.
 
     Args:
-        names: of the files; None = all that the checkpoint should have.
+        names: names of the files; None = all that the checkpoint should have.
 
     Returns:
         `folder`.

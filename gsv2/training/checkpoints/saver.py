@@ -95,7 +95,7 @@ class Saver:
         Waits for the write before it, if that is still under way.
 
         Args:
-            trainables: with their engines.
+            trainables: trainables with their engines.
             record: figures of this step, if there are any.
 
         Raises:

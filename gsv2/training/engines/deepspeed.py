@@ -51,7 +51,7 @@ class DeepSpeedEngine:
         """Wrap a network. Collective.
 
         Args:
-            module: on its device, in fp32.
+            module: network on its device, in fp32.
             optimizer: a torch optimizer of the module's parameters; DeepSpeed keeps it.
             config: says the ZeRO stage.
             max_grad_norm: gradients are clipped to this L2 norm.
@@ -144,11 +144,11 @@ class DeepSpeedEngine:
         return {name: piece_of(parameter) for name, parameter in self._named.items()}
 
     def to_local(self, name: str, whole: Tensor) -> Tensor:
-        """Return it whole, or ZeRO-3's piece of it."""
+        """Return the parameter whole, or ZeRO-3's piece of it."""
         return whole if self._stage < MAX_ZERO_STAGE else cut_piece(self._named[name], whole)
 
     def to_whole(self, name: str, part: Tensor) -> Tensor:
-        """Return it, or what ZeRO-3's pieces of all ranks make."""
+        """Return the parameter, or what ZeRO-3's pieces of all ranks make."""
         return part if self._stage < MAX_ZERO_STAGE else join_pieces(self._named[name], part)
 
     def swapped_weights(self, parts: Mapping[str, Tensor]) -> AbstractContextManager[None]:

@@ -1,4 +1,4 @@
-"""The full tensors of a network under DeepSpeed, and the way back.
+"""State of a network under DeepSpeed as full tensors, and the way back.
 
 ZeRO-1 and ZeRO-2 keep one flat fp32 vector of each parameter group's trained parameters, cut
 over the ranks, and moments of the same shape; ZeRO-3 keeps a piece of every parameter. Parameters

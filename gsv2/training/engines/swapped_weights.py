@@ -42,7 +42,7 @@ def swapped_pieces(
     """Do the same with parameters that ZeRO-3 has cut, of which each pass makes whole ones.
 
     Args:
-        parameters: by name.
+        parameters: parameters of the network by name.
         weights: name of a parameter -> values for this rank's piece.
     """
     swapped = [parameters[name] for name in weights]

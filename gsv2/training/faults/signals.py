@@ -22,9 +22,9 @@ EXIT_REQUEUE = 85
 """Exit code of a run that was told to leave: the same command goes on from its checkpoint."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 _PATIENCE_SEC = 60.0
-"""After the first signal, in which others are ignored: launchers deliver one twice, to the process
-group and again to every rank, and schedulers send SIGTERM after SIGUSR1. The checkpoint that the
-first one asked for must not be lost by them."""
+"""Time after the first signal in which others are ignored: launchers deliver one twice, to the
+process group and again to every rank, and schedulers send SIGTERM after SIGUSR1. The checkpoint
+that the first one asked for must not be lost by them."""
 
 
 class Preempted(SystemExit):

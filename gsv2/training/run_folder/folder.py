@@ -67,7 +67,7 @@ class RunFolder:
         return threads if is_alike and isinstance(threads, int) and threads > 0 else None
 
     def _earlier_environments(self) -> list[dict[str, Any]]:
-        """Return those of all launches before this one; of equal ones in a row, one."""
+        """Return the environments of all launches before this one; of equal ones in a row, one."""
         try:
             last = self._read_environment()
         except FileNotFoundError:

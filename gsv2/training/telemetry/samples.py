@@ -1,4 +1,4 @@
-"""The files of `RUN/samples`: sounds and sheets of the panels of the last validations."""
+"""Sample files, `RUN/samples`: sounds and sheets of the panels of the last validations."""
 
 from __future__ import annotations
 

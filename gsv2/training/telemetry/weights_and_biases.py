@@ -1,4 +1,4 @@
-"""A run in Weights & Biases. The only importer of wandb."""
+"""Weights & Biases, as a tracker of a run. The only importer of wandb."""
 
 from __future__ import annotations
 
