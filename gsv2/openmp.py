@@ -44,7 +44,7 @@ def names_threads(environment: Mapping[str, str]) -> str | None:
     return next((name for name in _THREADS if environment.get(name)), None)
 
 
-def told_waiting(environment: Mapping[str, str]) -> str:
+def describe_waiting(environment: Mapping[str, str]) -> str:
     """Return how threads wait, in words."""
     if policy := environment.get("OMP_WAIT_POLICY"):
         return f"OMP_WAIT_POLICY={policy}"

@@ -10,9 +10,9 @@ if __name__ == "__main__":  # before imports of seconds, in which a scheduler ma
     import os
 
     from gsv2.openmp import limit_spinning
-    from gsv2.training.faults.signals import leave_at_signal
+    from gsv2.training.faults.signals import exit_at_signal
 
-    leave_at_signal()
+    exit_at_signal()
     limit_spinning(os.environ)
 
     from gsv2.libraries import stop_unless_loadable

@@ -14,7 +14,7 @@ from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.corpus.manifest import read_manifest
 from gsv2.evaluation.evaluate import evaluate_bundle
 from gsv2.evaluation.judges import Judges
-from gsv2.fit.budget import Budget
+from gsv2.fit.budget import TimeBudget
 from gsv2.fit.corpus import codes_folder, shifted_folder
 from gsv2.fit.journal import Journal
 from gsv2.fit.runs import STAGES, FitRuns
@@ -52,7 +52,7 @@ class FitSteps:
         self,
         runs: FitRuns,
         journal: Journal,
-        budget: Budget,
+        budget: TimeBudget,
         judges: Callable[[], Judges] = Judges,
     ) -> None:
         self._runs = runs
@@ -94,7 +94,7 @@ class FitSteps:
 
     def _train(self, stage: str) -> None:
         seconds = self._budget.allot(stage, self._journal.seconds)
-        logger.info("%s has %s", stage, told_time(seconds))
+        logger.info("%s has %s", stage, format_time(seconds))
         train(self._runs.config_file(stage), self._runs.stage_overrides(stage, seconds))
 
     def _encode(self) -> None:
@@ -153,6 +153,6 @@ def num_shifts(gpt_sec: float, corpus_hours: float) -> int:
     return min(max(round(passes) - 1, 0), _MOST_SHIFTS)
 
 
-def told_time(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """Return `0:12:34`."""
     return str(timedelta(seconds=round(seconds)))

@@ -34,7 +34,7 @@ _MAD_TO_DEVIATION = 1.4826
 
 
 @dataclass
-class Report:
+class AlignmentReport:
     """Scores and failures of the clips of a corpus."""
 
     scores: dict[str, float] = field(default_factory=dict)
@@ -46,11 +46,11 @@ class Report:
     num_characters: int = 0
     """Characters of their texts."""
 
-    def shared(self, ranks: PatientRanks | None) -> Report:
+    def shared(self, ranks: PatientRanks | None) -> AlignmentReport:
         """Return what all ranks have found. Collective."""
         if ranks is None or ranks.world == 1:
             return self
-        every = Report()
+        every = AlignmentReport()
         for of_rank in ranks.gather(self):
             every.scores |= of_rank.scores
             every.failures |= of_rank.failures
@@ -86,7 +86,7 @@ def align_corpus(
     device: torch.device,
     work: SharedWork = ALONE,
     outlier_deviations: float | None = None,
-) -> tuple[Manifest, Report]:
+) -> tuple[Manifest, AlignmentReport]:
     """Write the alignment of every clip beside its codes; `codes` is replaced when all are done.
 
     A call that was ended keeps its whole shards, and the same one goes on after them. Codes that
@@ -110,19 +110,23 @@ def align_corpus(
     made = read_manifest(codes)
     _check_quantizer(aligner, codes, made)
     fingerprint = model.fingerprint()
-    report = Report()
+    report = AlignmentReport()
     if made.aligner == fingerprint and outlier_deviations is None:
         return made, report
     index = CorpusIndex.open(SourceConfig(path=str(corpus), codes=str(codes)))
     left_out: frozenset[str] = frozenset()
     if outlier_deviations is not None:
-        scored = _score(_Walker(model, index, device, Report()), index, work.ranks)
+        scored = _score(_CorpusAligner(model, index, device, AlignmentReport()), index, work.ranks)
         left_out = frozenset(scored.outliers(outlier_deviations))
         report.failures |= scored.failures  # named already
-    walker = _Walker(model, index, device, report)
+    aligner_of_clips = _CorpusAligner(model, index, device, report)
 
     def wanted(skip: frozenset[str]) -> Iterator[ClipArray]:
-        return (item for item in walker.alignments(work.progress, skip) if item[1] not in left_out)
+        return (
+            item
+            for item in aligner_of_clips.alignments(work.progress, skip)
+            if item[1] not in left_out
+        )
 
     settings = f"outlier_deviations={outlier_deviations}"
     manifest = write_alignments(corpus, codes, wanted, fingerprint, settings, work.ranks)
@@ -139,27 +143,29 @@ def _check_quantizer(aligner: Path, codes: Path, made: Manifest) -> None:
         )
 
 
-def _score(walker: _Walker, index: CorpusIndex, ranks: PatientRanks | None) -> Report:
+def _score(
+    aligner_of_clips: _CorpusAligner, index: CorpusIndex, ranks: PatientRanks | None
+) -> AlignmentReport:
     """Return what is found of all clips, by each rank of its shards; nothing is written."""
     names = [shard.name for shard in index.shards]
     mine = names if ranks is None else names[ranks.rank :: ranks.world]
 
     def align() -> None:
-        for _ in walker.alignments(None, frozenset(names) - frozenset(mine)):
+        for _ in aligner_of_clips.alignments(None, frozenset(names) - frozenset(mine)):
             pass
 
     if ranks is None:
         align()
     else:
         ranks.on_all(align)
-    return walker.report.shared(ranks)
+    return aligner_of_clips.report.shared(ranks)
 
 
-class _Walker:
+class _CorpusAligner:
     """Pads and aligns batches of clips."""
 
     def __init__(
-        self, aligner: Aligner, index: CorpusIndex, device: torch.device, report: Report
+        self, aligner: Aligner, index: CorpusIndex, device: torch.device, report: AlignmentReport
     ) -> None:
         self._aligner = aligner
         self._index = index

@@ -15,7 +15,7 @@ from gsv2.libraries import RECORDED, loaded_version, unloadable
 from gsv2.preflight.report import Finding, attempt, check_room
 
 
-def examine(config_path: Path | None, overrides: Sequence[str]) -> list[Finding]:
+def diagnose(config_path: Path | None, overrides: Sequence[str]) -> list[Finding]:
     """Check the machine and, if given, the config of a run.
 
     Nothing is raised for what is wrong; it becomes a failed finding. A run cannot be checked where

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from gsv2.quickstart.demo_voices import HELDOUT_VOICES, TRAIN_VOICES, speaker_name
 from gsv2.quickstart.espeak import EspeakVoice
 from gsv2.quickstart.grammars import GRAMMARS
-from gsv2.quickstart.sentences import Grammar, Sentence, draw_sentences
+from gsv2.quickstart.sentences import FilledTemplate, Grammar, draw_sentences
 
 MEAN_CLIP_SEC = 2.2
 """Measured over all voices; turns minutes into a number of clips."""
@@ -82,7 +82,7 @@ def plan_demo(seed: int, minutes: float) -> DemoPlan:
 
 
 def _deal(
-    grammar: Grammar, voices: Sequence[EspeakVoice], sentences: Sequence[Sentence]
+    grammar: Grammar, voices: Sequence[EspeakVoice], sentences: Sequence[FilledTemplate]
 ) -> list[DemoClip]:
     """Give each voice an equal share of the sentences."""
     share = len(sentences) // len(voices)

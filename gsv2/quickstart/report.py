@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.evaluation.page_template import page_template
-from gsv2.files import write_whole
+from gsv2.files import write_atomically
 from gsv2.quickstart.curves import Curve, TermCurves, pair_curves, read_curves
 from gsv2.quickstart.figures import draw_curves
 from gsv2.quickstart.report_data import (
@@ -62,9 +62,9 @@ def write_report(data: ReportData, out: Path) -> Path:
     """
     curves = {run.name: read_curves(run.folder / "metrics.jsonl") for run in data.runs}
     out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / "report.html", render_html(data, curves))
+    write_atomically(out / "report.html", render_html(data, curves))
     text = json.dumps(summarise(data, curves), indent=2, ensure_ascii=False, allow_nan=False)
-    write_whole(out / "report.json", text + "\n")
+    write_atomically(out / "report.json", text + "\n")
     return out / "report.html"
 
 

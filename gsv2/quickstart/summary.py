@@ -79,7 +79,7 @@ def key_figures(figures: Figures) -> Iterator[KeyFigure]:
             name="English word errors above the recordings'",
             value=added,
             target=MAX_ADDED_WER,
-            note=f"PocketSphinx with the sentences' grammar: {_told(said)}, {_told(recorded)}",
+            note=f"PocketSphinx with the sentences' grammar: {_format(said)}, {_format(recorded)}",
         )
     own, recorded = (_value(figures, "all", OWN_VOICE, of) for of in ("generated", "recording"))
     if own is not None:
@@ -89,7 +89,7 @@ def key_figures(figures: Figures) -> Iterator[KeyFigure]:
             target=MIN_OWN_VOICE,
             better="higher",
             note="sentences whose nearest held-out voice is their own, by Resemblyzer: "
-            f"{_told(own)}, {_told(recorded)}",
+            f"{_format(own)}, {_format(recorded)}",
         )
     yield from _without_target(figures)
 
@@ -99,13 +99,13 @@ def _character_errors(figures: Figures, name: str, title: str) -> Iterator[KeyFi
     median = _value(figures, "median", name)
     if median is None:
         return
-    recorded = _told(_value(figures, "median", name, "recording"))
+    recorded = _format(_value(figures, "median", name, "recording"))
     note = f"median of the languages; of the recordings {recorded}"
     yield KeyFigure(name=title, value=median, target=MAX_MEDIAN_ERRORS, note=note)
     for language in figures:
         value = _value(figures, language, name)
         if language not in _SCOPES and value is not None:
-            recorded = _told(_value(figures, language, name, "recording"))
+            recorded = _format(_value(figures, language, name, "recording"))
             yield KeyFigure(
                 name=f"{title}: {language}",
                 value=value,
@@ -132,7 +132,7 @@ def _value(figures: Figures, scope: str, name: str, source: str = "generated") -
     return None if estimate is None else estimate["value"]
 
 
-def _told(value: float | None) -> str:
+def _format(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.2f}"
 
 

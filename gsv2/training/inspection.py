@@ -76,7 +76,7 @@ class StepInspection:
         self.close()
         if self._precision is None:
             return True
-        self._precision.settle()
+        self._precision.end_step()
         return self._precision.is_over
 
     def close(self) -> None:

@@ -74,7 +74,7 @@ def listening_test_of(stage: object) -> ListeningTest | None:
     return stage.listening_test if isinstance(stage, SpeakingStage) else None
 
 
-def tell_heard(
+def log_listening(
     stage: object, step: int, record: Mapping[str, Any], agreement: RankAgreement, *, is_last: bool
 ) -> None:
     """Warn, on the main rank, of speech that gets worse; say at last what it has come to.

@@ -7,9 +7,8 @@ from typing import Any
 
 from gsv2.data.plan.window import LanePosition
 from gsv2.data.stream.batch import Batch
-from gsv2.training.accounting.counters import RankCounters
+from gsv2.training.accounting.counters import RankCounters, drain_figures
 from gsv2.training.accounting.quarantine import Quarantine
-from gsv2.training.accounting.standing import take_standing
 from gsv2.training.accounting.state import TrainState
 from gsv2.training.checkpoints.saver import Saver
 from gsv2.training.config import RunConfig
@@ -23,7 +22,7 @@ from gsv2.training.guard import (
     note_left_out,
 )
 from gsv2.training.inspection import StepInspection
-from gsv2.training.listening import tell_heard
+from gsv2.training.listening import log_listening
 from gsv2.training.prefetch import StepPrefetcher
 from gsv2.training.run_folder.folder import RunFolder
 from gsv2.training.schedule import RunProgress
@@ -176,7 +175,7 @@ class TrainingLoop:
         record: dict[str, Any] | None = None
         if is_recorded:
             self._saver.check()
-            state.record = {**figures, **self._standing(result)}
+            state.record = {**figures, **self._shared_figures(result)}
             record = self._end_record(validation if is_validated else None)
         for tracker in self._trackers:
             tracker.advance(state.step)
@@ -201,7 +200,7 @@ class TrainingLoop:
             tracker.log(state.step, record)
         if validation is not None:
             is_last = self._progress.is_last
-            tell_heard(self._stage, state.step, record, self._agreement, is_last=is_last)
+            log_listening(self._stage, state.step, record, self._agreement, is_last=is_last)
             with self._clock.pausing("samples"), averaged(self._stage):
                 self._gallery.show(state.step, self._trackers)
         state.record = None
@@ -225,12 +224,12 @@ class TrainingLoop:
         """Tell whether something is due at this step; at the last one everything is."""
         return self._progress.is_last or (every_steps > 0 and self._state.step % every_steps == 0)
 
-    def _standing(self, result: StepResult) -> dict[str, Any]:
+    def _shared_figures(self, result: StepResult) -> dict[str, Any]:
         """Return the record's figures that all ranks know, and begin the next record."""
         return {
             **self._saver.figures(),
             **{name: float(value) for name, value in result.figures.items()},
-            **take_standing(self._state),
+            **drain_figures(self._state),
         }
 
     def _save(self, record: Mapping[str, Any] | None = None) -> None:

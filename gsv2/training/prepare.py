@@ -140,7 +140,7 @@ def prepare(
     if trainer.dry_run or is_compiled:
         peaks = dry_run(config.data, stage, distributed, config.seed, watch)
         note("dry_run_peak_gib", peaks)
-        watch.settle(is_last=True)
+        watch.end_step(is_last=True)
     compile_networks(modules, trainer.compile, trainer.compile_backend)
     num_local = config.data.micro_batches_per_step // distributed.world
     return StepInspection(stage, distributed, num_local, watch)

@@ -15,7 +15,7 @@ from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import CorpusError, read_manifest, write_manifest
 from gsv2.data.stream.batch import BadClip
 from gsv2.data.stream.reader import read_clips
-from gsv2.inference.alignment import Report, align_corpus
+from gsv2.inference.alignment import AlignmentReport, align_corpus
 from gsv2.inference.clip_batches import SharedWork
 from gsv2.models.aligner.align import align_texts
 from gsv2.training.distributed.patient_ranks import PatientRanks
@@ -155,11 +155,11 @@ def test_an_aligner_of_other_codes_is_refused(parts):
 
 
 def test_outliers_are_far_below_the_median_and_left_out_on_request(parts, monkeypatch):
-    report = Report(scores={f"k{i}": -1.0 - 0.01 * i for i in range(20)} | {"bad": -5.0})
+    report = AlignmentReport(scores={f"k{i}": -1.0 - 0.01 * i for i in range(20)} | {"bad": -5.0})
     assert set(report.outliers(6.0)) == {"bad"}
-    assert Report().outliers(6.0) == {}
+    assert AlignmentReport().outliers(6.0) == {}
     corpus, codes, file = parts
-    monkeypatch.setattr(Report, "outliers", lambda self, deviations: {"clip0002": -9.0})
+    monkeypatch.setattr(AlignmentReport, "outliers", lambda self, deviations: {"clip0002": -9.0})
     align_corpus(corpus, codes, file, CPU, outlier_deviations=6.0)
     bad = [key for key, clip in read(corpus, codes).items() if hasattr(clip, "reason")]
     assert bad == ["clip0002"]

@@ -76,7 +76,7 @@ AlignClip = Callable[[Clip], np.ndarray]
 the data workers, so it can be pickled."""
 
 
-class IndexedClip(NamedTuple):
+class ClipRow(NamedTuple):
     """One clip as the index describes it; None = the index does not hold it."""
 
     row: int
@@ -95,7 +95,7 @@ class IndexedClip(NamedTuple):
 
 
 def decode_clip(
-    clip: IndexedClip,
+    clip: ClipRow,
     members: Mapping[str, bytes | memoryview],
     code_format: CodeFormat = _ANY_CODES,
     out: np.ndarray | None = None,

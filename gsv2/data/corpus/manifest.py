@@ -13,7 +13,7 @@ from typing import Any, Literal
 from gsv2.data.corpus.code_format import CodeFormat
 from gsv2.data.corpus.format import FORMAT_VERSION, SAMPLE_RATE
 from gsv2.data.corpus.manifest_values import check_manifest_values
-from gsv2.files import write_whole
+from gsv2.files import write_atomically
 from gsv2.storage.storage import Storage
 
 MANIFEST_NAME = "corpus.json"
@@ -100,7 +100,7 @@ def write_manifest(manifest: Manifest, corpus: Path) -> None:
         **asdict(manifest),
     }
     text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-    write_whole(corpus / MANIFEST_NAME, text)
+    write_atomically(corpus / MANIFEST_NAME, text)
 
 
 def read_manifest(corpus: str | Path, storage: Storage | None = None) -> Manifest:

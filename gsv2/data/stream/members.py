@@ -10,7 +10,7 @@ import pyarrow as pa
 from zlib_ng import zlib_ng
 
 from gsv2.audio.level import Level
-from gsv2.data.corpus.decode import AlignClip, ClipError, IndexedClip, Transcript
+from gsv2.data.corpus.decode import AlignClip, ClipError, ClipRow, Transcript
 from gsv2.data.corpus.format import SIZE_LIMITS
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.index_columns import LEVEL_FIELDS
@@ -106,13 +106,13 @@ class ShardMembers:
             _check_places(places)
         return places
 
-    def describe(self, row: int) -> IndexedClip:
+    def describe(self, row: int) -> ClipRow:
         """Return what the index says of a clip."""
         place = row - self.start
         num_samples = int(self.num_samples[place])
         num_frames = -1 if self._num_code_frames is None else int(self._num_code_frames[place])
         lufs, peak = self._levels[place].tolist()
-        return IndexedClip(
+        return ClipRow(
             row,
             self.keys[place],
             self.name,

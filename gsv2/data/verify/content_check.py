@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gsv2.data.corpus.code_format import CodeFormat
-from gsv2.data.corpus.decode import ClipError, IndexedClip, decode_clip, decode_json
+from gsv2.data.corpus.decode import ClipError, ClipRow, decode_clip, decode_json
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.corpus.index_columns import OPTIONAL_FIELD
 from gsv2.data.verify.findings import Findings
@@ -68,7 +68,7 @@ def check_decoded(
         return None  # its JSON is missing or damaged, and counted
     key, num_frames = row["key"], row["num_code_frames"]
     try:
-        indexed = IndexedClip(0, key, shard, transcript, num_code_frames=num_frames)
+        indexed = ClipRow(0, key, shard, transcript, num_code_frames=num_frames)
         clip = decode_clip(indexed, members, code_format)
     except ClipError as error:
         example = key if error.kind == str(error) else f"{key}: {error}"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-from gsv2.files import ASIDE, clean_up, whole_folder
+from gsv2.files import ASIDE, atomic_folder, clean_up
 from gsv2.training.checkpoints.tensor_file import write_hashed
 
 CHECKPOINTS = "checkpoints"
@@ -165,7 +165,7 @@ def write_checkpoint(run: Path, step: int, write: Callable[[Path], Mapping[str, 
     """
     clean_checkpoints(run)
     final = checkpoint_folder(run, step)
-    with whole_folder(final) as aside:
+    with atomic_folder(final) as aside:
         sums = write(aside)
         assert set(sums) == {path.name for path in aside.iterdir()}, "every file has a checksum"
         lines = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))

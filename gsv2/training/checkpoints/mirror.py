@@ -11,7 +11,7 @@ import secrets
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from gsv2.files import ASIDE, whole_folder
+from gsv2.files import ASIDE, atomic_folder
 from gsv2.storage.body import public_name
 from gsv2.storage.object_store import ObjectFolder
 from gsv2.training.checkpoints.checkpoint import (
@@ -112,7 +112,7 @@ class CheckpointMirror:
         final = checkpoint_folder(run, step)
         logger.info("fetching %s from %s", final.name, self.name)
         try:
-            with whole_folder(final) as aside:
+            with atomic_folder(final) as aside:
                 for name in self._there.names(final.name):
                     if not name.startswith(ASIDE):
                         self._fetch_file(f"{final.name}/{name}", aside / name)

@@ -24,15 +24,15 @@ from gsv2.training.engines.contract import EngineContract
 from gsv2.training.engines.deepspeed_config import deepspeed_json
 from gsv2.training.engines.deepspeed_state import (
     capture_state,
-    cut_piece,
     flats,
-    join_pieces,
+    join_partitions,
+    partition,
     restore_state,
 )
 from gsv2.training.engines.engine import MAX_ZERO_STAGE, EngineConfig, TrainableState
 from gsv2.training.engines.host_copies import HostCopy, copy_to_host
 from gsv2.training.engines.module_state import pending_moment_bytes, trained
-from gsv2.training.engines.swapped_weights import piece_of, swapped_pieces, swapped_weights
+from gsv2.training.engines.swapped_weights import piece_of, swapped_partitions, swapped_weights
 
 
 class DeepSpeedEngine:
@@ -145,15 +145,15 @@ class DeepSpeedEngine:
 
     def to_local(self, name: str, whole: Tensor) -> Tensor:
         """Return the parameter whole, or ZeRO-3's piece of it."""
-        return whole if self._stage < MAX_ZERO_STAGE else cut_piece(self._named[name], whole)
+        return whole if self._stage < MAX_ZERO_STAGE else partition(self._named[name], whole)
 
     def to_whole(self, name: str, part: Tensor) -> Tensor:
         """Return the parameter, or what ZeRO-3's pieces of all ranks make."""
-        return part if self._stage < MAX_ZERO_STAGE else join_pieces(self._named[name], part)
+        return part if self._stage < MAX_ZERO_STAGE else join_partitions(self._named[name], part)
 
     def swapped_weights(self, parts: Mapping[str, Tensor]) -> AbstractContextManager[None]:
         """Point the parameters, or ZeRO-3's pieces of them, to other weights inside."""
-        swap = swapped_weights if self._stage < MAX_ZERO_STAGE else swapped_pieces
+        swap = swapped_weights if self._stage < MAX_ZERO_STAGE else swapped_partitions
         return swap(self._named, parts)
 
     def pending_moment_bytes(self) -> int:

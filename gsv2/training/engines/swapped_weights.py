@@ -36,7 +36,7 @@ def swapped_weights(held: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -
 
 
 @contextmanager
-def swapped_pieces(
+def swapped_partitions(
     parameters: Mapping[str, nn.Parameter], weights: Mapping[str, Tensor]
 ) -> Iterator[None]:
     """Do the same with parameters that ZeRO-3 has cut, of which each pass makes whole ones.

@@ -39,7 +39,7 @@ class Interrupted(BaseException):
     """Leaves what `StopSignals.is_interruptible`."""
 
 
-def leave_at_signal() -> None:
+def exit_at_signal() -> None:
     """Leave with `EXIT_REQUEUE` at a signal that comes while programs are still being imported."""
     for number in STOP_SIGNALS:
         signal.signal(number, _leave)

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from gsv2.files import write_whole
+from gsv2.files import write_atomically
 
 MAX_WAITING = 10_000
 """Records that wait in memory; above that the oldest are lost."""
@@ -119,7 +119,7 @@ def truncate_records(path: Path, step: int) -> None:
             logger.warning("dropped: %s", error)
             continue
         kept.append(line)
-    write_whole(path, b"".join(kept))
+    write_atomically(path, b"".join(kept))
 
 
 def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:

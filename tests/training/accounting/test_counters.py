@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from gsv2.training.accounting.counters import RankCounters
+from gsv2.training.accounting.counters import RankCounters, drain_figures
 from gsv2.training.accounting.quarantine import Quarantine, TooManyBadClipsError
 from gsv2.training.accounting.state import TrainState
 from gsv2.training.distributed.ranks import Distributed
@@ -100,3 +100,13 @@ def test_too_many_bad_clips_end_all_ranks_alike(tmp_path: Path) -> None:
     errors = run_ranks(2, run)
     assert {type(error) for error in errors} == {TooManyBadClipsError}
     assert str(errors[0]) == str(errors[1])
+
+
+def test_what_a_record_has_told_is_not_told_again() -> None:
+    state = TrainState(samples_seen=7, sequences={1: 3, 2: 1}, audio_seen={"en": 32_000 * 3600})
+    first, second = drain_figures(state), drain_figures(state)
+    assert first["data/samples_seen"] == second["data/samples_seen"] == 7
+    assert first["data/hours/en"] == 1.0
+    shares = {key for key in first if key.startswith("data/") and first[key] != second[key]}
+    assert shares, "the mix of prompts since the last record"
+    assert state.sequences == {}
