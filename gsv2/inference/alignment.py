@@ -119,14 +119,10 @@ def align_corpus(
         scored = _score(_CorpusAligner(model, index, device, AlignmentReport()), index, work.ranks)
         left_out = frozenset(scored.outliers(outlier_deviations))
         report.failures |= scored.failures  # named already
-    aligner_of_clips = _CorpusAligner(model, index, device, report)
+    clips = _CorpusAligner(model, index, device, report)
 
     def wanted(skip: frozenset[str]) -> Iterator[ClipArray]:
-        return (
-            item
-            for item in aligner_of_clips.alignments(work.progress, skip)
-            if item[1] not in left_out
-        )
+        return (item for item in clips.alignments(work.progress, skip) if item[1] not in left_out)
 
     settings = f"outlier_deviations={outlier_deviations}"
     manifest = write_alignments(corpus, codes, wanted, fingerprint, settings, work.ranks)
@@ -144,21 +140,21 @@ def _check_quantizer(aligner: Path, codes: Path, made: Manifest) -> None:
 
 
 def _score(
-    aligner_of_clips: _CorpusAligner, index: CorpusIndex, ranks: PatientRanks | None
+    clips: _CorpusAligner, index: CorpusIndex, ranks: PatientRanks | None
 ) -> AlignmentReport:
     """Return what is found of all clips, by each rank of its shards; nothing is written."""
     names = [shard.name for shard in index.shards]
     mine = names if ranks is None else names[ranks.rank :: ranks.world]
 
     def align() -> None:
-        for _ in aligner_of_clips.alignments(None, frozenset(names) - frozenset(mine)):
+        for _ in clips.alignments(None, frozenset(names) - frozenset(mine)):
             pass
 
     if ranks is None:
         align()
     else:
         ranks.on_all(align)
-    return aligner_of_clips.report.shared(ranks)
+    return clips.report.shared(ranks)
 
 
 class _CorpusAligner:
