@@ -21,7 +21,7 @@ from gsv2.data.corpus.shard_writer import ShardWriter
 from gsv2.files import named_errors, write_atomically
 from gsv2.models.component import save_component
 from gsv2.training.checkpoints.tensor_file import write_tensors
-from gsv2.training.run_folder.records import append_record, truncate_records
+from gsv2.training.run_folder.records import truncate_records
 from gsv2.training.stage import Panel
 from gsv2.training.telemetry.samples import write_samples
 
@@ -71,8 +71,8 @@ def drop_records(folder: Path) -> None:
 
 
 WRITERS: dict[str, Callable[[Path], object]] = {
-    "metrics.jsonl": lambda folder: append_record(
-        folder / "metrics.jsonl", {"step": 1, "x": "y" * 99}
+    "metrics.jsonl": lambda folder: append_records(
+        folder / "metrics.jsonl", [{"step": 1, "x": "y" * 99}]
     ),
     "old.jsonl": drop_records,
     "a.json": lambda folder: write_atomically(folder / "a.json", "x" * 99),

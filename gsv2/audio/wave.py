@@ -125,29 +125,6 @@ def resample(wave: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
     return soxr.resample(wave, from_rate, to_rate).astype(np.float32, copy=False)
 
 
-def normalise_loudness(
-    wave: np.ndarray, sample_rate: int, target_lufs: float = TARGET_LUFS
-) -> np.ndarray:
-    """Bring a clip to `target_lufs`, or as near as `PEAK_LIMIT` allows.
-
-    A clip below the absolute gate (-70 LUFS) is silence and stays as it is.
-
-    Args:
-        wave: [N] float32.
-        sample_rate: rate in Hz.
-        target_lufs: integrated loudness to reach.
-
-    Returns:
-        [N] float32.
-    """
-    peak = float(np.abs(wave).max(initial=0.0))
-    loudness = measure_loudness(wave, sample_rate)
-    if peak == 0.0 or loudness < _SILENT_LUFS:
-        return wave
-    gain = loudness_gain(loudness, peak, target_lufs)
-    return (wave * np.float32(gain)).astype(np.float32, copy=False)
-
-
 def loudness_gain(lufs: float, peak: float, target_lufs: float = TARGET_LUFS) -> float:
     """Return the factor that brings audio to a loudness, its peak at most to `PEAK_LIMIT`."""
     return min(10.0 ** ((target_lufs - lufs) / 20.0), PEAK_LIMIT / peak)

@@ -62,11 +62,6 @@ class RecordFile:
             logger.error("%s: %d records are lost", self._path, len(self._waiting))
 
 
-def append_record(path: Path, record: Mapping[str, Any]) -> None:
-    """Add one object (see `append_records`)."""
-    append_records(path, [record])
-
-
 def append_records(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
     """Add objects, all or none; floats keep full precision, and not finite ones become null.
 

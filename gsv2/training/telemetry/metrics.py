@@ -12,21 +12,6 @@ from torch import Tensor
 
 from gsv2.training.distributed.ranks import Distributed
 
-TIMING_KEYS = frozenset(
-    {
-        "time",
-        "checkpoint/blocked_sec",
-        "checkpoint/write_sec",
-        "data/wait_share",
-        "train/steps_per_sec",
-        "train/tokens_per_sec",
-        "train/audio_sec_per_sec",
-        "train/mfu",
-        "train/host_memory_gib",
-        "train/device_memory_gib",
-    }
-)
-"""Keys of metrics.jsonl that two runs of one seed do not share."""
 _SHORTEST_LAP_SEC = 1e-9
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from gsv2.training.distributed.ranks import Distributed
-from gsv2.training.telemetry.metrics import TIMING_KEYS, RunClock, WeightedMeans, merge_sums
+from gsv2.training.telemetry.metrics import RunClock, WeightedMeans, merge_sums
+from tests.support.same_run import TIMING_KEYS
 
 
 def test_means_are_over_targets_not_over_micro_batches(distributed: Distributed) -> None:
