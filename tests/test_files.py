@@ -21,7 +21,7 @@ from gsv2.data.corpus.shard_writer import ShardWriter
 from gsv2.files import named_errors, write_atomically
 from gsv2.models.component import save_component
 from gsv2.training.checkpoints.tensor_file import write_tensors
-from gsv2.training.run_folder.records import truncate_records
+from gsv2.training.run_folder.records import append_records, truncate_records
 from gsv2.training.stage import Panel
 from gsv2.training.telemetry.samples import write_samples
 
