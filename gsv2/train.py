@@ -135,7 +135,6 @@ def _train(
         "world": distributed.world,
         "pin_memory": distributed.device.type == "cuda",
     }
-
     index = _open_index(config, config.data.sources, stage, distributed, "data.sources")
     what = (config.data, config.seed, stage.members)
     plan = distributed.on_all(lambda: Plan(index, *what))
