@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-
 CORPUS_HELP = "corpus, or recordings with transcripts (folder or JSONL manifest)"
 OVERRIDES_HELP = "STAGE.section.key=value, e.g. gpt.optim.gpt.lr=1e-3"
 HELD_OUT_HELP = "corpus to judge on; else CORPUS/../heldout, or a few clips of CORPUS"
