@@ -151,7 +151,7 @@ def test_a_component_file_gives_the_same_model_back(tmp_path):
     clips = make_clips(model, ["ab"], [4])
     for a, b in zip(
         model(GPTInputs(*clips, torch.tensor([0]))).logits,
-        loaded(*clips, torch.tensor([0])).logits,
+        loaded(GPTInputs(*clips, torch.tensor([0]))).logits,
         strict=True,
     ):
         assert torch.equal(a, b)
