@@ -95,7 +95,7 @@ def test_a_micro_batch_of_weight_zero_runs_but_does_not_count(distributed: Distr
     with_standin, without = LineStage(), LineStage()
     standin = replace(toy_batch(2), weight=0.0)
     run_step(runner_of(with_standin, distributed), [toy_batch(1), standin], 1)
-    runner_of(without, distributed).run([toy_batch(1)], 1)
+    run_step(runner_of(without, distributed), [toy_batch(1)], 1)
     torch.testing.assert_close(with_standin.weight, without.weight)
 
 
