@@ -193,7 +193,7 @@ def test_the_hop_of_an_inverse_stft_must_be_that_of_frames(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("name", "generator_millions", "discriminator_millions"),
-    [("hifigan_debug", 2.4, 0.2), ("debug", 4.35, 0.2), ("base", 68.4, 46.7)],
+    [("hifigan_debug", 2.4, 0.2), ("debug", 4.35, 0.2), ("small", 12.2, 0.2), ("base", 68.4, 46.7)],
 )
 def test_shipped_configs_build_at_their_size(
     name: str, generator_millions: float, discriminator_millions: float
