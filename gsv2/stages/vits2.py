@@ -108,8 +108,9 @@ class VITS2Stage:
             judges = section.discriminator.network()
             self._flops = VITS2Flops(model, judges, section.segment_frames)
         frames = [samples // model.mel.hop_length for samples in audio_workload(batch).samples]
-        judged = section.discriminator.judges_at(self._step, self._total_steps) * self._flops.judgement
-        trained = section.discriminator.trains_at(self._step, self._total_steps) * self._flops.discriminator_update
+        at = self._step, self._total_steps
+        judged = section.discriminator.judges_at(*at) * self._flops.judgement
+        trained = section.discriminator.trains_at(*at) * self._flops.discriminator_update
         return {
             GENERATOR: self._flops.generator(frames),
             DISCRIMINATOR: batch.num_clips * (judged + trained),

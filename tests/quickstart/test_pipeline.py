@@ -8,7 +8,6 @@ from gsv2.fit.corpus import FitCorpora
 from gsv2.fit.runs import STAGES, FitRuns
 from gsv2.quickstart import pipeline
 from gsv2.quickstart.pipeline import run_quickstart
-from gsv2.shipped import find_config
 from gsv2.stages import SCHEMAS
 
 
