@@ -111,8 +111,7 @@ class DiscriminatorSection(DiscriminatorConfig):
 
         if not 0 <= self.start_fraction <= 1:
             raise ValueError(
-                "model.discriminator.start_fraction must lie in 0..1, "
-                f"but is {self.start_fraction}"
+                f"model.discriminator.start_fraction must lie in 0..1, but is {self.start_fraction}"
             )
         if self.start_fraction and self.start_step:
             raise ValueError(
