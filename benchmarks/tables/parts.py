@@ -46,8 +46,8 @@ _AT_ONCE = (
     "model.loss_weights.kl=1",
 )
 _IN_PROCESS_TIME = (
-    "import sys, time, types; import gsv2.training.telemetry.clock as clock; "
-    "clock.time = types.SimpleNamespace(perf_counter=time.process_time); "
+    "import sys, time, types; import gsv2.training.telemetry.metrics as metrics; "
+    "metrics.time = types.SimpleNamespace(perf_counter=time.process_time); "
     "from gsv2.train import main; main(sys.argv[1], sys.argv[2:])"
 )
 """A training whose minutes are those of its processor: other programs may run beside it."""

@@ -12,6 +12,7 @@ CORPUS_HELP = "corpus, or recordings with transcripts (folder or JSONL manifest)
 OVERRIDES_HELP = "STAGE.section.key=value, e.g. gpt.optim.gpt.lr=1e-3"
 HELD_OUT_HELP = "corpus to judge on; else CORPUS/../heldout, or a few clips of CORPUS"
 LANGUAGE_HELP = "language (BCP 47) of recordings that name none"
+SIZE_HELP = "networks: debug or small [default: small on a GPU, debug on a CPU]"
 RECOGNIZER_HELP = "also judges the speech: as `gsv2 evaluate --recognizer`; slow"
 PARALLEL_HELP = "GPT and VITS2 side by side [default: on a CPU of two cores or more]"
 
@@ -24,6 +25,7 @@ def fit(
     held_out: Annotated[Path | None, typer.Option(help=HELD_OUT_HELP)] = None,
     language: Annotated[str | None, typer.Option(help=LANGUAGE_HELP)] = None,
     seed: Annotated[int, typer.Option(help="seed of all training")] = 0,
+    size: Annotated[str | None, typer.Option(help=SIZE_HELP)] = None,
     recognizer: Annotated[list[str] | None, typer.Option(help=RECOGNIZER_HELP)] = None,
     parallel: Annotated[
         bool | None, typer.Option("--parallel/--no-parallel", help=PARALLEL_HELP)
@@ -46,6 +48,7 @@ def fit(
             held_out=held_out,
             language=language,
             seed=seed,
+            size=size,
             overrides=tuple(overrides or ()),
             judges=partial(load_judges, recognizers=tuple(recognizer or ())),
             side_by_side=parallel,
