@@ -105,6 +105,11 @@ class FitSteps:
                 extract_codes(Path(path), self._runs.folder("quantizer"), out, self._device, work)
 
     def _align(self) -> None:
+        """Align all codes once: clips that cannot be are left out of the plan, not quarantined.
+
+        The stream could align them too, but a corpus of many such clips would then end the run
+        (`data.max_bad_fraction`).
+        """
         for number, path in enumerate(self._runs.corpora.paths):
             codes = codes_folder(self._runs.out, number)
             with counting_bar("aligning") as progress:
