@@ -209,7 +209,7 @@ def test_an_optimizer_for_something_else_is_refused(tiny_corpus) -> None:
         QuantizerStage(config, CPU)
 
 
-@pytest.mark.parametrize(("name", "num_codebooks"), [("debug", 2), ("base", 4)])
+@pytest.mark.parametrize(("name", "num_codebooks"), [("debug", 2), ("small", 2), ("base", 4)])
 def test_shipped_configs_load(name: str, num_codebooks: int) -> None:
     config = load_config(CONFIGS / f"{name}.yaml", [], {"quantizer": QuantizerRunConfig})
     assert isinstance(config, QuantizerRunConfig)
