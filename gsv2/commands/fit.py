@@ -28,6 +28,10 @@ def fit(
         str | None, typer.Option(help="language (BCP 47) of recordings that name none")
     ] = None,
     seed: Annotated[int, typer.Option(help="seed of all training")] = 0,
+    size: Annotated[
+        str | None,
+        typer.Option(help="networks: debug or small [default: small on a GPU, debug on a CPU]"),
+    ] = None,
     recognizer: Annotated[
         list[str] | None,
         typer.Option(help="also judges the speech: as `gsv2 evaluate --recognizer`; slow"),
@@ -57,6 +61,7 @@ def fit(
             held_out=held_out,
             language=language,
             seed=seed,
+            size=size,
             overrides=tuple(overrides or ()),
             judges=partial(load_judges, recognizers=tuple(recognizer or ())),
             side_by_side=parallel,

@@ -47,6 +47,7 @@ class ChainCall:
     out: str
     corpora: FitCorpora
     seed: int
+    size: str
     overrides: tuple[str, ...]
     longest_sec: float
     usual_sec: float
@@ -87,6 +88,7 @@ def run_chain(call: ChainCall) -> None:
         out=out,
         corpora=call.corpora,
         seed=call.seed,
+        size=call.size,
         overrides=call.overrides,
         longest_sec=call.longest_sec,
         usual_sec=call.usual_sec,

@@ -52,6 +52,8 @@ class FitSettings:
     """Language of recordings that name none."""
     seed: int = 0
     """Seed of all training."""
+    size: str | None = None
+    """Of the networks: `debug` or `small`; None = small on a GPU, debug on a CPU."""
     overrides: tuple[str, ...] = ()
     """`STAGE.section.key=value`."""
     judges: Callable[[], Judges] = encoders_alone
@@ -90,6 +92,7 @@ def run_fit(settings: FitSettings) -> FitResult:
         out=out,
         corpora=corpora,
         seed=settings.seed,
+        size=_size(settings),
         overrides=settings.overrides,
         longest_sec=durations.longest,
         usual_sec=durations.usual,
@@ -127,7 +130,13 @@ def open_journal(settings: FitSettings) -> Journal:
         "minutes": settings.minutes,
         "seed": settings.seed,
     }
+    if (size := _size(settings)) != "debug":  # fits of before had no other
+        arguments["size"] = size
     return Journal.open(settings.out / JOURNAL, arguments)
+
+
+def _size(settings: FitSettings) -> str:
+    return settings.size or ("small" if torch.cuda.is_available() else "debug")
 
 
 def _is_side_by_side(settings: FitSettings) -> bool:
@@ -156,6 +165,7 @@ def _run_chains(settings: FitSettings, runs: FitRuns, journal: Journal, budget: 
             out=str(runs.out),
             corpora=runs.corpora,
             seed=runs.seed,
+            size=runs.size,
             overrides=tuple(runs.overrides),
             longest_sec=runs.longest_sec,
             usual_sec=runs.usual_sec,

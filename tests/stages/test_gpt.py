@@ -133,7 +133,7 @@ def test_the_loss_of_last_clips_is_theirs_out_of_the_predictions_of_all(quantize
     assert all(p.grad is not None for p in stage.model.parameters())
 
 
-@pytest.mark.parametrize("name", ["debug", "attention_debug", "base"])
+@pytest.mark.parametrize("name", ["debug", "attention_debug", "small", "base"])
 def test_shipped_configs_load(name):
     config = load_config(CONFIGS / f"{name}.yaml", [], {"gpt": GPTRunConfig})
     assert isinstance(config, GPTRunConfig)
@@ -141,8 +141,9 @@ def test_shipped_configs_load(name):
     with torch.device("meta"):
         model = SemanticGPT(config.model.gpt)
     count = sum(parameter.numel() for parameter in model.parameters())
-    small, large = (1e6, 2.5e6), (0.25e9, 0.35e9)
-    expected = {"debug": small, "attention_debug": small, "base": large}[name]
+    debug, small, base = (1e6, 2.5e6), (8e6, 10e6), (0.31e9, 0.33e9)
+    sizes = {"debug": debug, "attention_debug": debug, "small": small, "base": base}
+    expected = sizes[name]
     assert expected[0] < count < expected[1]
 
 
