@@ -27,6 +27,9 @@ def main(
     corpus: Annotated[Path, typer.Option(help="Corpus with audio.")],
     quantizer: Annotated[Path, typer.Option(help="Run, checkpoint, bundle or component file.")],
     out: Annotated[Path, typer.Option(help="Folder of the sidecar corpus.")],
+    speech_encoder: Annotated[
+        Path | None, typer.Option(help="Folder of its pretrained speech encoder, if it has moved.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; default: a GPU if any.")] = "",
 ) -> None:
     """Write OUT, or leave it when it is complete and of this corpus and quantizer.
@@ -46,6 +49,7 @@ def main(
                 chosen,
                 bar if distributed.is_main else None,
                 ranks=PatientRanks(distributed),
+                speech_encoder=speech_encoder,
             )
         distributed.close()
     except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: torch knows no such device

@@ -216,6 +216,9 @@ def synthesize(
     times: Annotated[
         Path | None, typer.Option(help=".TextGrid or .json for when words are spoken")
     ] = None,
+    speech_encoder: Annotated[
+        Path | None, typer.Option(help="folder of its pretrained encoder, if it has moved")
+    ] = None,
 ) -> None:
     """Speak a text in the voice of one or several recordings.
 
@@ -235,6 +238,7 @@ def synthesize(
         speaking_rate=rate,
         candidates=candidates,
         times=times,
+        speech_encoder=speech_encoder,
     )
     cut = "" if speech.ended else " (cut at the length limit: no end of speech was found)"
     typer.echo(f"{out}: {len(speech.wave) / speech.sample_rate:.2f} s{cut}")

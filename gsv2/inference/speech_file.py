@@ -41,6 +41,7 @@ def write_speech(
     speaking_rate: float = 1.0,
     candidates: int | None = None,
     times: Path | None = None,
+    speech_encoder: Path | None = None,
 ) -> Speech:
     """Speak a text in the voice of recordings, into a file.
 
@@ -56,6 +57,7 @@ def write_speech(
         candidates: utterances drawn of each sentence, the best is kept; None = as
             many as `SamplingConfig` says.
         times: file to write with the times of words and characters, .TextGrid or .json.
+        speech_encoder: folder of the bundle's pretrained speech encoder, if it has moved.
 
     Returns:
         What was written.
@@ -76,7 +78,8 @@ def write_speech(
         check_suffix(times)
     read_bundle_description(bundle)
     voices = load_references(references, transcripts, weights)
-    speech = Synthesizer.from_bundle(bundle).synthesize(text, voices, seed=seed, sampling=sampling)
+    synthesizer = Synthesizer.from_bundle(bundle, speech_encoder=speech_encoder)
+    speech = synthesizer.synthesize(text, voices, seed=seed, sampling=sampling)
     try:
         save_wave(out, speech.wave, speech.sample_rate)
     except OSError as error:

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from gsv2.audio.ssl import SpeechEncoderConfig, SpeechFeatures, make_speech_encoder
+from gsv2.audio.speech_encoders.config import SpeechEncoderConfig
+from gsv2.audio.speech_encoders.interface import SpeechFeatures
+from gsv2.audio.speech_encoders.make import make_speech_encoder
 from gsv2.config import config_to_dict
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.format import HOP_LENGTH
@@ -163,7 +165,7 @@ def test_an_unreadable_clip_is_left_out_with_a_warning(
     content = bytearray(tar.read_bytes())
     content[content.find(b"fLaC") + 5000] ^= 0xFF
     tar.write_bytes(content)
-    with caplog.at_level(logging.WARNING, logger="gsv2.inference.extraction"):
+    with caplog.at_level(logging.WARNING, logger="gsv2.inference.clip_features"):
         manifest = extract_codes(corpus, component, tmp_path / "codes", CPU)
     assert manifest.num_clips == 3
     assert len(caplog.records) == 1
