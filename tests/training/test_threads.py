@@ -14,7 +14,6 @@ from gsv2.training.threads import (
     ThreadChoice,
     candidates,
     choose_threads,
-    computing_threads,
     fastest,
     measure_threads,
     run_threads,
