@@ -216,6 +216,9 @@ def synthesize(
     times: Annotated[
         Path | None, typer.Option(help=".TextGrid or .json for when words are spoken")
     ] = None,
+    speech_encoder: Annotated[
+        Path | None, typer.Option(help="folder of its pretrained encoder, if it has moved")
+    ] = None,
 ) -> None:
     """Speak a text in the voice of one or several recordings.
 
@@ -223,12 +226,13 @@ def synthesize(
     --ref voice.wav --ref-text "What the recording says." --out out.wav`
     """
     from gsv2.inference.sampling import SamplingConfig
-    from gsv2.inference.speech_file import VoiceRecordings, write_speech
+    from gsv2.inference.speech_file import SpeechFiles, VoiceRecordings, write_speech
 
     voice = VoiceRecordings(ref, ref_text or [], weight or [])
     drawn = candidates or SamplingConfig.candidates
     sampling = SamplingConfig(seed=seed, speaking_rate=rate, candidates=drawn)
-    speech = write_speech(bundle, text, out, voice, sampling, times)
+    files = SpeechFiles(out, times)
+    speech = write_speech(bundle, text, files, voice, sampling, speech_encoder)
     cut = "" if speech.ended else " (cut at the length limit: no end of speech was found)"
     typer.echo(f"{out}: {len(speech.wave) / speech.sample_rate:.2f} s{cut}")
 

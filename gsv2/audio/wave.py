@@ -7,6 +7,7 @@ loudness through pyloudnorm (ITU-R BS.1770-4).
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -123,6 +124,13 @@ def resample(wave: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
     if from_rate == to_rate:
         return wave
     return soxr.resample(wave, from_rate, to_rate).astype(np.float32, copy=False)
+
+
+def join_waves(waves: Sequence[np.ndarray], pause_sec: float, sample_rate: int) -> np.ndarray:
+    """Join [N] float32 waves with silence between them; silence alone if there are none."""
+    pause = np.zeros(round(pause_sec * sample_rate), dtype=np.float32)
+    parts = [part for wave in waves for part in (pause, wave)]
+    return np.concatenate(parts[1:]) if parts else pause
 
 
 def loudness_gain(lufs: float, peak: float, target_lufs: float = TARGET_LUFS) -> float:

@@ -18,6 +18,7 @@ from gsv2.inference.synthesizer import Synthesizer
 from gsv2.training.distributed.patient_ranks import PatientRanks
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.telemetry.progress import counting_bar
+from gsv2.training.threads import computing_threads
 
 Progress = Callable[[int, int], None]
 """Called with (sentences done, sentences in all) of this rank."""
@@ -58,7 +59,7 @@ def evaluate_bundle(
     synthesizer = Synthesizer.from_bundle(bundle, ranks.device)
     judges, sampling = judges or Judges(), sampling or SamplingConfig()
     meter = SentenceMeter(synthesizer, _bundle_hash(Path(bundle)), judges, folder, sampling)
-    with counting_bar("speaking and listening") as progress:
+    with computing_threads(ranks), counting_bar("speaking and listening") as progress:
         shown = progress if ranks.is_main else None
         keys = _measure(meter, sentences, PatientRanks(ranks), shown)
     rows = [row for key in keys if (row := folder.load(key)) is not None]

@@ -22,10 +22,12 @@ from gsv2.fit.sentences import HeldOutSentences
 from gsv2.inference.alignment import align_corpus
 from gsv2.inference.bundle import export_bundle
 from gsv2.inference.clip_batches import SharedWork
-from gsv2.inference.extraction import extract_codes
+from gsv2.inference.extraction import ClipEncoding, extract_codes
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.train import main as train
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.telemetry.progress import counting_bar
+from gsv2.training.threads import computing_threads
 
 logger = logging.getLogger(__name__)
 
@@ -98,11 +100,13 @@ class FitSteps:
         train(self._runs.config_file(stage), self._runs.stage_overrides(stage, seconds))
 
     def _encode(self) -> None:
-        for number, path in enumerate(self._runs.corpora.paths):
-            out = codes_folder(self._runs.out, number)
-            with counting_bar("encoding") as progress:
-                work = SharedWork(progress=progress)
-                extract_codes(Path(path), self._runs.folder("quantizer"), out, self._device, work)
+        quantizer = self._runs.folder("quantizer")
+        with computing_threads(Distributed()):
+            for number, path in enumerate(self._runs.corpora.paths):
+                out = codes_folder(self._runs.out, number)
+                with counting_bar("encoding") as progress:
+                    work = SharedWork(progress=progress)
+                    extract_codes(Path(path), quantizer, out, self._device, work)
 
     def _align(self) -> None:
         """Align all codes once: clips that cannot be are left out of the plan, not quarantined.
@@ -132,7 +136,7 @@ class FitSteps:
             shift = number * frame // count
             with counting_bar(f"encoding again, {1000 * shift / SAMPLE_RATE:.0f} ms later") as bar:
                 work = SharedWork(progress=bar)
-                extract_codes(path, quantizer, out, self._device, work, shift_samples=shift)
+                extract_codes(path, quantizer, out, self._device, work, ClipEncoding(shift))
             with counting_bar("aligning") as bar:
                 align_corpus(path, out, aligner, self._device, SharedWork(progress=bar))
 

@@ -40,6 +40,7 @@ def clip_batches(
     max_size: int,
     *,
     skip: frozenset[str] = frozenset(),
+    share: float = 1.0,
     progress: Progress | None = None,
 ) -> Iterator[list[Clip | BadClip]]:
     """Yield batches of clips, which never cross a shard.
@@ -50,12 +51,16 @@ def clip_batches(
         size: numeric column of the index; clips without a value are left out.
         max_size: most of `size` in a batch, padding included; a longer clip stands alone.
         skip: names of shards that are left out, and count as done.
+        share: probability of each clip; the same ones are drawn of a shard whatever is skipped.
         progress: called as clips are done.
     """
     reader = MappedReader(index, tuple(members))
     done = sum(s.stop - s.start for s in index.shards if s.name in skip)
     for shard in (s for s in index.shards if s.name not in skip):
         sizes = index.read_numbers(shard, [size])[size]
+        if share < 1:
+            drawn = np.random.default_rng(shard.start).random(len(sizes)) < share
+            sizes = np.where(drawn, sizes, -1)
         for start in range(0, len(sizes), _WINDOW_CLIPS):
             window = sizes[start : start + _WINDOW_CLIPS]
             order = np.argsort(window, kind="stable")

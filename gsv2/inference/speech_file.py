@@ -40,21 +40,29 @@ class VoiceRecordings(NamedTuple):
     """One for each recording, or none at all for equal ones."""
 
 
+class SpeechFiles(NamedTuple):
+    """What is written."""
+
+    wave: Path
+    """Audio file; its suffix selects the format."""
+    times: Path | None = None
+    """File with the times of words and characters, .TextGrid or .json; None = none is."""
+
+
 def write_speech(
     bundle: Path,
     text: str,
-    out: Path,
+    files: SpeechFiles,
     voice: VoiceRecordings,
     sampling: SamplingConfig | None = None,
-    times: Path | None = None,
+    speech_encoder: Path | None = None,
 ) -> Speech:
     """Speak a text in the voice of recordings, into a file.
 
     Args:
         text: any language and script.
-        out: audio file to write; its suffix selects the format.
         sampling: how codes are drawn; same seed, same speech. None = the defaults.
-        times: file to write with the times of words and characters, .TextGrid or .json.
+        speech_encoder: folder of the bundle's pretrained speech encoder, if it has moved.
 
     Returns:
         What was written.
@@ -62,7 +70,7 @@ def write_speech(
     Raises:
         ValueError: the bundle, the text, a recording, a weight, the seed or `out` cannot be used.
     """
-    sampling = sampling or SamplingConfig()
+    (out, times), sampling = files, sampling or SamplingConfig()
     normalize_text(text)
     if not -(2**_SEED_BITS) <= sampling.seed < 2**_SEED_BITS:
         raise SpeechFileError(
@@ -73,7 +81,7 @@ def write_speech(
         check_suffix(times)
     read_bundle_description(bundle)
     references = load_references(*voice)
-    synthesizer = Synthesizer.from_bundle(bundle)
+    synthesizer = Synthesizer.from_bundle(bundle, speech_encoder=speech_encoder)
     speech = synthesizer.synthesize(text, references, seed=sampling.seed, sampling=sampling)
     try:
         save_wave(out, speech.wave, speech.sample_rate)

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from gsv2.audio.ssl import SpeechEncoderConfig, SpeechFeatures, make_speech_encoder
+from gsv2.audio.speech_encoders.config import SpeechEncoderConfig
+from gsv2.audio.speech_encoders.interface import SpeechFeatures
+from gsv2.audio.speech_encoders.make import make_speech_encoder
 from gsv2.config import config_to_dict
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.format import HOP_LENGTH
@@ -14,7 +16,7 @@ from gsv2.data.corpus.manifest import CorpusError, Manifest, read_manifest
 from gsv2.data.stream.reader import read_clips
 from gsv2.inference import extraction
 from gsv2.inference.clip_batches import SharedWork
-from gsv2.inference.extraction import extract_codes
+from gsv2.inference.extraction import ClipEncoding, extract_codes
 from gsv2.models.component import ComponentError, save_component
 from gsv2.models.quantizer.model import Quantizer, QuantizerConfig
 from gsv2.nn.codes import CodeConfig
@@ -77,7 +79,9 @@ def test_shifted_codes_are_those_of_clips_that_begin_later(
     tiny_corpus, component, tmp_path
 ) -> None:
     quantizer, shift = save_quantizer(component, seed=0), 320
-    extract_codes(tiny_corpus.path, component, tmp_path / "codes", CPU, shift_samples=shift)
+    extract_codes(
+        tiny_corpus.path, component, tmp_path / "codes", CPU, encoding=ClipEncoding(shift)
+    )
     codes = read_codes(tiny_corpus.path, tmp_path / "codes")
     encoder = make_speech_encoder(quantizer.config.speech_encoder)
     index = CorpusIndex.open(SourceConfig(path=str(tiny_corpus.path)))
@@ -170,7 +174,7 @@ def test_an_unreadable_clip_is_left_out_with_a_warning(
     content = bytearray(tar.read_bytes())
     content[content.find(b"fLaC") + 5000] ^= 0xFF
     tar.write_bytes(content)
-    with caplog.at_level(logging.WARNING, logger="gsv2.inference.extraction"):
+    with caplog.at_level(logging.WARNING, logger="gsv2.inference.clip_features"):
         manifest = extract_codes(corpus, component, tmp_path / "codes", CPU)
     assert manifest.num_clips == 3
     assert len(caplog.records) == 1

@@ -7,7 +7,7 @@ import torch
 
 from gsv2.inference.generate import generate
 from gsv2.inference.sampling import SamplingConfig
-from gsv2.inference.speech_file import VoiceRecordings, write_speech
+from gsv2.inference.speech_file import SpeechFiles, VoiceRecordings, write_speech
 from tests.inference.test_generate import GREEDY, SHORT, make_gpt, make_utterances
 
 
@@ -31,7 +31,7 @@ def speak(tmp_path, voice, **given):
         given["references"], given.get("transcripts", ()), given.get("weights", ())
     )
     sampling = SamplingConfig(seed=given.get("seed", 0))
-    return write_speech(bundle, given["text"], given["out"], recordings, sampling)
+    return write_speech(bundle, given["text"], SpeechFiles(given["out"]), recordings, sampling)
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,8 @@ def leave_out_unlikely(spool: ClipSpool, rates: TextRates, rejections: Rejection
                     reason=outlier.reason,
                     file=file,
                     value=outlier.value,
+                    measured=outlier.measured,
+                    threshold=outlier.threshold,
                 )
             )
 
@@ -86,10 +88,18 @@ def leave_out_unlikely(spool: ClipSpool, rates: TextRates, rejections: Rejection
 def _plausible(
     clip: ClipRecord, encoded: EncodedClip, rates: TextRates
 ) -> tuple[ClipRecord, EncodedClip] | Rejected:
-    fault = rates.fault(_rate(clip, encoded))
+    rate = _rate(clip, encoded)
+    fault = rates.fault(rate)
     if fault is None:
         return clip, encoded
-    return RejectedFile(key=clip.key, reason=fault[0], file=_file(clip), value=fault[1])
+    return RejectedFile(
+        key=clip.key,
+        reason=fault[0],
+        file=_file(clip),
+        value=fault[1],
+        measured=rate,
+        threshold=rates.limit(rate),
+    )
 
 
 def _rate(clip: ClipRecord, encoded: EncodedClip) -> float:
@@ -115,7 +125,12 @@ def encode_offered(
     encoded = encode_clip(clip, config)
     if isinstance(encoded, Rejected):
         return RejectedFile(
-            key=clip.key, reason=encoded.reason, file=file, value=encoded.value or _found(clip)
+            key=clip.key,
+            reason=encoded.reason,
+            file=file,
+            value=encoded.value or _found(clip),
+            measured=encoded.measured,
+            threshold=encoded.threshold,
         )
     return clip, encoded
 

@@ -67,6 +67,9 @@ class Manifest:
     """Code frames a second; None in older corpora."""
     aligner: str | None = None
     """Hash of the aligner that aligned the codes with their texts; None = nobody did."""
+    feature_stats: tuple[Mapping[str, Any], ...] = ()
+    """Statistics of speech features that were computed over the audio: the encoder's identity,
+    `num_frames` and `file`."""
 
     @property
     def code_format(self) -> CodeFormat:
@@ -143,6 +146,7 @@ def read_manifest(corpus: str | Path, storage: Storage | None = None) -> Manifes
         raise CorpusError(f"{path}: {error}") from error
     known = {name: values[name] for name in Manifest.__dataclass_fields__ if name in values}
     known["shards"] = tuple(ShardEntry(**shard) for shard in values["shards"])
+    known["feature_stats"] = tuple(values.get("feature_stats", ()))
     return Manifest(**known)
 
 

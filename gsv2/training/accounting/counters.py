@@ -11,7 +11,7 @@ from gsv2.training.accounting.ledger import ledger_to_plain, pop_finished
 from gsv2.training.accounting.quarantine import Quarantine
 from gsv2.training.accounting.state import TrainState
 from gsv2.training.distributed.ranks import Distributed
-from gsv2.training.stage import Stage
+from gsv2.training.stage import RefusingStage, Stage
 from gsv2.training.telemetry.metrics import RunClock, WeightedMeans, merge_sums
 from gsv2.training.telemetry.throughput import Throughput, hours_by_language, measure, work_figures
 
@@ -44,6 +44,8 @@ class RankCounters:
         """Count one step, with this rank's micro-batches."""
         workloads = [measure(self._stage, batch) for batch in batches]
         self._quarantine.count(batches)
+        if isinstance(self._stage, RefusingStage):
+            self._quarantine.add(self._stage.take_refused())
         self._consumption.count(batches, workloads)
         self._throughput.count(batches, workloads)
         self._clock.count_step()

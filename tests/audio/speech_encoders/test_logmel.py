@@ -3,7 +3,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from gsv2.audio.ssl import SpeechEncoderConfig, make_speech_encoder
+from gsv2.audio.speech_encoders.config import SpeechEncoderConfig
+from gsv2.audio.speech_encoders.make import make_speech_encoder
 
 HOP = 640
 LENGTHS = (40 * HOP + 17, 12 * HOP, HOP, 25 * HOP + 639)

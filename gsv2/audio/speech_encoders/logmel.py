@@ -1,80 +1,17 @@
-"""Speech encoders: frozen maps from wave to features at 50 Hz, which the quantizer makes codes of.
-
-`logmel` is the embedded default: it has no weights, so that everything runs offline. What another
-encoder must do is in the Protocol `SpeechEncoder`; docs/add-an-encoder.md has the steps.
-"""
+"""Log-mel energies with their deltas: the speech encoder without weights."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from gsv2.audio.mel import MelConfig, MelSpectrogram
+from gsv2.audio.speech_encoders.config import SpeechEncoderConfig
+from gsv2.audio.speech_encoders.interface import SpeechFeatures
 
 _DELTA_REACH = 2
 """Frames to each side that a delta looks at."""
-
-
-class SpeechFeatures(NamedTuple):
-    """Features of a padded batch."""
-
-    features: Tensor
-    """[B, T, dim] float32, zero at padding."""
-    mask: Tensor
-    """[B, T] bool, True = valid."""
-
-
-class SpeechEncoder(Protocol):
-    """A frozen map from wave to features; the features of a clip never depend on its batch."""
-
-    name: str
-    """Name in `SpeechEncoderConfig`."""
-    dim: int
-    """Number of features of a frame."""
-    sample_rate: int
-    """Rate of the wave that it takes, in Hz."""
-    frame_rate_hz: int
-    """Frames a second."""
-
-    def __call__(self, wave: Tensor, lengths: Tensor) -> SpeechFeatures:
-        """Return the features of a padded batch.
-
-        Args:
-            wave: [B, 1, N] at `sample_rate`.
-            lengths: [B] int64, in samples.
-
-        Returns:
-            T = N * frame_rate_hz // sample_rate frames, of which as many are valid as each
-            length alone would have.
-        """
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpeechEncoderConfig:
-    """A speech encoder and its options."""
-
-    name: Literal["logmel"] = "logmel"
-    """Which encoder it is."""
-    num_mels: int = 80
-    """Mel bands of `logmel`; as many deltas are added."""
-    win_length: int = 2048
-    """Window of `logmel`, in samples at 32 kHz."""
-    f_min: float = 0.0
-    """Lower edge of the lowest band of `logmel`, in Hz."""
-    f_max: float = 8000.0
-    """Upper edge of the highest band of `logmel`, in Hz."""
-    subtract_clip_mean: bool = True
-    """Take each clip's mean off its log-mel (cepstral mean normalisation), so that codes say
-    less of the voice and the channel and more of the words."""
-
-    @property
-    def dim(self) -> int:
-        """Number of features of a frame."""
-        return 2 * self.num_mels
 
 
 class LogMelEncoder(nn.Module):
@@ -111,11 +48,6 @@ class LogMelEncoder(nn.Module):
             mel = mel - _masked_mean(mel, mask)
         features = torch.cat([mel, deltas], dim=1).transpose(1, 2)  # [B, T, 2 * num_mels]
         return SpeechFeatures(features * mask.unsqueeze(-1), mask)
-
-
-def make_speech_encoder(config: SpeechEncoderConfig) -> LogMelEncoder:
-    """Return the frozen speech encoder that a config names."""
-    return LogMelEncoder(config).eval()
 
 
 def _deltas(mel: Tensor) -> Tensor:
