@@ -40,7 +40,7 @@ def test_frames_are_shifted_by_equal_parts_of_one_unless_the_gpt_has_begun(
     monkeypatch.setattr(
         steps,
         "extract_codes",
-        lambda path, _, out, *__, shift_samples: calls.append((path, out, shift_samples)),
+        lambda path, _, out, *rest: calls.append((path, out, rest[-1].shift_samples)),
     )
     monkeypatch.setattr(
         steps, "align_corpus", lambda path, out, *_, **__: calls.append((path, out))
