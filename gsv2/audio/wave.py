@@ -29,7 +29,6 @@ MAX_WAVE_SEC = 6 * 3600.0
 """Longest audio that is decoded."""
 
 _GATE_SEC = 0.4  # block of BS.1770; a shorter clip is repeated until it fills one
-_SILENT_LUFS = -70.0  # absolute gate of BS.1770
 _PCM_FORMATS = ("FLAC", "WAV", "WAVEX", "RF64", "AIFF")
 
 WaveSource = str | os.PathLike[str] | bytes | memoryview | BinaryIO

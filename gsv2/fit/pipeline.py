@@ -53,7 +53,7 @@ class FitSettings:
     seed: int = 0
     """Seed of all training."""
     size: str | None = None
-    """Of the networks: `debug` or `small`; None = small on a GPU, debug on a CPU."""
+    """Size of the networks: `debug` or `small`; None = small on a GPU, debug on a CPU."""
     overrides: tuple[str, ...] = ()
     """`STAGE.section.key=value`."""
     judges: Callable[[], Judges] = encoders_alone

@@ -23,7 +23,7 @@ class FeatureBatch(NamedTuple):
 
     clips: Sequence[Clip]
     features: SpeechFeatures
-    """Of the clips, in their order; each has a frame."""
+    """Features of the clips, in their order; each has a frame."""
 
 
 class ClipFeatures:
@@ -34,7 +34,7 @@ class ClipFeatures:
 
     Args:
         encoder: the speech encoder, on `device`.
-        index: the corpus.
+        index: index of a local corpus.
         device: device to compute on.
         max_batch_sec: most audio of a batch, padding included.
         shift_samples: samples that are left out at the start of each clip.
