@@ -17,7 +17,7 @@ from gsv2.data.corpus.decode import Clip
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import CorpusError, Manifest, read_manifest
 from gsv2.data.stream.batch import BadClip
-from gsv2.inference.clip_batches import ALONE, Progress, SharedWork, clip_batches
+from gsv2.inference.clip_batches import ALONE, BatchLimit, Progress, SharedWork, clip_batches
 from gsv2.models.aligner.align import align_texts
 from gsv2.models.aligner.model import Aligner
 from gsv2.models.aligner.viterbi import AlignmentError
@@ -27,7 +27,7 @@ from gsv2.training.distributed.patient_ranks import PatientRanks
 
 logger = logging.getLogger(__name__)
 
-_MAX_BATCH_FRAMES = 4000
+_LIMIT = BatchLimit("num_code_frames", 4000)
 """Code frames of a batch, padding included: log-probabilities of 256 columns take 4 MB."""
 _MAD_TO_DEVIATION = 1.4826
 """Standard deviation of a normal distribution over its median absolute deviation."""
@@ -170,10 +170,7 @@ class _CorpusAligner:
 
     def alignments(self, progress: Progress | None, skip: frozenset[str]) -> Iterator[ClipArray]:
         """Yield (shard, key, [T] characters), shard after shard, without those to skip."""
-        for clips in clip_batches(
-            self._index, ("codes",), "num_code_frames", _MAX_BATCH_FRAMES,
-            skip=skip, progress=progress,
-        ):  # fmt: skip
+        for clips in clip_batches(self._index, ("codes",), _LIMIT, skip=skip, progress=progress):
             yield from self._align([clip for clip in clips if not self._is_bad(clip)])
 
     def _is_bad(self, clip: Clip | BadClip) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,11 +34,19 @@ _WINDOW_CLIPS = 1024
 """Clips that are sorted by size together; bounds the memory."""
 
 
+class BatchLimit(NamedTuple):
+    """Most that a batch holds, padding included; a clip above it stands alone."""
+
+    column: str
+    """Numeric column of the index that is the size of a clip; clips without a value are left
+    out."""
+    most: int
+
+
 def clip_batches(
     index: CorpusIndex,
     members: Sequence[str],
-    size: str,
-    max_size: int,
+    limit: BatchLimit,
     *,
     skip: frozenset[str] = frozenset(),
     share: float = 1.0,
@@ -48,8 +57,7 @@ def clip_batches(
     Args:
         index: index of a local corpus.
         members: members to read.
-        size: numeric column of the index; clips without a value are left out.
-        max_size: most of `size` in a batch, padding included; a longer clip stands alone.
+        limit: most that a batch holds.
         skip: names of shards that are left out, and count as done.
         share: probability of each clip; the same ones are drawn of a shard whatever is skipped.
         progress: called as clips are done.
@@ -57,7 +65,7 @@ def clip_batches(
     reader = MappedReader(index, tuple(members))
     done = sum(s.stop - s.start for s in index.shards if s.name in skip)
     for shard in (s for s in index.shards if s.name not in skip):
-        sizes = index.read_numbers(shard, [size])[size]
+        sizes = index.read_numbers(shard, [limit.column])[limit.column]
         if share < 1:
             drawn = np.random.default_rng(shard.start).random(len(sizes)) < share
             sizes = np.where(drawn, sizes, -1)
@@ -65,7 +73,7 @@ def clip_batches(
             window = sizes[start : start + _WINDOW_CLIPS]
             order = np.argsort(window, kind="stable")
             done += int((window < 0).sum())
-            for batch in _cut(order[window[order] >= 0], window, max_size):
+            for batch in _cut(order[window[order] >= 0], window, limit.most):
                 yield [read_clip(reader, shard.start + start + place) for place in batch]
                 done += len(batch)
                 if progress:
