@@ -17,7 +17,8 @@ from typing import Annotated
 import torch
 import typer
 
-from gsv2.inference.extraction import extract_codes
+from gsv2.inference.clip_batches import SharedWork
+from gsv2.inference.extraction import ClipEncoding, extract_codes
 from gsv2.training.distributed.patient_ranks import PatientRanks
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.telemetry.progress import counting_bar
@@ -27,6 +28,9 @@ def main(
     corpus: Annotated[Path, typer.Option(help="Corpus with audio.")],
     quantizer: Annotated[Path, typer.Option(help="Run, checkpoint, bundle or component file.")],
     out: Annotated[Path, typer.Option(help="Folder of the sidecar corpus.")],
+    speech_encoder: Annotated[
+        Path | None, typer.Option(help="Folder of its pretrained speech encoder, if it has moved.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; default: a GPU if any.")] = "",
 ) -> None:
     """Write OUT, or leave it when it is complete and of this corpus and quantizer.
@@ -44,8 +48,11 @@ def main(
                 quantizer,
                 out,
                 chosen,
-                bar if distributed.is_main else None,
-                ranks=PatientRanks(distributed),
+                SharedWork(
+                    ranks=PatientRanks(distributed),
+                    progress=bar if distributed.is_main else None,
+                ),
+                ClipEncoding(speech_encoder=speech_encoder),
             )
         distributed.close()
     except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: torch knows no such device

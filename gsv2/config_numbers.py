@@ -13,9 +13,10 @@ _MAY_BE_INFINITE = frozenset({"max_grad_norm"})
 """`max_grad_norm=.inf` clips nothing."""
 _ZERO_OF_MODEL = frozenset(
     {
-        "attention_dropout", "codebook_weights", "commitment_weight", "dead_share", "dropout",
-        "f_min", "feature_matching", "kl", "kl_warmup_fraction", "kl_warmup_steps", "mel",
-        "self_reference_probability", "start_step", "stft", "style_layer",
+        "adversarial", "attention_dropout", "codebook_weights", "commitment_weight", "dead_share",
+        "dropout", "f_min", "feature_matching", "kl", "kl_warmup_fraction", "kl_warmup_steps",
+        "mel", "self_reference_probability", "start_fraction", "start_step", "stft",
+        "style_layer",
     }
 )  # fmt: skip
 """Settings of `model` that 0 turns off; the others are sizes, counts and rates."""

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from gsv2.audio.level import apply_level, measure_level
-from gsv2.audio.ssl import make_speech_encoder
+from gsv2.audio.speech_encoders.make import make_speech_encoder
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.alignment import load_aligner
 from gsv2.inference.spoken_times import time_text

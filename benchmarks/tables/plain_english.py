@@ -1,7 +1,7 @@
 """Sentences of a small grammar of plain English, and phrases that a corpus of them holds back.
 
-About 330 words. Of the nouns, every third is only ever an object in the training sentences; held-out
-phrases make it the subject of theirs. What is held back is so a place of known words, not the words.
+About 290 words. Every third noun is only ever an object in the training sentences; the held-out
+phrases make it their subject: what is held back is a place of known words, not the words.
 """
 
 from __future__ import annotations

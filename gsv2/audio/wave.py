@@ -1,12 +1,14 @@
 """Waveforms with one channel: reading, writing, resampling and levelling.
 
-Files go through soundfile (WAV, FLAC, OGG, Opus, MP3 from its wheel), resampling through soxr,
-loudness through pyloudnorm (ITU-R BS.1770-4).
+Files go through soundfile (WAV, FLAC, OGG, Opus, MP3 from its wheel) or, where they are M4A, AAC
+or video, through PyAV (the extra `gsv2[media]`); resampling goes through soxr, loudness through
+pyloudnorm (ITU-R BS.1770-4).
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,6 +19,7 @@ import soxr
 from gsv2.audio.container import whole_files
 from gsv2.audio.decoding import decode_file
 from gsv2.audio.errors import WaveError as WaveError
+from gsv2.audio.media import HEAD_BYTES, decode_media, media_kind
 from gsv2.files import named_errors
 
 TARGET_LUFS = -23.0
@@ -28,7 +31,6 @@ MAX_WAVE_SEC = 6 * 3600.0
 """Longest audio that is decoded."""
 
 _GATE_SEC = 0.4  # block of BS.1770; a shorter clip is repeated until it fills one
-_SILENT_LUFS = -70.0  # absolute gate of BS.1770
 _PCM_FORMATS = ("FLAC", "WAV", "WAVEX", "RF64", "AIFF")
 
 WaveSource = str | os.PathLike[str] | bytes | memoryview | BinaryIO
@@ -60,6 +62,11 @@ def load_wave(
     name = _name(source)
     content = _read(source, name)
     try:
+        if media_kind(content[:HEAD_BYTES]) is not None:
+            wave, rate = decode_media(content, max_sec)
+            if wave.size == 0:
+                raise WaveError("holds no samples")
+            return resample(wave, rate, sample_rate)
         waves: list[np.ndarray] = []
         left_sec = max_sec
         for file in whole_files(content):
@@ -125,27 +132,11 @@ def resample(wave: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
     return soxr.resample(wave, from_rate, to_rate).astype(np.float32, copy=False)
 
 
-def normalise_loudness(
-    wave: np.ndarray, sample_rate: int, target_lufs: float = TARGET_LUFS
-) -> np.ndarray:
-    """Bring a clip to `target_lufs`, or as near as `PEAK_LIMIT` allows.
-
-    A clip below the absolute gate (-70 LUFS) is silence and stays as it is.
-
-    Args:
-        wave: [N] float32.
-        sample_rate: rate in Hz.
-        target_lufs: integrated loudness to reach.
-
-    Returns:
-        [N] float32.
-    """
-    peak = float(np.abs(wave).max(initial=0.0))
-    loudness = measure_loudness(wave, sample_rate)
-    if peak == 0.0 or loudness < _SILENT_LUFS:
-        return wave
-    gain = loudness_gain(loudness, peak, target_lufs)
-    return (wave * np.float32(gain)).astype(np.float32, copy=False)
+def join_waves(waves: Sequence[np.ndarray], pause_sec: float, sample_rate: int) -> np.ndarray:
+    """Join [N] float32 waves with silence between them; silence alone if there are none."""
+    pause = np.zeros(round(pause_sec * sample_rate), dtype=np.float32)
+    parts = [part for wave in waves for part in (pause, wave)]
+    return np.concatenate(parts[1:]) if parts else pause
 
 
 def loudness_gain(lufs: float, peak: float, target_lufs: float = TARGET_LUFS) -> float:

@@ -15,6 +15,7 @@ _SCRIPTS = {
     "index": "index_shards",
     "verify": "verify_shards",
     "extract-codes": "extract_codes",
+    "feature-stats": "feature_stats",
     "demo": "make_demo_corpus",
 }
 """Command -> script, whose options it has."""

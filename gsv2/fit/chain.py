@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gsv2.data.config import SourceConfig
-from gsv2.fit.budget import Budget
+from gsv2.fit.budget import TimeBudget
 from gsv2.fit.corpus import FitCorpora
 from gsv2.fit.journal import Journal
 from gsv2.fit.runs import FitRuns
@@ -47,12 +47,13 @@ class ChainCall:
     out: str
     corpora: FitCorpora
     seed: int
+    size: str
     overrides: tuple[str, ...]
     longest_sec: float
     usual_sec: float
 
     def to_json(self) -> str:
-        """Return it as an argument of a command line."""
+        """Return the call as an argument of a command line."""
         return json.dumps(asdict(self))
 
     @classmethod
@@ -87,12 +88,13 @@ def run_chain(call: ChainCall) -> None:
         out=out,
         corpora=call.corpora,
         seed=call.seed,
+        size=call.size,
         overrides=call.overrides,
         longest_sec=call.longest_sec,
         usual_sec=call.usual_sec,
     )
     journal.seconds[_START] = journal.seconds.get(_START, 0.0) + time.time() - call.started
-    budget = Budget(total_sec=call.seconds, weights=WEIGHTS[call.chain])
+    budget = TimeBudget(total_sec=call.seconds, weights=WEIGHTS[call.chain])
     FitSteps(runs, journal, budget).do(*CHAINS[call.chain])
 
 
@@ -120,7 +122,7 @@ def _main() -> int:
 
 
 if __name__ == "__main__":
-    from gsv2.training.faults.signals import leave_at_signal
+    from gsv2.training.faults.signals import exit_at_signal
 
-    leave_at_signal()
+    exit_at_signal()
     sys.exit(_main())

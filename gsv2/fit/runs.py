@@ -20,13 +20,8 @@ from gsv2.training.checkpoints.restore import read_record
 
 STAGES = ("quantizer", "aligner", "gpt", "vits2")
 """Stages in the order of their training, each with a run folder of its name."""
-CONFIGS = {
-    "quantizer": "quantizer/debug",
-    "aligner": "aligner/debug",
-    "gpt": "gpt/debug",
-    "vits2": "vits2/debug",
-}
-"""Stage -> shipped config that a fit starts from."""
+SIZES = ("debug", "small")
+"""Sizes of the shipped configs that a fit can start from."""
 MAX_CLIP_SEC = 20.0
 """Longer clips are left out of training, and counted."""
 _FRAMES_PER_ENTRY = 60
@@ -46,6 +41,8 @@ class FitRuns:
     """Clips to train on, and to validate on."""
     seed: int
     """Seed of all training."""
+    size: str = "debug"
+    """Size of the shipped configs, in `SIZES`."""
     overrides: Sequence[str] = ()
     """`STAGE.section.key=value` of the user, the last words."""
     longest_sec: float = MAX_CLIP_SEC
@@ -55,11 +52,13 @@ class FitRuns:
     than all others would make every step larger, and there would be fewer of them."""
 
     def __post_init__(self) -> None:
-        """Check the user's overrides.
+        """Check size and overrides of the user.
 
         Raises:
-            ValueError: one names no stage.
+            ValueError: no such size, or an override names no stage.
         """
+        if self.size not in SIZES:
+            raise ValueError(f"the size must be {' or '.join(SIZES)}, but is {self.size!r}")
         for override in self.overrides:
             stage, _, rest = override.partition(".")
             if stage not in STAGES or "=" not in rest:
@@ -74,7 +73,7 @@ class FitRuns:
 
     def config_file(self, stage: str) -> Path:
         """Return the config that a stage starts from."""
-        return shipped_folder("configs") / f"{CONFIGS[stage]}.yaml"
+        return shipped_folder("configs") / stage / f"{self.size}.yaml"
 
     def stage_overrides(self, stage: str, seconds: float) -> list[str]:
         """Return what is set in the config of a stage.

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gsv2.files import write_whole
+from gsv2.files import write_atomically
 from gsv2.inference.bundle_parts import OPTIONAL_PARTS, PARTS
 from gsv2.inference.reading import HeldOutReading
 from gsv2.models.component import ComponentError, parse_object
@@ -22,7 +22,7 @@ _MAX_BYTES = 64 * 1024
 """A longer description is none."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TYPES = {"format_version": int, "gsv2_version": str, "quantizer": str, "files": dict}
-_OPTIONAL_TYPES = {"reading": dict}
+_OPTIONAL_TYPES = {"reading": dict, "speech_encoder": dict}
 FILES = tuple(f"{kind}.safetensors" for kind in PARTS)
 """Names of the files of every bundle."""
 OPTIONAL_FILES = tuple(f"{kind}.safetensors" for kind in OPTIONAL_PARTS)
@@ -43,6 +43,9 @@ class BundleDescription:
     """Name -> SHA-256, for every name in `FILES`, and any in `OPTIONAL_FILES`."""
     reading: HeldOutReading | None = None
     """What was heard of the GPT when it was last listened to; None if nobody did."""
+    speech_encoder: Mapping[str, Any] | None = None
+    """`name`, `source`, `layer`, `num_features` and `sha256` of the pretrained speech encoder,
+    whose weights are too large to be copied; None where the encoder has none."""
 
 
 def write_description(folder: Path, description: BundleDescription) -> None:
@@ -55,7 +58,9 @@ def write_description(folder: Path, description: BundleDescription) -> None:
     }
     if description.reading is not None:
         values["reading"] = asdict(description.reading)
-    write_whole(folder / FILE, json.dumps(values, indent=2) + "\n")
+    if description.speech_encoder is not None:
+        values["speech_encoder"] = dict(description.speech_encoder)
+    write_atomically(folder / FILE, json.dumps(values, indent=2) + "\n")
 
 
 def read_bundle_description(folder: Path) -> BundleDescription:
@@ -83,6 +88,7 @@ def read_bundle_description(folder: Path) -> BundleDescription:
         quantizer=values["quantizer"],
         files=_check_files(path, values),
         reading=_read_reading(path, values),
+        speech_encoder=values.get("speech_encoder"),
     )
 
 

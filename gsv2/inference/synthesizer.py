@@ -10,13 +10,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gsv2.audio.ssl import make_speech_encoder
+from gsv2.audio.speech_encoders.make import make_speech_encoder
+from gsv2.audio.wave import join_waves
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.bundle import load_bundle
 from gsv2.inference.bundle_description import read_bundle_description
@@ -24,6 +24,7 @@ from gsv2.inference.candidates import generate_best
 from gsv2.inference.generate import GeneratedCodes, Prompt, Utterance
 from gsv2.inference.references import Reference, VoiceError
 from gsv2.inference.sampling import SamplingConfig
+from gsv2.inference.speech import Speech as Speech
 from gsv2.inference.spoken_times import SpokenText, join_times, time_text
 from gsv2.inference.voice import Voice, fuse_pitches
 from gsv2.models.aligner.align import align_texts
@@ -46,21 +47,6 @@ NOISE_SCALE = 0.5
 """Factor on the prior's standard deviation, as VITS speaks."""
 
 
-class Speech(NamedTuple):
-    """A spoken text."""
-
-    wave: np.ndarray
-    """[N] float32 in -1..1."""
-    sample_rate: int
-    """Samples a second of `wave`."""
-    ended: bool
-    """The GPT ended every sentence itself; False = a cap on its length did."""
-    times: SpokenText | None = None
-    """When characters and words are spoken; None without a pointer and without an aligner."""
-    codes: tuple[Tensor, ...] = ()
-    """Codes [K, T] that were generated for each sentence of the text, in order; T may be 0."""
-
-
 class Synthesizer:
     """Speaks any text in the voice of its references."""
 
@@ -71,31 +57,46 @@ class Synthesizer:
         vits2: VITS2,
         device: torch.device,
         aligner: Aligner | None = None,
+        speech_encoder: Path | None = None,
     ) -> None:
         self.device = device
         self.quantizer = quantizer.to(device).eval()
-        self.speech_encoder = make_speech_encoder(quantizer.config.speech_encoder).to(device)
+        frozen = make_speech_encoder(quantizer.config.speech_encoder, speech_encoder)
+        self.speech_encoder = frozen.to(device)
         self.gpt = gpt.to(device).eval()
         self.vits2 = vits2.to(device).eval()
         self.aligner = None if aligner is None else aligner.to(device).eval()
 
     @classmethod
-    def from_bundle(cls, path: str | Path, device: torch.device | None = None) -> Synthesizer:
-        """Load a bundle, by default onto the GPU if there is one; warn of one that does not read.
+    def from_bundle(
+        cls,
+        path: str | Path,
+        device: torch.device | None = None,
+        speech_encoder: Path | None = None,
+    ) -> Synthesizer:
+        """Load a bundle; warn of one that does not read.
+
+        Args:
+            device: None = the GPU, if there is one.
+            speech_encoder: folder of the weights that `bundle.json` names; None = as in training.
 
         Raises:
             BundleError: no bundle there, or a damaged one.
+            ValueError: the speech encoder's weights are missing, or others.
         """
         chosen = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         components = load_bundle(Path(path))
         reading = read_bundle_description(Path(path)).reading
         if reading is not None and not reading.reads:
             logger.warning("the model in %s %s", path, reading)
-        return cls.from_components(components, chosen)
+        return cls.from_components(components, chosen, speech_encoder)
 
     @classmethod
     def from_components(
-        cls, components: Mapping[str, Component], device: torch.device
+        cls,
+        components: Mapping[str, Component],
+        device: torch.device,
+        speech_encoder: Path | None = None,
     ) -> Synthesizer:
         """Build the parts of `components` (`quantizer`, `gpt`, `vits2`, perhaps `aligner`)."""
         aligner = components.get("aligner")
@@ -105,6 +106,7 @@ class Synthesizer:
             VITS2.from_component(components["vits2"]),
             device,
             None if aligner is None else Aligner.from_component(aligner),
+            speech_encoder,
         )
 
     def synthesize(
@@ -146,7 +148,13 @@ class Synthesizer:
             item[:, :length]
             for item, length in zip(generated.codes, generated.lengths.tolist(), strict=True)
         )
-        return Speech(_join(waves), SAMPLE_RATE, bool(generated.ended.all()), times, codes)
+        return Speech(
+            join_waves(waves, PAUSE_SEC, SAMPLE_RATE),
+            SAMPLE_RATE,
+            bool(generated.ended.all()),
+            times,
+            codes,
+        )
 
     @torch.inference_mode()
     def encode(self, wave: np.ndarray) -> Tensor:
@@ -204,7 +212,7 @@ class Synthesizer:
         return align_texts(self.aligner, codes[None].to(self.device), lengths, [normalized])[0]
 
     def _times(self, generated: GeneratedCodes, sentences: Sequence[str]) -> SpokenText | None:
-        """Return when the sentences are spoken, one after the other with the pauses of `_join`."""
+        """Return when the sentences are spoken, one after the other with `PAUSE_SEC` between."""
         parts: list[SpokenText] = []
         start_sec = 0.0
         for item, length in enumerate(generated.lengths.tolist()):
@@ -231,10 +239,3 @@ class Synthesizer:
             for codes, length in zip(generated.codes, generated.lengths.tolist(), strict=True)
             if length > 0
         ]
-
-
-def _join(waves: Sequence[np.ndarray]) -> np.ndarray:
-    """Concatenate sentences with a pause between them."""
-    pause = np.zeros(round(PAUSE_SEC * SAMPLE_RATE), dtype=np.float32)
-    parts = [part for wave in waves for part in (pause, wave)]
-    return np.concatenate(parts[1:]) if parts else pause

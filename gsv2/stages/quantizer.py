@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from gsv2.audio.ssl import SpeechFeatures, make_speech_encoder
+from gsv2.audio.speech_encoders.interface import SpeechFeatures
+from gsv2.audio.speech_encoders.make import make_speech_encoder, resolve_speech_encoder
 from gsv2.data.corpus.format import HOP_LENGTH
-from gsv2.data.stream.batch import Batch
+from gsv2.data.stream.batch import BadClip, Batch
 from gsv2.losses.codebook import count_codes, masked_mse, perplexity, unexplained_variance
+from gsv2.models.quantizer.feature_statistics import FeatureStatistics
 from gsv2.models.quantizer.flops import quantizer_flops_per_frame
 from gsv2.models.quantizer.model import Quantizer, QuantizerConfig, QuantizerOutput
 from gsv2.nn.codebook_ema import CodebookStatistics, dead_entries
@@ -45,14 +48,19 @@ class QuantizerStage:
 
     def __init__(self, config: QuantizerRunConfig, device: torch.device) -> None:
         check_optim(config.optim, (_NAME,))
-        self.model_config = config.model
-        self._micro_batches_per_step = config.data.micro_batches_per_step
-        self.device = device
         kinds = {"ssl": config.model.speech_encoder.name}
         self.precision = PrecisionPolicy(config.precision, ("ssl", _NAME, "losses"), kinds)
-        self.speech_encoder = make_speech_encoder(config.model.speech_encoder).to(device)
+        resolved = resolve_speech_encoder(config.model.speech_encoder)
+        self.model_config = replace(config.model, speech_encoder=resolved)
+        self._micro_batches_per_step = config.data.micro_batches_per_step
+        self.device = device
+        self._statistics: FeatureStatistics | None = None
+        if config.model.feature_stats is not None:
+            file = Path(config.model.feature_stats)
+            self._statistics = FeatureStatistics.load(file, resolved.identity)
+        self.speech_encoder = make_speech_encoder(resolved).to(device)
         self.precision.frozen["ssl"] = self.speech_encoder
-        self.quantizer = Quantizer(config.model).to(device)
+        self.quantizer = Quantizer(self.model_config).to(device)
         optim = config.optim[_NAME]
         if optim.ema_decay:
             raise ValueError(
@@ -60,11 +68,12 @@ class QuantizerStage:
                 "averages already, belong to the encoder as it is"
             )
         provenance, steps = LiveFingerprint(self.quantizer), config.trainer.max_steps
-        made = make_trainable(_NAME, self.quantizer, config.model, optim, steps, provenance)
+        made = make_trainable(_NAME, self.quantizer, self.model_config, optim, steps, provenance)
         made.plain_because = "codebooks stay in fp32, and move outside engines"
         self.trainables = {_NAME: made}
-        self._flops_per_frame = quantizer_flops_per_frame(config.model)
+        self._flops_per_frame = quantizer_flops_per_frame(self.model_config)
         self._collected: list[CodebookStatistics] = []
+        self._refused: list[tuple[int, BadClip]] = []
 
     def initialise(self, batches: Iterable[Batch]) -> None:
         """Start normalisation and codebooks from a reservoir: enough frames, or one epoch."""
@@ -84,7 +93,8 @@ class QuantizerStage:
         if not reservoir:
             raise ValueError("the first epoch of the training data must hold a clip to start from")
         per_step = num_code_frames / num_batches * self._micro_batches_per_step
-        self.quantizer.initialise(reservoir, per_step, CountingLines("iterations of k-means"))
+        counting = CountingLines("iterations of k-means")
+        self.quantizer.initialise(reservoir, per_step, counting, self._statistics)
 
     def num_targets(self, batch: Batch) -> Mapping[str, int]:
         """Return the valid feature frames."""
@@ -103,6 +113,7 @@ class QuantizerStage:
     def updates(self, batch: Batch, step: int) -> Iterator[Update]:
         """Yield the one update; once all micro-batches had theirs, move the codebooks."""
         features = self._features(batch)
+        self._note_refused(batch, features)
         output = self.trainables[_NAME](*features)
         self._collected.append(output.statistics)
         loss, metrics = self._loss(output, features.mask)
@@ -148,6 +159,26 @@ class QuantizerStage:
             return SpeechFeatures(features, torch.zeros(1, 1, dtype=torch.bool, device=self.device))
         with self.precision.autocast("ssl", self.device):
             return self.speech_encoder(batch.wave, batch.wave_lengths)
+
+    def take_refused(self) -> list[tuple[int, BadClip]]:
+        """Return (micro-batch, clip) of clips without finite features, and forget them."""
+        refused, self._refused = self._refused, []
+        return refused
+
+    def _note_refused(self, batch: Batch, features: SpeechFeatures) -> None:
+        """Remember the clips that the speech encoder gave no frame though they have some."""
+        if batch.wave_lengths is None or not self.model_config.speech_encoder.is_pretrained:
+            return
+        lost = (batch.wave_lengths >= HOP_LENGTH) & ~features.mask.any(dim=1)
+        for clip in lost.nonzero().flatten().tolist():
+            bad = BadClip(
+                key=batch.keys[clip],
+                shard=f"micro-batch {batch.micro_batch}",
+                reason=f"its features by {self.speech_encoder.name} are not finite",
+                mixture_part=batch.mixture_parts[clip],
+                epoch=batch.epochs[clip],
+            )
+            self._refused.append((batch.micro_batch, bad))
 
     def _loss(self, output: QuantizerOutput, mask: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         reconstruction = masked_mse(output.reconstruction, output.target, mask)

@@ -2,11 +2,12 @@
 
 One pass of the generator serves both updates of a step: the discriminators learn from its wave,
 detached, then the generator learns from the discriminators so updated (VITS, arXiv 2106.06103,
-section 2.4). Before `discriminator.start_step` the generator learns from spectra alone.
+section 2.4). Before the discriminators start the generator learns from spectra alone.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
@@ -23,7 +24,7 @@ from gsv2.losses.reconstruction import mel_distance
 from gsv2.losses.stft import stft_loss
 from gsv2.models.vits2.discriminators import MultiDiscriminator
 from gsv2.models.vits2.flops import VITS2Flops
-from gsv2.models.vits2.model import VITS2, Decoded
+from gsv2.models.vits2.model import VITS2, Decoded, TrainedSegments
 from gsv2.models.vits2.references import next_references, random_references
 from gsv2.models.vits2.segments import cut_segments, random_starts
 from gsv2.nn.masks import length_mask
@@ -79,8 +80,11 @@ class VITS2Stage:
     @property
     def full_step(self) -> int:
         """The first step with every update; 1 if the discriminators join in no step of the run."""
-        start = max(1, self.section.discriminator.start_step)
-        return start if start <= (self._max_steps or start) else 1
+        return self.section.discriminator.first_step(self._max_steps or math.inf) or 1
+
+    @property
+    def _total_steps(self) -> float:
+        return self.trainables[GENERATOR].progress.total_steps
 
     def initialise(self, batches: Iterable[Batch]) -> None:
         """Do nothing: no part depends on data."""
@@ -104,8 +108,9 @@ class VITS2Stage:
             judges = section.discriminator.network()
             self._flops = VITS2Flops(model, judges, section.segment_frames)
         frames = [samples // model.mel.hop_length for samples in audio_workload(batch).samples]
-        judged = section.discriminator.judges_at(self._step) * self._flops.judgement
-        trained = section.discriminator.trains_at(self._step) * self._flops.discriminator_update
+        at = self._step, self._total_steps
+        judged = section.discriminator.judges_at(*at) * self._flops.judgement
+        trained = section.discriminator.trains_at(*at) * self._flops.discriminator_update
         return {
             GENERATOR: self._flops.generator(frames),
             DISCRIMINATOR: batch.num_clips * (judged + trained),
@@ -133,11 +138,9 @@ class VITS2Stage:
                 inputs.lengths,
                 inputs.mel[reference],
                 inputs.lengths[reference],
-                starts,
-                size,
-                pitch,
+                TrainedSegments(starts, size, pitch),
             )
-        if self.section.discriminator.trains_at(step):
+        if self.section.discriminator.trains_at(step, self._total_steps):
             yield _scaled(self._discriminator_update(real, decoded.wave.detach()), share)
         yield _scaled(self._generator_update(real, pitch, decoded, step), share)
 
@@ -158,7 +161,7 @@ class VITS2Stage:
     ) -> Update:
         weights = self.section.loss_weights
         terms: dict[str, Tensor] = {}
-        if self.section.discriminator.judges_at(step):
+        if self.section.discriminator.judges_at(step, self._total_steps):
             terms |= self._judge(real, decoded.wave)
         terms["mel"] = mel_distance(self._loss_mel(decoded.wave), self._loss_mel(real))
         if weights.stft:
@@ -169,12 +172,12 @@ class VITS2Stage:
             decoded.z_p, decoded.logs_q, decoded.m_p, decoded.logs_p, decoded.mask
         )
         factors = {
-            "adversarial": 1.0,
+            "adversarial": weights.adversarial,
             "feature_matching": weights.feature_matching,
             "mel": weights.mel,
             "stft": weights.stft,
             "pitch": weights.pitch,
-            "kl": weights.kl_at(step, self.trainables[GENERATOR].progress.total_steps),
+            "kl": weights.kl_at(step, self._total_steps),
         }
         weighted = [factors[name] * term for name, term in terms.items()]
         metrics = {f"{GENERATOR}/{name}": term.detach() for name, term in terms.items()}

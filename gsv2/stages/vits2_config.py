@@ -24,8 +24,10 @@ _KL_START = 1e-3
 
 @dataclass(frozen=True, kw_only=True)
 class LossWeights:
-    """Weights of the generator's losses; the adversarial one has 1."""
+    """Weights of the generator's losses."""
 
+    adversarial: float = 1.0
+    """Weight of what the discriminators say."""
     feature_matching: float = 2.0
     """Weight of the feature matching loss."""
     mel: float = 45.0
@@ -45,7 +47,7 @@ class LossWeights:
 
     def __post_init__(self) -> None:
         """Check the values that no type can."""
-        for name in ("feature_matching", "mel", "stft", "pitch", "kl"):
+        for name in ("adversarial", "feature_matching", "mel", "stft", "pitch", "kl"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(
                     f"model.loss_weights.{name} must be 0 or a number above 0, "
@@ -75,7 +77,7 @@ class LossWeights:
 
 
 def stft_resolutions() -> ResolutionsConfig:
-    """Return those of Parallel WaveGAN (arXiv 1910.11480, table 1), and a longer one."""
+    """Return the resolutions of Parallel WaveGAN (arXiv 1910.11480, table 1), and a longer one."""
     return ResolutionsConfig(
         n_fft=(512, 1024, 2048, 4096),
         hop_length=(50, 120, 240, 480),
@@ -91,8 +93,11 @@ class DiscriminatorSection(DiscriminatorConfig):
     """First step in which they are asked and trained: before it the generator learns from mel,
     STFT and kl alone. 0 or 1 = from the beginning, above `trainer.max_steps` = never. Their own
     learning rate begins its schedule in this step."""
+    start_fraction: float = 0.0
+    """The same as a share of the run, by steps or by time, in place of `start_step`; 1 = never. In
+    a run by time the first step has them too, so that it needs all the memory that the run will."""
     every_n_steps: int = 1
-    """They are trained in every n-th step from then on; the generator is judged in each."""
+    """Discriminators train in every n-th step from then on; the generator is judged in each."""
 
     def __post_init__(self) -> None:
         """Check the values that no type can."""
@@ -104,19 +109,47 @@ class DiscriminatorSection(DiscriminatorConfig):
                     f"but is {getattr(self, name)}"
                 )
 
+        if not 0 <= self.start_fraction <= 1:
+            raise ValueError(
+                f"model.discriminator.start_fraction must lie in 0..1, but is {self.start_fraction}"
+            )
+        if self.start_fraction and self.start_step:
+            raise ValueError(
+                "model.discriminator.start_fraction must be 0 where start_step "
+                f"({self.start_step}) is set, but is {self.start_fraction}"
+            )
+
     def network(self) -> DiscriminatorConfig:
         """Return the part that the networks are made from."""
         names = [field.name for field in fields(DiscriminatorConfig)]
         return DiscriminatorConfig(**{name: getattr(self, name) for name in names})
 
-    def judges_at(self, step: int) -> bool:
-        """Tell whether the generator is judged in a step, from 1."""
-        return step >= self.start_step
+    def first_step(self, total_steps: float) -> int | None:
+        """Return the first step with them, from 1; None = no step of a run of `total_steps`.
 
-    def trains_at(self, step: int) -> bool:
+        Args:
+            total_steps: steps of the whole run, infinite as long as nobody can tell.
+        """
+        if not self.start_fraction or math.isinf(total_steps):
+            first = max(1, self.start_step)
+        elif self.start_fraction == 1:
+            return None
+        else:
+            first = max(1, math.ceil(self.start_fraction * total_steps))
+        return first if first <= total_steps else None
+
+    def judges_at(self, step: int, total_steps: float = math.inf) -> bool:
+        """Tell whether the generator is judged in a step, from 1, of a run of `total_steps`."""
+        first = self.first_step(total_steps)
+        return first is not None and step >= first
+
+    def trains_at(self, step: int, total_steps: float = math.inf) -> bool:
         """Tell whether the discriminators are trained in a step, from 1."""
-        since = step - max(1, self.start_step)
-        return since >= 0 and since % self.every_n_steps == 0
+        first = self.first_step(total_steps)
+        if first is None or step < first:
+            return False
+        counted_from = 0 if self.start_fraction else first  # a share moves with the speed
+        return (step - counted_from) % self.every_n_steps == 0
 
 
 @dataclass(frozen=True, kw_only=True)

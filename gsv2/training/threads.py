@@ -1,4 +1,4 @@
-"""Number of threads of a CPU run: by the environment, by the launch before, or by measurement.
+"""Number of threads of work on a CPU: by the environment, by the launch before, or by measurement.
 
 More threads than one pay on a quiet machine, and cost on one that others use too: the end of every
 parallel loop waits for the thread that lost its core. So a run looks before it starts.
@@ -10,13 +10,13 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from gsv2.openmp import names_threads, num_cores, told_waiting
+from gsv2.openmp import describe_waiting, names_threads, num_cores
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.run_folder.folder import RunFolder
 
@@ -39,18 +39,15 @@ class ThreadChoice:
     reason: str
 
     @property
-    def told(self) -> str:
+    def label(self) -> str:
         """The number in words."""
         return f"{self.threads} thread{'s' if self.threads > 1 else ''}"
 
 
-@contextmanager
-def computing_threads(
+def run_threads(
     folder: RunFolder, distributed: Distributed, *, resumes: bool
-) -> Iterator[None]:
-    """Compute by a number of threads that suits the machine; afterwards by as many as before.
-
-    One process without a GPU measures (see `choose_threads`); ranks share the cores.
+) -> AbstractContextManager[None]:
+    """Compute a run by a number of threads that suits the machine.
 
     Args:
         folder: folder of the run, which knows what its last launch took.
@@ -58,19 +55,32 @@ def computing_threads(
         resumes: whether the run goes on where its last launch ended: the sums of other threads
             differ in their last bits.
     """
+    is_cpu = distributed.device.type == "cpu"
+    return computing_threads(distributed, folder.last_threads() if resumes and is_cpu else None)
+
+
+@contextmanager
+def computing_threads(distributed: Distributed, last: int | None = None) -> Iterator[None]:
+    """Compute by a number of threads that suits the machine; afterwards by as many as before.
+
+    One process without a GPU measures (see `choose_threads`); ranks share the cores.
+
+    Args:
+        distributed: ranks of this process.
+        last: number of threads to keep; None = there is none.
+    """
     if distributed.device.type != "cpu":
         yield
         return
-    last = folder.last_threads() if resumes else None
     is_alone = distributed.world == 1
     local_ranks = None if is_alone else int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     choice = choose_threads(last, local_ranks=local_ranks)
     usual = torch.get_num_threads()
     torch.set_num_threads(choice.threads)
     if distributed.is_main:
-        waiting = f"; {told_waiting(os.environ)}" if choice.threads > 1 else ""
+        waiting = f"; {describe_waiting(os.environ)}" if choice.threads > 1 else ""
         where = "" if is_alone else " a rank"
-        logger.info("computing on %s%s: %s%s", choice.told, where, choice.reason, waiting)
+        logger.info("computing on %s%s: %s%s", choice.label, where, choice.reason, waiting)
     try:
         yield
     finally:

@@ -39,6 +39,17 @@ def test_a_run_ends_by_time_and_follows_the_folder_whatever_its_name(
     assert train.codes == (None if stage == "quantizer" else str(out / "codes" / "train"))
 
 
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_size_chooses_among_the_shipped_configs(
+    tiny_corpus: Any, tmp_path: Path, stage: str
+) -> None:
+    runs = make_runs(tmp_path, tiny_corpus.path, size="small")
+    assert runs.config_file(stage).parts[-2:] == (stage, "small.yaml")
+    assert config_of(runs, stage).run.folder == tmp_path / stage
+    with pytest.raises(ValueError, match="the size must be debug or small, but is 'huge'"):
+        make_runs(tmp_path, tiny_corpus.path, size="huge")
+
+
 def test_the_gpt_alone_learns_from_shifted_codes_too(tiny_corpus: Any, tmp_path: Path) -> None:
     runs = make_runs(tmp_path, tiny_corpus.path)
     for number in (1, 2, 4):  # the third was not finished

@@ -24,6 +24,7 @@ def call_of(chain: str) -> ChainCall:
         out="out",
         corpora=FitCorpora(train=source, held_out=source),
         seed=1,
+        size="debug",
         overrides=("gpt.seed=2",),
         longest_sec=4.0,
         usual_sec=4.0,

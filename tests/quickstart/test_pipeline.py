@@ -5,10 +5,9 @@ import pytest
 from gsv2.config import load_config
 from gsv2.data.config import SourceConfig
 from gsv2.fit.corpus import FitCorpora
-from gsv2.fit.runs import CONFIGS, STAGES, FitRuns
+from gsv2.fit.runs import STAGES, FitRuns
 from gsv2.quickstart import pipeline
 from gsv2.quickstart.pipeline import run_quickstart
-from gsv2.shipped import find_config
 from gsv2.stages import SCHEMAS
 
 
@@ -59,7 +58,7 @@ def test_the_runs_are_where_the_debug_configs_look_for_them(stage):
         held_out=SourceConfig(path=str(out / "corpus" / "heldout")),
     )
     runs = FitRuns(out=out, corpora=corpora, seed=0)
-    config = load_config(find_config(Path(CONFIGS[stage])), [], SCHEMAS)
+    config = load_config(runs.config_file(stage), [], SCHEMAS)
     assert config.run.folder == runs.folder(stage)
     of_fit = corpora if stage == "quantizer" else corpora.with_codes(out)
     assert config.data.sources == [of_fit.train]

@@ -8,7 +8,7 @@ from gsv2.config import load_config
 from gsv2.data.stream.batch import Batch
 from gsv2.losses.code_prediction import code_prediction_loss
 from gsv2.models.gpt.interleave import interleave
-from gsv2.models.gpt.model import SemanticGPT
+from gsv2.models.gpt.model import GPTInputs, SemanticGPT
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.gpt_config import GPTRunConfig
 from gsv2.training.optim import OptimConfig
@@ -116,7 +116,7 @@ def test_the_loss_of_last_clips_is_theirs_out_of_the_predictions_of_all(quantize
     batch = make_batch()
     (update,) = stage.updates(batch, step=1)
     tokens = stage.model.text_encoder.tokenize(batch.texts)
-    output = stage.model(*tokens, batch.codes, batch.code_lengths, batch.sequence)
+    output = stage.model(GPTInputs(*tokens, batch.codes, batch.code_lengths, batch.sequence))
     is_last = torch.tensor([False, True, True])
     chosen = [is_last.repeat_interleave(batch.code_lengths + (k == 0)) for k in range(2)]
     loss, metrics = code_prediction_loss(
@@ -133,7 +133,7 @@ def test_the_loss_of_last_clips_is_theirs_out_of_the_predictions_of_all(quantize
     assert all(p.grad is not None for p in stage.model.parameters())
 
 
-@pytest.mark.parametrize("name", ["debug", "attention_debug", "base"])
+@pytest.mark.parametrize("name", ["debug", "attention_debug", "small", "base"])
 def test_shipped_configs_load(name):
     config = load_config(CONFIGS / f"{name}.yaml", [], {"gpt": GPTRunConfig})
     assert isinstance(config, GPTRunConfig)
@@ -141,8 +141,9 @@ def test_shipped_configs_load(name):
     with torch.device("meta"):
         model = SemanticGPT(config.model.gpt)
     count = sum(parameter.numel() for parameter in model.parameters())
-    small, large = (1e6, 2.5e6), (0.25e9, 0.35e9)
-    expected = {"debug": small, "attention_debug": small, "base": large}[name]
+    debug, small, base = (1e6, 2.5e6), (8e6, 10e6), (0.31e9, 0.33e9)
+    sizes = {"debug": debug, "attention_debug": debug, "small": small, "base": base}
+    expected = sizes[name]
     assert expected[0] < count < expected[1]
 
 

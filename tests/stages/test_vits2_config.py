@@ -90,7 +90,9 @@ def test_another_hop_that_all_of_them_share_is_taken(tmp_path: Path) -> None:
         ("loss_weights.kl_warmup_steps", -1),
         ("loss_weights.kl_warmup_fraction", 1.5),
         ("loss_weights.stft", -1.0),
+        ("loss_weights.adversarial", -1.0),
         ("discriminator.start_step", -1),
+        ("discriminator.start_fraction", 1.5),
         ("discriminator.every_n_steps", 0),
     ],
 )
@@ -119,7 +121,7 @@ def test_a_model_without_a_quantizer_is_refused(tmp_path: Path) -> None:
         ({"discriminator": {"period": [2]}}, r"model\.discriminator\.period: .*periods"),
         ({"discriminator": {"start": 2}}, r"model\.discriminator\.start: .*start_step"),
         ({"generator": {"generator": {"kind": "istf"}}}, r"model\.generator\.generator\.kind: "),
-        ({"loss_weights": {"adversarial": 1.0}}, r"model\.loss_weights\.adversarial: "),
+        ({"loss_weights": {"adversary": 1.0}}, r"model\.loss_weights\.adversary: "),
     ],
 )
 def test_an_unknown_name_is_refused_at_any_depth(
@@ -191,7 +193,7 @@ def test_the_hop_of_an_inverse_stft_must_be_that_of_frames(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("name", "generator_millions", "discriminator_millions"),
-    [("hifigan_debug", 2.4, 0.2), ("debug", 4.35, 0.2), ("base", 68.4, 46.7)],
+    [("hifigan_debug", 2.4, 0.2), ("debug", 4.35, 0.2), ("small", 12.2, 0.2), ("base", 68.4, 46.7)],
 )
 def test_shipped_configs_build_at_their_size(
     name: str, generator_millions: float, discriminator_millions: float

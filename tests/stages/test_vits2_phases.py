@@ -66,6 +66,24 @@ def test_the_full_step_is_one_that_has_both_updates(tmp_path: Path) -> None:
     assert make_run_stage(tmp_path / "never", {"start_step": 7}).full_step == 1
 
 
+def test_a_share_of_the_run_decides_when_they_start(tmp_path: Path) -> None:
+    stage = make_run_stage(tmp_path, {"start_fraction": 0.5})  # of 6 steps
+    assert [len(step_of(stage, step)) for step in range(1, 7)] == [1, 1, 2, 2, 2, 2]
+    assert stage.full_step == 3
+    never = make_run_stage(tmp_path / "never", {"start_fraction": 1.0})
+    assert [len(step_of(never, step)) for step in (1, 6)] == [1, 1]
+
+
+def test_in_a_run_by_time_the_share_follows_its_speed() -> None:
+    section = DiscriminatorSection(start_fraction=0.8, every_n_steps=2)
+    assert section.judges_at(1)  # nobody knows how long it takes, and its memory is seen
+    assert not section.judges_at(79, total_steps=100)
+    assert section.judges_at(80, total_steps=100)
+    assert not section.judges_at(80, total_steps=120)
+    trained = [step for step in range(70, 90) if section.trains_at(step, total_steps=100)]
+    assert trained == [80, 82, 84, 86, 88]
+
+
 def test_flops_are_those_of_the_step(tmp_path: Path) -> None:
     stage = make_run_stage(tmp_path, {"start_step": 2, "every_n_steps": 2})
     counts = []

@@ -26,6 +26,7 @@ NOT_RUN = {
     "gsv2 fit": "takes the time that it is given; tests/integration/test_fit.py",
     "accelerate launch --multi_gpu": "needs 8 GPUs",
     "accelerate launch --config_file launch/accelerate/multi_node.yaml": "needs two machines",
+    "gsv2 train configs/quantizer/base.yaml": "tests/integration/test_pretrained_encoders.py",
     "sbatch": "needs Slurm; tests/launch/test_slurm.py has a stand-in",
     "kubectl": "needs Kubernetes; tests/launch/test_kubeflow.py reads the files",
     "python launch/node.py --ranks 8": "8 ranks of the base model; tests/launch/test_preflight.py",

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from gsv2.audio.ssl import SpeechEncoderConfig, SpeechFeatures
+from gsv2.audio.speech_encoders.config import SpeechEncoderConfig
+from gsv2.audio.speech_encoders.interface import SpeechFeatures
 from gsv2.models.component import save_component
 from gsv2.models.gpt.backbone import BackboneConfig
 from gsv2.models.gpt.model import GPTConfig, SemanticGPT
@@ -24,6 +25,7 @@ from gsv2.nn.transformer import BlockConfig, TransformerConfig
 from gsv2.nn.wavenet import WaveNetConfig
 
 CODES = CodeConfig(groups=1, levels=2, codebook_size=16, dim=8)
+SPEECH_ENCODER = SpeechEncoderConfig(num_mels=20)
 BACKBONE = BackboneConfig(dim=32, num_layers=2, num_heads=4, num_kv_heads=2, ffn_dim=48)
 BLOCK = BlockConfig(num_heads=2, ffn_dim=16, dropout=0.0)
 WAVENET = WaveNetConfig(channels=8, num_layers=2, kernel_size=3)
@@ -31,13 +33,15 @@ NAMES = {"quantizer": "quantizer", "gpt": "gpt", "generator": "vits2"}
 """Name of the trainable -> kind of the part."""
 
 
-def tiny_modules(seed: int = 0) -> dict[str, nn.Module]:
+def tiny_modules(
+    seed: int = 0, speech_encoder: SpeechEncoderConfig = SPEECH_ENCODER
+) -> dict[str, nn.Module]:
     """Trainable name -> network, all of one quantizer."""
     torch.manual_seed(seed)
     quantizer = Quantizer(
         QuantizerConfig(
             codes=CODES,
-            speech_encoder=SpeechEncoderConfig(num_mels=20),
+            speech_encoder=speech_encoder,
             width=16,
             num_blocks=1,
             kernel_size=3,
@@ -69,10 +73,15 @@ def tiny_modules(seed: int = 0) -> dict[str, nn.Module]:
     return {"quantizer": quantizer, "gpt": gpt, "generator": vits2}
 
 
-def save_parts(folder: Path, seed: int = 0, provenance: Mapping[str, str] | None = None) -> Path:
+def save_parts(
+    folder: Path,
+    seed: int = 0,
+    provenance: Mapping[str, str] | None = None,
+    speech_encoder: SpeechEncoderConfig = SPEECH_ENCODER,
+) -> Path:
     """Write the parts as the files of a checkpoint folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    modules = tiny_modules(seed)
+    modules = tiny_modules(seed, speech_encoder)
     fingerprint = modules["quantizer"].fingerprint()
     for name, module in modules.items():
         save_component(

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from gsv2.audio.ssl import SpeechFeatures
+from gsv2.audio.speech_encoders.interface import SpeechFeatures
 from gsv2.config import config_to_dict
 from gsv2.data.config import DataConfig, SourceConfig
 from gsv2.data.stream.batch import Batch

@@ -95,6 +95,12 @@ def _list(value: object, place: str) -> None:
     _must(isinstance(value, list), place, "a list", value)
 
 
+def _list_or_absent(value: object, place: str) -> None:
+    items = [] if value is None else value
+    is_right = isinstance(items, list) and all(isinstance(item, dict) for item in items)
+    _must(is_right, place, "a list of objects", value)
+
+
 def _kind(value: object, place: str) -> None:
     _must(value in ("audio", "codes"), place, "audio or codes", value)
 
@@ -135,6 +141,7 @@ _LATER: Mapping[str, Check] = {
     "codebook_size": _above_0_or_null(whole=True),
     "code_rate_hz": _above_0_or_null(whole=False),
     "aligner": _text_or_null,
+    "feature_stats": _list_or_absent,
 }
 """What older files lack."""
 _SHARD: Mapping[str, Check] = {

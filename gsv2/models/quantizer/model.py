@@ -7,62 +7,30 @@ precision flips codes.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from gsv2.audio.ssl import SpeechEncoderConfig, SpeechFeatures
+from gsv2.audio.speech_encoders.interface import SpeechFeatures
 from gsv2.models.component import Component
-from gsv2.models.quantizer.codebooks import CodebookConfig, Codebooks
+from gsv2.models.quantizer.codebooks import Codebooks
+from gsv2.models.quantizer.config import QuantizerConfig as QuantizerConfig
+from gsv2.models.quantizer.feature_statistics import FeatureStatistics
+from gsv2.models.quantizer.fingerprint import codebook_hash, hash_of
 from gsv2.models.trained_module import build_trained
 from gsv2.nn.codebook_ema import CodebookStatistics
-from gsv2.nn.codes import CodeConfig, CodeVectors
+from gsv2.nn.codes import CodeVectors
 from gsv2.nn.framerate import FrameCodecConfig, FrameDecoder, FrameEncoder
 from gsv2.nn.kmeans import Progress
 
-FEATURE_RATE_HZ = 50.0
-"""Frame rate of every speech encoder."""
-_HASH_LENGTH = 16
-"""Hexadecimal digits of a fingerprint."""
+HASH_KEY = "quantizer"
+"""Key of a quantizer's own hash in the provenance of its file."""
+
 _STD_FLOOR = 1e-3
 """Smallest standard deviation that a feature is divided by."""
 _ENERGY_FLOOR = 1e-12
-
-
-@dataclass(frozen=True, kw_only=True)
-class QuantizerConfig:
-    """The quantizer and the features that it is made for."""
-
-    codes: CodeConfig = field(default_factory=CodeConfig)
-    """Shape and rate of the codes."""
-    codebooks: CodebookConfig = field(default_factory=CodebookConfig)
-    """Start and upkeep of the codebooks."""
-    speech_encoder: SpeechEncoderConfig = field(default_factory=SpeechEncoderConfig)
-    """Frozen encoder whose features are quantized."""
-    width: int = 512
-    """Channels of the convolutional encoder and decoder."""
-    num_blocks: int = 3
-    """Number of convolution blocks of the encoder, and of the decoder."""
-    kernel_size: int = 7
-    """Kernel size of the blocks, in code frames; odd."""
-    commitment_weight: float = 0.25
-    """Weight of the commitment loss, beside a reconstruction loss of weight 1."""
-
-    def __post_init__(self) -> None:
-        """Check the rate."""
-        if FEATURE_RATE_HZ % self.codes.rate_hz:
-            raise ValueError(
-                f"codes.rate_hz must divide {FEATURE_RATE_HZ}, but is {self.codes.rate_hz}"
-            )
-
-    @property
-    def stride(self) -> int:
-        """Feature frames of a code frame."""
-        return int(FEATURE_RATE_HZ // self.codes.rate_hz)
 
 
 class QuantizerOutput(NamedTuple):
@@ -105,15 +73,21 @@ class Quantizer(nn.Module):
         self.register_buffer("feature_mean", torch.zeros(frames.input_dim))
         self.register_buffer("feature_std", torch.ones(frames.input_dim))
         self.frozen = False
+        self._is_known_by_codebooks = False
 
     @staticmethod
     def from_component(component: Component) -> Quantizer:
         """Return the trained quantizer of a component file, frozen.
 
+        One whose file knows it by the hash of its codebooks alone, as older files do, keeps it.
+
         Raises:
             ComponentError: the file's config or weights are damaged.
         """
-        return build_trained(component, QuantizerConfig, Quantizer).freeze()
+        quantizer = build_trained(component, QuantizerConfig, Quantizer).freeze()
+        known_as = component.provenance.get(HASH_KEY)
+        quantizer._is_known_by_codebooks = known_as == codebook_hash(quantizer.codebooks.entries)
+        return quantizer
 
     def freeze(self) -> Quantizer:
         """Make the quantizer constant for good: no gradients, no updates, always eval."""
@@ -132,6 +106,7 @@ class Quantizer(nn.Module):
         reservoir: Sequence[SpeechFeatures],
         frames_per_step: float,
         progress: Progress | None = None,
+        statistics: FeatureStatistics | None = None,
     ) -> None:
         """Set the normalisation and, by k-means, the codebooks; once.
 
@@ -139,15 +114,20 @@ class Quantizer(nn.Module):
             reservoir: batches of features.
             frames_per_step: code frames of an optimizer step.
             progress: called with (iterations of k-means done, iterations at most).
+            statistics: statistics of the features, to normalise by; None = those of the reservoir.
 
         Raises:
             ValueError: initialised before, or fewer code frames than codebook entries.
         """
         if self.codebooks.initialised:
             raise ValueError("a quantizer is initialised once, but this one was already")
-        frames = torch.cat([features[mask] for features, mask in reservoir]).float()
-        self.feature_mean.copy_(frames.mean(dim=0))
-        self.feature_std.copy_(frames.std(dim=0).clamp(min=_STD_FLOOR))
+        if statistics is None:
+            frames = torch.cat([features[mask] for features, mask in reservoir]).float()
+            mean, std = frames.mean(dim=0), frames.std(dim=0)
+        else:
+            mean, std = statistics.mean, statistics.std
+        self.feature_mean.copy_(mean)
+        self.feature_std.copy_(std.clamp(min=_STD_FLOOR))
         latents = [self._latents(features, mask) for features, mask in reservoir]
         valid = torch.cat([latent[slow_mask] for latent, slow_mask in latents])
         self.codebooks.initialise(valid, frames_per_step, progress)
@@ -213,11 +193,13 @@ class Quantizer(nn.Module):
         return vectors
 
     def fingerprint(self) -> str:
-        """Return the hash of the codebooks, which identifies the codes that they make."""
-        entries = self.codebooks.entries.detach().to("cpu", torch.float32).contiguous()
-        digest = hashlib.sha256(str(tuple(entries.shape)).encode())
-        digest.update(entries.numpy().tobytes())
-        return digest.hexdigest()[:_HASH_LENGTH]
+        """Return the hash of all that decides codes, by which codes know their quantizer."""
+        if self._is_known_by_codebooks:
+            return codebook_hash(self.codebooks.entries)
+        config, parts = self.config, {"mean": self.feature_mean, "std": self.feature_std}
+        settings = {"speech_encoder": config.speech_encoder.identity, "rate": config.codes.rate_hz}
+        parts |= {"codebooks": self.codebooks.entries, **self.encoder.state_dict()}
+        return hash_of(settings, parts)
 
     def update_codebooks(self, statistics: CodebookStatistics) -> None:
         """Apply what a step's micro-batches, of all ranks, say of the codebooks.

@@ -45,6 +45,10 @@ class Quarantine:
             self._num_good += batch.num_clips if batch.weight else 0
             self._bad += [(batch.micro_batch, clip) for clip in batch.bad]
 
+    def add(self, clips: Iterable[tuple[int, BadClip]]) -> None:
+        """Take note of clips that could be read but not used, with their micro-batches."""
+        self._bad += clips
+
     def drain(self) -> QuarantineCounts:
         """Return what this rank has counted since the last time, and begin anew."""
         counts = QuarantineCounts(self._num_good, tuple(self._bad))

@@ -31,10 +31,12 @@ from gsv2.training.checkpoints.state_file import check_record
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.ema import EMA_SUFFIX
 from gsv2.training.engines.engine import TrainableState
-from gsv2.training.optim import seek_schedule
+from gsv2.training.schedule import seek_schedule
 from gsv2.training.stage import Trainable
 
 _NAMED_DIFFERENCES = 5
+_PLACES = ("path", "feature_stats")
+"""Fields of a network's config that say where files lie, which is free."""
 
 logger = logging.getLogger(__name__)
 
@@ -183,6 +185,8 @@ def _check_network(folder: Path, name: str, trainable: Trainable, accept: Sequen
     config = _with_defaults(description["config"], trainable.config_type)
     there, here = _flat(config), _flat(_plain(trainable.config))
     for key in sorted(there.keys() | here.keys()):
+        if key.rpartition(".")[2] in _PLACES:
+            continue
         _check_equal(folder, f"{name}.{key}", there.get(key), here.get(key))
     wanted = {key: tuple(value.shape) for key, value in trainable.module.state_dict().items()}
     for key in sorted(saved.keys() | wanted.keys()):

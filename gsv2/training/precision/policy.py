@@ -21,7 +21,7 @@ DTYPES: Mapping[str, torch.dtype] = MappingProxyType(
 FP32_ONLY: Mapping[str, str] = MappingProxyType(
     {
         "quantizer": "half precision flips codes (6-7 % of them at residual level 4)",
-        "mhubert": "mHuBERT-147 overflows in half precision",
+        "mhubert-147": "mHuBERT-147 overflows in half precision",
         "logmel": "its STFT and mel bands lose their small terms",
         "losses": "STFT, mel, KL and the losses lose their small terms",
     }

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from gsv2.audio.ssl import SpeechEncoderConfig, SpeechFeatures
+from gsv2.audio.speech_encoders.config import SpeechEncoderConfig
+from gsv2.audio.speech_encoders.interface import SpeechFeatures
 from gsv2.config import config_to_dict
 from gsv2.models.component import load_component, save_component
 from gsv2.models.quantizer.codebooks import CodebookConfig

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gsv2.audio.ssl import SpeechEncoderConfig
+from gsv2.audio.speech_encoders.config import SpeechEncoderConfig
 from gsv2.models.quantizer.model import Quantizer, QuantizerConfig
 from gsv2.models.vits2.code_features import CodeFeatures, CodeFeaturesConfig
 from gsv2.nn.codes import CodeConfig

@@ -41,7 +41,7 @@ def test_fp16_computes_in_half_precision_and_asks_for_loss_scaling() -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "reason"), [("quantizer", "flips codes"), ("mhubert", "overflows")]
+    ("module", "reason"), [("quantizer", "flips codes"), ("mhubert-147", "overflows")]
 )
 @pytest.mark.parametrize("half", ["bf16", "fp16"])
 def test_combinations_known_to_fail_are_refused_with_the_reason(
@@ -53,5 +53,5 @@ def test_combinations_known_to_fail_are_refused_with_the_reason(
 
 def test_what_a_module_is_counts_where_its_name_does_not_say_it() -> None:
     with pytest.raises(PrecisionError, match=r"precision\.ssl must be fp32.*overflows"):
-        PrecisionPolicy({"ssl": "fp16"}, ("ssl",), {"ssl": "mhubert"})
-    PrecisionPolicy({"ssl": "fp16"}, ("ssl",), {"ssl": "w2v-bert"})
+        PrecisionPolicy({"ssl": "fp16"}, ("ssl",), {"ssl": "mhubert-147"})
+    PrecisionPolicy({"ssl": "fp16"}, ("ssl",), {"ssl": "w2v-bert-2.0"})

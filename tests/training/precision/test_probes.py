@@ -32,7 +32,7 @@ class Net(nn.Module):
 
 class ProbedStage:
     def __init__(self, net: Net, policy: Mapping[str, str]) -> None:
-        self.precision = PrecisionPolicy(policy, NAMES, {"ssl": "w2v-bert"})
+        self.precision = PrecisionPolicy(policy, NAMES, {"ssl": "w2v-bert-2.0"})
         self.precision.frozen["ssl"] = nn.Linear(4, 4).requires_grad_(False)
         optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda done: 1.0)

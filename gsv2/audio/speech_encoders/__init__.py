@@ -1,0 +1,1 @@
+"""Speech encoders: frozen maps from wave to features at 50 Hz, of which codes are made."""
