@@ -72,6 +72,16 @@ class Training:
     overrides: Sequence[str] = ()
 
 
+def _whole(of_quantizer: str) -> list[Training]:
+    """Return the trainings of all parts, with one setting of the quantizer."""
+    return [
+        Training(stage="quantizer", share=0.12, overrides=[of_quantizer]),
+        Training(stage="aligner", share=0.13),
+        Training(stage="gpt", share=0.30),
+        Training(stage="vits2", share=0.45),
+    ]
+
+
 TABLES: Mapping[str, Mapping[str, Sequence[Training]]] = {
     "prompts": {
         f"{clips - 1} prompts": [Training(stage="gpt", overrides=[f"data.max_clips={clips}"])]
@@ -98,16 +108,10 @@ TABLES: Mapping[str, Mapping[str, Sequence[Training]]] = {
         ],
     },
     "entries": {
-        f"{entries} entries": [
-            Training(
-                stage="quantizer", share=0.12, overrides=[f"model.codes.codebook_size={entries}"]
-            ),
-            Training(stage="aligner", share=0.13),
-            Training(stage="gpt", share=0.30),
-            Training(stage="vits2", share=0.45),
-        ]
+        f"{entries} entries": _whole(f"model.codes.codebook_size={entries}")
         for entries in (256, 512, 1024)
     },
+    "levels": {f"{levels} levels": _whole(f"model.codes.levels={levels}") for levels in (2, 3, 4)},
 }
 
 
