@@ -19,6 +19,7 @@ import soundfile
 from gsv2.audio.container import whole_files
 from gsv2.audio.decoding import MP3_SLACK_FRAMES, mean_channel
 from gsv2.audio.errors import WaveError
+from gsv2.audio.media import HEAD_BYTES, media_kind
 from gsv2.audio.wave import load_wave, resample
 
 _IN_PLACE = frozenset({b"RIFF", b"RF64", b"BW64", b"RIFX", b"FORM", b"caff", b"riff", b".snd"})
@@ -185,11 +186,13 @@ def _whole(path: Path, changed: tuple[int, int], sample_rate: int) -> np.ndarray
 
 
 def _open(path: Path) -> soundfile.SoundFile | None:
-    """Return the file open; None if it is several, one after the other."""
+    """Return the file open; None if it is several streams in a chain, or not for libsndfile."""
     with path.open("rb") as file:
-        first = file.read(4)
+        head = file.read(HEAD_BYTES)
+    if media_kind(head) is not None:
+        return None
     try:
-        if first in _IN_PLACE:
+        if head[:4] in _IN_PLACE:
             return soundfile.SoundFile(str(path))
         files = whole_files(path.read_bytes())
         return soundfile.SoundFile(io.BytesIO(files[0])) if len(files) == 1 else None

@@ -26,11 +26,16 @@ class Rejections:
 
     def __init__(self, path: Path) -> None:
         self.counts: Counter[str] = Counter()
+        self.first = ""
+        """The first clip, for a message where there is no other: file and value."""
         self._path = path
 
     def add(self, clip: Rejected) -> None:
         """Count and name one clip."""
         self.counts[clip.reason] += 1
+        if not self.first and not clip.reason.startswith("left alone"):
+            place = clip.file if isinstance(clip, RejectedFile) else clip.key
+            self.first = f"; the first is {place}: {clip.reason}: {clip.value}"
         line = json.dumps(asdict(clip), ensure_ascii=False) + "\n"
         with named_errors(self._path), self._path.open("ab") as file:
             file.write(line.encode("utf-8", "backslashreplace"))

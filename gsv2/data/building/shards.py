@@ -68,7 +68,9 @@ def write_corpus(
             if rates is not None:
                 leave_out_unlikely(spool, rates, rejections)
             if not spool.languages:
-                raise CorpusError(f"{out}: no usable clip; rejected: {dict(rejections.counts)}")
+                raise CorpusError(
+                    f"{out}: no usable clip; rejected: {dict(rejections.counts)}{rejections.first}"
+                )
             shards = list(_write_languages(spool, building, config))
         shutil.rmtree(building / ".spool")
         manifest = Manifest(

@@ -12,7 +12,7 @@ UNDECODABLE = frozenset(
     ".ape .wv .tta .tak .dsf .dff .dts .ra .rm .spx .mpc .qcp .gsm .shn .raw .pcm .avi .flv "
     ".alac .ts .m4r .mpg .mpeg .ogv .ogx .oma .aa .aax".split()
 )
-"""Suffixes of audio and video that it does not read."""
+"""Suffixes of audio and video that it does not read; PyAV reads most (`gsv2[media]`)."""
 AUDIO = READABLE | UNDECODABLE
 """Suffixes of files that hold sound."""
 USUAL = (".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a")

@@ -25,30 +25,37 @@ class AudioPaths:
     """
 
     def __init__(self, base: Path, audio_dir: Path | None, below: Sequence[str] = ("",)) -> None:
-        above = [base, *base.absolute().parents[:_LEVELS]] if audio_dir is None else []
-        places = [base / folder for folder in below] if audio_dir is None else [audio_dir]
-        self._folders = list(dict.fromkeys([*places, *above]))
         self._by_last_part = audio_dir is not None
-        self._found_in = self._folders[0]
+        places = [base / folder for folder in below] if audio_dir is None else [audio_dir]
+        above = [base, *base.absolute().parents[:_LEVELS]] if audio_dir is None else []
+        self._folders = [str(folder) for folder in places]
+        self._above = [str(folder) for folder in above]  # until a file is found below one
+        self._expected = self._folders[0]
 
     def find(self, name: str) -> Path:
         """Return the path of a file; where it should lie, if it is nowhere."""
-        parts = PureWindowsPath(name) if "\\" in name else Path(name)
-        path = Path(*parts.parts) if parts.parts else Path(name)
-        for folder in (self._found_in, *self._folders):
-            for part in (path, Path(path.name)) if self._by_last_part else (path,):
-                inside = part.relative_to(part.anchor) if self._by_last_part else part
-                if found := _there(folder / inside):
-                    self._found_in = folder
-                    return found
-        return self._folders[0] / (path.name if self._by_last_part else path)
+        path = PureWindowsPath(name).as_posix() if "\\" in name else name
+        parts = (path.lstrip("/"), path.rpartition("/")[2]) if self._by_last_part else (path,)
+        for folder in (*self._folders, *self._above):
+            for part in parts:
+                if found := _there(os.path.join(folder, part)):
+                    self._settle(folder)
+                    return Path(found)
+        return Path(os.path.join(self._expected, parts[-1]))
+
+    def _settle(self, folder: str) -> None:
+        """Look first where a file was, and above the list no further than there."""
+        if folder != self._folders[0]:
+            if folder not in self._folders:
+                self._above = []
+            self._folders = [folder, *(other for other in self._folders if other != folder)]
 
 
-def _there(path: Path) -> Path | None:
+def _there(path: str) -> str | None:
     """Return the path of a file, with a usual suffix if it has none; None if there is none."""
     if os.path.isfile(path):
         return path
-    for suffix in USUAL if not path.name.lower().endswith(USUAL) else ():
-        if os.path.isfile(with_suffix := path.with_name(f"{path.name}{suffix}")):
-            return with_suffix
+    for suffix in USUAL if not path.lower().endswith(USUAL) else ():
+        if os.path.isfile(f"{path}{suffix}"):
+            return f"{path}{suffix}"
     return None

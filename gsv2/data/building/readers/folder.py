@@ -15,10 +15,10 @@ from gsv2.data.building.readers.folders import (
     walk_folders,
 )
 from gsv2.data.building.readers.glance import Glance
-from gsv2.data.building.readers.reader import Listed, ReadingOptions
+from gsv2.data.building.readers.reader import Listed, ReadingOptions, canonical_once
 from gsv2.data.building.suffixes import AUDIO
 from gsv2.data.corpus.manifest import CorpusError
-from gsv2.text.language import LanguageError, canonical_language
+from gsv2.text.language import LanguageError
 
 _LAYOUT = (
     "a folder input must be LANGUAGE/SPEAKER/NAME.wav, or name the language of all files with "
@@ -187,28 +187,28 @@ def _recording(
 def _place(audio: Path, folders: tuple[str, ...], language: str | None) -> tuple[str, str]:
     """Return the language and the speaker that the folders of a file tell."""
     if language is not None:
-        tag = canonical_language(language)
+        tag = canonical_once(language)
         if len(folders) > 1 and _is(folders[0], tag):
             folders = folders[1:]
         return tag, folders[0] if folders else ""
     if len(folders) < 2:
         raise CorpusError(f"{audio}: {_LAYOUT}")
     try:
-        return canonical_language(folders[0]), folders[1]
+        return canonical_once(folders[0]), folders[1]
     except LanguageError as error:
         raise CorpusError(f"{audio}: {error}; {_LAYOUT}") from error
 
 
 def _is(label: str, tag: str) -> bool:
     try:
-        return canonical_language(label) == tag
+        return canonical_once(label) == tag
     except LanguageError:
         return False
 
 
 def _is_tag(label: str) -> bool:
     try:
-        return bool(canonical_language(label))
+        return bool(canonical_once(label))
     except LanguageError:
         return False
 

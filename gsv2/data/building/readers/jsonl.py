@@ -13,9 +13,8 @@ from gsv2.data.building.offered import Recording
 from gsv2.data.building.readers.audio_paths import AudioPaths
 from gsv2.data.building.readers.fields import segment_name, segment_of
 from gsv2.data.building.readers.glance import Glance, first_lines
-from gsv2.data.building.readers.reader import Listed, ReadingOptions
+from gsv2.data.building.readers.reader import Listed, ReadingOptions, canonical_once
 from gsv2.data.corpus.manifest import CorpusError
-from gsv2.text.language import canonical_language
 
 FIELDS = {
     "audio": ("audio", "audio_filepath", "file_name", "wav"),
@@ -189,7 +188,7 @@ def _recording(
         missing_text="field text is missing",
         start_sec=start,
         duration_sec=duration,
-        language=canonical_language(label),
+        language=canonical_once(label),
         speaker=str(fields.get("speaker", options.speaker)),
         source=fields.get("source", manifest.stem),
         licence=fields.get("licence", ""),

@@ -112,6 +112,8 @@ class ParquetReader:
         if source.is_file():
             yield from _of_file(source, source.parent, _columns(source, options), options)
             return
+        fault: CorpusError | None = None
+        is_any = False
         for folder, names in walk_folders(source):
             for path in (folder / name for name in names):
                 if path.suffix != _SUFFIX or path.name.startswith("."):
@@ -121,8 +123,14 @@ class ParquetReader:
                     columns = _columns(path, options)
                 except LeftOutError as error:
                     yield left_out(path, error.reason, error.value)
-                    continue
-                yield from _of_file(path, source, columns, options)
+                except CorpusError as error:
+                    fault = error
+                    yield left_out(path, "no columns of audio and text", str(error))
+                else:
+                    is_any = True
+                    yield from _of_file(path, source, columns, options)
+        if fault is not None and not is_any:
+            raise fault
 
 
 def _schema(path: Path) -> pa.Schema:

@@ -96,7 +96,7 @@ def language_of(label: str, options: ReadingOptions) -> str:
     if not given:
         raise LeftOutError("language is missing", "add it or use --language")
     try:
-        return _canonical(given)
+        return canonical_once(given)
     except LanguageError as error:
         raise LeftOutError("language is no BCP 47 tag", str(error)) from error
 
@@ -114,7 +114,8 @@ def language_of_all(layout: str, options: ReadingOptions, usual: str | None = No
     given = options.language or usual
     if not given:
         raise CorpusError(f"{layout} recordings name no language; name it with --language")
-    return _canonical(given)
+    return canonical_once(given)
 
 
-_canonical = lru_cache(maxsize=4096)(canonical_language)
+canonical_once = lru_cache(maxsize=4096)(canonical_language)
+"""`canonical_language`, asked once for a label: a row must not cost a search in the registry."""
