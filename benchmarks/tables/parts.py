@@ -38,6 +38,7 @@ _MEL_FIRST = (
     "model.loss_weights.stft=45",
     "model.loss_weights.kl=0.1",
 )
+_ISTFT = "model.generator.generator.istft"
 _LATER = "model.discriminator.start_step=1000000"
 _AT_ONCE = (
     "model.discriminator.start_step=0",
@@ -89,8 +90,12 @@ TABLES: Mapping[str, Mapping[str, Sequence[Training]]] = {
     },
     "waveform": {
         "iSTFT, harmonic source, spectra alone": [Training(stage="vits2")],
-        "iSTFT, spectra alone": [
-            Training(stage="vits2", overrides=["model.generator.generator.istft.source=none"])
+        "iSTFT, spectra alone": [Training(stage="vits2", overrides=[f"{_ISTFT}.source=none"])],
+        "iSTFT, harmonic source, 4 spectra a frame": [
+            Training(
+                stage="vits2",
+                overrides=[f"{_ISTFT}.n_fft=512", f"{_ISTFT}.spectra_per_frame=4"],
+            )
         ],
         "iSTFT, harmonic source, GAN at once": [Training(stage="vits2", overrides=_AT_ONCE)],
         "iSTFT, harmonic source, GAN for the last quarter": [

@@ -53,9 +53,7 @@ def test_padding_does_not_change_the_samples_of_a_clip(
     alone, _ = generator.speak(z, style, pitch=pitch, median_hz=median)
     padded = torch.nn.functional.pad(z, (0, 4))
     mask = length_mask(torch.tensor([num_frames]), num_frames + 4)
-    together, _ = generator.speak(
-        padded, style, mask, pitch=padded_pitch, median_hz=median
-    )
+    together, _ = generator.speak(padded, style, mask, pitch=padded_pitch, median_hz=median)
     size = num_frames * 640
     torch.testing.assert_close(together[..., :size], alone, rtol=0, atol=1e-5)
     assert together.isfinite().all()
