@@ -104,9 +104,9 @@ def train(config: Config, overrides: Overrides = None) -> None:
 
     Example: `gsv2 train configs/quantizer/debug.yaml trainer.max_steps=100`
     """
-    from gsv2.training.faults.signals import leave_at_signal
+    from gsv2.training.faults.signals import exit_at_signal
 
-    leave_at_signal()  # before imports of seconds
+    exit_at_signal()  # before imports of seconds
     from gsv2.train import main
 
     run = main(config, overrides or [])
@@ -225,21 +225,14 @@ def synthesize(
     Example: `gsv2 synthesize --bundle runs/quickstart/bundle --text "The red train is late."
     --ref voice.wav --ref-text "What the recording says." --out out.wav`
     """
-    from gsv2.inference.speech_file import write_speech
+    from gsv2.inference.sampling import SamplingConfig
+    from gsv2.inference.speech_file import SpeechFiles, VoiceRecordings, write_speech
 
-    speech = write_speech(
-        bundle,
-        text,
-        out,
-        references=ref,
-        transcripts=ref_text or [],
-        weights=weight or [],
-        seed=seed,
-        speaking_rate=rate,
-        candidates=candidates,
-        times=times,
-        speech_encoder=speech_encoder,
-    )
+    voice = VoiceRecordings(ref, ref_text or [], weight or [])
+    drawn = candidates or SamplingConfig.candidates
+    sampling = SamplingConfig(seed=seed, speaking_rate=rate, candidates=drawn)
+    files = SpeechFiles(out, times)
+    speech = write_speech(bundle, text, files, voice, sampling, speech_encoder)
     cut = "" if speech.ended else " (cut at the length limit: no end of speech was found)"
     typer.echo(f"{out}: {len(speech.wave) / speech.sample_rate:.2f} s{cut}")
 

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gsv2.config_numbers import check_finite, check_signs, find_wrong_sign
-from gsv2.files import write_whole
+from gsv2.files import write_atomically
 from gsv2.shipped import find_config
 
 
@@ -58,7 +58,7 @@ def save_config(config: Any, path: Path) -> None:
     """Write a config dataclass as YAML that `load_config` reads back equal."""
     plain = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
     text = yaml.safe_dump(_lists(plain), sort_keys=False, allow_unicode=True)
-    write_whole(path, text)
+    write_atomically(path, text)
 
 
 def _merge(schema: type, layers: Sequence[DictConfig], where: str) -> Any:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gsv2.files import write_whole
+from gsv2.files import write_atomically
 from gsv2.inference.bundle_parts import OPTIONAL_PARTS, PARTS
 from gsv2.inference.reading import HeldOutReading
 from gsv2.models.component import ComponentError, parse_object
@@ -60,7 +60,7 @@ def write_description(folder: Path, description: BundleDescription) -> None:
         values["reading"] = asdict(description.reading)
     if description.speech_encoder is not None:
         values["speech_encoder"] = dict(description.speech_encoder)
-    write_whole(folder / FILE, json.dumps(values, indent=2) + "\n")
+    write_atomically(folder / FILE, json.dumps(values, indent=2) + "\n")
 
 
 def read_bundle_description(folder: Path) -> BundleDescription:

@@ -16,7 +16,7 @@ from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.stream.reader import read_clips
 from gsv2.inference.bundle import export_bundle
-from gsv2.inference.extraction import extract_codes
+from gsv2.inference.extraction import ClipEncoding, extract_codes
 from gsv2.inference.synthesizer import Synthesizer
 from gsv2.models.component import load_component
 from gsv2.models.quantizer.model import Quantizer, QuantizerConfig
@@ -75,7 +75,9 @@ def test_from_a_folder_of_weights_to_codes_that_do_not_depend_on_batches(
     shutil.move(folder, moved)
     with pytest.raises(ValueError, match=r"model\.speech_encoder\.path=FOLDER"):
         extract_codes(tiny_corpus.path, run, tmp_path / "again", CPU)
-    again = extract_codes(tiny_corpus.path, run, tmp_path / "again", CPU, speech_encoder=moved)
+    again = extract_codes(
+        tiny_corpus.path, run, tmp_path / "again", CPU, encoding=ClipEncoding(speech_encoder=moved)
+    )
     assert again == manifests[0]
     on = train(tmp_path, tiny_corpus, moved, "trainer.max_steps=3")
     assert read_records(on / "metrics.jsonl")[-1]["step"] == 3

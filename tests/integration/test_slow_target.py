@@ -56,7 +56,7 @@ def test_a_run_that_is_told_to_leave_does_not_wait_for_a_slow_target_nor_does_it
 
     assert forked_runs.run(tmp_path, **spec) == [0]
     assert target.steps() == [4, 6]
-    assert target._list(target._root) == ["step_00000004", "step_00000006"]
+    assert target._there.names() == ["step_00000004", "step_00000006"]
     assert_same_run(tmp_path, unbroken)
 
 

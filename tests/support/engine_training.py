@@ -18,6 +18,7 @@ from gsv2.training.guard import Refusal, UpdateGuard
 from gsv2.training.prepare import attach_engines, recompute_activations
 from gsv2.training.step import StepRunner
 from tests.support.joint_stage import SEED, JointStage, nan_batch
+from tests.support.run_step import run_step
 from tests.support.toy_stage import toy_batch
 
 KINDS: Mapping[str, Mapping[str, EngineConfig]] = {
@@ -77,7 +78,7 @@ class Training:
             with ExitStack() as stack:
                 if broken and self.ranks.rank == self.ranks.world - 1:
                     stack.enter_context(broken_gradients(self.stage, broken[0]))
-                result = self.runner.run(batches[self.ranks.rank :: self.ranks.world], 1)
+                result = run_step(self.runner, batches[self.ranks.rank :: self.ranks.world], 1)
             assert result.skipped == (3 if broken or batches is NOT_FINITE else 0)
             assert result.spikes == (3 if batches is REFUSED else 0)
 

@@ -105,8 +105,8 @@ def load_network(cls: Any, folder: Path, settings: Any = None) -> Any:
 
     Args:
         cls: class of transformers.
-        folder: as `find_folder` returns it.
-        settings: its config, changed; None = as the folder has it.
+        folder: folder as `find_folder` returns it.
+        settings: config of the encoder, changed; None = as the folder has it.
 
     Raises:
         ValueError: the class cannot load it, or a weight is missing; names the folder.

@@ -8,7 +8,7 @@ object.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -21,12 +21,11 @@ from gsv2.data.corpus.decode import AlignClip
 from gsv2.data.corpus.index_columns import ARCHIVE_SCHEMA
 from gsv2.data.corpus.manifest import (
     CorpusError,
-    ShardEntry,
     check_same_shards,
     common_code_format,
     read_kind,
 )
-from gsv2.data.corpus.shard import Shard, read_shard
+from gsv2.data.corpus.shard import Shard, add_shards, read_shard
 from gsv2.lru import LruCache
 from gsv2.storage.storage import Storage
 
@@ -71,42 +70,17 @@ class CorpusIndex:
         storage = storage or Storage()
         shards: list[Shard] = []
         quantizers: dict[str, str] = {}
-        aligners: dict[str | None, str | None] = {}
+        aligners: dict[str, str | None] = {}
         formats: dict[str, CodeFormat] = {}
         for number, source in enumerate(sources):
-            manifest = read_kind(source.path, "audio", storage)
-            codes_of: Mapping[str, ShardEntry] = {}
+            manifest, codes = read_kind(source.path, "audio", storage), None
             if source.codes is not None:
                 codes = read_kind(source.codes, "codes", storage)
                 check_same_shards(source.path, manifest, source.codes, codes)
                 quantizers[source.codes] = codes.quantizer or ""
                 aligners[source.codes] = codes.aligner
                 formats[source.codes] = codes.code_format
-                codes_of = {entry.name: entry for entry in codes.shards}
-            for entry in manifest.shards:
-                start = shards[-1].stop if shards else 0
-                beside = source.codes or source.path
-                shard = Shard(
-                    number=len(shards),
-                    name=entry.name,
-                    language=entry.language or entry.name.rpartition("/")[0],
-                    source=number,
-                    tar=storage.join(source.path, f"{entry.name}.tar"),
-                    codes_tar=storage.join(beside, f"{entry.name}.tar"),
-                    tar_index=storage.join(source.path, f"{entry.name}.parquet"),
-                    codes_index=storage.join(beside, f"{entry.name}.parquet"),
-                    start=start,
-                    stop=start + entry.num_clips,
-                    seconds=entry.seconds,
-                    sha256=entry.sha256,
-                    codes_sha256=codes_of.get(entry.name, entry).sha256,
-                    num_bytes=entry.num_bytes,
-                    codes_num_bytes=codes_of.get(entry.name, entry).num_bytes,
-                    aligner=aligners.get(source.codes),
-                    part=source.part,
-                    held_out_share=source.held_out_share,
-                )
-                shards.append(shard)
+            add_shards(shards, number, source, manifest, codes, storage)
         if len(set(quantizers.values())) > 1:
             raise CorpusError(f"the sources hold codes of different quantizers: {quantizers}")
         if len({aligner for aligner in aligners.values() if aligner}) > 1:
@@ -118,7 +92,7 @@ class CorpusIndex:
         """Return the index for a reader of codes.
 
         Args:
-            wanted: their format.
+            wanted: format of the codes.
             align_clip: aligns those that nobody aligned; None = clips without are left out.
 
         Raises:

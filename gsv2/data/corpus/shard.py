@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.format import SUFFIXES, TAR_BLOCK_BYTES
 from gsv2.data.corpus.index_columns import (
     ALIGN_FIELDS,
@@ -19,7 +20,7 @@ from gsv2.data.corpus.index_columns import (
     column_fault,
     type_fault,
 )
-from gsv2.data.corpus.manifest import CorpusError
+from gsv2.data.corpus.manifest import CorpusError, Manifest
 from gsv2.data.corpus.part import Part
 from gsv2.storage.storage import Storage
 
@@ -80,6 +81,43 @@ class Shard:
     def tar_of(self, member: str) -> str:
         """Return the tar that holds a member."""
         return self.codes_tar if member.startswith(("codes", "align")) else self.tar
+
+
+def add_shards(
+    shards: list[Shard],
+    number: int,
+    source: SourceConfig,
+    manifest: Manifest,
+    codes: Manifest | None,
+    storage: Storage,
+) -> None:
+    """Append the shards of a source, beside those of its codes if it has a sidecar."""
+    beside = source.codes or source.path
+    codes_of = {} if codes is None else {entry.name: entry for entry in codes.shards}
+    for entry in manifest.shards:
+        start = shards[-1].stop if shards else 0
+        of_codes = codes_of.get(entry.name, entry)
+        shard = Shard(
+            number=len(shards),
+            name=entry.name,
+            language=entry.language or entry.name.rpartition("/")[0],
+            source=number,
+            tar=storage.join(source.path, f"{entry.name}.tar"),
+            codes_tar=storage.join(beside, f"{entry.name}.tar"),
+            tar_index=storage.join(source.path, f"{entry.name}.parquet"),
+            codes_index=storage.join(beside, f"{entry.name}.parquet"),
+            start=start,
+            stop=start + entry.num_clips,
+            seconds=entry.seconds,
+            sha256=entry.sha256,
+            codes_sha256=of_codes.sha256,
+            num_bytes=entry.num_bytes,
+            codes_num_bytes=of_codes.num_bytes,
+            aligner=None if codes is None else codes.aligner,
+            part=source.part,
+            held_out_share=source.held_out_share,
+        )
+        shards.append(shard)
 
 
 def read_shard(storage: Storage, shard: Shard, names: Sequence[str]) -> dict[str, pa.Array]:

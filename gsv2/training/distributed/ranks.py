@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from gsv2.training.distributed.launcher import check_launcher, hidden_deepspeed
 from gsv2.training.distributed.packed_objects import pack, packed_length, unpack
-from gsv2.training.faults.watchdog import still_limit_sec
+from gsv2.training.faults.watchdog import stall_limit_sec
 
 T = TypeVar("T")
 
@@ -215,7 +215,7 @@ def _group_of_ranks(on_cpu: bool, timeout_sec: float) -> InitProcessGroupKwargs:
     """
     if on_cpu:
         return InitProcessGroupKwargs(backend="gloo", timeout=timedelta(seconds=timeout_sec))
-    patience = timedelta(seconds=still_limit_sec(timeout_sec) + _LAST_WORDS_SEC)
+    patience = timedelta(seconds=stall_limit_sec(timeout_sec) + _LAST_WORDS_SEC)
     return InitProcessGroupKwargs(backend="nccl", timeout=patience)
 
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.engines.choose import make_engine
 from gsv2.training.engines.engine import EngineConfig, EngineError, TrainableState
-from gsv2.training.optim import seek_schedule
+from gsv2.training.schedule import seek_schedule
 from gsv2.training.stage import Trainable
 from tests.support.engine_training import (
     EARLY_STEPS,
@@ -29,6 +29,7 @@ from tests.support.engine_training import (
     make,
 )
 from tests.support.joint_stage import CarelessStage, JointStage
+from tests.support.run_step import run_step
 from tests.support.toy_stage import toy_batch
 
 OTHER_WORLD = {1: 2, 2: 1}
@@ -125,7 +126,7 @@ def sources_of(kind: str, other_world: int) -> Sequence[str]:
 def check_careless_stages_fail(kind: str, ranks: Distributed, out: Path) -> None:
     training = make(kind, ranks, out, CarelessStage)
     with pytest.raises(EngineError, match="sends gradients through discriminator's engine"):
-        training.runner.run([toy_batch(ranks.rank)], 1)
+        run_step(training.runner, [toy_batch(ranks.rank)], 1)
 
 
 class Probe(nn.Module):
