@@ -16,7 +16,6 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import Qwen2Model
 
 from gsv2.models.component import Component
 from gsv2.models.gpt.backbone import BackboneConfig, make_backbone, recompute_layers, run_rows
@@ -151,9 +150,7 @@ class SemanticGPT(nn.Module):
 
     def recompute_activations(self) -> None:
         """Keep less for the backward pass: the layers of the transformers run again in it."""
-        for module in self.modules():
-            if isinstance(module, Qwen2Model):
-                recompute_layers(module)
+        recompute_layers(self)
 
     def forward(
         self, clips: GPTInputs, rows: PackedRows | None = None, is_target: Tensor | None = None

@@ -69,6 +69,8 @@ class Distributed:
             # of changing lengths needs more.
             os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _ONEDNN_CACHE)
             os.environ.setdefault("DS_ACCELERATOR", "cpu")  # DeepSpeed looks for GPUs by itself
+            # ... and counts sockets by starting `numactl` in every backward pass under ZeRO-3.
+            os.environ.setdefault("LOCAL_SIZE", os.environ.get("LOCAL_WORLD_SIZE", "1"))
         with hidden_deepspeed():
             self._accelerator = Accelerator(
                 cpu=on_cpu, mixed_precision="no", kwargs_handlers=handlers

@@ -34,9 +34,9 @@ HALVES = ("bf16", "fp16")
 HUGE_ENGINES = ("plain", "zero1", "zero2", "zero3")
 FIT_SCALE = 2.0**10
 """At which no gradient overflows in fp16."""
-HUGE_SCALE = 2.0**20
+HUGE_SCALE = 2.0**19
 """At which gradients overflow in fp16."""
-HUGE_STEPS = 12
+HUGE_STEPS = 7
 
 
 class AnyStage(JointStage):
