@@ -13,6 +13,7 @@ import soundfile
 from gsv2.audio.wave import save_wave
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.bundle_description import read_bundle_description
+from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
 from gsv2.inference.references import VoiceError, load_references
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.spoken_times import check_suffix, write_times
@@ -41,7 +42,7 @@ def write_speech(
     speaking_rate: float = 1.0,
     candidates: int | None = None,
     times: Path | None = None,
-    speech_encoder: Path | None = None,
+    encoders: EncoderFolders = AS_IN_TRAINING,
 ) -> Speech:
     """Speak a text in the voice of recordings, into a file.
 
@@ -57,7 +58,7 @@ def write_speech(
         candidates: utterances drawn of each sentence, the best is kept; None = as
             many as `SamplingConfig` says.
         times: file to write with the times of words and characters, .TextGrid or .json.
-        speech_encoder: folder of the bundle's pretrained speech encoder, if it has moved.
+        encoders: folders of the bundle's pretrained encoders, if they have moved.
 
     Returns:
         What was written.
@@ -78,7 +79,7 @@ def write_speech(
         check_suffix(times)
     read_bundle_description(bundle)
     voices = load_references(references, transcripts, weights)
-    synthesizer = Synthesizer.from_bundle(bundle, speech_encoder=speech_encoder)
+    synthesizer = Synthesizer.from_bundle(bundle, encoders=encoders)
     speech = synthesizer.synthesize(text, voices, seed=seed, sampling=sampling)
     try:
         save_wave(out, speech.wave, speech.sample_rate)

@@ -16,6 +16,7 @@ from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.stream.reader import read_clips
 from gsv2.inference.bundle import export_bundle
+from gsv2.inference.encoder_folders import EncoderFolders
 from gsv2.inference.extraction import extract_codes
 from gsv2.inference.synthesizer import Synthesizer
 from gsv2.models.component import load_component
@@ -98,7 +99,9 @@ def test_a_bundle_names_its_encoder_and_speaks_with_it_wherever_it_lies(tmp_path
     shutil.move(folder, moved)
     with pytest.raises(ValueError, match=r"put config\.json"):
         Synthesizer.from_bundle(bundle, CPU)
-    assert torch.equal(Synthesizer.from_bundle(bundle, CPU, moved).encode(wave), codes)
+    assert torch.equal(
+        Synthesizer.from_bundle(bundle, CPU, EncoderFolders(speech=moved)).encode(wave), codes
+    )
 
 
 def test_mhubert_in_half_precision_is_refused_with_the_reason(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,6 +17,7 @@ from gsv2.data.corpus.index_columns import (
     ARCHIVE_SCHEMA,
     LEVEL_FIELDS,
     OPTIONAL_FIELD,
+    TEXTS_SCHEMA,
     column_fault,
     type_fault,
 )
@@ -29,6 +31,20 @@ _MAX_INDEX_BYTES = 1 << 30
 _SPARE_BYTES = 16 << 20
 """Bytes by which an index may be larger than its tar: of a small tar, or many rejections."""
 _CODES_COLUMNS = frozenset(ALIGNED_SCHEMA.names) - {"key"}
+_TEXTS_COLUMNS = frozenset(TEXTS_SCHEMA.names) - {"key"}
+
+
+class SidecarTar(NamedTuple):
+    """A tar with more members of the clips of another one."""
+
+    tar: str
+    """Path or URL."""
+    tar_index: str
+    """Its Parquet index."""
+    sha256: str
+    """SHA-256 of it."""
+    num_bytes: int
+    """Size of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +83,8 @@ class Shard:
     """Size of `codes_tar`."""
     aligner: str | None = None
     """Hash of the aligner of its codes; None = nobody aligned them."""
+    texts: SidecarTar | None = None
+    """Tar with the text vectors of its clips; None = there are none."""
     part: Part = "all"
     """Part of its clips that is read."""
     held_out_share: float = 0.0
@@ -79,11 +97,13 @@ class Shard:
 
     def tar_of(self, member: str) -> str:
         """Return the tar that holds a member."""
+        if member == "text_vectors" and self.texts is not None:
+            return self.texts.tar
         return self.codes_tar if member.startswith(("codes", "align")) else self.tar
 
 
 def read_shard(storage: Storage, shard: Shard, names: Sequence[str]) -> dict[str, pa.Array]:
-    """Read columns of one shard, those of codes from the sidecar if there is one.
+    """Read columns of one shard, those of codes and of text vectors from their sidecars.
 
     Args:
         storage: where the index files lie.
@@ -95,6 +115,22 @@ def read_shard(storage: Storage, shard: Shard, names: Sequence[str]) -> dict[str
     Raises:
         CorpusError: the index file is missing, damaged or does not fit its corpus.json.
     """
+    texts = [name for name in names if name in _TEXTS_COLUMNS]
+    if not texts:
+        return _read_clips(storage, shard, names)
+    others = [name for name in names if name not in _TEXTS_COLUMNS]
+    columns = _read_clips(storage, shard, list(dict.fromkeys(["key", *others])))
+    if shard.texts is None:
+        absent = pa.nulls(shard.num_clips, pa.int64())
+        return {name: columns.get(name, absent) for name in names}
+    beside = _read_columns(storage, shard.texts.tar_index, ["key", *texts], shard.texts.num_bytes)
+    places = _match(columns["key"], beside["key"], shard, shard.texts.tar)
+    columns |= {name: beside[name].take(places) for name in texts}
+    return {name: columns[name] for name in names}
+
+
+def _read_clips(storage: Storage, shard: Shard, names: Sequence[str]) -> dict[str, pa.Array]:
+    """Read columns of the clips and of their codes."""
     if shard.codes_tar == shard.tar:
         own = [name for name in names if name in ARCHIVE_SCHEMA.names]
         columns = _read_own(storage, shard, own)
@@ -107,7 +143,7 @@ def read_shard(storage: Storage, shard: Shard, names: Sequence[str]) -> dict[str
     columns = _read_own(storage, shard, own)
     if beside:
         sidecar = _read_columns(storage, shard.codes_index, ["key", *beside], shard.codes_num_bytes)
-        places = _match(columns["key"], sidecar["key"], shard)
+        places = _match(columns["key"], sidecar["key"], shard, shard.codes_tar)
         columns |= {name: sidecar[name].take(places) for name in beside}
     return {name: columns[name] for name in names}
 
@@ -164,14 +200,14 @@ def _read_columns(
     return columns | absent
 
 
-def _match(keys: pa.Array, sidecar_keys: pa.Array, shard: Shard) -> pa.Array:
-    """Return the sidecar's row of every clip; null where a clip has no codes."""
+def _match(keys: pa.Array, sidecar_keys: pa.Array, shard: Shard, sidecar: str) -> pa.Array:
+    """Return the sidecar's row of every clip; null where it holds nothing of a clip."""
     places = pc.index_in(keys, value_set=sidecar_keys)
     found = pc.drop_null(places)
     if len(found) != len(sidecar_keys) or not found.equals(pa.array(range(len(found)), pa.int32())):
         raise CorpusError(
-            f"index of {shard.codes_tar} does not list the clips of {shard.tar} in their order; "
-            "make the codes again"
+            f"index of {sidecar} does not list the clips of {shard.tar} in their order; "
+            f"make {'the codes' if sidecar == shard.codes_tar else 'the text vectors'} again"
         )
     return places
 
