@@ -1,7 +1,7 @@
 """Build a corpus of shards from recordings with transcripts.
 
 Examples:
-    python data_tools/build_shards.py --input recordings --format folder --out corpora/mine
+    python data_tools/build_shards.py --input recordings --out corpora/mine
     python data_tools/build_shards.py --input list.jsonl --format jsonl --out corpora/mine
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -17,26 +16,34 @@ import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from gsv2.data.building.build import build_corpus
 from gsv2.data.building.encode import ShardConfig
-from gsv2.data.building.journal import encoded_recordings
-from gsv2.data.building.recordings import FORMATS, checked_recordings
-from gsv2.data.building.shards import write_corpus
-from gsv2.data.building.text_rate import TextRateConfig
+from gsv2.data.building.readers.choice import AUTO, READERS
+from gsv2.data.building.readers.reader import COLUMNS, ReadingOptions
 from gsv2.data.corpus.manifest import Manifest
 
 ItemT = TypeVar("ItemT")
-Format = StrEnum("Format", list(FORMATS))
+Format = StrEnum("Format", [(name, name) for name in (AUTO, *(r.name for r in READERS))])
 
 
 def main(
-    source: Annotated[Path, typer.Option("--input", help="Folder or manifest to read.")],
-    source_format: Annotated[
-        Format, typer.Option("--format", help="folder: LANGUAGE/SPEAKER/NAME.wav + NAME.txt.")
-    ],
+    source: Annotated[Path, typer.Option("--input", help="Recordings: a folder, list or table.")],
     out: Annotated[Path, typer.Option(help="Corpus folder to write.")],
+    source_format: Annotated[
+        Format, typer.Option("--format", help="Layout of the recordings; `auto` looks at them.")
+    ] = Format.auto,
     language: Annotated[str | None, typer.Option(help="Of input that names none.")] = None,
+    speaker: Annotated[str, typer.Option(help="Of recordings that name none.")] = "",
+    audio_dir: Annotated[
+        Path | None, typer.Option(help="Folder of the audio that a list or table names.")
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="Column, tier or suffix: text=sentence, speaker=spk; NAME= for none."),
+    ] = None,
+    encoding: Annotated[str, typer.Option(help="Of lists, tables and transcripts.")] = "utf-8",
     ignore_field: Annotated[
-        list[str] | None, typer.Option(help="Field of a manifest that does not matter.")
+        list[str] | None, typer.Option(help="Field of a JSONL manifest that does not matter.")
     ] = None,
     name: Annotated[str, typer.Option(help="Shards are LANGUAGE/NAME-000000.tar.")] = "clips",
     shard_mb: Annotated[float, typer.Option(help="Size of a shard in MiB.")] = 512.0,
@@ -49,23 +56,36 @@ def main(
 
     A build that was ended goes on with the same command: what it encoded stays in `.OUT.encoded`.
 
-    Example: python data_tools/build_shards.py --input recordings --format folder --out corpora/mine
+    Example: python data_tools/build_shards.py --input recordings --out corpora/mine
     """
     try:
-        config = ShardConfig(name=name, shard_mb=shard_mb, block_clips=block_clips, seed=seed)
-        given = {"ignore": ignore_field} if ignore_field else {}
-        listing = partial(FORMATS[source_format.value], source, language=language, **given)
-        journal = out.parent / f".{out.name}.encoded"
-        encoded = encoded_recordings(checked_recordings(listing), journal, config, workers)
-        manifest = write_corpus(
-            _with_progress(encoded), out, config, overwrite=overwrite,
-            arguments={"input": source.resolve().name}, text_rate=TextRateConfig(),
+        reading = ReadingOptions(
+            language=language, speaker=speaker, audio_dir=audio_dir, encoding=encoding,
+            columns=dict(_columns(column or ())), ignore=tuple(ignore_field or ()),
         )  # fmt: skip
-        journal.unlink(missing_ok=True)
+        manifest = build_corpus(
+            source, out,
+            layout=source_format.value,
+            reading=reading,
+            config=ShardConfig(name=name, shard_mb=shard_mb, block_clips=block_clips, seed=seed),
+            workers=workers,
+            overwrite=overwrite,
+            say=lambda line: typer.echo(line, err=True),
+            track=_with_progress,
+        )  # fmt: skip
     except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
     _report(manifest, out)
+
+
+def _columns(options: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Parse options of NAME=COLUMN."""
+    for option in options:
+        field, equals, column = option.partition("=")
+        if not equals:
+            raise ValueError(f"--column must be {', '.join(COLUMNS)} = COLUMN, but is {option!r}")
+        yield field, column
 
 
 def _with_progress(items: Iterable[ItemT]) -> Iterator[ItemT]:

@@ -54,7 +54,7 @@ from gsv2.training.run_folder.folder import RunFolder
 from gsv2.training.run_folder.lock import sole_launch
 from gsv2.training.stage import Stage
 from gsv2.training.telemetry.progress import console
-from gsv2.training.threads import computing_threads
+from gsv2.training.threads import run_threads
 from gsv2.training.trainer import Trainer
 
 __all__ = ["EXIT_REQUEUE", "main"]
@@ -90,7 +90,7 @@ def main(
         distributed = Distributed(config.trainer.rank_timeout_sec)
         try:
             resumes = config.checkpoint.resume == "auto"
-            with computing_threads(RunFolder(config.run.folder), distributed, resumes=resumes):
+            with run_threads(RunFolder(config.run.folder), distributed, resumes=resumes):
                 return _train(config, distributed, signals, stages)
         except Preempted as stop:
             logger.warning("%s", stop.message)

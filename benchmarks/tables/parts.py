@@ -45,6 +45,13 @@ _AT_ONCE = (
     "model.loss_weights.stft=10",
     "model.loss_weights.kl=1",
 )
+_AT_LAST = (
+    "model.discriminator.start_step=0",
+    "model.discriminator.start_fraction=0.75",
+    "model.discriminator.every_n_steps=2",
+    "model.loss_weights.adversarial=10",
+    "model.loss_weights.feature_matching=20",
+)
 _IN_PROCESS_TIME = (
     "import sys, time, types; import gsv2.training.telemetry.clock as clock; "
     "clock.time = types.SimpleNamespace(perf_counter=time.process_time); "
@@ -76,6 +83,9 @@ TABLES: Mapping[str, Mapping[str, Sequence[Training]]] = {
             Training(stage="vits2", overrides=["model.generator.generator.istft.source=none"])
         ],
         "iSTFT, harmonic source, GAN at once": [Training(stage="vits2", overrides=_AT_ONCE)],
+        "iSTFT, harmonic source, GAN for the last quarter": [
+            Training(stage="vits2", overrides=_AT_LAST)
+        ],
         "HiFi-GAN, spectra alone": [
             Training(
                 stage="vits2",
@@ -108,11 +118,14 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--table", choices=TABLES, required=True)
     parser.add_argument("--cpu-minutes", type=float, default=5.0)
+    parser.add_argument("--rows", nargs="*", help="of the table [default: all]")
     parser.add_argument("--sentences", type=int, default=40)
     parser.add_argument("--recognizer", action="append", default=[])
     options = parser.parse_args()
     torch.set_num_threads(1)
     for name, trainings in TABLES[options.table].items():
+        if options.rows and name not in options.rows:
+            continue
         row = Row(options.fit, options.out / options.table / name.replace(" ", "_"))
         steps = [row.train(training, options.cpu_minutes) for training in trainings]
         figures = row.judge(options.sentences, options.recognizer)

@@ -10,7 +10,7 @@ import soundfile
 from gsv2.audio.errors import WaveError, cut_error
 
 _BLOCK_FRAMES = 1 << 20  # decoded at a time
-_MP3_SLACK = 3 * 1152
+MP3_SLACK_FRAMES = 3 * 1152
 """Frames that an MP3 decoder may leave out where the first blocks lean on ones that are gone."""
 _CANCELLED = 10.0 ** (-12.0 / 10.0)
 """Power of the mean of all channels against what channels without relation would have, below
@@ -43,7 +43,7 @@ def decode_file(
                 wave = _decode_into(file, out) if frames <= len(out) else _decode_blocks(file)
             else:
                 wave = _decode_blocks(file)
-            slack = _MP3_SLACK if file.format == "MP3" else 0
+            slack = MP3_SLACK_FRAMES if file.format == "MP3" else 0
             if len(wave) < frames - slack:
                 raise cut_error(frames / rate, len(wave) / rate)
             if not file.subtype.startswith("PCM_") and not np.isfinite(wave).all():
@@ -73,7 +73,7 @@ def _decode_blocks(file: soundfile.SoundFile) -> np.ndarray:
     try:
         while len(block := file.read(_BLOCK_FRAMES, dtype="float32")):
             num_frames += len(block)
-            blocks.append(_mean_channel(block))
+            blocks.append(mean_channel(block))
             if len(block) < _BLOCK_FRAMES:
                 break
     except soundfile.SoundFileError as error:
@@ -84,7 +84,7 @@ def _decode_blocks(file: soundfile.SoundFile) -> np.ndarray:
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
 
-def _mean_channel(block: np.ndarray) -> np.ndarray:
+def mean_channel(block: np.ndarray) -> np.ndarray:
     """Return the mean of [N] or [N, C], if there is anything left of what the channels hold."""
     if block.ndim == 1:
         return block

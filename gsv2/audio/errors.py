@@ -10,21 +10,33 @@ class WaveError(ValueError):
         reason: a fixed phrase, then values behind a colon, as `cut: header says 4.00 s, 1.27 s
             decoded`.
         place: name of the file; "" where the caller names it.
+        measured: what was measured, where the reason is a limit.
+        threshold: the limit.
     """
 
-    def __init__(self, reason: str, place: str = "") -> None:
+    def __init__(
+        self,
+        reason: str,
+        place: str = "",
+        measured: float | None = None,
+        threshold: float | None = None,
+    ) -> None:
         super().__init__(f"{place}: {reason}" if place else reason)
         self.reason = reason
         self.place = place
+        self.measured = measured
+        self.threshold = threshold
 
     @property
     def kind(self) -> str:
         """Reason without its values: a fixed phrase by which clips are counted."""
         return self.reason.partition(":")[0]
 
-    def __reduce__(self) -> tuple[type[WaveError], tuple[str, str]]:
+    def __reduce__(
+        self,
+    ) -> tuple[type[WaveError], tuple[str, str, float | None, float | None]]:
         """Let the error pass from one process to another."""
-        return WaveError, (self.reason, self.place)
+        return WaveError, (self.reason, self.place, self.measured, self.threshold)
 
 
 def cut_error(promised_sec: float, found_sec: float, found: str = "decoded") -> WaveError:

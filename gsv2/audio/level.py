@@ -52,7 +52,11 @@ def measure_level(wave: np.ndarray, sample_rate: int) -> Level:
     if not math.isfinite(peak):
         raise WaveError("holds NaN or infinite samples")
     if peak > MAX_PEAK:
-        raise WaveError(f"has an absurd level: a sample of {peak:.4g}, where full scale is 1")
+        raise WaveError(
+            f"has an absurd level: a sample of {peak:.4g}, where full scale is 1",
+            measured=peak,
+            threshold=MAX_PEAK,
+        )
     mean = float(wave.mean(dtype=np.float64)) if wave.size else 0.0
     edge = min(round(_EDGE_SEC * sample_rate), wave.size // 4)
     moves = float(wave[edge : wave.size - edge].std(dtype=np.float64)) if wave.size else 0.0
@@ -74,11 +78,19 @@ def check_level(level: Level, mean: float = 0.0) -> None:
         WaveError: speech cannot have it.
     """
     if not level.peak <= MAX_PEAK:
-        raise WaveError(f"has an absurd level: a sample of {level.peak:.4g}, where full scale is 1")
+        raise WaveError(
+            f"has an absurd level: a sample of {level.peak:.4g}, where full scale is 1",
+            measured=level.peak,
+            threshold=MAX_PEAK,
+        )
     if not level.lufs >= MIN_LUFS:
         constant = abs(mean) > level.peak / 2 > 0
         what = f"is only a constant of {mean:.3f}" if constant else "is silent"
-        raise WaveError(f"{what}: {level.lufs:.1f} LUFS, at least {MIN_LUFS:.0f} is needed")
+        raise WaveError(
+            f"{what}: {level.lufs:.1f} LUFS, at least {MIN_LUFS:.0f} is needed",
+            measured=level.lufs if math.isfinite(level.lufs) else None,
+            threshold=MIN_LUFS,
+        )
 
 
 def apply_level(wave: np.ndarray, level: Level, target_lufs: float = TARGET_LUFS) -> np.ndarray:

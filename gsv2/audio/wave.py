@@ -1,7 +1,8 @@
 """Waveforms with one channel: reading, writing, resampling and levelling.
 
-Files go through soundfile (WAV, FLAC, OGG, Opus, MP3 from its wheel), resampling through soxr,
-loudness through pyloudnorm (ITU-R BS.1770-4).
+Files go through soundfile (WAV, FLAC, OGG, Opus, MP3 from its wheel) or, where they are M4A, AAC
+or video, through PyAV (the extra `gsv2[media]`); resampling goes through soxr, loudness through
+pyloudnorm (ITU-R BS.1770-4).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import soxr
 from gsv2.audio.container import whole_files
 from gsv2.audio.decoding import decode_file
 from gsv2.audio.errors import WaveError as WaveError
+from gsv2.audio.media import HEAD_BYTES, decode_media, media_kind
 from gsv2.files import named_errors
 
 TARGET_LUFS = -23.0
@@ -61,6 +63,11 @@ def load_wave(
     name = _name(source)
     content = _read(source, name)
     try:
+        if media_kind(content[:HEAD_BYTES]) is not None:
+            wave, rate = decode_media(content, max_sec)
+            if wave.size == 0:
+                raise WaveError("holds no samples")
+            return resample(wave, rate, sample_rate)
         waves: list[np.ndarray] = []
         left_sec = max_sec
         for file in whole_files(content):

@@ -17,6 +17,7 @@ from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.synthesizer import Synthesizer
 from gsv2.training.distributed.patient_ranks import PatientRanks
 from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.threads import computing_threads
 
 Progress = Callable[[int, int], None]
 """Called with (sentences done, sentences in all) of this rank."""
@@ -68,7 +69,8 @@ def evaluate_bundle(
         seed=seed,
         sampling=sampling,
     )
-    keys = _measure(meter, sentences, PatientRanks(ranks), progress)
+    with computing_threads(ranks):
+        keys = _measure(meter, sentences, PatientRanks(ranks), progress)
     rows = [row for key in keys if (row := folder.load(key)) is not None]
     candidates = None if synthesizer.aligner is None else sampling.candidates
     notes = [*judges.notes, *_notes(rows, judges, candidates)]

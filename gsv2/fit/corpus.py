@@ -5,19 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from gsv2.data.building.encode import ShardConfig
-from gsv2.data.building.folder import folder_recordings
-from gsv2.data.building.journal import encoded_recordings
-from gsv2.data.building.jsonl import jsonl_recordings
-from gsv2.data.building.recordings import checked_recordings
-from gsv2.data.building.shards import write_corpus
-from gsv2.data.building.text_rate import TextRateConfig
+from gsv2.data.building.build import build_corpus
+from gsv2.data.building.readers.reader import ReadingOptions
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import is_complete, read_manifest
@@ -148,7 +142,7 @@ def build_if_needed(source: Path, out: Path, language: str | None) -> Path:
     """Return the corpus at `source`, or the one built at `out` from the recordings there.
 
     Args:
-        source: corpus; or folder or JSONL manifest of recordings, as `gsv2 corpus build` takes it.
+        source: corpus; or recordings in any layout that `gsv2 corpus build` reads.
         out: folder of the corpus that is built; a build that was ended goes on.
         language: language of recordings that name none.
 
@@ -160,17 +154,12 @@ def build_if_needed(source: Path, out: Path, language: str | None) -> Path:
     if not source.exists():
         raise ValueError(f"{source} does not exist; name a corpus, or recordings with transcripts")
     if not is_complete(out):
-        config = ShardConfig()
-        journal = out.parent / f".{out.name}.encoded"
         out.parent.mkdir(parents=True, exist_ok=True)
-        read = folder_recordings if source.is_dir() else jsonl_recordings
-        listing = partial(read, source, language=language)
-        clips = encoded_recordings(checked_recordings(listing), journal, config, 0)
-        write_corpus(
-            counted(clips, "building the corpus"), out, config,
-            arguments={"input": source.resolve().name}, text_rate=TextRateConfig(),
+        build_corpus(
+            source, out,
+            reading=ReadingOptions(language=language),
+            track=lambda clips: counted(clips, "building the corpus"),
         )  # fmt: skip
-        journal.unlink(missing_ok=True)
     return out
 
 

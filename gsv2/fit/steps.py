@@ -23,7 +23,9 @@ from gsv2.inference.alignment import align_corpus
 from gsv2.inference.bundle import export_bundle
 from gsv2.inference.extraction import extract_codes
 from gsv2.train import main as train
+from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.telemetry.progress import counting_bar
+from gsv2.training.threads import computing_threads
 
 logger = logging.getLogger(__name__)
 
@@ -96,12 +98,12 @@ class FitSteps:
         train(self._runs.config_file(stage), self._runs.stage_overrides(stage, seconds))
 
     def _encode(self) -> None:
-        for number, path in enumerate(self._runs.corpora.paths):
-            out = codes_folder(self._runs.out, number)
-            with counting_bar("encoding") as progress:
-                extract_codes(
-                    Path(path), self._runs.folder("quantizer"), out, self._device, progress
-                )
+        quantizer = self._runs.folder("quantizer")
+        with computing_threads(Distributed()):
+            for number, path in enumerate(self._runs.corpora.paths):
+                out = codes_folder(self._runs.out, number)
+                with counting_bar("encoding") as progress:
+                    extract_codes(Path(path), quantizer, out, self._device, progress)
 
     def _align(self) -> None:
         for number, path in enumerate(self._runs.corpora.paths):

@@ -1,4 +1,4 @@
-"""Number of threads of a CPU run: by the environment, by the launch before, or by measurement.
+"""Number of threads of work on a CPU: by the environment, by the launch before, or by measurement.
 
 More threads than one pay on a quiet machine, and cost on one that others use too: the end of every
 parallel loop waits for the thread that lost its core. So a run looks before it starts.
@@ -10,7 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -44,13 +44,10 @@ class ThreadChoice:
         return f"{self.threads} thread{'s' if self.threads > 1 else ''}"
 
 
-@contextmanager
-def computing_threads(
+def run_threads(
     folder: RunFolder, distributed: Distributed, *, resumes: bool
-) -> Iterator[None]:
-    """Compute by a number of threads that suits the machine; afterwards by as many as before.
-
-    One process without a GPU measures (see `choose_threads`); ranks share the cores.
+) -> AbstractContextManager[None]:
+    """Compute a run by a number of threads that suits the machine.
 
     Args:
         folder: folder of the run, which knows what its last launch took.
@@ -58,10 +55,23 @@ def computing_threads(
         resumes: whether the run goes on where its last launch ended: the sums of other threads
             differ in their last bits.
     """
+    is_cpu = distributed.device.type == "cpu"
+    return computing_threads(distributed, folder.last_threads() if resumes and is_cpu else None)
+
+
+@contextmanager
+def computing_threads(distributed: Distributed, last: int | None = None) -> Iterator[None]:
+    """Compute by a number of threads that suits the machine; afterwards by as many as before.
+
+    One process without a GPU measures (see `choose_threads`); ranks share the cores.
+
+    Args:
+        distributed: ranks of this process.
+        last: number of threads to keep; None = there is none.
+    """
     if distributed.device.type != "cpu":
         yield
         return
-    last = folder.last_threads() if resumes else None
     is_alone = distributed.world == 1
     local_ranks = None if is_alone else int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     choice = choose_threads(last, local_ranks=local_ranks)

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from gsv2.audio.wave import save_wave
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
+from tests.support.layouts import LAYOUTS, SAID
 
 TOOL = Path(__file__).parents[2] / "data_tools" / "build_shards.py"
 
@@ -40,6 +41,30 @@ def test_a_folder_becomes_a_corpus_and_counts_what_it_rejects(tmp_path):
     assert again.exit_code == 1
     assert "exists already" in again.stderr
     assert isinstance(again.exception, SystemExit)
+
+
+def test_the_layout_is_told_and_what_it_leaves_open_is_said_by_flags(tmp_path):
+    LAYOUTS["table"].write(tmp_path / "in")
+    (tmp_path / "in" / "audio").rename(tmp_path / "moved")
+    arguments = [
+        "--input",
+        tmp_path / "in",
+        "--out",
+        tmp_path / "c",
+        "--audio-dir",
+        tmp_path / "moved",
+    ]
+    made = run(*arguments, "--column", "speaker=", "--speaker", "carl", "--column", "language=")
+    assert made.exit_code == 1, "nobody says the language"
+    made = run(*arguments, "--column", "speaker=", "--speaker", "carl")
+    assert made.exit_code == 0, made.stderr
+    assert "read as table: mine.csv has columns audio = Path, text = Sentence" in made.stderr
+    assert "not used: Age" in made.stderr
+    index = CorpusIndex.open(SourceConfig(path=str(tmp_path / "c")))
+    assert index.strings("speaker").to_pylist() == ["carl"] * len(SAID)
+    wrong = run(*arguments, "--column", "text")
+    assert wrong.exit_code == 1
+    assert "--column must be" in wrong.stderr
 
 
 def test_nothing_accepted_is_a_failure(tmp_path):

@@ -14,6 +14,7 @@ from gsv2.evaluation.spoken_errors import count_spoken_errors
 from gsv2.inference.synthesizer import Synthesizer
 from gsv2.models.aligner.reading_errors import count_errors
 from gsv2.text.normalize import TextError
+from gsv2.training import threads
 from tests.support.html_page import Page
 from tests.support.made_up_judges import EchoRecognizer, PitchEncoder
 from tests.support.thread_ranks import run_ranks
@@ -28,6 +29,26 @@ def evaluated(pointer_bundle, make_sentences, tmp_path_factory):
     """The folder and the report of six sentences."""
     out = tmp_path_factory.mktemp("out")
     return out, evaluate_bundle(pointer_bundle, make_sentences(6), out, judges=judges())
+
+
+def test_it_computes_on_as_many_threads_as_the_machine_has_to_spare(
+    pointer_bundle, make_sentences, tmp_path, monkeypatch
+):
+    """Threads that spin on a busy machine made a sentence take 90 s in place of 9."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(threads, "num_cores", lambda: 4)
+    times = {1: 3.0, 2: 1.0, 4: 2.0}
+    monkeypatch.setattr(threads, "measure_threads", lambda *_: times)
+    usual, during = torch.get_num_threads(), []
+    evaluate_bundle(
+        pointer_bundle,
+        make_sentences(1),
+        tmp_path,
+        progress=lambda *_: during.append(torch.get_num_threads()),
+    )
+    assert set(during) == {2}
+    assert torch.get_num_threads() == usual
 
 
 def figures(out):

@@ -14,9 +14,9 @@ from gsv2.training.threads import (
     ThreadChoice,
     candidates,
     choose_threads,
-    computing_threads,
     fastest,
     measure_threads,
+    run_threads,
     training_work,
 )
 
@@ -154,7 +154,7 @@ def test_a_run_computes_by_its_choice_says_why_and_gives_the_threads_back(
     folder, distributed = RunFolder(tmp_path / "run"), Distributed()
     usual = torch.get_num_threads()
     for resumes, count in ((True, 1), (True, 1), (False, 2)):
-        with computing_threads(folder, distributed, resumes=resumes):
+        with run_threads(folder, distributed, resumes=resumes):
             assert torch.get_num_threads() == 2
             (tmp_path / "run").mkdir(exist_ok=True)
             (folder.path / "environment.json").write_text(
@@ -174,6 +174,6 @@ def test_a_run_on_a_gpu_measures_nothing(
 ) -> None:
     distributed = Distributed()
     distributed.device = torch.device("cuda")
-    with computing_threads(RunFolder(tmp_path), distributed, resumes=True):
+    with run_threads(RunFolder(tmp_path), distributed, resumes=True):
         pass
     assert not measured

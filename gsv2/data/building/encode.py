@@ -50,6 +50,10 @@ class Rejected:
     """A fixed phrase, by which rejections are counted."""
     value: str = ""
     """What was found in place of what is needed."""
+    measured: float | None = None
+    """What was measured, where `reason` is about a limit..."""
+    threshold: float | None = None
+    """...and the limit that it breaks."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +117,12 @@ def encode_clip(clip: ClipRecord, config: ShardConfig) -> EncodedClip | Rejected
     duration_sec = wave.size / SAMPLE_RATE
     if not config.min_clip_sec <= duration_sec <= config.max_clip_sec:
         long = duration_sec > config.max_clip_sec
-        return Rejected(key=clip.key, reason="audio too long" if long else "audio too short")
+        return Rejected(
+            key=clip.key,
+            reason="audio too long" if long else "audio too short",
+            measured=duration_sec,
+            threshold=config.max_clip_sec if long else config.min_clip_sec,
+        )
     try:
         text = normalize_text(clip.text)
     except TextError:
@@ -121,7 +130,13 @@ def encode_clip(clip: ClipRecord, config: ShardConfig) -> EncodedClip | Rejected
     try:
         audio, level = _encode_audio(wave, config.target_lufs)
     except WaveError as error:
-        return Rejected(key=clip.key, reason=f"audio {error.kind}", value=error.reason)
+        return Rejected(
+            key=clip.key,
+            reason=f"audio {error.kind}",
+            value=error.reason,
+            measured=error.measured,
+            threshold=error.threshold,
+        )
     fields = {
         "text": text,
         "language": clip.language,

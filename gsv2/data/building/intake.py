@@ -26,11 +26,16 @@ class Rejections:
 
     def __init__(self, path: Path) -> None:
         self.counts: Counter[str] = Counter()
+        self.first = ""
+        """The first clip, for a message where there is no other: file and value."""
         self._path = path
 
     def add(self, clip: Rejected) -> None:
         """Count and name one clip."""
         self.counts[clip.reason] += 1
+        if not self.first and not clip.reason.startswith("left alone"):
+            place = clip.file if isinstance(clip, RejectedFile) else clip.key
+            self.first = f"; the first is {place}: {clip.reason}: {clip.value}"
         line = json.dumps(asdict(clip), ensure_ascii=False) + "\n"
         with named_errors(self._path), self._path.open("ab") as file:
             file.write(line.encode("utf-8", "backslashreplace"))
@@ -79,6 +84,8 @@ def leave_out_unlikely(spool: ClipSpool, rates: TextRates, rejections: Rejection
                     reason=outlier.reason,
                     file=file,
                     value=outlier.value,
+                    measured=outlier.measured,
+                    threshold=outlier.threshold,
                 )
             )
 
@@ -86,10 +93,18 @@ def leave_out_unlikely(spool: ClipSpool, rates: TextRates, rejections: Rejection
 def _plausible(
     clip: ClipRecord, encoded: EncodedClip, rates: TextRates
 ) -> tuple[ClipRecord, EncodedClip] | Rejected:
-    fault = rates.fault(_rate(clip, encoded))
+    rate = _rate(clip, encoded)
+    fault = rates.fault(rate)
     if fault is None:
         return clip, encoded
-    return RejectedFile(key=clip.key, reason=fault[0], file=_file(clip), value=fault[1])
+    return RejectedFile(
+        key=clip.key,
+        reason=fault[0],
+        file=_file(clip),
+        value=fault[1],
+        measured=rate,
+        threshold=rates.limit(rate),
+    )
 
 
 def _rate(clip: ClipRecord, encoded: EncodedClip) -> float:
@@ -115,7 +130,12 @@ def encode_offered(
     encoded = encode_clip(clip, config)
     if isinstance(encoded, Rejected):
         return RejectedFile(
-            key=clip.key, reason=encoded.reason, file=file, value=encoded.value or _found(clip)
+            key=clip.key,
+            reason=encoded.reason,
+            file=file,
+            value=encoded.value or _found(clip),
+            measured=encoded.measured,
+            threshold=encoded.threshold,
         )
     return clip, encoded
 

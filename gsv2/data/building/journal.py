@@ -67,7 +67,9 @@ def _identity(recording: Recording | RejectedFile, config: ShardConfig) -> bytes
     """Return what changes with anything that the encoded clip is made of."""
     files = []
     if isinstance(recording, Recording):
-        files = [path for path in (recording.audio, recording.text) if isinstance(path, Path)]
+        audio = recording.audio
+        files = [audio if isinstance(audio, Path) else audio.path]
+        files += [recording.text] if isinstance(recording.text, Path) else []
     stats = [(s.st_size, s.st_mtime_ns) if (s := _stat(path)) else None for path in files]
     known = repr((_VERSION, asdict(recording), asdict(config), stats))
     return blake2b(known.encode(errors="surrogateescape"), digest_size=12).digest()

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
+from gsv2.audio.segment import SoundReader, Span, open_recording
 from gsv2.audio.wave import WaveError, load_wave
 from gsv2.data.building.encode import ClipRecord, Rejected
-from gsv2.data.building.folder import UNDECODABLE, folder_recordings
-from gsv2.data.building.jsonl import jsonl_recordings
 from gsv2.data.building.keys import KeyRegister
-from gsv2.data.building.offered import RecordedClip, Recording, RejectedFile, StoredClip
+from gsv2.data.building.offered import (
+    LeftOutError,
+    RecordedClip,
+    Recording,
+    RejectedFile,
+    StoredClip,
+    left_out,
+)
+from gsv2.data.building.suffixes import UNDECODABLE
 from gsv2.data.corpus.format import SAMPLE_RATE
+from gsv2.data.corpus.manifest import CorpusError
 from gsv2.data.process_pool import map_ahead
-
-FORMATS = {"folder": folder_recordings, "jsonl": jsonl_recordings}
-"""Input format -> function of (path, language) that lists recordings."""
 
 Offer = Recording | RejectedFile | StoredClip
 Loaded = ClipRecord | Rejected | StoredClip
@@ -38,11 +42,19 @@ def checked_recordings(
             read.
 
     Raises:
-        CorpusError: what the listing raises.
+        CorpusError: what the listing raises, or it was another the second time.
     """
     register = KeyRegister()
     register.note(listing())
-    yield from register.with_own_keys(listing())
+    count = 0
+    for recording in register.with_own_keys(listing()):
+        count += 1
+        yield recording
+    if count != register.num_noted:
+        raise CorpusError(
+            f"the input changed while it was read: {register.num_noted} recordings and files at "
+            f"first, then {count}; build again"
+        )
 
 
 def load_recording(recording: Offer) -> Loaded:
@@ -56,11 +68,8 @@ def load_recording(recording: Offer) -> Loaded:
     try:
         text = _text(recording)
         wave = _wave(recording)
-    except _LeftOutError as error:
-        reason, value = error.args
-        return RejectedFile(
-            key=recording.key, reason=reason, file=recording.place, value=" ".join(value.split())
-        )
+    except LeftOutError as error:
+        return left_out(recording.place, error.reason, error.value, recording.key)
     return RecordedClip(
         key=recording.key,
         wave=wave,
@@ -83,33 +92,38 @@ def load_recordings(recordings: Iterable[Offer], workers: int = 0) -> Iterator[L
     return map_ahead(load_recording, recordings, workers)
 
 
-class _LeftOutError(Exception):
-    """A recording that cannot be used; args: reason, value."""
-
-
 def _text(recording: Recording) -> str:
     if recording.text is None:
-        raise _LeftOutError("no transcript", recording.missing_text)
+        raise LeftOutError("no transcript", recording.missing_text)
     if isinstance(recording.text, str):
         return recording.text
+    encoding = recording.encoding
     try:
-        return recording.text.read_text(encoding="utf-8-sig")
+        is_utf_8 = encoding.lower() in ("utf-8", "utf8")
+        return recording.text.read_text(encoding="utf-8-sig" if is_utf_8 else encoding)
     except UnicodeDecodeError as error:
-        raise _LeftOutError("transcript is not UTF-8", f"{recording.text.name}: {error}") from error
+        reason = f"transcript is not {encoding.upper()}"
+        raise LeftOutError(reason, f"{recording.text.name}: {error}") from error
     except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-        raise _LeftOutError("transcript cannot be opened", str(error)) from error
+        raise LeftOutError("transcript cannot be opened", str(error)) from error
 
 
 def _wave(recording: Recording) -> np.ndarray:
     """Return [N] float32 of the recording's segment."""
-    _check_file(recording.audio)
-    is_segment = recording.start_sec is not None or recording.duration_sec is not None
+    audio = recording.audio
+    times = (recording.start_sec, recording.duration_sec, recording.channel)
     try:
-        if is_segment:
-            return _cut(_whole(recording.audio), recording)
-        return load_wave(recording.audio, SAMPLE_RATE)
+        if not isinstance(audio, Path):
+            return load_wave(audio.read(), SAMPLE_RATE)
+        _check_file(audio)
+        if any(value is not None for value in times):
+            return _cut(open_recording(audio), recording, audio)
+        return load_wave(audio, SAMPLE_RATE)
+    except LeftOutError:
+        raise
     except (ValueError, RuntimeError, TypeError, ArithmeticError) as error:
-        raise _LeftOutError(_reason(recording.audio, error), _value(error)) from error
+        name = audio if isinstance(audio, Path) else Path(recording.name)
+        raise LeftOutError(_reason(name, error), _value(error)) from error
 
 
 def _reason(audio: Path, error: Exception) -> str:
@@ -130,30 +144,29 @@ def _check_file(audio: Path) -> None:
         with audio.open("rb") as file:
             is_empty = not file.read(1)
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise _LeftOutError("audio file does not exist", str(audio)) from error
+        raise LeftOutError("audio file does not exist", str(audio)) from error
     except (PermissionError, IsADirectoryError) as error:
-        raise _LeftOutError("audio file cannot be opened", str(error)) from error
+        raise LeftOutError("audio file cannot be opened", str(error)) from error
     if is_empty:
-        raise _LeftOutError("audio file is empty", f"{audio}: 0 bytes")
+        raise LeftOutError("audio file is empty", f"{audio}: 0 bytes")
 
 
-@lru_cache(maxsize=1)
-def _whole(audio: Path) -> np.ndarray:
-    """Return [N] float32; kept for the next segment of the same file."""
-    return load_wave(audio, SAMPLE_RATE)
+def _cut(reader: SoundReader, recording: Recording, audio: Path) -> np.ndarray:
+    """Return the segment of a recording.
 
-
-def _cut(wave: np.ndarray, recording: Recording) -> np.ndarray:
-    """Return the segment of [N]; a duration without a start that is the whole's takes it whole."""
-    total_sec = len(wave) / SAMPLE_RATE
+    A duration without a start that is about that of the whole takes it whole.
+    """
+    total_sec = reader.duration_sec(SAMPLE_RATE)
     start_sec = recording.start_sec or 0.0
     duration_sec = recording.duration_sec
     end_sec = total_sec if duration_sec is None else start_sec + duration_sec
     if end_sec > total_sec + _ROUNDING_SEC or start_sec >= total_sec:
-        raise _LeftOutError(
+        raise LeftOutError(
             "segment is not inside the audio",
-            f"{start_sec:g} s to {end_sec:g} s of {recording.audio}, which has {total_sec:.3f} s",
+            f"{start_sec:g} s to {end_sec:g} s of {audio}, which has {total_sec:.3f} s",
         )
-    if recording.start_sec is None and end_sec > total_sec - _ROUNDING_SEC:
-        return wave
-    return wave[round(start_sec * SAMPLE_RATE) : round(end_sec * SAMPLE_RATE)].copy()
+    is_whole = recording.start_sec is None and end_sec > total_sec - _ROUNDING_SEC
+    if is_whole and recording.channel is None:
+        return load_wave(audio, SAMPLE_RATE)
+    end_sec = total_sec if is_whole else min(end_sec, total_sec)
+    return reader.read(Span(start_sec, end_sec), SAMPLE_RATE, recording.channel)

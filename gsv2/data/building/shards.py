@@ -62,23 +62,50 @@ def write_corpus(
     with staged_corpus(out, overwrite=overwrite) as building:
         rejections = Rejections(building / "rejected.jsonl")
         rates = None if text_rate is None else TextRates(text_rate)
+        offered = _Counted(clips)
         with ClipSpool(building / ".spool") as spool:
-            num_speakers = _fill(spool, accepted_clips(clips, config, rejections, rates))
+            num_speakers = _fill(spool, accepted_clips(offered, config, rejections, rates))
             if rates is not None:
                 leave_out_unlikely(spool, rates, rejections)
             if not spool.languages:
-                raise CorpusError(f"{out}: no usable clip; rejected: {dict(rejections.counts)}")
+                raise CorpusError(
+                    f"{out}: no usable clip; rejected: {dict(rejections.counts)}{rejections.first}"
+                )
             shards = list(_write_languages(spool, building, config))
         shutil.rmtree(building / ".spool")
         manifest = Manifest(
             shards=tuple(shards),
             languages=totals_by_language(shards),
             num_speakers=num_speakers,
-            build={**asdict(config), **(arguments or {})},
+            build={**asdict(config), **(arguments or {}), "offered": offered.count},
             rejected=dict(sorted(rejections.counts.items())),
         )
+        _check_total(manifest, offered.count)
         write_manifest(manifest, building)
     return manifest
+
+
+class _Counted:
+    """Clips as they are offered, counted."""
+
+    def __init__(self, clips: Iterable[Offered]) -> None:
+        self._clips = clips
+        self.count = 0
+
+    def __iter__(self) -> Iterator[Offered]:
+        for clip in self._clips:
+            self.count += 1
+            yield clip
+
+
+def _check_total(manifest: Manifest, offered: int) -> None:
+    """Check that every clip that was offered is in the shards or among the rejected."""
+    rejected = sum(manifest.rejected.values())
+    if manifest.num_clips + rejected != offered:
+        raise CorpusError(
+            f"{offered} clips were offered, but {manifest.num_clips} are in the shards and "
+            f"{rejected} rejected: clips were lost, which is a fault of gsv2"
+        )
 
 
 def _fill(spool: ClipSpool, clips: Iterable[tuple[ClipRecord, EncodedClip]]) -> int:

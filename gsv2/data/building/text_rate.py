@@ -42,6 +42,10 @@ class Outlier(NamedTuple):
     """Number in its language, in order of arrival."""
     reason: str
     value: str
+    measured: float
+    """Letters a second."""
+    threshold: float
+    """Most or least that are plausible."""
 
 
 def count_letters(text: str) -> float:
@@ -69,6 +73,11 @@ class TextRates:
         allowed = f"{rate:.2f} letters per second; {low:g} to {high:g} are possible"
         return _reason(is_long=rate > high), allowed
 
+    def limit(self, rate: float) -> float:
+        """Return the bound of all speech that a rate is next to."""
+        low, high = self._config.min_letters_per_sec, self._config.max_letters_per_sec
+        return high if rate > low else low
+
     def add(self, language: str, rate: float) -> None:
         """Note the rate of the next clip of a language."""
         self._rates.setdefault(language, array("d")).append(rate)
@@ -88,6 +97,8 @@ class TextRates:
                 int(clip),
                 _reason(is_long=logs[clip] > median),
                 f"{rates[clip]:.2f} letters per second; {usual}",
+                float(rates[clip]),
+                float(np.exp(median + (width if logs[clip] > median else -width))),
             )
             for clip in np.flatnonzero(np.abs(logs - median) > width)
         ]

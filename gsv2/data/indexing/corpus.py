@@ -142,10 +142,11 @@ def _scan(work: tuple[_Job, ArchiveFormat | None]) -> _Job:
 def compressed_tars(root: Path) -> Iterator[Path]:
     """Yield the compressed tars below a folder, in order."""
     for path in sorted(root.rglob("*")):
-        if _is_packed(path.name.lower()) and not path.name.startswith(".") and path.is_file():
+        if is_packed(path.name.lower()) and not path.name.startswith(".") and path.is_file():
             yield path
 
 
-def _is_packed(name: str) -> bool:
+def is_packed(name: str) -> bool:
+    """Tell whether a name in lower case is that of a compressed tar."""
     stem, dot, end = name.rpartition(".")
     return dot + end in _PACKED_TARS or (dot + end in _PACKED and stem.endswith(".tar"))

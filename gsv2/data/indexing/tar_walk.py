@@ -8,9 +8,10 @@ PAX headers are followed (POSIX.1-2017, pax, "Extended Header").
 from __future__ import annotations
 
 import hashlib
+import os
 import posixpath
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from gsv2.data.corpus.format import SIZE_LIMITS
@@ -56,9 +57,16 @@ class TarWalk:
     Args:
         file: open binary file at its start; need not be seekable.
         limit: longest content that is held in memory, in bytes.
+        wanted: tells by its name whether a member's content is needed; others are passed over by
+            seeking, so that `finish` has no meaning. None = all, and nothing is sought.
     """
 
-    def __init__(self, file: BinaryIO, limit: int = max(SIZE_LIMITS.values())) -> None:
+    def __init__(
+        self,
+        file: BinaryIO,
+        limit: int = max(SIZE_LIMITS.values()),
+        wanted: Callable[[str], bool] | None = None,
+    ) -> None:
         self.num_bytes = 0
         """Bytes read so far."""
         self.ended = False
@@ -67,6 +75,7 @@ class TarWalk:
         """Name of a link -> name of the member that it stands for."""
         self._file = file
         self._limit = limit
+        self._wanted = wanted
         self._digest = hashlib.sha256()
 
     def finish(self) -> str:
@@ -128,9 +137,14 @@ class TarWalk:
         if not header.isreg() and header.type in tarfile.SUPPORTED_TYPES:
             return
         offset, length = self.num_bytes, int(named.get("size", header.size))
-        content = self._content(length)
+        name = named.get("path", header.name)
+        if self._wanted is None or self._wanted(name):
+            content = self._content(length)
+        else:
+            content = None
+            self._pass_over(length)
         if header.isreg():
-            yield TarMember(named.get("path", header.name), offset, length, content)
+            yield TarMember(name, offset, length, content)
         self._skip_padding(length)
 
     def _content(self, length: int) -> bytes | None:
@@ -143,6 +157,14 @@ class TarWalk:
         if self.num_bytes < start + length:
             raise TarDamageError("ends inside a member", self.num_bytes)
         return content
+
+    def _pass_over(self, length: int) -> None:
+        """Go behind a member's content without reading it, but for its last byte."""
+        if length > 0:
+            self._file.seek(length - 1, os.SEEK_CUR)
+            self.num_bytes += length - 1
+            if not self._read(1):
+                raise TarDamageError("ends inside a member", self.num_bytes)
 
     def _small_content(self, header: tarfile.TarInfo) -> bytes:
         if header.size > _MAX_NAME_BYTES:

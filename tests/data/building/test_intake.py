@@ -4,6 +4,7 @@ import numpy as np
 
 from gsv2.data.building.encode import ClipRecord, Rejected, ShardConfig
 from gsv2.data.building.intake import Rejections, accepted_clips
+from gsv2.data.building.text_rate import TextRateConfig, TextRates
 
 
 def record(key, text="hello", seconds=1.0):
@@ -27,3 +28,22 @@ def test_every_offered_clip_is_accepted_or_named_with_a_reason(tmp_path):
     assert [clip["key"] for clip in named] == ["mute", "a", "tiny", "lost"]
     assert named[1]["reason"] == "key used twice"
     assert sum(rejections.counts.values()) == 4
+
+
+def test_what_breaks_a_limit_is_named_with_the_measured_value_and_the_limit(tmp_path):
+    rejections = Rejections(tmp_path / "rejected.jsonl")
+    offered = [
+        record("tiny", seconds=0.05),
+        record("packed", text="letters " * 20),
+        record("faint", seconds=1.0),
+    ]
+    offered[2].wave[:] *= 1e-5
+    rates = TextRates(TextRateConfig())
+    assert not list(accepted_clips(offered, ShardConfig(), rejections, rates))
+    named = [json.loads(line) for line in (tmp_path / "rejected.jsonl").read_text().splitlines()]
+    limits = {clip["key"]: (clip["measured"], clip["threshold"]) for clip in named}
+    assert limits["tiny"] == (0.05, 0.1)
+    assert limits["packed"] == (140.0, 50.0)
+    measured, threshold = limits["faint"]
+    assert threshold == -70.0
+    assert measured is None or measured < -70

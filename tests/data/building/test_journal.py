@@ -4,8 +4,8 @@ import pytest
 from gsv2.audio.wave import save_wave
 from gsv2.data.building import recordings as reading
 from gsv2.data.building.encode import ShardConfig
-from gsv2.data.building.folder import folder_recordings
 from gsv2.data.building.journal import encoded_recordings
+from gsv2.data.building.readers.folder import folder_recordings
 from gsv2.data.building.shards import write_corpus
 from gsv2.data.corpus.manifest import read_manifest
 

@@ -105,9 +105,12 @@ def test_level_dropout_reconstructs_from_the_first_levels_in_training_alone() ->
     slow_mask = first[:, 0] >= 0
     decoded = plain.decoder(vectors, slow_mask)[:, : features.shape[1]]
     torch.testing.assert_close(dropped.reconstruction[mask], decoded[mask], rtol=1e-4, atol=1e-4)
-    state = torch.get_rng_state()
-    plain.train()(features, mask)
-    assert torch.equal(torch.get_rng_state(), state)  # without dropout no number is drawn
+    states = []
+    for mode in (True, False):  # without dropout no number more is drawn
+        torch.manual_seed(0)
+        plain.train(mode)(features, mask)
+        states.append(torch.get_rng_state())
+    assert torch.equal(*states)
 
 
 def test_level_dropout_of_one_level_is_refused() -> None:

@@ -10,30 +10,71 @@ from typing import Any
 
 from gsv2.data.building.keys import safe_key
 from gsv2.data.building.offered import Recording
+from gsv2.data.building.readers.audio_paths import AudioPaths
+from gsv2.data.building.readers.fields import segment_name, segment_of
+from gsv2.data.building.readers.glance import Glance, first_lines
+from gsv2.data.building.readers.reader import Listed, ReadingOptions, canonical_once
 from gsv2.data.corpus.manifest import CorpusError
-from gsv2.text.language import canonical_language
 
 FIELDS = {
-    "audio": ("audio", "audio_filepath"),
-    "text": ("text",),
+    "audio": ("audio", "audio_filepath", "file_name", "wav"),
+    "text": ("text", "transcription", "sentence"),
     "language": ("language", "lang"),
     "speaker": ("speaker", "spk"),
     "start": ("offset", "start"),
     "duration": ("duration",),
     "end": ("end",),
-    "key": ("key",),
+    "key": ("key", "id"),
     "source": ("source",),
     "licence": ("licence", "license"),
 }
 """Field -> its names in a line; those of NeMo and lhotse mean the same. Times are seconds."""
-_KNOWN = {name for names in FIELDS.values() for name in names}
 _NUMBERS = frozenset({"start", "duration", "end"})
 _LABELS = frozenset({"speaker", "key"})  # numbers are labels too
 _NAMED_FAULTS = 5
+_SUFFIXES = (".jsonl", ".json", ".ndjson", ".manifest")
+
+
+class JsonlReader:
+    """Manifests of NeMo, of Hugging Face's AudioFolder, and ours."""
+
+    name = "jsonl"
+    layout = "JSON lines with audio, text, and speaker, language, offset, duration where known"
+    precedes: tuple[str, ...] = ()
+
+    def recognise(self, look: Glance) -> str | None:
+        """Return the only file of JSON lines with audio that there is."""
+        manifests = [path for path in look.tables(*_SUFFIXES) if _names_audio(path)]
+        if len(manifests) == 1:
+            return f"{manifests[0].name} has lines of JSON with audio"
+        return None
+
+    def recordings(self, source: Path, options: ReadingOptions) -> Listed:
+        """Yield the lines of a manifest, or of the one in a folder."""
+        if source.is_dir():
+            manifests = [path for path in Glance(source).tables(*_SUFFIXES) if _names_audio(path)]
+            if len(manifests) != 1:
+                raise CorpusError(f"{source} must hold one manifest, but holds {len(manifests)}")
+            source = manifests[0]
+        return jsonl_recordings(source, options=options)
+
+
+def _names_audio(path: Path) -> bool:
+    for line in first_lines(path, 1):
+        try:
+            fields = json.loads(line)
+        except (ValueError, RecursionError):
+            return False
+        return isinstance(fields, dict) and any(name in fields for name in FIELDS["audio"])
+    return False
 
 
 def jsonl_recordings(
-    manifest: Path, *, language: str | None = None, ignore: Collection[str] = ()
+    manifest: Path,
+    *,
+    language: str | None = None,
+    ignore: Collection[str] = (),
+    options: ReadingOptions | None = None,
 ) -> Iterator[Recording]:
     """Yield the lines of a manifest: `{"audio", "text", "language", "speaker", ...}` (`FIELDS`).
 
@@ -44,6 +85,7 @@ def jsonl_recordings(
         manifest: JSON lines.
         language: language of lines that have none.
         ignore: further fields that lines may have.
+        options: what the user says, these two among it.
 
     Raises:
         CorpusError: no such file, or lines that cannot be understood; names line and field. The
@@ -51,6 +93,12 @@ def jsonl_recordings(
     """
     if not manifest.is_file():
         raise CorpusError(f"manifest {manifest} does not exist or is no file")
+    options = options or ReadingOptions(language=language, ignore=ignore)
+    names = {
+        **FIELDS,
+        **{field: (name,) if name else () for field, name in options.columns.items()},
+    }
+    audio = AudioPaths(manifest.parent, options.audio_dir)
     faults = []
     with manifest.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
@@ -58,7 +106,8 @@ def jsonl_recordings(
                 continue
             place = f"{manifest}:{number}"
             try:
-                yield _recording(manifest, place, _fields(line, ignore), language)
+                fields = _fields(line, names, options.ignore)
+                yield _recording(manifest, place, fields, audio, options)
             except ValueError as error:
                 faults.append(f"{place}: {error}")
     if faults:
@@ -67,7 +116,9 @@ def jsonl_recordings(
         raise CorpusError("; ".join(faults[:_NAMED_FAULTS]) + more)
 
 
-def _fields(line: bytes, ignore: Collection[str]) -> dict[str, Any]:
+def _fields(
+    line: bytes, names: Mapping[str, tuple[str, ...]], ignore: Collection[str]
+) -> dict[str, Any]:
     """Return field -> value of the fields that a line gives, with their types checked."""
     try:
         given = json.loads(line.decode("utf-8-sig"), object_pairs_hook=_without_repeats)
@@ -75,15 +126,16 @@ def _fields(line: bytes, ignore: Collection[str]) -> dict[str, Any]:
         raise ValueError(f"line is not JSON in UTF-8: {error}") from error
     if not isinstance(given, dict):
         raise ValueError(f'line must be {{"audio": PATH, "text": ...}}, but is {line[:40]!r}')
-    unknown = sorted(given.keys() - _KNOWN - set(ignore))
-    if unknown:
+    given = {name: value for name, value in given.items() if name not in ignore}
+    known = {name for names_of_field in names.values() for name in names_of_field}
+    if unknown := sorted(given.keys() - known):
         raise ValueError(
-            f"field {unknown[0]} is not known (known: {', '.join(sorted(_KNOWN))}); name it with "
+            f"field {unknown[0]} is not known (known: {', '.join(sorted(known))}); name it with "
             "--ignore-field if it does not matter"
         )
     found = {}
-    for field, names in FIELDS.items():
-        values = {name: given[name] for name in names if given.get(name) is not None}
+    for field, names_of_field in names.items():
+        values = {name: given[name] for name in names_of_field if given.get(name) is not None}
         for name, value in values.items():
             _check(field, name, value)
         if len(set(values.values())) > 1:
@@ -112,45 +164,32 @@ def _check(field: str, name: str, value: object) -> None:
 
 
 def _recording(
-    manifest: Path, place: str, fields: Mapping[str, Any], language: str | None
+    manifest: Path,
+    place: str,
+    fields: Mapping[str, Any],
+    audio: AudioPaths,
+    options: ReadingOptions,
 ) -> Recording:
     if not fields.get("audio"):
         raise ValueError("field audio (or audio_filepath) is missing")
-    label = fields.get("language") or language
+    label = fields.get("language") or options.language
     if not label:
         raise ValueError("language is missing; add it or use --language")
-    start, duration = _segment(fields)
-    name = segment = fields["audio"]
-    key = Path(name).with_suffix("").as_posix()
-    if start is not None:
-        end = "" if duration is None else f"-{round((start + duration) * 1000):08d}"
-        segment, key = f"{name} from {start} s{end}", f"{key}-{round(start * 1000):08d}{end}"
+    start, duration = segment_of(fields)
+    name, key = segment_name(fields["audio"], start, duration)
     if "key" in fields:
-        segment = key = str(fields["key"])
+        name = key = str(fields["key"])
     return Recording(
         key=safe_key(key),
-        name=segment,
+        name=name,
         place=place,
-        audio=manifest.parent / name,
+        audio=audio.find(fields["audio"]),
         text=fields.get("text"),
         missing_text="field text is missing",
         start_sec=start,
         duration_sec=duration,
-        language=canonical_language(label),
-        speaker=str(fields.get("speaker", "")),
+        language=canonical_once(label),
+        speaker=str(fields.get("speaker", options.speaker)),
         source=fields.get("source", manifest.stem),
         licence=fields.get("licence", ""),
     )
-
-
-def _segment(fields: Mapping[str, Any]) -> tuple[float | None, float | None]:
-    """Return start and duration in seconds; None where nothing is said."""
-    start, duration, end = (fields.get(name) for name in ("start", "duration", "end"))
-    if end is None:
-        return start, duration
-    begin = start or 0.0
-    if end <= begin:
-        raise ValueError(f"field end must be after the start ({begin} s), but is {end}")
-    if duration is not None and abs(end - begin - duration) > 0.01:
-        raise ValueError(f"field duration must be end - start ({end - begin} s), but is {duration}")
-    return begin, end - begin

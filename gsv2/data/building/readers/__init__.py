@@ -1,0 +1,1 @@
+"""Readers of recordings, one file a layout; `choice.READERS` names them all."""
