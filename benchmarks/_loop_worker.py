@@ -29,8 +29,9 @@ from gsv2.data.stream.batch import Batch
 from gsv2.training.checkpoints.config import CheckpointConfig
 from gsv2.training.config import RunConfig, RunSection, TrainerConfig
 from gsv2.training.distributed.ranks import Distributed, leave
-from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
+from gsv2.training.optim import OptimConfig, make_optimizer
 from gsv2.training.precision.policy import PrecisionPolicy
+from gsv2.training.schedule import make_scheduler
 from gsv2.training.stage import Panel, Trainable, Update, Workload
 from gsv2.training.telemetry.tracking import TrackingConfig
 from gsv2.training.trainer import Trainer

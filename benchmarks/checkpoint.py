@@ -36,8 +36,9 @@ from gsv2.training.checkpoints.restore import read_state
 from gsv2.training.checkpoints.resume import find_checkpoint
 from gsv2.training.checkpoints.saver import Saver
 from gsv2.training.distributed.ranks import Distributed
-from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
+from gsv2.training.optim import OptimConfig, make_optimizer
 from gsv2.training.prepare import attach_engines
+from gsv2.training.schedule import make_scheduler
 from gsv2.training.stage import Trainable
 
 LAYERS = 12

@@ -24,7 +24,7 @@ from pathlib import Path
 from benchmarks.harness import Row, ratios
 from benchmarks.options import option_parser, options_of
 from benchmarks.turns import TrainingTurns, training_turns
-from gsv2.fit.budget import Budget
+from gsv2.fit.budget import TimeBudget
 from gsv2.fit.corpus import CODES_UNALIGNED, FitCorpora, choose_corpora, clip_durations, keep_codes
 from gsv2.fit.journal import Journal
 from gsv2.fit.runs import FitRuns
@@ -108,7 +108,7 @@ def prepare(out: Path, scale: float) -> None:
         scale: share of the corpus to make.
     """
     make_demo_corpus(out / "corpus", minutes=CORPUS_MINUTES * scale)
-    budget = Budget(total_sec=7200.0, weights={"quantizer": 1.0, "aligner": 1.0})
+    budget = TimeBudget(total_sec=7200.0, weights={"quantizer": 1.0, "aligner": 1.0})
     steps = FitSteps(runs_of(out), Journal(out / "benchmark.json", {}), budget)
     steps.do("quantizer", "codes")
     keep_codes(out)

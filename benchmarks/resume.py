@@ -33,7 +33,7 @@ from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.plan.plan import MicroBatchPlan, Plan
 from gsv2.data.plan.window import LanePosition
 from gsv2.data.stream.batch import Batch
-from gsv2.data.stream.loader import make_loader, read_batch
+from gsv2.data.stream.loader import StreamStart, make_loader, read_batch
 from gsv2.data.stream.members import MemberIndex, MemberPlace
 from gsv2.data.stream.reader import make_reader
 
@@ -122,9 +122,8 @@ def walk_to(plan: Plan, clips: int) -> Place:
 
 def resume(config: DataConfig, place: Place, count: int = 1) -> Batch:
     """Open everything anew and return the first of `count` batches that a run goes on with."""
-    loader = make_loader(
-        open_plan(config), workers=0, start_micro_batch=place.micro_batch, positions=place.marks
-    )
+    start = StreamStart(place.micro_batch, place.marks)
+    loader = make_loader(open_plan(config), workers=0, start=start)
     first, *_ = islice(iter(loader), count)
     return first
 

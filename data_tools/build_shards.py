@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from gsv2.data.building.build import build_corpus
+from gsv2.data.building.checks import CHECKS, CheckConfig
 from gsv2.data.building.encode import ShardConfig
 from gsv2.data.building.readers.choice import AUTO, READERS
 from gsv2.data.building.readers.reader import COLUMNS, ReadingOptions
@@ -45,11 +46,21 @@ def main(
     ignore_field: Annotated[
         list[str] | None, typer.Option(help="Field of a JSONL manifest that does not matter.")
     ] = None,
+    reject: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Leave suspects out: {', '.join(CHECKS)}. Else they are named only."),
+    ] = None,
+    min_bandwidth_hz: Annotated[
+        float, typer.Option(help="Clips without sound above it are suspects.")
+    ] = CheckConfig.min_bandwidth_hz,
+    keep_silence_sec: Annotated[
+        float | None, typer.Option(help="Cut silence at both ends down to this; default: keep all.")
+    ] = None,
     name: Annotated[str, typer.Option(help="Shards are LANGUAGE/NAME-000000.tar.")] = "clips",
     shard_mb: Annotated[float, typer.Option(help="Size of a shard in MiB.")] = 512.0,
     block_clips: Annotated[int, typer.Option(help="Clips of one speaker that lie together.")] = 16,
     seed: Annotated[int, typer.Option(help="Of the order of blocks.")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes that read audio.", min=0)] = 0,
+    workers: Annotated[int, typer.Option(help="Processes that read and encode audio.", min=0)] = 0,
     overwrite: Annotated[bool, typer.Option(help="Replace a complete corpus at OUT.")] = False,
 ) -> None:
     """Write OUT, complete or not at all, and print what it holds and what was rejected.
@@ -67,7 +78,11 @@ def main(
             source, out,
             layout=source_format.value,
             reading=reading,
-            config=ShardConfig(name=name, shard_mb=shard_mb, block_clips=block_clips, seed=seed),
+            config=ShardConfig(
+                name=name, shard_mb=shard_mb, block_clips=block_clips, seed=seed,
+                keep_silence_sec=keep_silence_sec,
+            ),
+            checks=CheckConfig(min_bandwidth_hz=min_bandwidth_hz, reject=tuple(reject or ())),
             workers=workers,
             overwrite=overwrite,
             say=lambda line: typer.echo(line, err=True),
@@ -107,6 +122,10 @@ def _report(manifest: Manifest, out: Path) -> None:
             if reason.startswith("left alone")
             else f"  rejected {count}: {reason}"
         )
+    for reason, count in manifest.build["suspects"].items():
+        print(f"  suspect {count}: {reason}; named in {out / 'suspects.jsonl'}")
+    if trimmed_sec := manifest.build["trimmed_sec"]:
+        print(f"  {trimmed_sec:.1f} s of silence were cut off")
     if manifest.rejected:
         print(f"  what was left out is named in {out / 'rejected.jsonl'}")
 

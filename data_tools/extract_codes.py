@@ -17,7 +17,8 @@ from typing import Annotated
 import torch
 import typer
 
-from gsv2.inference.extraction import extract_codes
+from gsv2.inference.clip_batches import SharedWork
+from gsv2.inference.extraction import ClipEncoding, extract_codes
 from gsv2.training.distributed.patient_ranks import PatientRanks
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.telemetry.progress import counting_bar
@@ -47,9 +48,11 @@ def main(
                 quantizer,
                 out,
                 chosen,
-                bar if distributed.is_main else None,
-                ranks=PatientRanks(distributed),
-                speech_encoder=speech_encoder,
+                SharedWork(
+                    ranks=PatientRanks(distributed),
+                    progress=bar if distributed.is_main else None,
+                ),
+                ClipEncoding(speech_encoder=speech_encoder),
             )
         distributed.close()
     except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: torch knows no such device

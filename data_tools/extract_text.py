@@ -17,6 +17,7 @@ from typing import Annotated
 import torch
 import typer
 
+from gsv2.inference.clip_batches import SharedWork
 from gsv2.inference.text_extraction import extract_text_vectors
 from gsv2.text.encoders.config import TextVectorsConfig
 from gsv2.training.distributed.patient_ranks import PatientRanks
@@ -50,8 +51,10 @@ def main(
                 TextVectorsConfig(path=path),
                 out,
                 torch.device(device) if device else distributed.device,
-                bar if distributed.is_main else None,
-                ranks=PatientRanks(distributed),
+                SharedWork(
+                    ranks=PatientRanks(distributed),
+                    progress=bar if distributed.is_main else None,
+                ),
                 dtype=DTYPES[dtype],
             )
         distributed.close()

@@ -16,6 +16,7 @@ from gsv2.data.corpus.manifest import Manifest
 from gsv2.data.indexing.corpus import ADVICE, index_corpus
 from gsv2.data.indexing.format import AUDIO_SUFFIXES, ArchiveFormat
 from gsv2.data.indexing.survey import REJECTED_NAME
+from gsv2.data.process_pool import ShardPool
 from gsv2.training.telemetry.progress import counting_bar
 
 _FIELDS = ("text", "language", "speaker")
@@ -74,8 +75,7 @@ def main(
                 out=out,
                 allow_damaged=allow_damaged,
                 overwrite=overwrite,
-                workers=workers,
-                progress=progress,
+                pool=ShardPool(workers=workers, progress=progress),
             )
     except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)

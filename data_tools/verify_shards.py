@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gsv2.data.corpus.code_format import CodeFormat
+from gsv2.data.process_pool import ShardPool
 from gsv2.data.verify.codes_check import CodesMaker
 from gsv2.data.verify.corpus import Verification, verify_corpus
 from gsv2.models.component import load_component
@@ -43,7 +44,8 @@ def main(
     """
     try:
         with counting_bar("shards") as progress:
-            results = [verify_corpus(corpus, decode=decode, workers=workers, progress=progress)]
+            pool = ShardPool(workers=workers, progress=progress)
+            results = [verify_corpus(corpus, decode=decode, pool=pool)]
             if codes is not None:
                 results.append(
                     verify_corpus(
@@ -51,8 +53,7 @@ def main(
                         audio=corpus,
                         maker=quantizer and _codes_maker(quantizer),
                         decode=decode,
-                        workers=workers,
-                        progress=progress,
+                        pool=pool,
                     )
                 )
     except (ValueError, OSError) as error:

@@ -12,9 +12,9 @@ def main() -> None:
     """Run the command; training is told to leave also while its programs are being imported."""
     limit_spinning(os.environ)  # before torch, which reads it when it is imported
     if "train" in sys.argv[1:3]:  # before or after --debug
-        from gsv2.training.faults.signals import leave_at_signal
+        from gsv2.training.faults.signals import exit_at_signal
 
-        leave_at_signal()
+        exit_at_signal()
     from gsv2.cli import app
 
     app()

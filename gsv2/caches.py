@@ -35,7 +35,7 @@ def set_cache_folders(environment: MutableMapping[str, str]) -> None:
     process starts inherit the folder. A user without a name gets one: torch asks for it.
 
     Args:
-        environment: of the process, `os.environ`; changed.
+        environment: variables of the process, `os.environ`; changed.
     """
     try:
         getpass.getuser()

@@ -105,9 +105,9 @@ def train(config: Config, overrides: Overrides = None) -> None:
 
     Example: `gsv2 train configs/quantizer/debug.yaml trainer.max_steps=100`
     """
-    from gsv2.training.faults.signals import leave_at_signal
+    from gsv2.training.faults.signals import exit_at_signal
 
-    leave_at_signal()  # before imports of seconds
+    exit_at_signal()  # before imports of seconds
     from gsv2.train import main
 
     run = main(config, overrides or [])

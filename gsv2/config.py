@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -17,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gsv2.config_numbers import check_finite, check_signs, find_wrong_sign
-from gsv2.files import write_whole
+from gsv2.files import write_atomically
 from gsv2.shipped import find_config
 
 
@@ -56,16 +57,15 @@ def config_to_dict(config: Any) -> dict[str, Any]:
 
 def save_config(config: Any, path: Path) -> None:
     """Write a config dataclass as YAML that `load_config` reads back equal."""
-    plain = OmegaConf.to_container(OmegaConf.structured(config), enum_to_str=True)
-    text = yaml.safe_dump(_lists(plain), sort_keys=False, allow_unicode=True)
-    write_whole(path, text)
+    text = yaml.safe_dump(_lists(asdict(config)), sort_keys=False, allow_unicode=True)
+    write_atomically(path, text)
 
 
 def _merge(schema: type, layers: Sequence[DictConfig], where: str) -> Any:
     try:
         for layer in layers:
             _check_containers(schema, OmegaConf.to_container(layer), key="")
-        merged = OmegaConf.merge(OmegaConf.structured(schema), *layers)
+        merged = OmegaConf.merge(_defaults(schema), *layers)
         values = OmegaConf.to_container(merged, resolve=True)
         check_finite(values)
         config = _make(schema, merged, values)
@@ -81,6 +81,18 @@ def _merge(schema: type, layers: Sequence[DictConfig], where: str) -> Any:
         raise
     except ValueError as error:  # from a dataclass's own __post_init__
         raise ConfigError(f"{where}: {error}") from error
+
+
+@cache
+def _defaults(schema: type) -> Any:
+    """Return the defaults, which `OmegaConf.merge` copies: to make them takes half of a loading."""
+    return OmegaConf.structured(schema)
+
+
+@cache
+def _types(schema: type) -> Mapping[str, Any]:
+    """Return the types of the fields of a dataclass."""
+    return get_type_hints(schema)
 
 
 def _make(schema: type, merged: Any, values: Any) -> Any:
@@ -115,7 +127,7 @@ def _check_containers(wanted: Any, value: Any, key: str) -> None:
     elif is_dataclass(wanted) or origin is dict:
         if not isinstance(value, dict):
             raise ValueError(f"{key} must be a mapping of keys, but is {_shown(value)}")
-        types = dict.fromkeys(value, inner[1]) if inner else get_type_hints(wanted)
+        types = dict.fromkeys(value, inner[1]) if inner else _types(wanted)
         for name in value.keys() & types.keys():
             _check_containers(types[name], value[name], f"{key}.{name}" if key else name)
     elif origin in (list, tuple):
@@ -145,7 +157,7 @@ def _check_tables(schema: type, merged: Any) -> None:
     Raises:
         ValueError: an entry is refused; names the key of its value (`optim.gpt.lr`).
     """
-    for table, wanted in get_type_hints(schema).items():
+    for table, wanted in _types(schema).items():
         if get_origin(wanted) is not dict or not is_dataclass(get_args(wanted)[1]):
             continue
         for name, entry in (merged[table] or {}).items():

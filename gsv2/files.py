@@ -41,7 +41,7 @@ def named_errors(path: str | os.PathLike[str], *kinds: type[Exception]) -> Itera
 
 
 @contextmanager
-def whole_file(path: Path, *kinds: type[Exception], writer: str = "") -> Iterator[Path]:
+def atomic_file(path: Path, *kinds: type[Exception], writer: str = "") -> Iterator[Path]:
     """Give a path to write a file at; it becomes `path`, unless an error leaves the block.
 
     Args:
@@ -61,11 +61,11 @@ def whole_file(path: Path, *kinds: type[Exception], writer: str = "") -> Iterato
         aside.unlink(missing_ok=True)
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a file that appears under its name whole, in place of what was there.
 
     Args:
-        path: file to be.
+        path: path of the file once it is whole.
         content: bytes, or text to write as UTF-8; its lone surrogates, of names that are not
             UTF-8, become escapes.
 
@@ -74,12 +74,12 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """
     if isinstance(content, str):
         content = content.encode("utf-8", "backslashreplace")
-    with whole_file(path) as aside:
+    with atomic_file(path) as aside:
         aside.write_bytes(content)
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def atomic_folder(path: Path) -> Iterator[Path]:
     """Give a new folder to fill; it becomes `path`, unless an error leaves the block.
 
     What is to come is made beside its place, brought to disk and renamed. For one process at a

@@ -44,7 +44,7 @@ class InUseError(ValueError):
 
     Args:
         message: says who.
-        is_alive: it is a process of this machine that runs.
+        is_alive: whether it is a process of this machine that runs.
     """
 
     def __init__(self, message: str, *, is_alive: bool = True) -> None:

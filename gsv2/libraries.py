@@ -12,7 +12,7 @@ NATIVE = ("torch", "torchaudio", "soundfile", "transformers")
 """What comes with compiled code, or loads such a package; each after what it is built for."""
 RECORDED = (
     "torch", "torchaudio", "accelerate", "deepspeed", "transformers", "vector-quantize-pytorch",
-    "numpy", "safetensors", "pyarrow",
+    "numpy", "safetensors", "pyarrow", "webdataset", "wandb", "omegaconf", "soundfile", "soxr",
 )  # fmt: skip
 """Packages that a run computes, talks or reads with; their versions are recorded."""
 _BUILT_FOR = {"torchaudio": "torch", "transformers": "torchaudio"}
@@ -36,7 +36,7 @@ def loaded_version(package: str) -> str:
     """
     try:
         with redirect_stdout(sys.stderr):  # DeepSpeed logs to stdout, which may be JSON here
-            importlib.import_module(package)
+            importlib.import_module(package.replace("-", "_"))
     except Exception as error:  # a loader raises OSError, a binding whatever it likes
         raise ImportError(_line(package, error)) from error
     return _version(package)

@@ -25,7 +25,7 @@ def limit_spinning(environment: MutableMapping[str, str]) -> None:
     Call it before torch is imported.
 
     Args:
-        environment: of the process, `os.environ`; changed.
+        environment: variables of the process, `os.environ`; changed.
     """
     if not any(environment.get(name) for name in _WAITING):
         environment["GOMP_SPINCOUNT"] = SPIN_ROUNDS
@@ -44,7 +44,7 @@ def names_threads(environment: Mapping[str, str]) -> str | None:
     return next((name for name in _THREADS if environment.get(name)), None)
 
 
-def told_waiting(environment: Mapping[str, str]) -> str:
+def describe_waiting(environment: Mapping[str, str]) -> str:
     """Return how threads wait, in words."""
     if policy := environment.get("OMP_WAIT_POLICY"):
         return f"OMP_WAIT_POLICY={policy}"

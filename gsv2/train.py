@@ -10,9 +10,9 @@ if __name__ == "__main__":  # before imports of seconds, in which a scheduler ma
     import os
 
     from gsv2.openmp import limit_spinning
-    from gsv2.training.faults.signals import leave_at_signal
+    from gsv2.training.faults.signals import exit_at_signal
 
-    leave_at_signal()
+    exit_at_signal()
     limit_spinning(os.environ)
 
     from gsv2.libraries import stop_unless_loadable
@@ -39,7 +39,7 @@ from gsv2.config import load_config
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.plan.plan import Plan, validation_plan
-from gsv2.data.stream.loader import make_loader, make_validation_loader
+from gsv2.data.stream.loader import StreamStart, make_loader, make_validation_loader
 from gsv2.seeds import seed_torch
 from gsv2.stages import STAGES, StageEntry
 from gsv2.stages.sections import check_sections
@@ -135,7 +135,6 @@ def _train(
         "world": distributed.world,
         "pin_memory": distributed.device.type == "cuda",
     }
-
     index = _open_index(config, config.data.sources, stage, distributed, "data.sources")
     what = (config.data, config.seed, stage.members)
     plan = distributed.on_all(lambda: Plan(index, *what))
@@ -151,9 +150,7 @@ def _train(
         distributed.on_main(lambda: stack.enter_context(sole_launch(run)))
         trainer.fit(
             stage,
-            lambda start, positions: make_loader(
-                plan, **loading, start_micro_batch=start, positions=positions
-            ),
+            lambda first, marks: make_loader(plan, **loading, start=StreamStart(first, marks)),
             validation,
             lambda: make_loader(plan, workers=0),
             take_fingerprint(index, config.data, stage.members),

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gsv2.preflight.examine import examine
+from gsv2.preflight.all_ranks import check_all_ranks
 from gsv2.preflight.machine import require_devices
 from gsv2.preflight.report import Finding
 from gsv2.training.distributed.ranks import Distributed, leave
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         sys.stderr.write(f"launch/preflight.py: error: {error}\n")
         return 1
-    findings = examine(options.config, options.overrides, ranks)
+    findings = check_all_ranks(options.config, options.overrides, ranks)
     if ranks.is_main:
         _print_table(findings)
     ranks.close()

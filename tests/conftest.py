@@ -21,20 +21,17 @@ from tests.support.shared_folder import shared_folder
 if TYPE_CHECKING:
     from tests.support.tiny_corpus import TinyCorpus
 
-TINY_SCALE = 0.02
-"""Fraction of corpus and steps of `tiny_quickstart`."""
-TINY_OVERRIDES = (
-    "quantizer.model.codebooks.kmeans_iterations=3",
-    "gpt.model.validation_sentences=1",
-)
-"""What of it costs more than its steps."""
 LONG = {"docs", "integration", "launch"}
 """Folders of tests that take minutes."""
 
 
 def pytest_configure() -> None:
-    """One thread a process: two that spin beside another's make a step take ten times as long."""
+    """One thread a process: two that spin beside another's make a step take ten times as long.
+
+    No garbage is collected until all tests are: what they import stays.
+    """
     os.environ["OMP_NUM_THREADS"] = "1"
+    gc.disable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,6 +43,7 @@ def pytest_collection_finish() -> None:
     """One thread, also if torch was there before; collections leave out what is imported."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+    gc.enable()
     gc.freeze()
 
 
@@ -121,13 +119,6 @@ def tiny_quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     For all tests that need trained parts; do not write to it.
     """
-    return shared_folder(tmp_path_factory, "tiny_quickstart", _run_tiny_quickstart)
+    from tests.support.tiny_quickstart import run_tiny_quickstart
 
-
-def _run_tiny_quickstart(out: Path) -> None:
-    from gsv2.quickstart import demo_plan, pipeline
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(demo_plan, "HELDOUT_CLIPS_PER_VOICE", 2)
-        patch.setattr(pipeline, "OVERRIDES", (*pipeline.OVERRIDES, *TINY_OVERRIDES))
-        pipeline.run_quickstart(out, scale=TINY_SCALE)
+    return shared_folder(tmp_path_factory, "tiny_quickstart", run_tiny_quickstart)

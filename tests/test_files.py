@@ -18,10 +18,10 @@ from gsv2.data.building.spool import ClipSpool
 from gsv2.data.corpus.index_columns import AUDIO_SCHEMA
 from gsv2.data.corpus.manifest import Manifest, write_manifest
 from gsv2.data.corpus.shard_writer import ShardWriter
-from gsv2.files import named_errors, write_whole
+from gsv2.files import named_errors, write_atomically
 from gsv2.models.component import save_component
 from gsv2.training.checkpoints.tensor_file import write_tensors
-from gsv2.training.run_folder.records import append_record, truncate_records
+from gsv2.training.run_folder.records import append_records, truncate_records
 from gsv2.training.stage import Panel
 from gsv2.training.telemetry.samples import write_samples
 
@@ -71,11 +71,11 @@ def drop_records(folder: Path) -> None:
 
 
 WRITERS: dict[str, Callable[[Path], object]] = {
-    "metrics.jsonl": lambda folder: append_record(
-        folder / "metrics.jsonl", {"step": 1, "x": "y" * 99}
+    "metrics.jsonl": lambda folder: append_records(
+        folder / "metrics.jsonl", [{"step": 1, "x": "y" * 99}]
     ),
     "old.jsonl": drop_records,
-    "a.json": lambda folder: write_whole(folder / "a.json", "x" * 99),
+    "a.json": lambda folder: write_atomically(folder / "a.json", "x" * 99),
     "corpus.json": lambda folder: write_manifest(Manifest(shards=()), folder),
     "rejected.jsonl": lambda folder: Rejections(folder / "rejected.jsonl").add(
         Rejected(key="k" * 99, reason="r")
@@ -103,9 +103,9 @@ def test_a_disk_that_is_full_is_told_with_the_file(tmp_path: Path, name: str) ->
 
 
 def test_a_file_stays_as_it_was_when_the_disk_is_full(tmp_path: Path) -> None:
-    write_whole(tmp_path / "a.json", "before")
+    write_atomically(tmp_path / "a.json", "before")
     with full_disk(), pytest.raises(OSError, match="File too large"):
-        write_whole(tmp_path / "a.json", "x" * 99)
+        write_atomically(tmp_path / "a.json", "x" * 99)
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
     assert (tmp_path / "a.json").read_text() == "before"
 

@@ -9,10 +9,10 @@ import pytest
 from gsv2.openmp import (
     SPIN_ROUNDS,
     child_environment,
+    describe_waiting,
     limit_spinning,
     names_threads,
     num_cores,
-    told_waiting,
 )
 
 
@@ -20,7 +20,7 @@ def test_threads_that_wait_sleep_soon() -> None:
     environment = {"HOME": "/root", "OMP_WAIT_POLICY": ""}
     limit_spinning(environment)
     assert environment["GOMP_SPINCOUNT"] == SPIN_ROUNDS
-    assert told_waiting(environment) == f"spinning for at most {SPIN_ROUNDS} rounds"
+    assert describe_waiting(environment) == f"spinning for at most {SPIN_ROUNDS} rounds"
 
 
 @pytest.mark.parametrize(
@@ -34,11 +34,11 @@ def test_what_the_user_says_of_waiting_stays(name: str, value: str, told: str) -
     environment = {name: value}
     limit_spinning(environment)
     assert environment == {name: value}
-    assert told_waiting(environment) == told
+    assert describe_waiting(environment) == told
 
 
 def test_nothing_said_is_told_as_such() -> None:
-    assert told_waiting({}) == "spinning as OpenMP likes"
+    assert describe_waiting({}) == "spinning as OpenMP likes"
 
 
 def test_a_child_computes_by_its_threads_and_waits_as_the_user_says() -> None:

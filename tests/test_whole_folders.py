@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gsv2.files import clean_up, remove_folder, replace_folder, whole_folder
+from gsv2.files import atomic_folder, clean_up, remove_folder, replace_folder
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def final(tmp_path: Path) -> Path:
 
 
 def write(final: Path, text: str) -> None:
-    with whole_folder(final) as folder:
+    with atomic_folder(final) as folder:
         (folder / "file").write_text(text)
 
 
@@ -34,7 +34,7 @@ def test_an_error_leaves_everything_as_it_was(final: Path, before: dict[str, str
         write(final, text)
 
     def fill_the_disk() -> None:
-        with whole_folder(final) as folder:
+        with atomic_folder(final) as folder:
             (folder / "file").write_text("half")
             raise OSError("full")
 

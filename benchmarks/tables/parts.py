@@ -53,8 +53,8 @@ _AT_LAST = (
     "model.loss_weights.feature_matching=20",
 )
 _IN_PROCESS_TIME = (
-    "import sys, time, types; import gsv2.training.telemetry.clock as clock; "
-    "clock.time = types.SimpleNamespace(perf_counter=time.process_time); "
+    "import sys, time, types; import gsv2.training.telemetry.metrics as metrics; "
+    "metrics.time = types.SimpleNamespace(perf_counter=time.process_time); "
     "from gsv2.train import main; main(sys.argv[1], sys.argv[2:])"
 )
 """A training whose minutes are those of its processor: other programs may run beside it."""

@@ -6,8 +6,8 @@ The content of the file decides what it is, never its suffix.
 from __future__ import annotations
 
 from gsv2.audio.chunks import check_chunks
-from gsv2.audio.flac import mend_flac
-from gsv2.audio.mp3 import mend_mp3
+from gsv2.audio.flac import repair_flac
+from gsv2.audio.mp3 import repair_mp3
 from gsv2.audio.ogg import split_ogg
 
 _ID3_BYTES = 10
@@ -35,10 +35,10 @@ def whole_files(content: bytes) -> list[bytes]:
     bare = content[start:] if start else content
     first = bare[:4]
     if first == b"fLaC":
-        return [mend_flac(bare)]
+        return [repair_flac(bare)]
     if first == b"OggS":
         return split_ogg(bare)
     if first in _OTHERS:
         check_chunks(bare)
         return [bare]
-    return [mend_mp3(bare) or content]
+    return [repair_mp3(bare) or content]

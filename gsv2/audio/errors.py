@@ -11,7 +11,7 @@ class WaveError(ValueError):
             decoded`.
         place: name of the file; "" where the caller names it.
         measured: what was measured, where the reason is a limit.
-        threshold: the limit.
+        threshold: bound that the value must keep.
     """
 
     def __init__(

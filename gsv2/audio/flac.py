@@ -26,7 +26,7 @@ class _Frame(NamedTuple):
     """Number of the frame's last sample, plus one."""
 
 
-def mend_flac(content: bytes) -> bytes:
+def repair_flac(content: bytes) -> bytes:
     """Return a FLAC file whose header says how many samples there are.
 
     Raises:

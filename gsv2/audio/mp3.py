@@ -47,7 +47,7 @@ class _Table(NamedTuple):
     """Whether mpg123, the decoder of libsndfile, reads the table."""
 
 
-def mend_mp3(content: bytes) -> bytes | None:
+def repair_mp3(content: bytes) -> bytes | None:
     """Return the frames of an MP3 file, with a table that says how many there are.
 
     Tags and junk before, between and behind the frames are left out.

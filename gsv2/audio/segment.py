@@ -49,7 +49,7 @@ class SoundReader:
     """An open recording that segments are read from.
 
     Args:
-        path: the file.
+        path: audio file.
     """
 
     def __init__(self, path: Path) -> None:

@@ -31,7 +31,6 @@ MAX_WAVE_SEC = 6 * 3600.0
 """Longest audio that is decoded."""
 
 _GATE_SEC = 0.4  # block of BS.1770; a shorter clip is repeated until it fills one
-_SILENT_LUFS = -70.0  # absolute gate of BS.1770
 _PCM_FORMATS = ("FLAC", "WAV", "WAVEX", "RF64", "AIFF")
 
 WaveSource = str | os.PathLike[str] | bytes | memoryview | BinaryIO
@@ -138,29 +137,6 @@ def join_waves(waves: Sequence[np.ndarray], pause_sec: float, sample_rate: int) 
     pause = np.zeros(round(pause_sec * sample_rate), dtype=np.float32)
     parts = [part for wave in waves for part in (pause, wave)]
     return np.concatenate(parts[1:]) if parts else pause
-
-
-def normalise_loudness(
-    wave: np.ndarray, sample_rate: int, target_lufs: float = TARGET_LUFS
-) -> np.ndarray:
-    """Bring a clip to `target_lufs`, or as near as `PEAK_LIMIT` allows.
-
-    A clip below the absolute gate (-70 LUFS) is silence and stays as it is.
-
-    Args:
-        wave: [N] float32.
-        sample_rate: rate in Hz.
-        target_lufs: integrated loudness to reach.
-
-    Returns:
-        [N] float32.
-    """
-    peak = float(np.abs(wave).max(initial=0.0))
-    loudness = measure_loudness(wave, sample_rate)
-    if peak == 0.0 or loudness < _SILENT_LUFS:
-        return wave
-    gain = loudness_gain(loudness, peak, target_lufs)
-    return (wave * np.float32(gain)).astype(np.float32, copy=False)
 
 
 def loudness_gain(lufs: float, peak: float, target_lufs: float = TARGET_LUFS) -> float:

@@ -11,7 +11,8 @@ from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.decode import Clip
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.stream.reader import read_clips
-from gsv2.inference.alignment import Report, align_corpus
+from gsv2.inference.alignment import AlignmentReport, align_corpus
+from gsv2.inference.clip_batches import SharedWork
 from gsv2.inference.spoken_times import SpokenText, time_text
 from gsv2.training.distributed.patient_ranks import PatientRanks
 from gsv2.training.distributed.ranks import Distributed
@@ -36,9 +37,11 @@ def align(
             codes,
             aligner,
             chosen,
+            SharedWork(
+                ranks=PatientRanks(distributed),
+                progress=progress if distributed.is_main else None,
+            ),
             outlier_deviations=deviations,
-            progress=progress if distributed.is_main else None,
-            ranks=PatientRanks(distributed),
         )
     distributed.close()
     if not distributed.is_main:
@@ -65,7 +68,7 @@ def clip_times(corpus: Path, codes: Path, key: str) -> SpokenText:
     raise ValueError(f"{corpus} has no clip {key}")
 
 
-def _figures(report: Report, *, left_out: bool) -> Iterator[str]:
+def _figures(report: AlignmentReport, *, left_out: bool) -> Iterator[str]:
     if report.scores:
         scores = sorted(report.scores.values())
         rate = report.num_frames / max(1, report.num_characters)

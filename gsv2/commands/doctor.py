@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gsv2.commands.terminal import print_json, print_table
-from gsv2.preflight.doctor import examine
+from gsv2.preflight.doctor import diagnose
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -22,7 +22,7 @@ def show_findings(config_path: Path | None, overrides: Sequence[str], *, as_json
         overrides: `section.key=value` strings.
         as_json: print one object a finding.
     """
-    findings = examine(config_path, overrides)
+    findings = diagnose(config_path, overrides)
     if as_json:
         print_json([finding._asdict() for finding in findings])
     else:

@@ -49,16 +49,15 @@ def evaluate(
     """
     from gsv2.commands.evaluating import evaluate_list
     from gsv2.evaluation.judge_names import DEFAULT_ENCODERS, DEFAULT_RECOGNIZERS
+    from gsv2.evaluation.sentence_list import read_sentence_list
     from gsv2.inference.sampling import SamplingConfig
 
     for line in evaluate_list(
         bundle,
-        sentences,
+        read_sentence_list(sentences, language)[:first],
         out,
-        language=language,
-        recognizers=recognizer or DEFAULT_RECOGNIZERS,
-        encoders=speaker_encoder or DEFAULT_ENCODERS,
-        first=first,
-        sampling=SamplingConfig(seed=seed, candidates=candidates or SamplingConfig.candidates),
+        recognizer or DEFAULT_RECOGNIZERS,
+        speaker_encoder or DEFAULT_ENCODERS,
+        SamplingConfig(seed=seed, candidates=candidates or SamplingConfig.candidates),
     ):
         typer.echo(line)

@@ -11,13 +11,12 @@ from gsv2.commands.terminal import print_table
 from gsv2.evaluation.evaluate import evaluate_bundle
 from gsv2.evaluation.judge_names import load_judges
 from gsv2.evaluation.report import EvaluationReport
-from gsv2.evaluation.sentence_list import read_sentence_list
+from gsv2.evaluation.sentence_list import SentenceList
 from gsv2.evaluation.tables import Table as Cells
 from gsv2.evaluation.tables import by_scope_table, figure_table
 from gsv2.inference.bundle_description import read_bundle_description
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.training.distributed.ranks import Distributed
-from gsv2.training.telemetry.progress import counting_bar
 
 NONE = "none"
 """Name of no judge."""
@@ -27,22 +26,18 @@ _NAMED = 20
 
 def evaluate_list(
     bundle: Path,
-    path: Path,
+    sentences: SentenceList,
     out: Path,
-    *,
-    language: str,
     recognizers: Sequence[str],
     encoders: Sequence[str],
-    first: int | None,
     sampling: SamplingConfig,
 ) -> Iterator[str]:
     """Evaluate a bundle on a list; print tables and yield lines, on the main rank.
 
     Raises:
-        ValueError: the list, the bundle or a judge cannot be used.
+        ValueError: a sentence, the bundle or a judge cannot be used.
     """
     read_bundle_description(bundle)
-    sentences = read_sentence_list(path, language)[:first]
     ranks = Distributed()
     judges = load_judges(
         [name for name in recognizers if name != NONE],
@@ -50,18 +45,7 @@ def evaluate_list(
         device=ranks.device,
         english=[line.text for line in sentences.lines if line.language.split("-")[0] == "en"],
     )
-    with counting_bar("speaking and listening") as progress:
-        shown = progress if ranks.is_main else None
-        report = evaluate_bundle(
-            bundle,
-            sentences,
-            out,
-            judges=judges,
-            seed=sampling.seed,
-            sampling=sampling,
-            ranks=ranks,
-            progress=shown,
-        )
+    report = evaluate_bundle(bundle, sentences, out, judges=judges, sampling=sampling, ranks=ranks)
     ranks.close()
     if ranks.is_main:
         show_tables(report)

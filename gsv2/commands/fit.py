@@ -8,40 +8,27 @@ from typing import Annotated
 
 import typer
 
+CORPUS_HELP = "corpus, or recordings with transcripts (folder or JSONL manifest)"
+OVERRIDES_HELP = "STAGE.section.key=value, e.g. gpt.optim.gpt.lr=1e-3"
+HELD_OUT_HELP = "corpus to judge on; else CORPUS/../heldout, or a few clips of CORPUS"
+LANGUAGE_HELP = "language (BCP 47) of recordings that name none"
+SIZE_HELP = "networks: debug or small [default: small on a GPU, debug on a CPU]"
+RECOGNIZER_HELP = "also judges the speech: as `gsv2 evaluate --recognizer`; slow"
+PARALLEL_HELP = "GPT and VITS2 side by side [default: on a CPU of two cores or more]"
+
 
 def fit(
-    corpus: Annotated[
-        Path,
-        typer.Argument(help="corpus, or recordings with transcripts (folder or JSONL manifest)"),
-    ],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Argument(help="STAGE.section.key=value, e.g. gpt.optim.gpt.lr=1e-3"),
-    ] = None,
+    corpus: Annotated[Path, typer.Argument(help=CORPUS_HELP)],
+    overrides: Annotated[list[str] | None, typer.Argument(help=OVERRIDES_HELP)] = None,
     minutes: Annotated[float, typer.Option(help="wall time in all, over all calls")] = 60.0,
     out: Annotated[Path, typer.Option(help="folder of everything made")] = Path("runs/fit"),
-    held_out: Annotated[
-        Path | None,
-        typer.Option(help="corpus to judge on; else CORPUS/../heldout, or a few clips of CORPUS"),
-    ] = None,
-    language: Annotated[
-        str | None, typer.Option(help="language (BCP 47) of recordings that name none")
-    ] = None,
+    held_out: Annotated[Path | None, typer.Option(help=HELD_OUT_HELP)] = None,
+    language: Annotated[str | None, typer.Option(help=LANGUAGE_HELP)] = None,
     seed: Annotated[int, typer.Option(help="seed of all training")] = 0,
-    size: Annotated[
-        str | None,
-        typer.Option(help="networks: debug or small [default: small on a GPU, debug on a CPU]"),
-    ] = None,
-    recognizer: Annotated[
-        list[str] | None,
-        typer.Option(help="also judges the speech: as `gsv2 evaluate --recognizer`; slow"),
-    ] = None,
+    size: Annotated[str | None, typer.Option(help=SIZE_HELP)] = None,
+    recognizer: Annotated[list[str] | None, typer.Option(help=RECOGNIZER_HELP)] = None,
     parallel: Annotated[
-        bool | None,
-        typer.Option(
-            "--parallel/--no-parallel",
-            help="GPT and VITS2 side by side [default: on a CPU of two cores or more]",
-        ),
+        bool | None, typer.Option("--parallel/--no-parallel", help=PARALLEL_HELP)
     ] = None,
 ) -> None:
     """Train all parts on your recordings within a time, export a bundle and evaluate it.

@@ -42,20 +42,14 @@ def synthesize(
     --ref voice.wav --ref-text "What the recording says." --out out.wav`
     """
     from gsv2.inference.encoder_folders import EncoderFolders
-    from gsv2.inference.speech_file import write_speech
+    from gsv2.inference.sampling import SamplingConfig
+    from gsv2.inference.speech_file import SpeechFiles, VoiceRecordings, write_speech
 
-    speech = write_speech(
-        bundle,
-        text,
-        out,
-        references=ref,
-        transcripts=ref_text or [],
-        weights=weight or [],
-        seed=seed,
-        speaking_rate=rate,
-        candidates=candidates,
-        times=times,
-        encoders=EncoderFolders(speech_encoder, text_encoder),
-    )
+    voice = VoiceRecordings(ref, ref_text or [], weight or [])
+    drawn = candidates or SamplingConfig.candidates
+    sampling = SamplingConfig(seed=seed, speaking_rate=rate, candidates=drawn)
+    files = SpeechFiles(out, times)
+    encoders = EncoderFolders(speech_encoder, text_encoder)
+    speech = write_speech(bundle, text, files, voice, sampling, encoders)
     cut = "" if speech.ended else " (cut at the length limit: no end of speech was found)"
     typer.echo(f"{out}: {len(speech.wave) / speech.sample_rate:.2f} s{cut}")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
 
 ItemT = TypeVar("ItemT")
@@ -37,3 +38,22 @@ def map_ahead(
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShardPool:
+    """Processes that work on the shards of a corpus, and who is told how far they are."""
+
+    workers: int = 0
+    """Number of processes; 0 works in this one."""
+    progress: Callable[[int, int], object] | None = None
+    """Called with (shards done, shards in all)."""
+
+    def map(
+        self, function: Callable[[ItemT], ResultT], shards: Sequence[ItemT]
+    ) -> Iterator[ResultT]:
+        """Yield `function(shard)` in the order of the shards, as `map_ahead` does."""
+        for done, result in enumerate(map_ahead(function, shards, self.workers), start=1):
+            yield result
+            if self.progress is not None:
+                self.progress(done, len(shards))

@@ -39,14 +39,14 @@ class Measurement(NamedTuple):
 
     numerator: float
     denominator: float = 1.0
-    """Above 0."""
+    """Weight of the sentence, above 0."""
 
 
 def estimate_ratio(measured: Sequence[Measurement]) -> Estimate:
     """Return the ratio of the sums.
 
     Args:
-        measured: at least one sentence.
+        measured: figures of at least one sentence.
     """
     return _estimate(_ratio(measured), _draws(measured), len(measured))
 

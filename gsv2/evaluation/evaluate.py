@@ -17,6 +17,7 @@ from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.synthesizer import Synthesizer
 from gsv2.training.distributed.patient_ranks import PatientRanks
 from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.telemetry.progress import counting_bar
 from gsv2.training.threads import computing_threads
 
 Progress = Callable[[int, int], None]
@@ -29,10 +30,8 @@ def evaluate_bundle(
     out: str | Path,
     *,
     judges: Judges | None = None,
-    seed: int = 0,
     sampling: SamplingConfig | None = None,
     ranks: Distributed | None = None,
-    progress: Progress | None = None,
 ) -> EvaluationReport:
     """Speak sentences with a bundle, judge them, and write what was found.
 
@@ -43,12 +42,10 @@ def evaluate_bundle(
     Args:
         bundle: folder of the bundle; with an aligner, its readings are counted too.
         sentences: what to say in which voice; read one by one, so that a list may load lazily.
-        out: folder.
         judges: recognisers and speaker encoders; None = none but the aligner.
-        seed: same seed, same speech: that of `gsv2 synthesize --seed`.
-        sampling: how codes are drawn; its seed is replaced by `seed`.
+        sampling: how codes are drawn; same seed, same speech: that of `gsv2 synthesize --seed`.
+            None = the defaults.
         ranks: ranks of this process; None = those that the launcher tells of.
-        progress: called as sentences are done.
 
     Returns:
         The report, on every rank.
@@ -61,16 +58,10 @@ def evaluate_bundle(
     folder = RowFolder(out / "sentences")
     synthesizer = Synthesizer.from_bundle(bundle, ranks.device)
     judges, sampling = judges or Judges(), sampling or SamplingConfig()
-    meter = SentenceMeter(
-        synthesizer,
-        _bundle_hash(Path(bundle)),
-        judges,
-        folder,
-        seed=seed,
-        sampling=sampling,
-    )
-    with computing_threads(ranks):
-        keys = _measure(meter, sentences, PatientRanks(ranks), progress)
+    meter = SentenceMeter(synthesizer, _bundle_hash(Path(bundle)), judges, folder, sampling)
+    with computing_threads(ranks), counting_bar("speaking and listening") as progress:
+        shown = progress if ranks.is_main else None
+        keys = _measure(meter, sentences, PatientRanks(ranks), shown)
     rows = [row for key in keys if (row := folder.load(key)) is not None]
     candidates = None if synthesizer.aligner is None else sampling.candidates
     notes = [*judges.notes, *_notes(rows, judges, candidates)]

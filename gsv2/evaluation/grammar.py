@@ -34,12 +34,6 @@ def template_grammar(templates: Sequence[str], slots: Mapping[str, Sequence[str]
     return f"{_HEAD}public <sentence> = {' | '.join(sentences)};\n" + "\n".join(lines) + "\n"
 
 
-def sentence_grammar(sentences: Iterable[str]) -> str:
-    """Return the grammar in which one of the sentences is said."""
-    choices = sorted({_words(text) for text in sentences})
-    return f"{_HEAD}public <sentence> = {' | '.join(choices)};\n"
-
-
 def vocabulary_grammar(words: Iterable[str]) -> str:
     """Return the grammar in which words of a vocabulary follow each other in any order."""
     choices = sorted({word for text in words for word in _words(text).split()})

@@ -54,7 +54,7 @@ def aligner_readings(
     """Return figure -> source -> what the bundle's aligner reads; nothing without one.
 
     Args:
-        synthesizer: bundle.
+        synthesizer: synthesizer of the bundle that spoke.
         sentence: what was to be said.
         speech: what was said, with its codes.
         waves: source -> [N] at 32 kHz.
@@ -80,7 +80,7 @@ def sound_measures(
     """Return pitch, speaking rate and mel distance.
 
     Args:
-        synthesizer: bundle, whose mel it is.
+        synthesizer: synthesizer of the bundle, whose mel it is.
         sentence: what was to be said.
         waves: source -> [N] at 32 kHz.
     """

@@ -16,7 +16,7 @@ from gsv2.evaluation.report import ALL, MEDIAN, EvaluationReport
 from gsv2.evaluation.row import RowFolder, SentenceRow
 from gsv2.evaluation.sentence import Sentence
 from gsv2.evaluation.tables import by_scope_table, figure_table
-from gsv2.files import write_whole
+from gsv2.files import write_atomically
 
 MAX_HEARD = 24
 """Sentences that the page has players for, at about 400 kB each; languages take turns."""
@@ -39,13 +39,13 @@ def write_report(
 
     Args:
         report: what was measured.
-        sentences: those that it was measured on, in the same order.
+        sentences: sentences that it was measured on, in the same order.
         folder: where their sounds are.
         out: folder to write to.
     """
     text = json.dumps(report.as_dict(), indent=2, ensure_ascii=False, allow_nan=False)
-    write_whole(out / "evaluation.json", text + "\n")
-    write_whole(out / "index.html", render_page(report, sentences, folder))
+    write_atomically(out / "evaluation.json", text + "\n")
+    write_atomically(out / "index.html", render_page(report, sentences, folder))
 
 
 def render_page(report: EvaluationReport, sentences: Sequence[Sentence], folder: RowFolder) -> str:

@@ -63,7 +63,7 @@ class EvaluationReport:
             "num_sentences": len(self.rows),
             "notes": list(self.notes),
             "failures": self.failures,
-            "figures": _plain(self.figures),
+            "figures": json_values(self.figures),
             "sentences": [_described(row) for row in self.rows],
         }
 
@@ -144,11 +144,12 @@ def _described(row: SentenceRow) -> dict[str, Any]:
     return {**{name: getattr(row, name) for name in names}, "readings": row.readings}
 
 
-def _plain(value: Any) -> Any:
+def json_values(value: Any) -> Any:
+    """Return nested values as strict JSON has them: NaN and infinity become null."""
     if isinstance(value, Estimate):
-        return _plain(value._asdict())
+        value = value._asdict()
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, float) and not math.isfinite(value):
-        return None  # strict JSON has no NaN
-    return value
+        return {key: json_values(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_values(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gsv2.evaluation.estimates import Measurement
-from gsv2.files import write_whole
+from gsv2.files import write_atomically
 
 SOURCES = ("generated", "resynthesis", "recording")
 """What is judged: the bundle's speech, the recording sent through its codes, the recording."""
@@ -81,7 +81,7 @@ class RowFolder:
     def save(self, row: SentenceRow) -> None:
         """Write a row."""
         text = json.dumps({"format": _FORMAT, **asdict(row)}, ensure_ascii=False)
-        write_whole(self._path(row.key), text + "\n")
+        write_atomically(self._path(row.key), text + "\n")
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{file_name(key)}.json"

@@ -38,15 +38,12 @@ class SentenceMeter:
         bundle_hash: str,
         judges: Judges,
         folder: RowFolder,
-        *,
-        seed: int,
         sampling: SamplingConfig,
     ) -> None:
         self._synthesizer = synthesizer
         self._bundle_hash = bundle_hash
         self._judges = judges
         self._folder = folder
-        self._seed = seed
         self._sampling = sampling
 
     def measure(self, sentence: Sentence) -> SentenceRow:
@@ -80,7 +77,7 @@ class SentenceMeter:
         start = time.monotonic()
         try:
             speech = self._synthesizer.synthesize(
-                sentence.text, sentence.prompts, seed=self._seed, sampling=self._sampling
+                sentence.text, sentence.prompts, seed=self._sampling.seed, sampling=self._sampling
             )
         except VoiceError as error:
             row.failure = str(error)
@@ -143,7 +140,7 @@ class SentenceMeter:
             [sentence.text, sentence.language, sentence.speaker],
             prompts,
             None if recording is None else wave_hash(recording),
-            [self._seed, asdict(self._sampling)],
+            [self._sampling.seed, asdict(self._sampling)],
         ]
         return hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()[:16]
 

@@ -30,7 +30,7 @@ _NUM_LAYERS = 3
 _FRAMES = 160
 """Frames of a part of an utterance: 1.6 s."""
 _STEP_FRAMES = 77
-"""From one part to the next: 1.3 parts a second, in whole frames as the package rounds them."""
+"""Step from one part to the next: 1.3 parts a second, in whole frames as the package rounds."""
 _MIN_COVERAGE = 0.75
 """Share of the last part that must be sound, if it is not the only one."""
 _TARGET_DBFS = -30.0

@@ -13,7 +13,7 @@ MAX_ENDING_SEC = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Budget:
+class TimeBudget:
     """Time of a chain of steps."""
 
     total_sec: float

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gsv2.data.config import SourceConfig
-from gsv2.fit.budget import Budget
+from gsv2.fit.budget import TimeBudget
 from gsv2.fit.corpus import FitCorpora
 from gsv2.fit.journal import Journal
 from gsv2.fit.runs import FitRuns
@@ -53,7 +53,7 @@ class ChainCall:
     usual_sec: float
 
     def to_json(self) -> str:
-        """Return it as an argument of a command line."""
+        """Return the call as an argument of a command line."""
         return json.dumps(asdict(self))
 
     @classmethod
@@ -94,7 +94,7 @@ def run_chain(call: ChainCall) -> None:
         usual_sec=call.usual_sec,
     )
     journal.seconds[_START] = journal.seconds.get(_START, 0.0) + time.time() - call.started
-    budget = Budget(total_sec=call.seconds, weights=WEIGHTS[call.chain])
+    budget = TimeBudget(total_sec=call.seconds, weights=WEIGHTS[call.chain])
     FitSteps(runs, journal, budget).do(*CHAINS[call.chain])
 
 
@@ -122,7 +122,7 @@ def _main() -> int:
 
 
 if __name__ == "__main__":
-    from gsv2.training.faults.signals import leave_at_signal
+    from gsv2.training.faults.signals import exit_at_signal
 
-    leave_at_signal()
+    exit_at_signal()
     sys.exit(_main())

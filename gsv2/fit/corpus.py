@@ -16,6 +16,7 @@ from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import is_complete, read_manifest
 from gsv2.data.corpus.part import share_of
+from gsv2.files import atomic_folder
 from gsv2.training.telemetry.progress import counted
 
 CODES, CODES_UNALIGNED, CODES_SHIFTED = "codes", "codes_unaligned", "codes_shifted"
@@ -80,13 +81,9 @@ def keep_codes(out: Path) -> None:
 
     An alignment replaces the files of a sidecar corpus; who trains on it meanwhile needs these.
     """
-    kept = out / CODES_UNALIGNED
-    if kept.exists():
-        return
-    building = out / f".{CODES_UNALIGNED}.building"
-    shutil.rmtree(building, ignore_errors=True)
-    shutil.copytree(out / CODES, building, copy_function=_link)
-    building.rename(kept)
+    if not (kept := out / CODES_UNALIGNED).exists():
+        with atomic_folder(kept) as aside:
+            shutil.copytree(out / CODES, aside, copy_function=_link, dirs_exist_ok=True)
 
 
 def _link(source: str, target: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gsv2.files import write_whole
+from gsv2.files import write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +48,8 @@ class Journal:
             ) from error
         if made != wanted:
             raise ValueError(
-                f"{path.parent} holds what was made with {_told(made)}, not with "
-                f"{_told(wanted)}; choose another --out or delete the folder"
+                f"{path.parent} holds what was made with {_format_arguments(made)}, not with "
+                f"{_format_arguments(wanted)}; choose another --out or delete the folder"
             )
         return cls(path, made, seconds, finished)
 
@@ -84,8 +84,8 @@ class Journal:
             "seconds": self.seconds,
             "finished": self.finished,
         }
-        write_whole(self.path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
+        write_atomically(self.path, json.dumps(values, indent=2, ensure_ascii=False) + "\n")
 
 
-def _told(arguments: Mapping[str, Any]) -> str:
+def _format_arguments(arguments: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in arguments.items())

@@ -12,13 +12,13 @@ import torch
 
 from gsv2.evaluation.judge_names import load_judges
 from gsv2.evaluation.judges import Judges
-from gsv2.fit.budget import ENDING_SHARE, MAX_ENDING_SEC, Budget
+from gsv2.fit.budget import ENDING_SHARE, MAX_ENDING_SEC, TimeBudget
 from gsv2.fit.chain import CHAINS, WEIGHTS, ChainCall, used_by_chain
 from gsv2.fit.corpus import build_if_needed, choose_corpora, clip_durations, keep_codes
 from gsv2.fit.journal import Journal
 from gsv2.fit.runs import FitRuns
 from gsv2.fit.side_by_side import run_side_by_side
-from gsv2.fit.steps import FitSteps, told_time
+from gsv2.fit.steps import FitSteps, format_time
 from gsv2.openmp import num_cores
 from gsv2.training.threads import choose_threads
 
@@ -53,7 +53,7 @@ class FitSettings:
     seed: int = 0
     """Seed of all training."""
     size: str | None = None
-    """Of the networks: `debug` or `small`; None = small on a GPU, debug on a CPU."""
+    """Size of the networks: `debug` or `small`; None = small on a GPU, debug on a CPU."""
     overrides: tuple[str, ...] = ()
     """`STAGE.section.key=value`."""
     judges: Callable[[], Judges] = encoders_alone
@@ -100,7 +100,7 @@ def run_fit(settings: FitSettings) -> FitResult:
     is_double = _is_side_by_side(settings)
     budget = _budget(settings, journal, is_double=is_double)
     steps = FitSteps(runs, journal, budget, settings.judges)
-    _tell_plan(settings, budget, is_double=is_double)
+    _log_plan(settings, budget, is_double=is_double)
     journal.seconds["corpus"] = journal.seconds.get("corpus", 0.0) + time.monotonic() - start
     steps.do("quantizer", "codes")
     if is_double:
@@ -112,7 +112,7 @@ def run_fit(settings: FitSettings) -> FitResult:
     else:
         steps.do("aligner", "align", "shifted codes", "gpt", "vits2")
     steps.do("bundle", "evaluation")
-    _tell_result(steps, journal)
+    _log_result(steps, journal)
     return FitResult(bundle=steps.bundle, report=steps.report, seconds=dict(journal.seconds))
 
 
@@ -145,18 +145,18 @@ def _is_side_by_side(settings: FitSettings) -> bool:
     return not torch.cuda.is_available() and num_cores() > 1
 
 
-def _budget(settings: FitSettings, journal: Journal, *, is_double: bool) -> Budget:
+def _budget(settings: FitSettings, journal: Journal, *, is_double: bool) -> TimeBudget:
     total_sec = settings.minutes * 60
     weights = SHARES_SIDE_BY_SIDE if is_double else SHARES
     kept_sec = min(ENDING_SHARE * total_sec, MAX_ENDING_SEC)
-    return Budget(total_sec=total_sec, weights=weights, kept_sec=kept_sec)
+    return TimeBudget(total_sec=total_sec, weights=weights, kept_sec=kept_sec)
 
 
-def _run_chains(settings: FitSettings, runs: FitRuns, journal: Journal, budget: Budget) -> None:
+def _run_chains(settings: FitSettings, runs: FitRuns, journal: Journal, budget: TimeBudget) -> None:
     seconds = max(budget.allot(SIDE_BY_SIDE, journal.seconds), 1.0)
     threads = _chain_threads()
     keep_codes(runs.out)
-    logger.info("side by side for %s", told_time(seconds))
+    logger.info("side by side for %s", format_time(seconds))
     calls = [
         ChainCall(
             chain=chain,
@@ -181,29 +181,29 @@ def _chain_threads() -> int:
     if torch.cuda.is_available():
         return limit
     choice = choose_threads(None, limit=limit)
-    logger.info("%s each: %s", choice.told, choice.reason)
+    logger.info("%s each: %s", choice.label, choice.reason)
     return choice.threads
 
 
-def _tell_plan(settings: FitSettings, budget: Budget, *, is_double: bool) -> None:
+def _log_plan(settings: FitSettings, budget: TimeBudget, *, is_double: bool) -> None:
     """Say what will take how long."""
     logger.info(
         "%g minutes in %s, as far as codes and alignments let it:", settings.minutes, settings.out
     )
     for name, seconds in budget.plan().items():
         if name != SIDE_BY_SIDE:
-            logger.info("  %s %s", name, told_time(seconds))
+            logger.info("  %s %s", name, format_time(seconds))
             continue
         for chain, weights in WEIGHTS.items():
-            named = Budget(total_sec=seconds, weights=weights).plan()
-            parts = ", ".join(f"{stage} {told_time(part)}" for stage, part in named.items())
+            named = TimeBudget(total_sec=seconds, weights=weights).plan()
+            parts = ", ".join(f"{stage} {format_time(part)}" for stage, part in named.items())
             logger.info("  side by side, %s: %s", chain, parts)
-    logger.info("  bundle and evaluation %s", told_time(budget.kept_sec))
+    logger.info("  bundle and evaluation %s", format_time(budget.kept_sec))
 
 
-def _tell_result(steps: FitSteps, journal: Journal) -> None:
-    total = told_time(sum(journal.seconds.values()))
-    parts = ", ".join(f"{name} {told_time(of)}" for name, of in journal.seconds.items())
+def _log_result(steps: FitSteps, journal: Journal) -> None:
+    total = format_time(sum(journal.seconds.values()))
+    parts = ", ".join(f"{name} {format_time(of)}" for name, of in journal.seconds.items())
     logger.info("%s in all: %s", total, parts)
     logger.info("bundle: %s", steps.bundle)
     logger.info("report: %s", steps.report)

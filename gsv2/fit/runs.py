@@ -42,7 +42,7 @@ class FitRuns:
     seed: int
     """Seed of all training."""
     size: str = "debug"
-    """Of the shipped configs, in `SIZES`."""
+    """Size of the shipped configs, in `SIZES`."""
     overrides: Sequence[str] = ()
     """`STAGE.section.key=value` of the user, the last words."""
     longest_sec: float = MAX_CLIP_SEC

@@ -33,21 +33,21 @@ class ChainError(ValueError):
 
 @dataclass
 class _Process:
-    """A process, and how far its log was told."""
+    """A process, and how far its log was shown."""
 
     name: str
     log: Path
     process: subprocess.Popen[bytes]
-    told: int = 0
+    shown_bytes: int = 0
     lines: list[str] = field(default_factory=list)
 
-    def tell(self) -> None:
-        """Tell what is new in the log, whole lines only."""
+    def show_new_lines(self) -> None:
+        """Show what is new in the log, whole lines only."""
         with self.log.open("rb") as file:
-            file.seek(self.told)
+            file.seek(self.shown_bytes)
             new = file.read()
         whole = new[: new.rfind(b"\n") + 1]
-        self.told += len(whole)
+        self.shown_bytes += len(whole)
         for line in whole.decode("utf-8", "replace").splitlines():
             if line.strip():
                 self.lines = [*self.lines, line.strip()][-_LAST_LINES:]
@@ -58,7 +58,7 @@ def run_side_by_side(calls: Sequence[ChainCall], logs: Path, threads: int) -> No
     """Run chains until all are done; an error or a signal ends them all.
 
     Args:
-        calls: chains.
+        calls: what each chain is told.
         logs: folder of their logs, which are shown here line by line too.
         threads: threads of each.
 
@@ -77,14 +77,14 @@ def run_side_by_side(calls: Sequence[ChainCall], logs: Path, threads: int) -> No
 
 def _start(call: ChainCall, log: Path, threads: int) -> _Process:
     command = [sys.executable, "-m", "gsv2.fit.chain", call.to_json()]
-    told = log.stat().st_size if log.exists() else 0
+    shown = log.stat().st_size if log.exists() else 0
     file: IO[bytes]
     with log.open("ab") as file:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
             env=child_environment(os.environ, threads),
         )  # fmt: skip
-    return _Process(call.chain, log, process, told)
+    return _Process(call.chain, log, process, shown)
 
 
 def _watch(processes: Sequence[_Process]) -> None:
@@ -93,7 +93,7 @@ def _watch(processes: Sequence[_Process]) -> None:
         time.sleep(_POLL_SEC)
         for one in list(running):
             code = one.process.poll()
-            one.tell()
+            one.show_new_lines()
             if code is None:
                 continue
             running.remove(one)
@@ -113,4 +113,4 @@ def _end(processes: Sequence[_Process]) -> None:
         except subprocess.TimeoutExpired:
             one.process.kill()
             one.process.wait()
-        one.tell()
+        one.show_new_lines()

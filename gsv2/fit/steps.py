@@ -14,14 +14,16 @@ from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.corpus.manifest import read_manifest
 from gsv2.evaluation.evaluate import evaluate_bundle
 from gsv2.evaluation.judges import Judges
-from gsv2.fit.budget import Budget
+from gsv2.fit.budget import TimeBudget
 from gsv2.fit.corpus import codes_folder, shifted_folder
 from gsv2.fit.journal import Journal
 from gsv2.fit.runs import STAGES, FitRuns
 from gsv2.fit.sentences import HeldOutSentences
 from gsv2.inference.alignment import align_corpus
 from gsv2.inference.bundle import export_bundle
-from gsv2.inference.extraction import extract_codes
+from gsv2.inference.clip_batches import SharedWork
+from gsv2.inference.extraction import ClipEncoding, extract_codes
+from gsv2.inference.sampling import SamplingConfig
 from gsv2.train import main as train
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.telemetry.progress import counting_bar
@@ -42,7 +44,7 @@ class FitSteps:
     """What is done in a fit, by name; `do` takes steps that are not done yet.
 
     Args:
-        runs: trainings.
+        runs: settings of the trainings.
         journal: what is done; moved on.
         budget: time of the trainings of this chain.
         judges: makes the judges of the evaluation.
@@ -52,7 +54,7 @@ class FitSteps:
         self,
         runs: FitRuns,
         journal: Journal,
-        budget: Budget,
+        budget: TimeBudget,
         judges: Callable[[], Judges] = Judges,
     ) -> None:
         self._runs = runs
@@ -94,7 +96,7 @@ class FitSteps:
 
     def _train(self, stage: str) -> None:
         seconds = self._budget.allot(stage, self._journal.seconds)
-        logger.info("%s has %s", stage, told_time(seconds))
+        logger.info("%s has %s", stage, format_time(seconds))
         train(self._runs.config_file(stage), self._runs.stage_overrides(stage, seconds))
 
     def _encode(self) -> None:
@@ -103,14 +105,21 @@ class FitSteps:
             for number, path in enumerate(self._runs.corpora.paths):
                 out = codes_folder(self._runs.out, number)
                 with counting_bar("encoding") as progress:
-                    extract_codes(Path(path), quantizer, out, self._device, progress)
+                    work = SharedWork(progress=progress)
+                    extract_codes(Path(path), quantizer, out, self._device, work)
 
     def _align(self) -> None:
+        """Align all codes once: clips that cannot be are left out of the plan, not quarantined.
+
+        The stream could align them too, but a corpus of many such clips would then end the run
+        (`data.max_bad_fraction`).
+        """
         for number, path in enumerate(self._runs.corpora.paths):
             codes = codes_folder(self._runs.out, number)
             with counting_bar("aligning") as progress:
                 aligner = self._runs.folder("aligner")
-                align_corpus(Path(path), codes, aligner, self._device, progress=progress)
+                work = SharedWork(progress=progress)
+                align_corpus(Path(path), codes, aligner, self._device, work)
 
     def _shift(self) -> None:
         """Make more codes of the training clips, where the GPT would learn one set by heart."""
@@ -126,9 +135,10 @@ class FitSteps:
             out = shifted_folder(self._runs.out, number)
             shift = number * frame // count
             with counting_bar(f"encoding again, {1000 * shift / SAMPLE_RATE:.0f} ms later") as bar:
-                extract_codes(path, quantizer, out, self._device, bar, shift_samples=shift)
+                work = SharedWork(progress=bar)
+                extract_codes(path, quantizer, out, self._device, work, ClipEncoding(shift))
             with counting_bar("aligning") as bar:
-                align_corpus(path, out, aligner, self._device, progress=bar)
+                align_corpus(path, out, aligner, self._device, SharedWork(progress=bar))
 
     def _export(self) -> None:
         export_bundle([self._runs.folder(stage) for stage in STAGES], self.bundle)
@@ -137,15 +147,9 @@ class FitSteps:
         affordable = round(self._budget.kept_sec / _SENTENCE_SEC)
         count = min(max(affordable, _LEAST_SENTENCES), _MOST_SENTENCES)
         sentences = HeldOutSentences(self._runs.corpora.held_out, count)
-        with counting_bar("speaking and judging") as progress:
-            evaluate_bundle(
-                self.bundle,
-                sentences,
-                self.report.parent,
-                judges=self._judges(),
-                seed=self._runs.seed,
-                progress=progress,
-            )
+        sampling = SamplingConfig(seed=self._runs.seed)
+        out = self.report.parent
+        evaluate_bundle(self.bundle, sentences, out, judges=self._judges(), sampling=sampling)
 
 
 def num_shifts(gpt_sec: float, corpus_hours: float) -> int:
@@ -158,6 +162,6 @@ def num_shifts(gpt_sec: float, corpus_hours: float) -> int:
     return min(max(round(passes) - 1, 0), _MOST_SHIFTS)
 
 
-def told_time(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """Return `0:12:34`."""
     return str(timedelta(seconds=round(seconds)))

@@ -17,7 +17,7 @@ from gsv2.data.corpus.decode import Clip
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import CorpusError, Manifest, read_manifest
 from gsv2.data.stream.batch import BadClip
-from gsv2.inference.clip_batches import Progress, clip_batches
+from gsv2.inference.clip_batches import ALONE, BatchLimit, Progress, SharedWork, clip_batches
 from gsv2.models.aligner.align import align_texts
 from gsv2.models.aligner.model import Aligner
 from gsv2.models.aligner.viterbi import AlignmentError
@@ -27,14 +27,14 @@ from gsv2.training.distributed.patient_ranks import PatientRanks
 
 logger = logging.getLogger(__name__)
 
-_MAX_BATCH_FRAMES = 4000
+_LIMIT = BatchLimit("num_code_frames", 4000)
 """Code frames of a batch, padding included: log-probabilities of 256 columns take 4 MB."""
 _MAD_TO_DEVIATION = 1.4826
 """Standard deviation of a normal distribution over its median absolute deviation."""
 
 
 @dataclass
-class Report:
+class AlignmentReport:
     """Scores and failures of the clips of a corpus."""
 
     scores: dict[str, float] = field(default_factory=dict)
@@ -46,11 +46,11 @@ class Report:
     num_characters: int = 0
     """Characters of their texts."""
 
-    def shared(self, ranks: PatientRanks | None) -> Report:
+    def shared(self, ranks: PatientRanks | None) -> AlignmentReport:
         """Return what all ranks have found. Collective."""
         if ranks is None or ranks.world == 1:
             return self
-        every = Report()
+        every = AlignmentReport()
         for of_rank in ranks.gather(self):
             every.scores |= of_rank.scores
             every.failures |= of_rank.failures
@@ -84,11 +84,9 @@ def align_corpus(
     codes: Path,
     aligner: Path,
     device: torch.device,
-    *,
+    work: SharedWork = ALONE,
     outlier_deviations: float | None = None,
-    progress: Progress | None = None,
-    ranks: PatientRanks | None = None,
-) -> tuple[Manifest, Report]:
+) -> tuple[Manifest, AlignmentReport]:
     """Write the alignment of every clip beside its codes; `codes` is replaced when all are done.
 
     A call that was ended keeps its whole shards, and the same one goes on after them. Codes that
@@ -96,15 +94,10 @@ def align_corpus(
     with a warning each, and readers that need one leave them out.
 
     Args:
-        corpus: folder of the corpus.
         codes: folder of its sidecar corpus.
         aligner: run folder, checkpoint or file of the aligner.
-        device: device to compute on.
         outlier_deviations: clips whose score lies this many deviations below the median get no
             alignment either; None = they are kept.
-        progress: called as clips are done.
-        ranks: this process among others that make the same call and share the shards; None =
-            alone.
 
     Returns:
         The manifest, and what was found, by all ranks together.
@@ -114,54 +107,61 @@ def align_corpus(
         InUseError: another process writes to `codes`.
     """
     model = load_aligner(aligner, device)
-    provenance = load_component(find_component(aligner, "aligner"), "aligner").provenance
     made = read_manifest(codes)
-    if made.quantizer != provenance.get("quantizer"):
-        raise CorpusError(
-            f"aligner {aligner} was trained on codes of quantizer {provenance.get('quantizer')}, "
-            f"but {codes} were made by {made.quantizer}"
-        )
+    _check_quantizer(aligner, codes, made)
     fingerprint = model.fingerprint()
-    report = Report()
+    report = AlignmentReport()
     if made.aligner == fingerprint and outlier_deviations is None:
         return made, report
     index = CorpusIndex.open(SourceConfig(path=str(corpus), codes=str(codes)))
     left_out: frozenset[str] = frozenset()
     if outlier_deviations is not None:
-        scored = _score(_Walker(model, index, device, Report()), index, ranks)
+        scored = _score(_CorpusAligner(model, index, device, AlignmentReport()), index, work.ranks)
         left_out = frozenset(scored.outliers(outlier_deviations))
         report.failures |= scored.failures  # named already
-    walker = _Walker(model, index, device, report)
+    clips = _CorpusAligner(model, index, device, report)
 
     def wanted(skip: frozenset[str]) -> Iterator[ClipArray]:
-        return (item for item in walker.alignments(progress, skip) if item[1] not in left_out)
+        return (item for item in clips.alignments(work.progress, skip) if item[1] not in left_out)
 
     settings = f"outlier_deviations={outlier_deviations}"
-    manifest = write_alignments(corpus, codes, wanted, fingerprint, settings, ranks)
-    return manifest, report.shared(ranks) if outlier_deviations is None else scored
+    manifest = write_alignments(corpus, codes, wanted, fingerprint, settings, work.ranks)
+    return manifest, report.shared(work.ranks) if outlier_deviations is None else scored
 
 
-def _score(walker: _Walker, index: CorpusIndex, ranks: PatientRanks | None) -> Report:
+def _check_quantizer(aligner: Path, codes: Path, made: Manifest) -> None:
+    """Check that an aligner was trained on codes of the quantizer that made these."""
+    provenance = load_component(find_component(aligner, "aligner"), "aligner").provenance
+    if made.quantizer != provenance.get("quantizer"):
+        raise CorpusError(
+            f"aligner {aligner} was trained on codes of quantizer {provenance.get('quantizer')}, "
+            f"but {codes} were made by {made.quantizer}"
+        )
+
+
+def _score(
+    clips: _CorpusAligner, index: CorpusIndex, ranks: PatientRanks | None
+) -> AlignmentReport:
     """Return what is found of all clips, by each rank of its shards; nothing is written."""
     names = [shard.name for shard in index.shards]
     mine = names if ranks is None else names[ranks.rank :: ranks.world]
 
     def align() -> None:
-        for _ in walker.alignments(None, frozenset(names) - frozenset(mine)):
+        for _ in clips.alignments(None, frozenset(names) - frozenset(mine)):
             pass
 
     if ranks is None:
         align()
     else:
         ranks.on_all(align)
-    return walker.report.shared(ranks)
+    return clips.report.shared(ranks)
 
 
-class _Walker:
+class _CorpusAligner:
     """Pads and aligns batches of clips."""
 
     def __init__(
-        self, aligner: Aligner, index: CorpusIndex, device: torch.device, report: Report
+        self, aligner: Aligner, index: CorpusIndex, device: torch.device, report: AlignmentReport
     ) -> None:
         self._aligner = aligner
         self._index = index
@@ -170,10 +170,7 @@ class _Walker:
 
     def alignments(self, progress: Progress | None, skip: frozenset[str]) -> Iterator[ClipArray]:
         """Yield (shard, key, [T] characters), shard after shard, without those to skip."""
-        for clips in clip_batches(
-            self._index, ("codes",), "num_code_frames", _MAX_BATCH_FRAMES,
-            skip=skip, progress=progress,
-        ):  # fmt: skip
+        for clips in clip_batches(self._index, ("codes",), _LIMIT, skip=skip, progress=progress):
             yield from self._align([clip for clip in clips if not self._is_bad(clip)])
 
     def _is_bad(self, clip: Clip | BadClip) -> bool:

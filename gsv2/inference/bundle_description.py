@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gsv2.files import write_whole
+from gsv2.files import write_atomically
 from gsv2.inference.bundle_parts import OPTIONAL_PARTS, PARTS
 from gsv2.inference.reading import HeldOutReading
 from gsv2.models.component import ComponentError, parse_object
@@ -64,7 +64,7 @@ def write_description(folder: Path, description: BundleDescription) -> None:
     for key in ("speech_encoder", "text_encoder"):
         if (encoder := getattr(description, key)) is not None:
             values[key] = dict(encoder)
-    write_whole(folder / FILE, json.dumps(values, indent=2) + "\n")
+    write_atomically(folder / FILE, json.dumps(values, indent=2) + "\n")
 
 
 def read_bundle_description(folder: Path) -> BundleDescription:

@@ -41,9 +41,9 @@ def generate_best(
     The first candidate is what `generate` returns.
 
     Args:
-        model: GPT.
+        model: GPT that draws them.
         aligner: judge, of the same quantizer; without one there is one candidate.
-        utterances: at least one.
+        utterances: what to say, at least one.
         sampling: how codes are drawn.
 
     Raises:

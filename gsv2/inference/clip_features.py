@@ -13,7 +13,7 @@ from gsv2.data.corpus.decode import Clip
 from gsv2.data.corpus.format import HOP_LENGTH, SAMPLE_RATE
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.stream.batch import BadClip
-from gsv2.inference.clip_batches import clip_batches
+from gsv2.inference.clip_batches import BatchLimit, clip_batches
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ class FeatureBatch(NamedTuple):
 
     clips: Sequence[Clip]
     features: SpeechFeatures
-    """Of the clips, in their order; each has a frame."""
+    """Features of the clips, in their order; each has a frame."""
 
 
 class ClipFeatures:
@@ -34,7 +34,7 @@ class ClipFeatures:
 
     Args:
         encoder: the speech encoder, on `device`.
-        index: the corpus.
+        index: index of a local corpus.
         device: device to compute on.
         max_batch_sec: most audio of a batch, padding included.
         shift_samples: samples that are left out at the start of each clip.
@@ -51,7 +51,7 @@ class ClipFeatures:
         self._encoder = encoder
         self._index = index
         self._device = device
-        self._max_samples = round(max_batch_sec * SAMPLE_RATE)
+        self._limit = BatchLimit("num_samples", round(max_batch_sec * SAMPLE_RATE))
         self._shift = shift_samples
 
     def batches(self, **options: Any) -> Iterator[FeatureBatch]:
@@ -60,7 +60,7 @@ class ClipFeatures:
         Args:
             options: `skip`, `share` and `progress` of `gsv2.inference.clip_batches`.
         """
-        batches = clip_batches(self._index, ("audio",), "num_samples", self._max_samples, **options)
+        batches = clip_batches(self._index, ("audio",), self._limit, **options)
         for clips in batches:
             usable = [clip for clip in clips if _is_usable(clip, HOP_LENGTH + self._shift)]
             if usable:

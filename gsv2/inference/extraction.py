@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -14,12 +15,28 @@ from gsv2.data.building.sidecar import ClipArray
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import Manifest, is_complete, read_manifest
-from gsv2.inference.clip_batches import Progress
+from gsv2.inference.clip_batches import ALONE, Progress, SharedWork
 from gsv2.inference.clip_features import ClipFeatures
 from gsv2.models.component import load_component
 from gsv2.models.quantizer.model import Quantizer
 from gsv2.training.checkpoints.checkpoint import find_component
-from gsv2.training.distributed.patient_ranks import PatientRanks
+
+MAX_BATCH_SEC = 60.0
+"""Most audio of a batch, padding included."""
+
+
+class ClipEncoding(NamedTuple):
+    """How the clips of a corpus are encoded."""
+
+    shift_samples: int = 0
+    """Samples that are left out at the start of each clip, so that its frames lie elsewhere in the
+    sound; a sidecar is not asked for what it was made with."""
+    speech_encoder: Path | None = None
+    """Folder of the weights of a pretrained speech encoder, in place of the one that the quantizer
+    names."""
+
+
+_AS_TRAINED = ClipEncoding()
 
 
 def extract_codes(
@@ -27,11 +44,8 @@ def extract_codes(
     quantizer: Path,
     out: Path,
     device: torch.device,
-    progress: Progress | None = None,
-    max_batch_sec: float = 60.0,
-    ranks: PatientRanks | None = None,
-    shift_samples: int = 0,
-    speech_encoder: Path | None = None,
+    work: SharedWork = ALONE,
+    encoding: ClipEncoding = _AS_TRAINED,
 ) -> Manifest:
     """Write the codes of every clip of a corpus; `out` appears complete or not at all.
 
@@ -43,15 +57,6 @@ def extract_codes(
         corpus: folder of the corpus.
         quantizer: run folder, checkpoint, bundle or file of the quantizer.
         out: folder of the sidecar corpus; one that is out of date is replaced.
-        device: device to compute on.
-        progress: called as clips are done.
-        max_batch_sec: most audio of a batch, padding included.
-        ranks: this process among others that make the same call and share the shards; None =
-            alone.
-        shift_samples: samples that are left out at the start of each clip, so that its frames lie
-            elsewhere in the sound; `out` is not asked for what it was made with.
-        speech_encoder: folder of the weights of a pretrained speech encoder, in place of the one
-            that the quantizer names.
 
     Raises:
         ValueError: a corpus or component that is missing or damaged, or no clip with a frame.
@@ -63,17 +68,17 @@ def extract_codes(
     if done is not None:
         return done
     index = CorpusIndex.open(SourceConfig(path=str(corpus)))
-    encoder = make_speech_encoder(model.config.speech_encoder, speech_encoder).to(device)
-    clips = ClipFeatures(encoder, index, device, max_batch_sec, shift_samples)
+    encoder = make_speech_encoder(model.config.speech_encoder, encoding.speech_encoder).to(device)
+    clips = ClipFeatures(encoder, index, device, MAX_BATCH_SEC, encoding.shift_samples)
     return write_codes(
         corpus,
         out,
-        partial(_codes, model, clips, progress),
+        partial(_codes, model, clips, work.progress),
         fingerprint,
         codebook_size=model.config.codes.codebook_size,
         code_rate_hz=model.config.codes.rate_hz,
         overwrite=is_complete(out),
-        workers=ranks,
+        workers=work.ranks,
     )
 
 

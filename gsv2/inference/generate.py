@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from gsv2.inference.cached_backbone import CachedBackbone
 from gsv2.inference.sampling import Sampler, SamplingConfig
 from gsv2.inference.text_pointer import PointerSchedule, TextPointer, stretch_pointers
-from gsv2.models.gpt.model import SemanticGPT
+from gsv2.models.gpt.model import GPTInputs, SemanticGPT
 from gsv2.nn.codes import NO_CODE
 from gsv2.text.normalize import normalize_text
 
@@ -66,8 +66,8 @@ def generate(
     """Generate the codes of a batch of utterances.
 
     Args:
-        model: on its device; its mode stays what it is.
-        utterances: at least one.
+        model: GPT on its device; its mode stays what it is.
+        utterances: what to say, at least one.
         sampling: how codes are drawn.
         streams: numbers that stand for i in `SamplingConfig.seed`, one an utterance, for calls
             that share the work of one; None = 0, 1, ...
@@ -209,7 +209,7 @@ def embed_utterances(model: SemanticGPT, utterances: Sequence[Utterance]) -> tup
     if model.has_pointer:
         tensors.append(_pad([_alignment(clip) for clip in clips]))
     device = model.text_start.device
-    inputs, mask = model.embed(*(tensor.to(device) for tensor in tensors))
+    inputs, mask = model.embed(GPTInputs(*(tensor.to(device) for tensor in tensors)))
     shifts = (~mask).sum(dim=1).tolist()
     rolled = [row.roll(shift, dims=0) for row, shift in zip(inputs, shifts, strict=True)]
     return torch.stack(rolled), mask.flip(1)

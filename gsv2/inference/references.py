@@ -79,7 +79,7 @@ def load_references(
     """Read several recordings of one voice, or of voices to be fused.
 
     Args:
-        paths: at least one recording.
+        paths: audio files, at least one.
         texts: a transcript for each, or none at all.
         weights: a weight for each, or none at all for equal ones.
 

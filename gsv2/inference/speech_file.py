@@ -6,6 +6,7 @@ import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
@@ -30,34 +31,38 @@ class SpeechFileError(ValueError):
     """A request for a speech file that cannot be met; the message names what is wrong."""
 
 
+class VoiceRecordings(NamedTuple):
+    """Recordings of a voice, as `load_references` takes them."""
+
+    files: Sequence[Path]
+    transcripts: Sequence[str] = ()
+    """One for each recording, or none at all."""
+    weights: Sequence[float] = ()
+    """One for each recording, or none at all for equal ones."""
+
+
+class SpeechFiles(NamedTuple):
+    """What is written."""
+
+    wave: Path
+    """Audio file; its suffix selects the format."""
+    times: Path | None = None
+    """File with the times of words and characters, .TextGrid or .json; None = none is."""
+
+
 def write_speech(
     bundle: Path,
     text: str,
-    out: Path,
-    *,
-    references: Sequence[Path],
-    transcripts: Sequence[str] = (),
-    weights: Sequence[float] = (),
-    seed: int = 0,
-    speaking_rate: float = 1.0,
-    candidates: int | None = None,
-    times: Path | None = None,
+    files: SpeechFiles,
+    voice: VoiceRecordings,
+    sampling: SamplingConfig | None = None,
     encoders: EncoderFolders = AS_IN_TRAINING,
 ) -> Speech:
     """Speak a text in the voice of recordings, into a file.
 
     Args:
-        bundle: folder.
         text: any language and script.
-        out: audio file to write; its suffix selects the format.
-        references: recordings of the voice.
-        transcripts: one for each recording, or none at all.
-        weights: one for each recording, or none at all for equal ones.
-        seed: same seed, same speech.
-        speaking_rate: above 1 = faster, where a pointer reads; see `SamplingConfig`.
-        candidates: utterances drawn of each sentence, the best is kept; None = as
-            many as `SamplingConfig` says.
-        times: file to write with the times of words and characters, .TextGrid or .json.
+        sampling: how codes are drawn; same seed, same speech. None = the defaults.
         encoders: folders of the bundle's pretrained encoders, if they have moved.
 
     Returns:
@@ -66,21 +71,19 @@ def write_speech(
     Raises:
         ValueError: the bundle, the text, a recording, a weight, the seed or `out` cannot be used.
     """
+    (out, times), sampling = files, sampling or SamplingConfig()
     normalize_text(text)
-    if not -(2**_SEED_BITS) <= seed < 2**_SEED_BITS:
+    if not -(2**_SEED_BITS) <= sampling.seed < 2**_SEED_BITS:
         raise SpeechFileError(
-            f"seed must be -2**{_SEED_BITS} to 2**{_SEED_BITS} - 1, but is {seed}"
+            f"seed must be -2**{_SEED_BITS} to 2**{_SEED_BITS} - 1, but is {sampling.seed}"
         )
-    check_output(out, references)
-    sampling = SamplingConfig(
-        speaking_rate=speaking_rate, candidates=candidates or SamplingConfig.candidates
-    )
+    check_output(out, voice.files)
     if times is not None:
         check_suffix(times)
     read_bundle_description(bundle)
-    voices = load_references(references, transcripts, weights)
+    references = load_references(*voice)
     synthesizer = Synthesizer.from_bundle(bundle, encoders=encoders)
-    speech = synthesizer.synthesize(text, voices, seed=seed, sampling=sampling)
+    speech = synthesizer.synthesize(text, references, seed=sampling.seed, sampling=sampling)
     try:
         save_wave(out, speech.wave, speech.sample_rate)
     except OSError as error:

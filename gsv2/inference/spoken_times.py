@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gsv2.files import write_whole
+from gsv2.files import write_atomically
 
 _UNSPACED = re.compile(
     "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
@@ -137,7 +137,7 @@ def write_times(spoken: SpokenText, path: Path) -> None:
     """
     check_suffix(path)
     make = to_json if path.suffix.lower() == ".json" else to_textgrid
-    write_whole(path, make(spoken))
+    write_atomically(path, make(spoken))
 
 
 def check_suffix(path: Path) -> None:

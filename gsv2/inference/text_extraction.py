@@ -9,21 +9,21 @@ from pathlib import Path
 
 import torch
 
-from gsv2.data.building.sidecar import ClipArray, Workers
+from gsv2.data.building.sidecar import ClipArray
 from gsv2.data.building.text_vectors import write_text_vectors
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import Manifest, is_complete, read_manifest
 from gsv2.data.stream.batch import BadClip
-from gsv2.inference.clip_batches import Progress, clip_batches
+from gsv2.inference.clip_batches import ALONE, BatchLimit, Progress, SharedWork, clip_batches
 from gsv2.text.encoders.config import BGE_M3, TextVectorsConfig
 from gsv2.text.encoders.make import make_text_encoder, resolve_text_vectors
 from gsv2.text.encoders.xlm_roberta import XlmRoberta
 
 logger = logging.getLogger(__name__)
 
-_MAX_BATCH_BYTES = 32_768
-"""Text of a batch in bytes, padding included."""
+_LIMIT = BatchLimit("text_bytes", 32_768)
+"""Most text of a batch."""
 
 
 def extract_text_vectors(
@@ -31,8 +31,7 @@ def extract_text_vectors(
     encoder: TextVectorsConfig,
     out: Path,
     device: torch.device,
-    progress: Progress | None = None,
-    ranks: Workers | None = None,
+    work: SharedWork = ALONE,
     dtype: torch.dtype = torch.float32,
 ) -> Manifest:
     """Write the text vectors of every clip of a corpus; `out` appears complete or not at all.
@@ -46,9 +45,6 @@ def extract_text_vectors(
         encoder: the text encoder.
         out: folder of the sidecar corpus; one that is out of date is replaced.
         device: device to compute on.
-        progress: called as clips are done.
-        ranks: this process among others that make the same call and share the shards; None =
-            alone.
         dtype: dtype that the encoder computes in, under autocast.
 
     Raises:
@@ -64,11 +60,11 @@ def extract_text_vectors(
     return write_text_vectors(
         corpus,
         out,
-        partial(_vectors, network, index, _precision(device, dtype), progress),
+        partial(_vectors, network, index, _precision(device, dtype), work.progress),
         config.sha256,
         build={"encoder": BGE_M3, "source": config.weights.source},
         overwrite=is_complete(out),
-        workers=ranks,
+        workers=work.ranks,
     )
 
 
@@ -87,7 +83,7 @@ def _vectors(
     skip: frozenset[str],
 ) -> Iterator[ClipArray]:
     """Yield (shard, key, [S, D] vectors), shard after shard, without those to skip."""
-    batches = clip_batches(index, (), "text_bytes", _MAX_BATCH_BYTES, skip=skip, progress=progress)
+    batches = clip_batches(index, (), _LIMIT, skip=skip, progress=progress)
     for batch in batches:
         clips = []
         for clip in batch:

@@ -54,7 +54,7 @@ def stretch_pointers(
         places: [B, T] int64, rising by 0 to `MAX_ADVANCE` a frame.
         lengths: [B] int64 frames.
         ended: [B] bool: the whole text was spoken.
-        rate: above 1 = fewer frames.
+        rate: speaking rate, above 1 = fewer frames.
     """
     rows = [
         _stretch(row[:length], rate)

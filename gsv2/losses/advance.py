@@ -10,7 +10,7 @@ def advance_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Return the mean cross-entropy of a frame, in nats; 0 without frames.
 
     Args:
-        logits: [M, A].
+        logits: [M, A] of each move.
         targets: [M] int64.
     """
     nats = F.cross_entropy(logits.float(), targets, reduction="sum")

@@ -60,7 +60,7 @@ def entropy_nats(counts: Tensor) -> Tensor:
     """Return the entropy of the code distribution, in nats.
 
     Args:
-        counts: [..., V].
+        counts: [..., V] uses of each entry.
 
     Returns:
         [...].

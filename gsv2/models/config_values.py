@@ -21,7 +21,7 @@ def build_config(schema: Any, values: Any, key: str = "config") -> Any:
     """Build a dataclass of dataclasses, tuples and plain values from plain values.
 
     Args:
-        schema: dataclass.
+        schema: dataclass that the values must fit.
         values: plain values of its fields.
         key: where the values stand, for messages.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -10,16 +10,6 @@ from torch import Tensor, nn
 from gsv2.nn.codes import NO_CODE, CodeConfig, CodeVectors
 
 AudioInputName = Literal["vq", "learned"]
-
-
-class AudioInput(Protocol):
-    """Turns the codes of steps into vectors."""
-
-    def __call__(self, steps: Tensor) -> Tensor:
-        """Return [B, S, D] for codes [B, K, S] int64, `NO_CODE` where a step has none."""
-
-    def set_codebooks(self, codebooks: Tensor) -> None:
-        """Take the codebooks [K, V, dim / groups] of the quantizer."""
 
 
 class VectorInput(nn.Module):

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import TYPE_CHECKING
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+
+if TYPE_CHECKING:
+    from torch.utils.flop_counter import FlopCounterMode
 
 
 def flop_counter() -> FlopCounterMode:
     """Return a context that counts what networks cost inside, forward and backward."""
+    from torch.utils.flop_counter import FlopCounterMode  # imports Triton, which takes a second
+
     mapping = {torch.ops.aten.convolution_backward: _convolution_backward}
     return FlopCounterMode(display=False, custom_mapping=mapping)
 

@@ -40,7 +40,7 @@ def kmeans(
         vectors: [N, d] float32, N >= num_clusters.
         num_clusters: number of clusters, V.
         iterations: most iterations.
-        settled_share: it ends earlier when at most this share of the vectors changed cluster.
+        settled_share: share of the vectors; it ends earlier when at most so many changed cluster.
         progress: called after each iteration.
     """
     means = vectors[torch.randperm(len(vectors), device=vectors.device)[:num_clusters]]

@@ -11,16 +11,11 @@ from pathlib import Path
 
 import psutil
 
-from gsv2.libraries import loaded_version, unloadable
+from gsv2.libraries import RECORDED, loaded_version, unloadable
 from gsv2.preflight.report import Finding, attempt, check_room
 
-PACKAGES = (
-    "torch", "torchaudio", "accelerate", "deepspeed", "webdataset", "transformers",
-    "vector_quantize_pytorch", "wandb", "omegaconf", "soundfile", "soxr", "pyarrow",
-)  # fmt: skip
 
-
-def examine(config_path: Path | None, overrides: Sequence[str]) -> list[Finding]:
+def diagnose(config_path: Path | None, overrides: Sequence[str]) -> list[Finding]:
     """Check the machine and, if given, the config of a run.
 
     Nothing is raised for what is wrong; it becomes a failed finding. A run cannot be checked where
@@ -37,7 +32,7 @@ def examine(config_path: Path | None, overrides: Sequence[str]) -> list[Finding]
 def _installation() -> Iterator[Finding]:
     python_ok = sys.version_info >= (3, 11)
     yield Finding("python", "ok" if python_ok else "fail", platform.python_version())
-    for package in PACKAGES:
+    for package in RECORDED:
         yield attempt(package, partial(loaded_version, package))
     world = {key: os.environ[key] for key in ("RANK", "WORLD_SIZE") if key in os.environ}
     yield Finding("ranks", "ok", str(world) if world else "one process")

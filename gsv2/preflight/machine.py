@@ -64,7 +64,7 @@ def require_devices(local_ranks: int, *, on_cpu: bool, granted: int = 0) -> None
 
     Args:
         local_ranks: ranks of this machine.
-        on_cpu: they are to compute on its cores.
+        on_cpu: whether they are to compute on its cores.
         granted: GPUs that the scheduler gave this machine; 0 if it says nothing of them.
 
     Raises:

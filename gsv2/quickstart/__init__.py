@@ -1,1 +1,1 @@
-"""The demonstration run: demo corpus, the steps, the figures and the report."""
+"""Demonstration run: demo corpus, the steps, the figures and the report."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import Any, NamedTuple
 
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.evaluation.page_template import page_template
-from gsv2.files import write_whole
+from gsv2.evaluation.report import json_values
+from gsv2.files import write_atomically
 from gsv2.quickstart.curves import Curve, TermCurves, pair_curves, read_curves
 from gsv2.quickstart.figures import draw_curves
 from gsv2.quickstart.report_data import (
@@ -62,9 +62,9 @@ def write_report(data: ReportData, out: Path) -> Path:
     """
     curves = {run.name: read_curves(run.folder / "metrics.jsonl") for run in data.runs}
     out.mkdir(parents=True, exist_ok=True)
-    write_whole(out / "report.html", render_html(data, curves))
+    write_atomically(out / "report.html", render_html(data, curves))
     text = json.dumps(summarise(data, curves), indent=2, ensure_ascii=False, allow_nan=False)
-    write_whole(out / "report.json", text + "\n")
+    write_atomically(out / "report.json", text + "\n")
     return out / "report.html"
 
 
@@ -85,7 +85,7 @@ def render_html(data: ReportData, curves: Mapping[str, Mapping[str, Curve]]) -> 
 
 def summarise(data: ReportData, curves: Mapping[str, Mapping[str, Curve]]) -> dict[str, Any]:
     """Return the figures of the report as plain values; what is not finite becomes None."""
-    return _plain(
+    return json_values(
         {
             "passed": all(figure.passed is not False for figure in data.figures),
             "figures": [{**asdict(f), "passed": f.passed} for f in data.figures],
@@ -138,13 +138,3 @@ def _described(item: SpokenSentence) -> dict[str, Any]:
         is_wave = hasattr(value, "shape")
         values[f"{name}_sec" if is_wave else name] = len(value) / SAMPLE_RATE if is_wave else value
     return values
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None  # strict JSON has no NaN
-    return value

@@ -31,7 +31,7 @@ class Grammar:
     """Words for each slot."""
 
 
-class Sentence(NamedTuple):
+class FilledTemplate(NamedTuple):
     """A filled template."""
 
     text: str
@@ -42,11 +42,11 @@ class Sentence(NamedTuple):
 class SentenceSplit(NamedTuple):
     """Sentences that train and sentences that are held out; they have none in common."""
 
-    train: list[Sentence]
-    heldout: list[Sentence]
+    train: list[FilledTemplate]
+    heldout: list[FilledTemplate]
 
 
-def sentences(grammar: Grammar) -> list[list[Sentence]]:
+def sentences(grammar: Grammar) -> list[list[FilledTemplate]]:
     """Return every sentence of a grammar, a list for each template."""
     return [_fill(template, grammar.slots) for template in grammar.templates]
 
@@ -84,17 +84,17 @@ def draw_sentences(
     return SentenceSplit(train, heldout)
 
 
-def _fill(template: str, slots: Mapping[str, Sequence[str]]) -> list[Sentence]:
+def _fill(template: str, slots: Mapping[str, Sequence[str]]) -> list[FilledTemplate]:
     names = [name for _, name, _, _ in Formatter().parse(template) if name]
     combinations = product(*(slots[name] for name in names))
     choices = (tuple(zip(names, words, strict=True)) for words in combinations)
-    return [Sentence(template.format(**dict(words)), words) for words in choices]
+    return [FilledTemplate(template.format(**dict(words)), words) for words in choices]
 
 
-def _pick(pools: list[list[Sentence]], count: int) -> list[Sentence]:
+def _pick(pools: list[list[FilledTemplate]], count: int) -> list[FilledTemplate]:
     """Take `count` sentences out of the shuffled pools."""
     used: Counter[tuple[str, str]] = Counter()
-    picked: list[Sentence] = []
+    picked: list[FilledTemplate] = []
     turn = 0
     while len(picked) < count:
         pool = pools[turn % len(pools)]
@@ -109,5 +109,5 @@ def _pick(pools: list[list[Sentence]], count: int) -> list[Sentence]:
     return picked
 
 
-def _familiarity(sentence: Sentence, used: Counter[tuple[str, str]]) -> float:
+def _familiarity(sentence: FilledTemplate, used: Counter[tuple[str, str]]) -> float:
     return sum(used[word] for word in sentence.words) / len(sentence.words)

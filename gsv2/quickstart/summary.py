@@ -71,27 +71,7 @@ def key_figures(figures: Figures) -> Iterator[KeyFigure]:
     Figures that were not measured are left out.
     """
     for name, what in (("char_errors", "codes"), ("char_errors_of_sound", "sound")):
-        median = _value(figures, "median", name)
-        if median is None:
-            continue
-        recorded = _value(figures, "median", name, "recording")
-        yield KeyFigure(
-            name=f"character errors of the {what}",
-            value=median,
-            target=MAX_MEDIAN_ERRORS,
-            note=f"median of the languages; of the recordings {_told(recorded)}",
-        )
-        for language in figures:
-            value = _value(figures, language, name)
-            if language in _SCOPES or value is None:
-                continue
-            recorded = _value(figures, language, name, "recording")
-            yield KeyFigure(
-                name=f"character errors of the {what}: {language}",
-                value=value,
-                target=MAX_ERRORS,
-                note=f"of the recordings {_told(recorded)}",
-            )
+        yield from _character_errors(figures, name, f"character errors of the {what}")
     added = _value(figures, "en", WER, "difference")
     if added is not None:
         said, recorded = (_value(figures, "en", WER, of) for of in ("generated", "recording"))
@@ -99,7 +79,7 @@ def key_figures(figures: Figures) -> Iterator[KeyFigure]:
             name="English word errors above the recordings'",
             value=added,
             target=MAX_ADDED_WER,
-            note=f"PocketSphinx with the sentences' grammar: {_told(said)}, {_told(recorded)}",
+            note=f"PocketSphinx with the sentences' grammar: {_format(said)}, {_format(recorded)}",
         )
     own, recorded = (_value(figures, "all", OWN_VOICE, of) for of in ("generated", "recording"))
     if own is not None:
@@ -109,8 +89,32 @@ def key_figures(figures: Figures) -> Iterator[KeyFigure]:
             target=MIN_OWN_VOICE,
             better="higher",
             note="sentences whose nearest held-out voice is their own, by Resemblyzer: "
-            f"{_told(own)}, {_told(recorded)}",
+            f"{_format(own)}, {_format(recorded)}",
         )
+    yield from _without_target(figures)
+
+
+def _character_errors(figures: Figures, name: str, title: str) -> Iterator[KeyFigure]:
+    """Yield the median of the languages, and each of them."""
+    median = _value(figures, "median", name)
+    if median is None:
+        return
+    recorded = _format(_value(figures, "median", name, "recording"))
+    note = f"median of the languages; of the recordings {recorded}"
+    yield KeyFigure(name=title, value=median, target=MAX_MEDIAN_ERRORS, note=note)
+    for language in figures:
+        value = _value(figures, language, name)
+        if language not in _SCOPES and value is not None:
+            recorded = _format(_value(figures, language, name, "recording"))
+            yield KeyFigure(
+                name=f"{title}: {language}",
+                value=value,
+                target=MAX_ERRORS,
+                note=f"of the recordings {recorded}",
+            )
+
+
+def _without_target(figures: Figures) -> Iterator[KeyFigure]:
     unended = _value(figures, "all", "unended")
     if unended is not None:
         yield KeyFigure(
@@ -118,10 +122,6 @@ def key_figures(figures: Figures) -> Iterator[KeyFigure]:
             value=unended,
             note="no target: a pointer ends every sentence, babble too",
         )
-    yield from _speed(figures)
-
-
-def _speed(figures: Figures) -> Iterator[KeyFigure]:
     value = _value(figures, "all", "real_time_factor")
     if value is not None:
         yield KeyFigure(name="real-time factor", value=value, note="seconds a second of speech")
@@ -132,7 +132,7 @@ def _value(figures: Figures, scope: str, name: str, source: str = "generated") -
     return None if estimate is None else estimate["value"]
 
 
-def _told(value: float | None) -> str:
+def _format(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.2f}"
 
 

@@ -20,7 +20,7 @@ from gsv2.models.aligner.model import Aligner
 from gsv2.models.component import load_component
 from gsv2.models.gpt.flops import count_gpt_flops
 from gsv2.models.gpt.interleave import NUM_STARTS, PackedRows
-from gsv2.models.gpt.model import GPTOutput, SemanticGPT
+from gsv2.models.gpt.model import GPTInputs, GPTOutput, SemanticGPT
 from gsv2.models.quantizer.model import Quantizer
 from gsv2.stages.gpt_config import (
     GPT,
@@ -50,7 +50,7 @@ class GPTStage:
     """
 
     members: tuple[str, ...] = ("codes",)
-    """With `align`, if a pointer reads; see `gpt_members`."""
+    """Members of a clip, `align` among them if a pointer reads; see `gpt_members`."""
     full_step = 1
 
     def __init__(self, config: GPTRunConfig, device: torch.device) -> None:
@@ -171,19 +171,19 @@ class GPTStage:
         self, network: Callable[..., GPTOutput], batch: Batch, is_target: Tensor | None
     ) -> GPTOutput:
         assert batch.codes is not None
+        assert batch.code_lengths is not None
         tokens = self._text(batch)
         device = batch.codes.device
+        clips = GPTInputs(
+            tokens.ids.to(device),
+            tokens.lengths.to(device),
+            batch.codes,
+            batch.code_lengths,
+            batch.sequence,
+            batch.alignments,
+        )
         with self.precision.autocast(GPT, device):
-            return network(
-                tokens.ids.to(device),
-                tokens.lengths.to(device),
-                batch.codes,
-                batch.code_lengths,
-                batch.sequence,
-                _rows(batch),
-                is_target,
-                batch.alignments,
-            )
+            return network(clips, _rows(batch), is_target)
 
     def _text(self, batch: Batch) -> TextTokens:
         """Return the texts of a batch as the GPT reads them."""

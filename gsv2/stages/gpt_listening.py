@@ -31,7 +31,7 @@ _CLEARLY = 0.1
 """Character errors above the least so far from which reading has got worse."""
 
 
-class Sentence(NamedTuple):
+class HeldOutClip(NamedTuple):
     """A held-out clip."""
 
     key: str
@@ -77,12 +77,12 @@ class GPTListeningTest:
         self._autocast = autocast
         self._best: tuple[float, float] | None = None  # least errors, and the loss there
 
-    def candidates(self, batch: Batch) -> list[Sentence]:
+    def candidates(self, batch: Batch) -> list[HeldOutClip]:
         """Return the clips of a micro-batch."""
         if batch.codes is None or batch.code_lengths is None or not batch.weight:
             return []
         return [
-            Sentence(
+            HeldOutClip(
                 batch.keys[i],
                 batch.languages[i],
                 batch.texts[i],
@@ -92,7 +92,7 @@ class GPTListeningTest:
             for i, length in enumerate(batch.code_lengths.tolist())
         ]
 
-    def choose(self, offered: Sequence[Sentence]) -> list[Sentence]:
+    def choose(self, offered: Sequence[HeldOutClip]) -> list[HeldOutClip]:
         """Return sentences of all languages in turn, by the hash of their keys."""
         places: Counter[str] = Counter()
         ranked = []
@@ -104,7 +104,7 @@ class GPTListeningTest:
 
     def hear(
         self,
-        chosen: Sequence[Sentence],
+        chosen: Sequence[HeldOutClip],
         part: int,
         parts: int,
         weights: Mapping[str, Tensor] | None = None,
@@ -157,7 +157,7 @@ class GPTListeningTest:
         reading = HeldOutReading.from_record(record)
         return None if reading is None else f"the model {reading}"
 
-    def _errors(self, sentences: Sequence[Sentence], codes: Sequence[Tensor]) -> float:
+    def _errors(self, sentences: Sequence[HeldOutClip], codes: Sequence[Tensor]) -> float:
         """Return the edits from what is read in codes [K, T] each to the texts."""
         return float(
             sum(
@@ -186,7 +186,7 @@ class GPTListeningTest:
         return copy.eval()
 
 
-def _other(sentences: Sequence[Sentence], place: int) -> tuple[Prompt, ...]:
+def _other(sentences: Sequence[HeldOutClip], place: int) -> tuple[Prompt, ...]:
     """Return the next sentence with another text; nothing if there is none."""
     following = (*sentences[place + 1 :], *sentences[:place])
     return tuple(s.prompt() for s in following if s.text != sentences[place].text)[:1]

@@ -12,7 +12,8 @@ from gsv2.models.quantizer.model import Quantizer
 from gsv2.nn.codes import CodeConfig
 from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.config import RunConfig
-from gsv2.training.optim import OptimConfig, check_schedule
+from gsv2.training.optim import OptimConfig
+from gsv2.training.schedule import check_schedule
 
 ConfigT = TypeVar("ConfigT", bound=Any)
 

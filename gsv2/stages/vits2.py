@@ -24,7 +24,7 @@ from gsv2.losses.reconstruction import mel_distance
 from gsv2.losses.stft import stft_loss
 from gsv2.models.vits2.discriminators import MultiDiscriminator
 from gsv2.models.vits2.flops import VITS2Flops
-from gsv2.models.vits2.model import VITS2, Decoded
+from gsv2.models.vits2.model import VITS2, Decoded, TrainedSegments
 from gsv2.models.vits2.references import next_references, random_references
 from gsv2.models.vits2.segments import cut_segments, random_starts
 from gsv2.nn.masks import length_mask
@@ -138,9 +138,7 @@ class VITS2Stage:
                 inputs.lengths,
                 inputs.mel[reference],
                 inputs.lengths[reference],
-                starts,
-                size,
-                pitch,
+                TrainedSegments(starts, size, pitch),
             )
         if self.section.discriminator.trains_at(step, self._total_steps):
             yield _scaled(self._discriminator_update(real, decoded.wave.detach()), share)

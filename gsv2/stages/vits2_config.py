@@ -77,7 +77,7 @@ class LossWeights:
 
 
 def stft_resolutions() -> ResolutionsConfig:
-    """Return those of Parallel WaveGAN (arXiv 1910.11480, table 1), and a longer one."""
+    """Return the resolutions of Parallel WaveGAN (arXiv 1910.11480, table 1), and a longer one."""
     return ResolutionsConfig(
         n_fft=(512, 1024, 2048, 4096),
         hop_length=(50, 120, 240, 480),
@@ -97,7 +97,7 @@ class DiscriminatorSection(DiscriminatorConfig):
     """The same as a share of the run, by steps or by time, in place of `start_step`; 1 = never. In
     a run by time the first step has them too, so that it needs all the memory that the run will."""
     every_n_steps: int = 1
-    """They are trained in every n-th step from then on; the generator is judged in each."""
+    """Discriminators train in every n-th step from then on; the generator is judged in each."""
 
     def __post_init__(self) -> None:
         """Check the values that no type can."""

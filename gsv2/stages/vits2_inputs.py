@@ -35,7 +35,7 @@ def make_inputs(batch: Batch, model: VITS2) -> VITS2Inputs:
     """Compute spectrograms and check that codes and audio belong together.
 
     Args:
-        batch: at least one clip, with audio and codes.
+        batch: batch of at least one clip, with audio and codes.
         model: network that the spectrograms are for.
 
     Raises:

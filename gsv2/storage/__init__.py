@@ -1,1 +1,1 @@
-"""Files wherever they lie: local folders, HTTP, object stores, shell commands."""
+"""Storage of files wherever they lie: local folders, HTTP, object stores, shell commands."""

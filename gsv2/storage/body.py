@@ -1,6 +1,6 @@
-"""A remote file from some byte on, as every way to it offers it, and errors that ask for patience.
+"""Body of a remote file from some byte on, as every way to it offers it, and errors of servers.
 
-HTTP is in `web`, object stores in `objects`, commands in `command`; `remote` retries.
+HTTP is in `http`, object stores in `object_store`, commands in `command`; `stream` retries.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Body(Protocol):
         """Give up the rest."""
 
     def interrupt(self) -> None:
-        """From another thread: make a `read` that waits end soon."""
+        """Make a `read` that waits end soon; called from another thread."""
 
 
 def public_name(location: str) -> str:

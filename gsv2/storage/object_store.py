@@ -1,11 +1,15 @@
-"""Files of object stores and whatever else fsspec knows, by range requests of a few MB.
+"""Files and folders of object stores and whatever else fsspec knows.
 
-Every block is a request of its own, so that no connection stays idle while a lane is ahead, and
-so that two readers of one file never share a position.
+A file is read by range requests of a few MB. Every block is a request of its own, so that no
+connection stays idle while a lane is ahead, and so that two readers of one file never share a
+position.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import fsspec
@@ -89,11 +93,91 @@ class ObjectBody:
         """See `Body.interrupt`; fsspec offers no way, but a block is soon read."""
 
     def _ask(self, method: str, **options: Any) -> Any:
-        try:
-            return getattr(self._filesystem, method)(self._path, **options)
-        except FileNotFoundError as error:
-            raise FileNotFoundError(f"{self._name} does not exist") from error
-        except PermissionError as error:
-            raise RefusedError(f"{self._name} may not be read: {error}") from error
-        except Exception as error:  # backends raise whatever their client libraries raise
-            raise OSError(f"{type(error).__name__}: {error}") from error
+        with _os_errors():
+            try:
+                return getattr(self._filesystem, method)(self._path, **options)
+            except FileNotFoundError as error:
+                raise FileNotFoundError(f"{self._name} does not exist") from error
+            except PermissionError as error:
+                raise RefusedError(f"{self._name} may not be read: {error}") from error
+
+
+class ObjectFolder:
+    """A folder that is written and read whole file by whole file; paths are relative to it.
+
+    Every method raises FileNotFoundError where there is nothing, and OSError with the folder's name
+    where it is out of reach.
+
+    Args:
+        location: URL of the folder.
+
+    Raises:
+        ValueError: nothing is known of such URLs, or a package is missing.
+    """
+
+    def __init__(self, location: str) -> None:
+        self.name = public_name(location)
+        self.files = open_filesystem(location)
+        self.root = self.files._strip_protocol(location)
+
+    def folders_with(self, name: str) -> list[str]:
+        """Return the folders inside that hold a file of this name."""
+        self.files.invalidate_cache()
+        found = self._ask("glob", self._path(f"*/{name}"))
+        return [path.rstrip("/").rsplit("/", 2)[-2] for path in found]
+
+    def names(self, folder: str = "") -> list[str]:
+        """Return the names in a folder, sorted; none if it does not exist."""
+        self.files.invalidate_cache()
+        with suppress(FileNotFoundError):
+            found = self._ask("ls", self._path(folder), detail=False)
+            return sorted(path.rstrip("/").rpartition("/")[2] for path in found)
+        return []
+
+    def read(self, path: str) -> bytes:
+        """Return the content of a small file."""
+        return self._ask("cat_file", self._path(path))
+
+    def fetch(self, path: str, file: Path) -> None:
+        """Copy a file to this machine."""
+        self._ask("get_file", self._path(path), str(file))
+
+    def put(self, file: Path, path: str) -> None:
+        """Copy a file of this machine into the folder."""
+        self._ask("put_file", str(file), self._path(path))
+
+    def make(self, folder: str) -> None:
+        """Make a folder, where there are folders."""
+        self._ask("makedirs", self._path(folder), exist_ok=True)
+
+    def move(self, path: str, to: str) -> None:
+        """Give a file another name."""
+        self._ask("mv", self._path(path), self._path(to))
+
+    def remove(self, path: str) -> None:
+        """Remove a file, if it is there."""
+        with suppress(FileNotFoundError):
+            self._ask("rm_file", self._path(path))
+
+    def remove_folder(self, folder: str) -> None:
+        """Remove a folder with all that is in it, if it is there."""
+        with suppress(FileNotFoundError):
+            self._ask("rm", self._path(folder), recursive=True)
+
+    def _path(self, path: str) -> str:
+        return f"{self.root}/{path}" if path else self.root
+
+    def _ask(self, method: str, *arguments: str, **options: Any) -> Any:
+        with _os_errors(f"{self.name}: "):
+            return getattr(self.files, method)(*arguments, **options)
+
+
+@contextmanager
+def _os_errors(prefix: str = "") -> Iterator[None]:
+    """Raise as OSError what backends raise, which is whatever their client libraries do."""
+    try:
+        yield
+    except (FileNotFoundError, RefusedError):
+        raise
+    except Exception as error:
+        raise OSError(f"{prefix}{type(error).__name__}: {error}") from error

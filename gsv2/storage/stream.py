@@ -1,4 +1,4 @@
-"""One file of a remote corpus, read in sequence: a read that fails goes on at the byte it reached.
+"""Stream of one remote file, read in sequence: a read that fails goes on at the byte it reached.
 
 The ways to a file are `gsv2.storage.body.Body` objects that know nothing of retries.
 """
@@ -104,7 +104,7 @@ class RemoteStream:
         self._drop()
 
     def interrupt(self) -> None:
-        """From another thread: make a `read` that waits fail soon."""
+        """Make a `read` that waits fail soon; called from another thread."""
         self._closed.set()
         body = self._body
         if body is not None:

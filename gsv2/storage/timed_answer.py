@@ -77,7 +77,7 @@ class HeaderReader(io.RawIOBase):
         return count
 
     def fileno(self) -> int:
-        """Return that of the socket."""
+        """Return the descriptor of the socket."""
         return self._raw.fileno()
 
     def close(self) -> None:

@@ -1,1 +1,1 @@
-"""The loop, its engines and its records. Knows ranks; knows no model."""
+"""Training loop, its engines and its records. Knows ranks; knows no model."""

@@ -47,7 +47,7 @@ def dry_run(
 
     Args:
         data: the section whose budget they fill.
-        stage: with its engines, in training mode.
+        stage: stage with its engines, in training mode.
         precision: is shown every loss.
 
     Returns:

@@ -17,10 +17,10 @@ from gsv2.training.engines.engine import Engine
 from gsv2.training.engines.host_copies import HostCopy
 
 EMA_SUFFIX = ".ema"
-"""Of the component's name: `gpt.ema.safetensors` lies beside `gpt.safetensors`."""
+"""Suffix of the component's name: `gpt.ema.safetensors` lies beside `gpt.safetensors`."""
 WARMUP = 10
-"""After n updates the decay is at most n / (WARMUP + n), so that the first, untrained weights
-are soon forgotten."""
+"""Updates of warm-up: after n the decay is at most n / (WARMUP + n), so that the first, untrained
+weights are soon forgotten."""
 
 
 class WeightAverage:

@@ -147,7 +147,7 @@ def check_first_steps(
     """Check that a run which begins takes updates at all.
 
     Args:
-        state: after a step that left something out.
+        state: state of the run after a step that left something out.
         left_out: trainables of which this launch left out an update.
         taken: trainables of which this launch took an update.
         is_last: whether the step is the last one of the run.

@@ -20,7 +20,7 @@ class StepInspection:
     """Checks the first step against the contract of a stage, and its precision for some more.
 
     Args:
-        stage: with its engines.
+        stage: stage with its engines.
         num_local: micro-batches of a step on this rank.
         precision: is shown every loss, as long as it looks.
     """
@@ -76,7 +76,7 @@ class StepInspection:
         self.close()
         if self._precision is None:
             return True
-        self._precision.settle()
+        self._precision.end_step()
         return self._precision.is_over
 
     def close(self) -> None:

@@ -29,7 +29,7 @@ class ListeningTest(Protocol):
         """Return the sentences of a micro-batch on the host."""
 
     def choose(self, offered: Sequence[Any]) -> Sequence[Any]:
-        """Return those that are spoken, in an order of their own.
+        """Return the sentences that are spoken, in an order of their own.
 
         What is chosen of parts, chosen again, is what is chosen of all: so every rank comes to
         the same sentences, on whatever ranks they were read.
@@ -74,7 +74,7 @@ def listening_test_of(stage: object) -> ListeningTest | None:
     return stage.listening_test if isinstance(stage, SpeakingStage) else None
 
 
-def tell_heard(
+def log_listening(
     stage: object, step: int, record: Mapping[str, Any], agreement: RankAgreement, *, is_last: bool
 ) -> None:
     """Warn, on the main rank, of speech that gets worse; say at last what it has come to.
@@ -83,7 +83,7 @@ def tell_heard(
         stage: stage of the run.
         step: step of the validation.
         record: figures of that step.
-        agreement: of the ranks.
+        agreement: agreement in which the ranks listen.
         is_last: whether the run ends here.
     """
     test = listening_test_of(stage)

@@ -7,9 +7,8 @@ from typing import Any
 
 from gsv2.data.plan.window import LanePosition
 from gsv2.data.stream.batch import Batch
-from gsv2.training.accounting.counters import RankCounters
+from gsv2.training.accounting.counters import RankCounters, drain_figures
 from gsv2.training.accounting.quarantine import Quarantine
-from gsv2.training.accounting.standing import take_standing
 from gsv2.training.accounting.state import TrainState
 from gsv2.training.checkpoints.saver import Saver
 from gsv2.training.config import RunConfig
@@ -23,14 +22,14 @@ from gsv2.training.guard import (
     note_left_out,
 )
 from gsv2.training.inspection import StepInspection
-from gsv2.training.listening import tell_heard
+from gsv2.training.listening import log_listening
 from gsv2.training.prefetch import StepPrefetcher
-from gsv2.training.progress import RunProgress
 from gsv2.training.run_folder.folder import RunFolder
+from gsv2.training.schedule import RunProgress
 from gsv2.training.stage import Stage
 from gsv2.training.step import StepResult, StepRunner
-from gsv2.training.telemetry.clock import RunClock
 from gsv2.training.telemetry.gallery import Gallery
+from gsv2.training.telemetry.metrics import RunClock
 from gsv2.training.telemetry.tracking import Tracker
 from gsv2.training.validation import averaged, set_training, validate
 
@@ -50,7 +49,6 @@ class TrainingLoop:
         progress: how far the run has come, moved on with it.
         agreement: agreement in which the ranks go on, leave and fail.
         saver: makes the checkpoints.
-        trackers: are told about the run.
     """
 
     def __init__(
@@ -61,7 +59,6 @@ class TrainingLoop:
         progress: RunProgress,
         agreement: RankAgreement,
         saver: Saver,
-        trackers: Sequence[Tracker],
     ) -> None:
         self._config = config
         self._stage = stage
@@ -69,7 +66,7 @@ class TrainingLoop:
         self._progress = progress
         self._agreement = agreement
         self._saver = saver
-        self._trackers = trackers
+        self._trackers: Sequence[Tracker] = ()
         trainer, tracking, distributed = config.trainer, config.tracking, agreement.distributed
         folder, clock = RunFolder(config.run.folder), RunClock(state.time_sec, state.ending_sec)
         guard = UpdateGuard(trainer.spike_factor, trainer.spike_warmup_steps, state.history)
@@ -87,6 +84,7 @@ class TrainingLoop:
         self,
         train: TrainingStream,
         validation: FiniteStream | None,
+        trackers: Sequence[Tracker] = (),
         inspection: StepInspection | None = None,
     ) -> None:
         """Go on to the last step. Collective.
@@ -94,6 +92,7 @@ class TrainingLoop:
         Args:
             train: the training stream.
             validation: the validation stream; None for no validation.
+            trackers: are told about the run.
             inspection: looks at the first steps.
 
         Raises:
@@ -102,7 +101,7 @@ class TrainingLoop:
             TooManyBadClipsError: more clips were unreadable than allowed.
             PeerError: another rank cannot go on.
         """
-        self._inspection = inspection
+        self._trackers, self._inspection = trackers, inspection
         with self._agreement.signals.deferred():
             try:
                 self._run(train, validation)
@@ -176,7 +175,7 @@ class TrainingLoop:
         record: dict[str, Any] | None = None
         if is_recorded:
             self._saver.check()
-            state.record = {**figures, **self._standing(result)}
+            state.record = {**figures, **self._shared_figures(result)}
             record = self._end_record(validation if is_validated else None)
         for tracker in self._trackers:
             tracker.advance(state.step)
@@ -201,7 +200,7 @@ class TrainingLoop:
             tracker.log(state.step, record)
         if validation is not None:
             is_last = self._progress.is_last
-            tell_heard(self._stage, state.step, record, self._agreement, is_last=is_last)
+            log_listening(self._stage, state.step, record, self._agreement, is_last=is_last)
             with self._clock.pausing("samples"), averaged(self._stage):
                 self._gallery.show(state.step, self._trackers)
         state.record = None
@@ -225,12 +224,12 @@ class TrainingLoop:
         """Tell whether something is due at this step; at the last one everything is."""
         return self._progress.is_last or (every_steps > 0 and self._state.step % every_steps == 0)
 
-    def _standing(self, result: StepResult) -> dict[str, Any]:
+    def _shared_figures(self, result: StepResult) -> dict[str, Any]:
         """Return the record's figures that all ranks know, and begin the next record."""
         return {
             **self._saver.figures(),
             **{name: float(value) for name, value in result.figures.items()},
-            **take_standing(self._state),
+            **drain_figures(self._state),
         }
 
     def _save(self, record: Mapping[str, Any] | None = None) -> None:

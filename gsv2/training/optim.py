@@ -1,4 +1,4 @@
-"""Optimizer and schedule of one trainable."""
+"""Optimizer of one trainable, AdamW, and the config of its schedule."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ from typing import Literal
 
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR
-
-from gsv2.training.progress import RunProgress
 
 FUSED_DEVICES = ("cpu", "cuda", "mps", "xpu")
 """Where torch has a fused AdamW."""
@@ -97,87 +94,6 @@ def make_optimizer(module: nn.Module, config: OptimConfig) -> Optimizer:
         eps=config.eps,
         fused=is_fused,
     )
-
-
-class Schedule:
-    """Share of the peak learning rate by the number of steps done, in the course of a run."""
-
-    def __init__(self, config: OptimConfig, progress: RunProgress) -> None:
-        self._config = config
-        self.progress = progress
-
-    def __call__(self, done: int) -> float:
-        """Return the share after `done` steps."""
-        return lr_fraction(self._config, done, self.progress.total_steps)
-
-
-def make_scheduler(optimizer: Optimizer, config: OptimConfig, max_steps: int) -> LambdaLR:
-    """Return the schedule by optimizer step: step `s` of 1..max_steps has its own rate.
-
-    Args:
-        max_steps: optimizer steps of the run; 0 = unknown, it is one by time.
-
-    Raises:
-        ValueError: see `check_schedule`.
-    """
-    check_schedule(config, max_steps)
-    return LambdaLR(optimizer, Schedule(config, RunProgress(max_steps=max_steps)))
-
-
-def follow_progress(scheduler: LambdaLR, progress: RunProgress) -> None:
-    """Let a schedule follow a run, which may be one by time."""
-    for schedule in scheduler.lr_lambdas:
-        assert isinstance(schedule, Schedule), "schedules come from `make_scheduler`"
-        schedule.progress = progress
-
-
-def check_schedule(config: OptimConfig, max_steps: int) -> None:
-    """Check that a schedule fits into a run; one of unknown length (0) has room for any.
-
-    Raises:
-        ValueError: warmup and decay need more steps than there are.
-    """
-    if config.decay_steps and 0 < max_steps < config.warmup_steps + config.decay_steps:
-        raise ValueError(
-            f"warmup_steps + decay_steps must be at most trainer.max_steps ({max_steps}), "
-            f"but are {config.warmup_steps} + {config.decay_steps}"
-        )
-
-
-def lr_fraction(config: OptimConfig, done: int, total_steps: float) -> float:
-    """Return the share of the peak learning rate after `done` of `total_steps` steps."""
-    if done < config.warmup_steps:
-        return (done + 1) / (config.warmup_steps + 1)
-    span = max(1, total_steps - 1 - config.warmup_steps)
-    progress = min(1.0, (done - config.warmup_steps) / span)
-    match config.schedule:
-        case "constant":
-            return 1.0
-        case "cosine":
-            rest = 0.5 * (1 + math.cos(math.pi * progress))
-            return config.final_lr_fraction + (1 - config.final_lr_fraction) * rest
-        case "exponential":
-            return config.final_lr_fraction**progress
-        case "wsd":
-            decayed = done - (total_steps - 1 - config.decay_steps)
-            fallen = math.sqrt(min(1.0, max(0.0, decayed / config.decay_steps)))
-            return 1 - (1 - config.final_lr_fraction) * fallen
-
-
-def seek_schedule(scheduler: LambdaLR, done: int) -> None:
-    """Put a schedule where it stands after `done` steps.
-
-    The peak and the shape come from the scheduler itself, so that a run resumed with another
-    learning rate uses it.
-    """
-    rates = [
-        base * fraction(done)
-        for base, fraction in zip(scheduler.base_lrs, scheduler.lr_lambdas, strict=True)
-    ]
-    place = {"last_epoch": done, "_step_count": done + 1, "_last_lr": rates}
-    scheduler.load_state_dict({**scheduler.state_dict(), **place})
-    for group, rate in zip(scheduler.optimizer.param_groups, rates, strict=True):
-        group["lr"] = rate
 
 
 def _is_matrix(parameter: Tensor) -> bool:

@@ -9,7 +9,7 @@ from itertools import islice
 from gsv2.data.stream.batch import Batch
 from gsv2.training.distributed.agreement import PendingAgreement, RankAgreement
 from gsv2.training.guard import TrainingError
-from gsv2.training.telemetry.clock import RunClock, Times
+from gsv2.training.telemetry.metrics import RunClock, Times
 
 _NO_TIMES = Times(0.0, 0.0, 0.0)
 

@@ -17,10 +17,9 @@ from gsv2.training.engines.choose import choose_engines, ignored_by, make_engine
 from gsv2.training.engines.compile import check_compile, compile_networks
 from gsv2.training.engines.engine import EngineConfig
 from gsv2.training.inspection import StepInspection
-from gsv2.training.optim import follow_progress
 from gsv2.training.precision.loss_scale import LossScale
 from gsv2.training.precision.watch import PrecisionWatch
-from gsv2.training.progress import RunProgress
+from gsv2.training.schedule import RunProgress, follow_progress
 from gsv2.training.stage import Stage, Trainable
 from gsv2.training.validation import set_training
 
@@ -122,7 +121,7 @@ def prepare(
     before, since hooks would be compiled with them.
 
     Args:
-        stage: with its engines, at the weights that training goes on from.
+        stage: stage with its engines, at the weights that training goes on from.
         note: writes a key into `environment.json`.
 
     Returns:
@@ -141,7 +140,7 @@ def prepare(
     if trainer.dry_run or is_compiled:
         peaks = dry_run(config.data, stage, distributed, config.seed, watch)
         note("dry_run_peak_gib", peaks)
-        watch.settle(is_last=True)
+        watch.end_step(is_last=True)
     compile_networks(modules, trainer.compile, trainer.compile_backend)
     num_local = config.data.micro_batches_per_step // distributed.world
     return StepInspection(stage, distributed, num_local, watch)

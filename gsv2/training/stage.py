@@ -15,10 +15,10 @@ from gsv2.data.stream.batch import BadClip, Batch
 from gsv2.nn.codes import CodeConfig
 from gsv2.training.ema import WeightAverage
 from gsv2.training.engines.engine import Engine, EngineError
-from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
+from gsv2.training.optim import OptimConfig, make_optimizer
 from gsv2.training.precision.loss_scale import LossScale
 from gsv2.training.precision.policy import PrecisionPolicy
-from gsv2.training.progress import RunProgress
+from gsv2.training.schedule import RunProgress, make_scheduler
 
 
 @dataclass(kw_only=True)
@@ -53,7 +53,7 @@ class Trainable:
     """Scale of losses whose gradients pass through fp16; set by the Trainer."""
     engine: Engine | None = None
     """Runner of the network (DDP, DeepSpeed); set by the Trainer."""
-    _num_lent: int = field(default=0, init=False, repr=False)
+    _num_frozen: int = field(default=0, init=False, repr=False)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the network through its engine, so that gradients are shared by all ranks.
@@ -61,7 +61,7 @@ class Trainable:
         Raises:
             EngineError: within `frozen()`.
         """
-        if self._num_lent:
+        if self._num_frozen:
             raise EngineError(
                 f"{self.kind} runs through its engine while it is frozen for another's update; "
                 "call the network that `frozen()` returned"
@@ -69,16 +69,16 @@ class Trainable:
         return (self.engine or self.module)(*args, **kwargs)
 
     @property
-    def is_cut(self) -> bool:
+    def is_partitioned(self) -> bool:
         """Whether ZeRO-3 keeps the parameters in pieces, which it marks so; alike on all ranks."""
         return any(hasattr(parameter, "ds_id") for parameter in self.module.parameters())
 
-    def whole_weights(self) -> dict[str, Tensor] | None:
+    def full_weights(self) -> dict[str, Tensor] | None:
         """Return the whole parameters where they are cut; None where the module has them.
 
         Collective; the memory of a second network on every rank, for as long as they are kept.
         """
-        if self.engine is None or not self.is_cut:
+        if self.engine is None or not self.is_partitioned:
             return None
         parts = self.engine.local_weights()
         return {name: self.engine.to_whole(name, part) for name, part in parts.items()}
@@ -94,11 +94,11 @@ class Trainable:
         parameters = [p for p in self.module.parameters() if p.requires_grad]
         for parameter in parameters:
             parameter.requires_grad_(False)
-        self._num_lent += 1
+        self._num_frozen += 1
         try:
             yield self.module
         finally:
-            self._num_lent -= 1
+            self._num_frozen -= 1
             for parameter in parameters:
                 parameter.requires_grad_(True)
 
@@ -117,7 +117,7 @@ def make_trainable(
         kind: kind of the component file.
         module: network on its device.
         config: dataclass that it was built from.
-        optim: its entry of the `optim` section.
+        optim: entry of the network in the `optim` section.
         max_steps: optimizer steps of the run; 0 = unknown, it is one by time.
         provenance: hashes of what the network depends on.
     """

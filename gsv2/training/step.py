@@ -46,7 +46,7 @@ class StepResult:
     """Trainables of which an update was left out."""
 
 
-class _Slot(NamedTuple):
+class _MicroBatchUpdates(NamedTuple):
     """One micro-batch on its way through the phases of a step."""
 
     micro_batch: int
@@ -83,7 +83,7 @@ class StepRunner:
         """Make ready for steps.
 
         Args:
-            stage: with its engines.
+            stage: stage with its engines.
             guard: judges the updates; None refuses only those that are not finite.
         """
         self._stage = stage
@@ -95,14 +95,6 @@ class StepRunner:
         """Return the targets of this rank's micro-batches, for each trainable."""
         counted = [self._stage.num_targets(batch) for batch in batches if batch.weight]
         return [float(sum(of[name] for of in counted)) for name in self._stage.trainables]
-
-    def run(self, batches: Sequence[Batch], step: int) -> StepResult:
-        """Take one step from its first phase to its last. Collective."""
-        totals = self._distributed.sum(self.count_targets(batches))
-        result = StepResult()
-        for _ in self.phases(batches, step, totals, result):
-            pass
-        return result
 
     def phases(
         self,
@@ -119,7 +111,7 @@ class StepRunner:
                 every rank.
             step: number of the step, from 1.
             totals: `count_targets` summed over the ranks.
-            result: is filled.
+            result: record of the step, which is filled.
             updates: used in place of the stage's own.
 
         Yields:
@@ -147,7 +139,7 @@ class StepRunner:
 
     def _make_slots(
         self, batches: Sequence[Batch], step: int, totals: Sequence[float], updates: Updates
-    ) -> list[_Slot] | None:
+    ) -> list[_MicroBatchUpdates] | None:
         """Weigh the micro-batches; None if no rank has a target in this step.
 
         A micro-batch of weight 0 runs as well: DDP and codebooks wait for every rank.
@@ -162,7 +154,7 @@ class StepRunner:
             for name, total in zip(names, totals, strict=True)
         }
         return [
-            _Slot(
+            _MicroBatchUpdates(
                 micro_batch=batch.micro_batch,
                 updates=updates(batch.to(self._distributed.device), step),
                 shares={name: of_batch[name] * weights[name] for name in names},
@@ -172,7 +164,7 @@ class StepRunner:
         ]
 
     def _accumulate(
-        self, slots: Sequence[_Slot], phase: int, means: WeightedMeans
+        self, slots: Sequence[_MicroBatchUpdates], phase: int, means: WeightedMeans
     ) -> _Accumulated | None:
         """Bring every micro-batch through one phase; None if the stage has no further update."""
         yielded: list[str | None] = []
@@ -195,7 +187,7 @@ class StepRunner:
             engine, scale = self._engine(name), self._stage.trainables[name].loss_scale
             if scale is not None:
                 engine.loss_scale = scale.value
-            share = _poisoned(slot.shares[name], update.loss)
+            share = _nan_unless_finite(slot.shares[name], update.loss)
             engine.backward(update.loss * share, is_last=is_last)
         trainable = yielded[0]
         return None if trainable is None else _Accumulated(trainable, finish_loss)
@@ -240,7 +232,7 @@ class StepRunner:
         return engine
 
 
-def _poisoned(share: float, loss: Tensor) -> Tensor:
+def _nan_unless_finite(share: float, loss: Tensor) -> Tensor:
     """Return `share` []; NaN if the loss is not finite.
 
     No gradient is finite then, on any rank: the norm tells them all, and no message need do so.

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from gsv2.openmp import names_threads, num_cores, told_waiting
+from gsv2.openmp import describe_waiting, names_threads, num_cores
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.run_folder.folder import RunFolder
 
@@ -39,7 +39,7 @@ class ThreadChoice:
     reason: str
 
     @property
-    def told(self) -> str:
+    def label(self) -> str:
         """The number in words."""
         return f"{self.threads} thread{'s' if self.threads > 1 else ''}"
 
@@ -78,9 +78,9 @@ def computing_threads(distributed: Distributed, last: int | None = None) -> Iter
     usual = torch.get_num_threads()
     torch.set_num_threads(choice.threads)
     if distributed.is_main:
-        waiting = f"; {told_waiting(os.environ)}" if choice.threads > 1 else ""
+        waiting = f"; {describe_waiting(os.environ)}" if choice.threads > 1 else ""
         where = "" if is_alone else " a rank"
-        logger.info("computing on %s%s: %s%s", choice.told, where, choice.reason, waiting)
+        logger.info("computing on %s%s: %s%s", choice.label, where, choice.reason, waiting)
     try:
         yield
     finally:

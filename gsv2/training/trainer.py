@@ -35,11 +35,11 @@ from gsv2.training.prepare import (
     prepare,
     recompute_activations,
 )
-from gsv2.training.progress import RunProgress
 from gsv2.training.run_folder.folder import RunFolder
 from gsv2.training.run_folder.records import truncate_records
 from gsv2.training.run_folder.shared import check_shared
 from gsv2.training.run_folder.status import recorded_status
+from gsv2.training.schedule import RunProgress
 from gsv2.training.stage import Stage
 from gsv2.training.telemetry.tracking import Tracker, open_trackers
 from gsv2.training.telemetry.weights_and_biases import stored_wandb_id
@@ -104,12 +104,7 @@ class Trainer:
         restored = self._restore(stage, identity, mirror)
         state = begin() if restored is None else restored.state
         progress = self._progress(state)
-        attach_progress(stage.trainables, progress)
-        recompute_activations(stage.trainables, config.trainer.activation_checkpointing)
-        attach_engines(stage.trainables, config.engines, self._distributed)
-        attach_averages(stage.trainables)
-        if restored is not None:
-            restored.load(stage.trainables, self._distributed)
+        self._attach(stage, progress, restored)
         if progress.is_last and state.record is None:
             logger.info("%s is finished at step %d", self.folder.path, state.step)
             return state
@@ -119,27 +114,40 @@ class Trainer:
         with ExitStack() as stack:
             trackers = self._open_trackers(stack, state, progress)
             recorder = FlightRecorder(self.folder.path, self._distributed.rank, device)
-            saver = Saver(
-                self.folder.path,
-                config.checkpoint,
-                self._distributed,
-                identity,
-                mirror,
-                recorder.beat,
-            )
+            saver = self._make_saver(identity, mirror, recorder)
             stack.callback(saver.close)
-            if world > 1:
-                stack.enter_context(stacks_at_sigterm(self.folder.path, self._distributed.rank))
-            stack.enter_context(recorder)
-            if world > 1:
-                stack.enter_context(Watchdog(recorder, config.trainer.rank_timeout_sec))
+            self._watch(stack, recorder)
             inspection = prepare(config, stage, self._distributed, self.folder.note)
             attach_loss_scales(stage, state.loss_scales)
             agreement = RankAgreement(self._distributed, self._signals, recorder)
             state.time_sec += time.perf_counter() - begun
-            loop = TrainingLoop(config, stage, state, progress, agreement, saver, trackers)
-            loop.run(train, validation, inspection)
+            loop = TrainingLoop(config, stage, state, progress, agreement, saver)
+            loop.run(train, validation, trackers, inspection)
         return state
+
+    def _attach(self, stage: Stage, progress: RunProgress, restored: RestorePoint | None) -> None:
+        """Give the networks of a stage their engines, and the weights to go on from. Collective."""
+        attach_progress(stage.trainables, progress)
+        recompute_activations(stage.trainables, self._config.trainer.activation_checkpointing)
+        attach_engines(stage.trainables, self._config.engines, self._distributed)
+        attach_averages(stage.trainables)
+        if restored is not None:
+            restored.load(stage.trainables, self._distributed)
+
+    def _make_saver(
+        self, identity: RunIdentity, mirror: CheckpointMirror | None, recorder: FlightRecorder
+    ) -> Saver:
+        config, distributed = self._config.checkpoint, self._distributed
+        return Saver(self.folder.path, config, distributed, identity, mirror, recorder.beat)
+
+    def _watch(self, stack: ExitStack, recorder: FlightRecorder) -> None:
+        """Write down where this rank stands when it fails, is ended, or stands still."""
+        among_others = self._distributed.world > 1
+        if among_others:
+            stack.enter_context(stacks_at_sigterm(self.folder.path, self._distributed.rank))
+        stack.enter_context(recorder)
+        if among_others:
+            stack.enter_context(Watchdog(recorder, self._config.trainer.rank_timeout_sec))
 
     def _restore(
         self, stage: Stage, identity: RunIdentity, mirror: CheckpointMirror | None

@@ -68,7 +68,7 @@ def _listen(
 ) -> dict[str, float]:
     """Return what is heard; each rank speaks its share of the sentences. Collective."""
     chosen = test.choose([item for of_rank in distributed.gather(offered) for item in of_rank])
-    weights = speaker.whole_weights()
+    weights = speaker.full_weights()
 
     def hear() -> Mapping[str, tuple[float, float]]:
         return test.hear(chosen, distributed.rank, distributed.world, weights)

@@ -8,8 +8,8 @@ from gsv2.audio.wave import (
     PEAK_LIMIT,
     WaveError,
     load_wave,
+    loudness_gain,
     measure_loudness,
-    normalise_loudness,
     resample,
     save_wave,
 )
@@ -123,23 +123,17 @@ def test_what_is_no_wave_is_not_written(tmp_path, name, wave, message):
 @pytest.mark.parametrize("seconds", [3.0, 0.4, 0.1, 0.003])
 @pytest.mark.parametrize("level", [0.9, 0.01])
 def test_clips_of_any_length_reach_the_loudness(seconds, level):
-    wave = normalise_loudness(tone(seconds, hz=1000.0, level=level), RATE)
-    assert wave.dtype == np.float32
-    assert measure_loudness(wave, RATE) == pytest.approx(-23.0, abs=0.1)
+    wave = tone(seconds, hz=1000.0, level=level)
+    gain = loudness_gain(measure_loudness(wave, RATE), float(np.abs(wave).max()))
+    assert measure_loudness(wave * gain, RATE) == pytest.approx(-23.0, abs=0.1)
 
 
 def test_peaks_give_way_instead_of_clipping():
     wave = np.full(RATE, 1e-3, dtype="float32") * np.sin(np.arange(RATE)).astype("float32")
     wave[100] = 0.9
-    peaky = normalise_loudness(wave, RATE)
+    peaky = wave * loudness_gain(measure_loudness(wave, RATE), float(np.abs(wave).max()))
     assert np.abs(peaky).max() == pytest.approx(PEAK_LIMIT)
     assert measure_loudness(peaky, RATE) < -23.0
-
-
-@pytest.mark.parametrize("wave", [np.zeros(RATE), np.zeros(10), np.zeros(0), 1e-6 * tone()])
-def test_silence_stays_silent(wave):
-    wave = wave.astype("float32")
-    assert (normalise_loudness(wave, RATE) == wave).all()
 
 
 def test_memory_that_fits_is_decoded_into():

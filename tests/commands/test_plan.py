@@ -9,7 +9,7 @@ from rich.console import Console
 
 from gsv2.commands.plan import check_run, describe_check, open_plan, summary_notes, summary_table
 from gsv2.data.plan.summary import MixtureShare, PartSummary, Summary
-from gsv2.training.run_folder.records import append_record
+from gsv2.training.run_folder.records import append_records
 
 
 def test_figures_of_a_large_corpus_fit_a_line() -> None:
@@ -60,7 +60,7 @@ def test_a_run_is_compared_with_the_plan_of_its_config(tmp_path: Path, tiny_corp
     assert (run.seed, plan.seed, plan.members) == (7, 7, ("audio",))
     with pytest.raises(ValueError, match=r"metrics\.jsonl does not exist"):
         check_run(plan, tmp_path)
-    append_record(tmp_path / "metrics.jsonl", {"step": 1})
+    append_records(tmp_path / "metrics.jsonl", [{"step": 1}])
     assert list(check_run(plan, tmp_path)) == []
 
 

@@ -11,6 +11,7 @@ from gsv2.evaluation.estimates import estimate_ratio
 from gsv2.evaluation.evaluate import evaluate_bundle
 from gsv2.evaluation.judges import Judges
 from gsv2.evaluation.spoken_errors import count_spoken_errors
+from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.synthesizer import Synthesizer
 from gsv2.models.aligner.reading_errors import count_errors
 from gsv2.text.normalize import TextError
@@ -128,12 +129,14 @@ def test_an_evaluation_that_was_ended_goes_on_to_the_same_figures(
 ):
     _, report = evaluated
 
-    def stop(done, total):
-        if done == 3:
-            raise KeyboardInterrupt
+    class Ended(list):
+        def __getitem__(self, place):
+            if place == 3:
+                raise KeyboardInterrupt
+            return super().__getitem__(place)
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate_bundle(pointer_bundle, make_sentences(6), tmp_path, judges=judges(), progress=stop)
+        evaluate_bundle(pointer_bundle, Ended(make_sentences(6)), tmp_path, judges=judges())
     assert len(list((tmp_path / "sentences").glob("*.json"))) == 3
     found = evaluate_bundle(pointer_bundle, make_sentences(6), tmp_path, judges=judges())
     assert without_time(found.figures) == without_time(report.figures)
@@ -142,7 +145,7 @@ def test_an_evaluation_that_was_ended_goes_on_to_the_same_figures(
 def test_another_seed_or_text_is_spoken_anew(evaluated, pointer_bundle, make_sentences, tmp_path):
     one = evaluate_bundle(pointer_bundle, make_sentences(1), tmp_path)
     sound = (tmp_path / "sentences" / "sentence_0.generated.wav").read_bytes()
-    evaluate_bundle(pointer_bundle, make_sentences(1), tmp_path, seed=1)
+    evaluate_bundle(pointer_bundle, make_sentences(1), tmp_path, sampling=SamplingConfig(seed=1))
     assert (tmp_path / "sentences" / "sentence_0.generated.wav").read_bytes() != sound
     other = [replace(make_sentences(1)[0], text="Something else.")]
     assert evaluate_bundle(pointer_bundle, other, tmp_path).rows[0].text != one.rows[0].text

@@ -1,7 +1,6 @@
 import pytest
 
 from gsv2.evaluation.grammar import (
-    sentence_grammar,
     template_grammar,
     vocabulary,
     vocabulary_grammar,
@@ -19,9 +18,8 @@ def test_templates_become_rules():
     assert "<slot_day> = on monday | today;" in found
 
 
-def test_sentences_and_words_are_alternatives():
+def test_words_are_alternatives():
     texts = ["The cat sat.", "A cat!", "the cat sat"]
-    assert "= a cat | the cat sat;" in sentence_grammar(texts)
     assert vocabulary(texts) == ["a", "cat", "sat", "the"]
     assert "= ( a | cat | sat | the )+;" in vocabulary_grammar(vocabulary(texts))
 

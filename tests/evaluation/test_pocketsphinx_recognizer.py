@@ -7,7 +7,7 @@ import pytest
 
 from gsv2.audio.wave import resample
 from gsv2.data.corpus.format import SAMPLE_RATE
-from gsv2.evaluation.grammar import sentence_grammar, template_grammar
+from gsv2.evaluation.grammar import template_grammar
 from gsv2.evaluation.judges import JudgeMissingError
 from gsv2.evaluation.pocketsphinx_recognizer import PocketSphinx, pronounceable
 from gsv2.quickstart import espeak
@@ -47,7 +47,7 @@ def test_open_english_has_words_of_its_own(waves):
 
 def test_it_hears_english_alone_and_nothing_in_silence():
     installed()
-    recognizer = PocketSphinx(sentence_grammar(["yes", "no"]), "answers")
+    recognizer = PocketSphinx(template_grammar(["yes", "no"], {}), "answers")
     assert [recognizer.hears(tag) for tag in ("en", "en-GB", "de", "und")] == [
         True,
         True,
@@ -60,7 +60,7 @@ def test_it_hears_english_alone_and_nothing_in_silence():
 
 def test_another_grammar_is_another_identity():
     installed()
-    grammars = [sentence_grammar(words) for words in (["yes", "no"], ["yes"])]
+    grammars = [template_grammar(words, {}) for words in (["yes", "no"], ["yes"])]
     assert PocketSphinx(grammars[0]).identity != PocketSphinx(grammars[1]).identity
 
 
@@ -68,7 +68,7 @@ def test_words_without_a_pronunciation_and_broken_grammars_are_refused():
     installed()
     assert pronounceable(["anna", "xyzzyx"]) == (["anna"], ["xyzzyx"])
     with pytest.raises(ValueError, match="dictionary, but not there are: xyzzyx"):
-        PocketSphinx(sentence_grammar(["hello xyzzyx"]))
+        PocketSphinx(template_grammar(["hello xyzzyx"], {}))
     with pytest.raises(ValueError, match="cannot be read as JSGF"):
         PocketSphinx("#JSGF V1.0;\ngrammar s;\npublic <a> = (hello;\n")
 

@@ -26,9 +26,7 @@ def meter_of(synthesizer: Synthesizer, tmp_path: Path):
     def make(*listeners: EchoRecognizer, seed: int = 0) -> SentenceMeter:
         judges = Judges(recognizers=listeners, encoders=[PitchEncoder()])
         folder = RowFolder(tmp_path)
-        return SentenceMeter(
-            synthesizer, "hash", judges, folder, seed=seed, sampling=SamplingConfig()
-        )
+        return SentenceMeter(synthesizer, "hash", judges, folder, SamplingConfig(seed=seed))
 
     return make
 

@@ -11,7 +11,7 @@ import soundfile
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import is_complete, read_manifest
-from gsv2.files import write_whole
+from gsv2.files import write_atomically
 from gsv2.fit.corpus import (
     CODES_UNALIGNED,
     build_if_needed,
@@ -91,7 +91,7 @@ def test_kept_codes_stay_when_others_take_their_place(tmp_path: Path) -> None:
     codes.mkdir(parents=True)
     (codes / "a.tar").write_text("before")
     keep_codes(tmp_path)
-    write_whole(codes / "a.tar", "aligned")
+    write_atomically(codes / "a.tar", "aligned")
     keep_codes(tmp_path)  # again after an end: as they were
     kept = codes_folder(tmp_path, 0, CODES_UNALIGNED)
     assert (kept / "a.tar").read_text() == "before"

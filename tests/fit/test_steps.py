@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gsv2.fit import steps
-from gsv2.fit.budget import Budget
+from gsv2.fit.budget import TimeBudget
 from gsv2.fit.corpus import choose_corpora
 from gsv2.fit.journal import Journal
 from gsv2.fit.runs import FitRuns
@@ -40,7 +40,7 @@ def test_frames_are_shifted_by_equal_parts_of_one_unless_the_gpt_has_begun(
     monkeypatch.setattr(
         steps,
         "extract_codes",
-        lambda path, _, out, *__, shift_samples: calls.append((path, out, shift_samples)),
+        lambda path, _, out, *rest: calls.append((path, out, rest[-1].shift_samples)),
     )
     monkeypatch.setattr(
         steps, "align_corpus", lambda path, out, *_, **__: calls.append((path, out))
@@ -49,7 +49,7 @@ def test_frames_are_shifted_by_equal_parts_of_one_unless_the_gpt_has_begun(
     monkeypatch.setattr(steps, "read_manifest", lambda _: manifest)
     monkeypatch.setattr(FitRuns, "used_sec", lambda *_: used_sec)
     runs = FitRuns(out=tmp_path, corpora=choose_corpora(tiny_corpus.path, None), seed=0)
-    budget = Budget(total_sec=60.0, weights={"gpt": 1.0})
+    budget = TimeBudget(total_sec=60.0, weights={"gpt": 1.0})
     FitSteps(runs, Journal.open(tmp_path / "fit.json", {}), budget).do("shifted codes")
     expected: list[tuple[Any, ...]] = []
     for number, shift in ((1, 320), (2, 640), (3, 960)):  # of frames of 1280 samples

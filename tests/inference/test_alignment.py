@@ -15,7 +15,8 @@ from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import CorpusError, read_manifest, write_manifest
 from gsv2.data.stream.batch import BadClip
 from gsv2.data.stream.reader import read_clips
-from gsv2.inference.alignment import Report, align_corpus
+from gsv2.inference.alignment import AlignmentReport, align_corpus
+from gsv2.inference.clip_batches import SharedWork
 from gsv2.models.aligner.align import align_texts
 from gsv2.training.distributed.patient_ranks import PatientRanks
 from tests.support.thread_ranks import run_ranks
@@ -43,7 +44,9 @@ def read(corpus, codes):
 def test_every_clip_gets_the_alignment_that_it_has_alone(parts):
     corpus, codes, file = parts
     seen = []
-    manifest, report = align_corpus(corpus, codes, file, CPU, progress=lambda *n: seen.append(n))
+    manifest, report = align_corpus(
+        corpus, codes, file, CPU, SharedWork(progress=lambda *n: seen.append(n))
+    )
     aligner = save_aligner(file, manifest.quantizer)
     assert manifest.aligner == aligner.fingerprint()
     assert seen[-1] == (8, 8)
@@ -97,7 +100,7 @@ def test_ranks_share_the_shards_and_write_what_one_writes(
     def align(codes, ranks=None):
         return align_corpus(
             corpus, codes, tmp_path / "aligner.safetensors", CPU,
-            outlier_deviations=deviations, ranks=ranks,
+            SharedWork(ranks=ranks), outlier_deviations=deviations,
         )  # fmt: skip
 
     made, report = align(one)
@@ -133,7 +136,7 @@ def test_ranks_go_on_after_shards_that_other_numbers_of_ranks_have_made(
     monkeypatch.setattr("gsv2.inference.alignment.align_texts", counting)
     is_failing = True
     failures = run_ranks(2, lambda ranks: align_corpus(
-        corpus, codes, file, CPU, ranks=PatientRanks(ranks)
+        corpus, codes, file, CPU, SharedWork(ranks=PatientRanks(ranks))
     ))  # fmt: skip
     assert [str(failure) for failure in failures] == ["the disk is full"] * 2
     assert read_manifest(codes).aligner is None
@@ -152,11 +155,11 @@ def test_an_aligner_of_other_codes_is_refused(parts):
 
 
 def test_outliers_are_far_below_the_median_and_left_out_on_request(parts, monkeypatch):
-    report = Report(scores={f"k{i}": -1.0 - 0.01 * i for i in range(20)} | {"bad": -5.0})
+    report = AlignmentReport(scores={f"k{i}": -1.0 - 0.01 * i for i in range(20)} | {"bad": -5.0})
     assert set(report.outliers(6.0)) == {"bad"}
-    assert Report().outliers(6.0) == {}
+    assert AlignmentReport().outliers(6.0) == {}
     corpus, codes, file = parts
-    monkeypatch.setattr(Report, "outliers", lambda self, deviations: {"clip0002": -9.0})
+    monkeypatch.setattr(AlignmentReport, "outliers", lambda self, deviations: {"clip0002": -9.0})
     align_corpus(corpus, codes, file, CPU, outlier_deviations=6.0)
     bad = [key for key, clip in read(corpus, codes).items() if hasattr(clip, "reason")]
     assert bad == ["clip0002"]

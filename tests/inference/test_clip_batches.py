@@ -8,7 +8,7 @@ import pytest
 
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.inference import clip_batches as module
-from gsv2.inference.clip_batches import clip_batches
+from gsv2.inference.clip_batches import BatchLimit, clip_batches
 
 
 @pytest.fixture
@@ -17,7 +17,9 @@ def index(tiny_corpus: Any) -> CorpusIndex:
 
 
 def keys_of(index: CorpusIndex, **options: Any) -> list[list[str]]:
-    batches = clip_batches(index, ["audio"], "num_samples", options.pop("most", 10**9), **options)
+    batches = clip_batches(
+        index, ["audio"], BatchLimit("num_samples", options.pop("most", 10**9)), **options
+    )
     return [[clip.key for clip in batch] for batch in batches]
 
 

@@ -14,7 +14,9 @@ from gsv2.data.corpus.format import HOP_LENGTH
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import CorpusError, Manifest, read_manifest
 from gsv2.data.stream.reader import read_clips
-from gsv2.inference.extraction import extract_codes
+from gsv2.inference import extraction
+from gsv2.inference.clip_batches import SharedWork
+from gsv2.inference.extraction import ClipEncoding, extract_codes
 from gsv2.models.component import ComponentError, save_component
 from gsv2.models.quantizer.model import Quantizer, QuantizerConfig
 from gsv2.nn.codes import CodeConfig
@@ -57,9 +59,8 @@ def read_codes(corpus: Path, codes: Path) -> dict[str, np.ndarray]:
 def test_every_clip_has_the_codes_that_it_has_alone(tiny_corpus, component, tmp_path) -> None:
     quantizer = save_quantizer(component, seed=0)
     seen = []
-    manifest = extract_codes(
-        tiny_corpus.path, component, tmp_path / "codes", CPU, lambda *counts: seen.append(counts)
-    )
+    work = SharedWork(progress=lambda *counts: seen.append(counts))
+    manifest = extract_codes(tiny_corpus.path, component, tmp_path / "codes", CPU, work)
     assert manifest.num_clips == 12
     codes = quantizer.config.codes
     assert manifest.code_format == (2, codes.codebook_size, codes.rate_hz)
@@ -78,7 +79,9 @@ def test_shifted_codes_are_those_of_clips_that_begin_later(
     tiny_corpus, component, tmp_path
 ) -> None:
     quantizer, shift = save_quantizer(component, seed=0), 320
-    extract_codes(tiny_corpus.path, component, tmp_path / "codes", CPU, shift_samples=shift)
+    extract_codes(
+        tiny_corpus.path, component, tmp_path / "codes", CPU, encoding=ClipEncoding(shift)
+    )
     codes = read_codes(tiny_corpus.path, tmp_path / "codes")
     encoder = make_speech_encoder(quantizer.config.speech_encoder)
     index = CorpusIndex.open(SourceConfig(path=str(tiny_corpus.path)))
@@ -89,11 +92,12 @@ def test_shifted_codes_are_those_of_clips_that_begin_later(
 
 
 def test_codes_depend_neither_on_the_batches_nor_on_the_run(
-    tiny_corpus, component, tmp_path
+    tiny_corpus, component, tmp_path, monkeypatch
 ) -> None:
     folders = [tmp_path / name for name in ("a", "b", "c")]
     for folder, max_batch_sec in zip(folders, (60.0, 60.0, 0.1), strict=True):
-        extract_codes(tiny_corpus.path, component, folder, CPU, max_batch_sec=max_batch_sec)
+        monkeypatch.setattr(extraction, "MAX_BATCH_SEC", max_batch_sec)
+        extract_codes(tiny_corpus.path, component, folder, CPU)
     first, again, alone = (
         {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*.tar"))}
         for folder in folders
@@ -112,8 +116,8 @@ def test_ranks_share_the_shards_and_write_what_one_writes(make_corpus, component
     extract_codes(corpus, component, tmp_path / "one", CPU)
 
     def extract(ranks: Distributed) -> Manifest:
-        patient = PatientRanks(ranks)
-        return extract_codes(corpus, component, tmp_path / "two", CPU, ranks=patient)
+        work = SharedWork(ranks=PatientRanks(ranks))
+        return extract_codes(corpus, component, tmp_path / "two", CPU, work)
 
     first, second = run_ranks(2, extract)
     assert first == second == read_manifest(tmp_path / "one")
@@ -133,7 +137,11 @@ def test_a_current_sidecar_is_left_and_an_old_one_replaced(
     assert extract_codes(tiny_corpus.path, component, out, CPU).quantizer == other.fingerprint()
 
 
-def test_an_ended_call_goes_on_after_its_whole_shards(tiny_corpus, component, tmp_path) -> None:
+def test_an_ended_call_goes_on_after_its_whole_shards(
+    tiny_corpus, component, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(extraction, "MAX_BATCH_SEC", 0.1)
+
     def files(folder: Path) -> dict[Path, bytes]:
         return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
@@ -147,10 +155,11 @@ def test_an_ended_call_goes_on_after_its_whole_shards(tiny_corpus, component, tm
     extract_codes(tiny_corpus.path, component, tmp_path / "a" / "codes", CPU)
     out = tmp_path / "b" / "codes"
     with pytest.raises(EndedError):
-        extract_codes(tiny_corpus.path, component, out, CPU, end, max_batch_sec=0.1)
+        extract_codes(tiny_corpus.path, component, out, CPU, SharedWork(progress=end))
     assert not out.exists()
     seen = []
-    extract_codes(tiny_corpus.path, component, out, CPU, lambda *counts: seen.append(counts[0]))
+    work = SharedWork(progress=lambda *counts: seen.append(counts[0]))
+    extract_codes(tiny_corpus.path, component, out, CPU, work)
     assert seen[0] > 1
     assert seen[-1] == 12
     assert files(out) == files(tmp_path / "a" / "codes")

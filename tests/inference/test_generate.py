@@ -11,7 +11,7 @@ from gsv2.inference.generate import (
 )
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.models.gpt.backbone import BackboneConfig
-from gsv2.models.gpt.model import GPTConfig, SemanticGPT
+from gsv2.models.gpt.model import GPTConfig, GPTInputs, SemanticGPT
 from gsv2.nn.codes import NO_CODE, CodeConfig
 from gsv2.text.normalize import TextError
 
@@ -57,7 +57,9 @@ def full_forward(model: SemanticGPT, utterance: Utterance, codes: torch.Tensor) 
     for row, clip in zip(grid, clips, strict=True):
         row[:, : clip.codes.shape[1]] = clip.codes
     with torch.no_grad():
-        output = model(*tokens, grid, lengths, torch.zeros(len(clips), dtype=torch.int64))
+        output = model(
+            GPTInputs(*tokens, grid, lengths, torch.zeros(len(clips), dtype=torch.int64))
+        )
     T = codes.shape[1]
     return [
         logits[-(T + (k == 0)) :][:T]  # without the end

@@ -9,7 +9,7 @@ import torch
 from gsv2.inference.bundle import BundleError, export_bundle, load_bundle
 from gsv2.inference.references import VoiceError, load_reference
 from gsv2.inference.sampling import SamplingConfig
-from gsv2.inference.speech_file import SpeechFileError, write_speech
+from gsv2.inference.speech_file import SpeechFileError, SpeechFiles, VoiceRecordings, write_speech
 from gsv2.inference.synthesizer import Synthesizer
 from gsv2.models.aligner.model import Aligner
 from tests.support.pointer_bundle import save_aligner, save_run
@@ -94,11 +94,16 @@ def test_attention_gets_its_times_from_the_aligner(bundles, voice, tiny_bundle, 
 
 def test_times_are_written_beside_the_speech(bundles, voice, tiny_bundle, tmp_path):
     out, times = tmp_path / "out.wav", tmp_path / "out.json"
-    write_speech(bundles["pointer"], "Two words.", out, references=[voice], times=times)
+    write_speech(
+        bundles["pointer"], "Two words.", SpeechFiles(out, times), VoiceRecordings([voice])
+    )
     assert [word["text"] for word in json.loads(times.read_text())["words"]] == ["Two", "words"]
     with pytest.raises(SpeechFileError, match="the bundle has no aligner"):
-        write_speech(tiny_bundle, "Two words.", out, references=[voice], times=times)
+        write_speech(tiny_bundle, "Two words.", SpeechFiles(out, times), VoiceRecordings([voice]))
     with pytest.raises(ValueError, match=r"TextGrid or \.json"):
         write_speech(
-            bundles["pointer"], "Two.", out, references=[voice], times=tmp_path / "times.txt"
+            bundles["pointer"],
+            "Two.",
+            SpeechFiles(out, tmp_path / "times.txt"),
+            VoiceRecordings([voice]),
         )

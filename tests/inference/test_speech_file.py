@@ -7,7 +7,7 @@ import torch
 
 from gsv2.inference.generate import generate
 from gsv2.inference.sampling import SamplingConfig
-from gsv2.inference.speech_file import write_speech
+from gsv2.inference.speech_file import SpeechFiles, VoiceRecordings, write_speech
 from tests.inference.test_generate import GREEDY, SHORT, make_gpt, make_utterances
 
 
@@ -27,7 +27,11 @@ def speak(tmp_path, voice, **given):
             f'{{"format_version":1,"gsv2_version":"0","quantizer":"a","files":{{{files}}}}}'
         )
     given = {"text": "hello", "out": tmp_path / "out.wav", "references": [voice], **given}
-    return write_speech(bundle, **given)
+    recordings = VoiceRecordings(
+        given["references"], given.get("transcripts", ()), given.get("weights", ())
+    )
+    sampling = SamplingConfig(seed=given.get("seed", 0))
+    return write_speech(bundle, given["text"], SpeechFiles(given["out"]), recordings, sampling)
 
 
 @pytest.mark.parametrize(

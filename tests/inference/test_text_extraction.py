@@ -11,6 +11,7 @@ from gsv2.data.plan.plan import Plan
 from gsv2.data.stream.loader import make_loader
 from gsv2.data.stream.reader import read_clips
 from gsv2.data.verify.corpus import verify_corpus
+from gsv2.inference.clip_batches import SharedWork
 from gsv2.inference.text_extraction import extract_text_vectors
 from gsv2.text.encoders.config import TextVectorsConfig
 from gsv2.text.encoders.xlm_roberta import XlmRoberta
@@ -93,11 +94,12 @@ def test_ranks_and_ended_calls_write_what_one_writes(make_corpus, encoder, tmp_p
 
     out = tmp_path / "b" / "texts"
     with pytest.raises(EndedError):
-        extract_text_vectors(corpus, encoder, out, CPU, end)
+        extract_text_vectors(corpus, encoder, out, CPU, SharedWork(progress=end))
     assert not out.exists()
 
     def extract(ranks: Distributed) -> Manifest:
-        return extract_text_vectors(corpus, encoder, out, CPU, ranks=PatientRanks(ranks))
+        work = SharedWork(ranks=PatientRanks(ranks))
+        return extract_text_vectors(corpus, encoder, out, CPU, work)
 
     first, second = run_ranks(2, extract)
     assert first == second == read_manifest(tmp_path / "a" / "texts")

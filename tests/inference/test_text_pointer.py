@@ -8,7 +8,7 @@ import torch
 
 from gsv2.inference.generate import Prompt, Utterance, _Decoder, generate
 from gsv2.inference.text_pointer import TextPointer
-from gsv2.models.gpt.model import GPTConfig, SemanticGPT
+from gsv2.models.gpt.model import GPTConfig, GPTInputs, SemanticGPT
 from gsv2.models.gpt.patterns import NO_CODE
 from gsv2.nn.codes import CodeConfig
 from tests.inference.test_generate import GREEDY, NAMES, SHORT, TINY, V
@@ -53,7 +53,7 @@ def full_forward(model: SemanticGPT, utterance: Utterance, codes, characters):
         grid[i, :, : lengths[i]], alignments[i, : lengths[i]] = clip.codes, clip.alignment
     sequence = torch.zeros(len(clips), dtype=torch.int64)
     with torch.no_grad():
-        output = model(*tokens, grid, lengths, sequence, alignments=alignments)
+        output = model(GPTInputs(*tokens, grid, lengths, sequence, alignments=alignments))
     T = codes.shape[1]
     logits = [logits[-(T + (k == 0)) :][:T] for k, logits in enumerate(output.logits)]
     return logits, output.advance_logits[-T:]

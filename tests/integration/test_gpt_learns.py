@@ -4,13 +4,12 @@ import random
 
 import pytest
 import torch
-from torch import Tensor
 
 from gsv2.inference.generate import Prompt, Utterance, generate
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.losses.code_prediction import code_prediction_loss
 from gsv2.models.gpt.backbone import BackboneConfig
-from gsv2.models.gpt.model import GPTConfig, SemanticGPT
+from gsv2.models.gpt.model import GPTConfig, GPTInputs, SemanticGPT
 from gsv2.nn.codes import NO_CODE, CodeConfig
 
 V = 64
@@ -26,7 +25,7 @@ def speak(rng: random.Random, voice: int) -> Prompt:
     return Prompt(text, torch.tensor([first, second]))
 
 
-def make_batch(model: SemanticGPT, rng: random.Random) -> list[Tensor]:
+def make_batch(model: SemanticGPT, rng: random.Random) -> GPTInputs:
     voices = [rng.randrange(NUM_VOICES) for _ in range(16)]
     clips = [speak(rng, voice) for voice in voices for _ in range(2)]
     lengths = torch.tensor([clip.codes.shape[1] for clip in clips])
@@ -35,7 +34,7 @@ def make_batch(model: SemanticGPT, rng: random.Random) -> list[Tensor]:
         row[:, :length] = clip.codes
     tokens = model.text_encoder.tokenize([clip.text for clip in clips])
     sequence = torch.arange(16).repeat_interleave(2)
-    return [*tokens, codes, lengths, sequence]
+    return GPTInputs(*tokens, codes, lengths, sequence)
 
 
 @pytest.mark.slow
@@ -51,7 +50,7 @@ def test_text_voice_and_end_are_learnt_from_examples(pattern):
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, betas=(0.9, 0.95), fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, NUM_STEPS, pct_start=0.1)
     for _ in range(NUM_STEPS):
-        output = model(*make_batch(model, rng))
+        output = model(make_batch(model, rng))
         loss = code_prediction_loss(output.logits, output.targets, [1.0, 1.0], model.end).loss
         optimizer.zero_grad()
         loss.backward()

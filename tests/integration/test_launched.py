@@ -11,6 +11,9 @@ from safetensors.torch import load_file
 
 from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.distributed.ranks import Distributed
+from tests.support.forked_runs import ForkedRuns
+from tests.support.forked_runs import finish as finish_forked
+from tests.support.launcher_environ import deepspeed_environ
 from tests.support.processes import finish, start_deepspeed_ranks
 from tests.support.ranks.launched import launched_config
 from tests.support.toy_stage import fit_toy, torn_batch
@@ -27,33 +30,40 @@ JSON = {
 }
 
 
-@pytest.mark.parametrize(
-    ("zero_stage", "ignored"),
-    [
-        (
-            3,
-            "--zero3_save_16bit_model, gradient_clipping, zero_optimization.offload_optimizer, "
-            "zero_optimization.overlap_comm",
-        ),
-        pytest.param(1, "--offload_optimizer_device", marks=pytest.mark.slow),
-    ],
-)
-def test_a_deepspeed_launch_trains_under_its_stage_and_hears_what_is_ignored(
-    tmp_path: Path, zero_stage: int, ignored: str
+def test_the_environment_of_a_deepspeed_launch_brings_its_stage_and_says_what_is_ignored(
+    tmp_path: Path, forked_runs: ForkedRuns
 ) -> None:
     """Two ranks end as one process does; the shards, not the config, say the stage."""
     file = tmp_path / "zero.json"
     file.write_text(json.dumps(JSON))
-    options = {
-        3: ("--deepspeed_config_file", str(file), "--zero3_save_16bit_model", "true"),
-        1: ("--zero_stage", "1", "--offload_optimizer_device", "cpu"),
-    }[zero_stage]
+    options = ("--deepspeed_config_file", str(file), "--zero3_save_16bit_model", "true")
+    two = tmp_path / "two"
+    children = forked_runs.start_ranks(two, "launched", two, **deepspeed_environ(*options))
+    finish_forked(children)
+    ignored = (
+        "--zero3_save_16bit_model, gradient_clipping, zero_optimization.offload_optimizer, "
+        "zero_optimization.overlap_comm"
+    )
+    _check(tmp_path, 3, "".join(child.errors for child in children), ignored)
+
+
+@pytest.mark.slow
+def test_a_deepspeed_launch_trains_under_its_stage_and_hears_what_is_ignored(
+    tmp_path: Path,
+) -> None:
+    """The launcher's own processes."""
+    options = ("--zero_stage", "1", "--offload_optimizer_device", "cpu")
     module, two = "tests.support.ranks.launched", tmp_path / "two"
     errors = finish(start_deepspeed_ranks(2, module, str(two), options=options))
+    _check(tmp_path, 1, errors, "--offload_optimizer_device")
+
+
+def _check(folder: Path, zero_stage: int, errors: str, ignored: str) -> None:
+    two = folder / "two"
     assert errors.count("IGNORES") == 1, "not on the main rank alone"
     assert f"gsv2 IGNORES {ignored}; it takes none but the ZeRO stage" in errors
     _check_shards(json.loads((two / "held.json").read_text()), zero_stage)
-    stage, _ = fit_toy(launched_config(tmp_path / "one"), Distributed(), make_batch=torn_batch)
+    stage, _ = fit_toy(launched_config(folder / "one"), Distributed(), make_batch=torn_batch)
     for name, trainable in stage.trainables.items():
         saved = load_file(find_component(two / "run", name))
         for key, value in trainable.module.state_dict().items():

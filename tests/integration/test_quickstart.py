@@ -11,14 +11,12 @@ from pathlib import Path
 import pytest
 
 from gsv2.fit.runs import STAGES
-from gsv2.quickstart import demo_plan
-from gsv2.quickstart.pipeline import run_quickstart
-from tests.conftest import TINY_SCALE
+from tests.support.tiny_quickstart import run_tiny_quickstart
 
 MADE = ("corpus/*/**/*.tar", "codes/*/**/*.tar", *(f"{s}/**/*.*tensors" for s in STAGES))
 
 
-def test_the_whole_chain_ends_in_a_report_and_nothing_is_made_again(tiny_quickstart, monkeypatch):
+def test_the_whole_chain_ends_in_a_report_and_nothing_is_made_again(tiny_quickstart):
     figures = json.loads((tiny_quickstart / "report.json").read_text())
     report = (tiny_quickstart / "report.html").read_text()
     assert report.count("<audio") == 2 * len(figures["sentences"]) > 0
@@ -26,11 +24,10 @@ def test_the_whole_chain_ends_in_a_report_and_nothing_is_made_again(tiny_quickst
     made = [path for pattern in MADE for path in sorted(tiny_quickstart.glob(pattern))]
     assert len(made) > 2 * len(MADE)
     before = [path.stat().st_mtime_ns for path in made]
-    monkeypatch.setattr(demo_plan, "HELDOUT_CLIPS_PER_VOICE", 2)
-    run_quickstart(tiny_quickstart, scale=TINY_SCALE)
+    run_tiny_quickstart(tiny_quickstart, charts=False)
     assert [path.stat().st_mtime_ns for path in made] == before
     with pytest.raises(ValueError, match="choose another --out or delete the folder"):
-        run_quickstart(tiny_quickstart, seed=1, scale=TINY_SCALE)
+        run_tiny_quickstart(tiny_quickstart, seed=1)
 
 
 @pytest.mark.slow

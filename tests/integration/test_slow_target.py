@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -16,8 +15,7 @@ from gsv2.train import EXIT_REQUEUE
 from gsv2.training.checkpoints.checkpoint import checkpoint_folder, list_steps
 from gsv2.training.checkpoints.mirror import CheckpointMirror
 from gsv2.training.run_folder.records import read_records
-from tests.support.forked_runs import ForkedRuns, codes_of
-from tests.support.processes import end, start_one
+from tests.support.forked_runs import STILL_RUNNING, ForkedRuns, codes_of
 from tests.support.same_run import assert_same_run
 
 LEAVE_SEC = 20
@@ -35,18 +33,15 @@ def test_a_run_that_is_told_to_leave_does_not_wait_for_a_slow_target_nor_does_it
 ) -> None:
     spec, target = targeted(tmp_path)
     fault = {"where": "step", "step": 4, "what": signal.SIGTERM}
-    told = {"folder": str(tmp_path), "slow_target": SLOW_SEC, "fault": fault, **spec}
-    child = start_one("tests.support.faulty_run", json.dumps(told))
-    try:
-        while not checkpoint_folder(tmp_path / "run", 2).exists():
-            assert child.poll() is None
-            time.sleep(0.02)
-        start = time.monotonic()
-        _, errors = child.communicate(timeout=SLOW_SEC)
-        assert time.monotonic() - start < LEAVE_SEC
-    finally:
-        end(child)
-    assert child.returncode == EXIT_REQUEUE, errors
+    told = {"slow_target": SLOW_SEC, "fault": fault, "ends_as_programs_do": True, **spec}
+    (child,) = forked_runs.start(tmp_path, **told)
+    while not checkpoint_folder(tmp_path / "run", 2).exists():
+        assert child.poll() == STILL_RUNNING
+        time.sleep(0.02)
+    start = time.monotonic()
+    assert child.wait(SLOW_SEC) == EXIT_REQUEUE
+    assert time.monotonic() - start < LEAVE_SEC
+    errors = child.errors
     assert "the same command goes on from step 4" in errors
     given_up = "CHECKPOINT COPY GIVEN UP: the target lacks that of step 2, 4"
     assert given_up in " ".join(errors.split())
@@ -56,7 +51,7 @@ def test_a_run_that_is_told_to_leave_does_not_wait_for_a_slow_target_nor_does_it
 
     assert forked_runs.run(tmp_path, **spec) == [0]
     assert target.steps() == [4, 6]
-    assert target._list(target._root) == ["step_00000004", "step_00000006"]
+    assert target._there.names() == ["step_00000004", "step_00000006"]
     assert_same_run(tmp_path, unbroken)
 
 

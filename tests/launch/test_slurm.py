@@ -72,7 +72,7 @@ def test_a_job_that_meets_its_time_limit_goes_on_where_it_stood(
     }
     config = tmp_path / "run.yaml"
     config.write_text(yaml.safe_dump(values))
-    variables = {"GSV2_PYTHON": sys.executable, "GSV2_PREFLIGHT": "0"}
+    variables = {"GSV2_PYTHON": sys.executable, "GSV2_PREFLIGHT": "0", "SLURM_GPUS_PER_NODE": "1"}
     job = submit(tmp_path, str(config), **variables)
     rows = tmp_path / "slurm" / "metrics.jsonl"
     while job.poll() is None and not (rows.exists() and len(rows.read_bytes().splitlines()) > 2):

@@ -6,7 +6,7 @@ import yaml
 from typer.testing import CliRunner
 
 from gsv2.cli import app
-from gsv2.preflight.doctor import examine
+from gsv2.preflight.doctor import diagnose
 from gsv2.preflight.report import Finding
 from tests.support.real_stages import MODELS, train_stage
 
@@ -22,12 +22,12 @@ def config(tmp_path, tiny_corpus):
 
 
 def failures(config, *overrides):
-    return {c.name: c.detail for c in examine(config, overrides) if c.status == "fail"}
+    return {c.name: c.detail for c in diagnose(config, overrides) if c.status == "fail"}
 
 
 def test_a_config_that_can_run_passes_every_check(config):
     assert failures(config) == {}
-    names = {check.name: check.detail for check in examine(config, [])}
+    names = {check.name: check.detail for check in diagnose(config, [])}
     assert names["precision quantizer"] == "parameters fp32, computes in fp32"
     assert names["module quantizer"].endswith("stored float32")
 
@@ -64,7 +64,7 @@ def test_ranks_that_cannot_share_a_step_are_found(config, monkeypatch):
 
 
 def test_a_learning_rate_that_never_reaches_its_peak_is_doubted(config):
-    found = {c.name: c for c in examine(config, ["optim.quantizer.warmup_steps=1"])}
+    found = {c.name: c for c in diagnose(config, ["optim.quantizer.warmup_steps=1"])}
     assert found["sections"].status == "warn"
     assert "optim.quantizer.warmup_steps (1) is not below" in found["sections"].detail
 
@@ -74,7 +74,7 @@ def test_the_disk_is_that_of_the_run_folder(config, monkeypatch):
     monkeypatch.setattr(
         "gsv2.preflight.run_checks.free_bytes", lambda folder: asked.append(folder) or 0
     )
-    found = {c.name: c.status for c in examine(config, [])}
+    found = {c.name: c.status for c in diagnose(config, [])}
     assert found["disk"] == "warn"
     assert [str(folder) for folder in asked] == [f"{config.parent}/runs"]
 
@@ -124,7 +124,7 @@ def test_the_table_says_what_was_found_as_it_was_found(monkeypatch):
     """Brackets are no markup, and the columns of a terminal that is not there break no line."""
     details = ["pip install 'gsv2[tensorboard]'", "clip a[/x] in b", "x" * 80]
     checks = [Finding(f"corpus [{n}]", "fail", detail) for n, detail in enumerate(details)]
-    monkeypatch.setattr("gsv2.commands.doctor.examine", lambda *_: checks)
+    monkeypatch.setattr("gsv2.commands.doctor.diagnose", lambda *_: checks)
     result = CliRunner().invoke(app, ["doctor"])
     assert result.exit_code == 1
     lines = result.stdout.splitlines()

@@ -50,7 +50,7 @@ def assert_dry_run_leaves_nothing(stage: Stage, data: DataConfig) -> None:
         stage.precision, modules, distributed, lambda key, table: notes.append(table)
     )
     peaks = dry_run(data, stage, distributed, 0, watch)
-    watch.settle(is_last=True)
+    watch.end_step(is_last=True)
     table = notes[-1]
     assert all(entry["is_probed"] for entry in table if entry["module"] != "ssl")
     seen = {entry["module"]: entry["computes_in"] for entry in table}

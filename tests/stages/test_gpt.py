@@ -8,7 +8,7 @@ from gsv2.config import load_config
 from gsv2.data.stream.batch import Batch
 from gsv2.losses.code_prediction import code_prediction_loss
 from gsv2.models.gpt.interleave import interleave
-from gsv2.models.gpt.model import SemanticGPT
+from gsv2.models.gpt.model import GPTInputs, SemanticGPT
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.gpt_config import GPTRunConfig
 from gsv2.training.optim import OptimConfig
@@ -116,7 +116,7 @@ def test_the_loss_of_last_clips_is_theirs_out_of_the_predictions_of_all(quantize
     batch = make_batch()
     (update,) = stage.updates(batch, step=1)
     tokens = stage.model.text_encoder.tokenize(batch.texts)
-    output = stage.model(*tokens, batch.codes, batch.code_lengths, batch.sequence)
+    output = stage.model(GPTInputs(*tokens, batch.codes, batch.code_lengths, batch.sequence))
     is_last = torch.tensor([False, True, True])
     chosen = [is_last.repeat_interleave(batch.code_lengths + (k == 0)) for k in range(2)]
     loss, metrics = code_prediction_loss(

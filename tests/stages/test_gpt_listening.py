@@ -17,7 +17,7 @@ from gsv2.models.component import save_component
 from gsv2.models.gpt.model import GPTConfig, SemanticGPT
 from gsv2.stages import gpt_listening
 from gsv2.stages.gpt import GPTStage
-from gsv2.stages.gpt_listening import GPTListeningTest, Sentence
+from gsv2.stages.gpt_listening import GPTListeningTest, HeldOutClip
 from gsv2.training.validation import validate
 from tests.support.hand_made_batches import no_clips
 from tests.support.thread_ranks import run_ranks
@@ -42,8 +42,8 @@ def codes_of(text: str) -> torch.Tensor:
     return torch.tensor([[ord(letter) - 97 for letter in text]] * 2)
 
 
-def sentence(key: str, text: str = "abc", language: str = "en") -> Sentence:
-    return Sentence(key, language, text, codes_of(text), torch.arange(len(text)))
+def sentence(key: str, text: str = "abc", language: str = "en") -> HeldOutClip:
+    return HeldOutClip(key, language, text, codes_of(text), torch.arange(len(text)))
 
 
 def make_model(reading: str = "attention") -> SemanticGPT:
@@ -58,7 +58,7 @@ def make_test(num_sentences: int = 8, reading: str = "attention", aligner=None):
     return GPTListeningTest(make_model(reading), judge, num_sentences, lambda _: nullcontext())
 
 
-def figures(test: GPTListeningTest, chosen: list[Sentence]) -> dict[str, float]:
+def figures(test: GPTListeningTest, chosen: list[HeldOutClip]) -> dict[str, float]:
     return {name: total / weight for name, (total, weight) in test.hear(chosen, 0, 1).items()}
 
 

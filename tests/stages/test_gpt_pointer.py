@@ -12,7 +12,7 @@ from gsv2.data.stream.batch import Batch
 from gsv2.inference.clip_aligner import ClipAligner
 from gsv2.losses.advance import advance_loss
 from gsv2.losses.code_prediction import code_prediction_loss
-from gsv2.models.gpt.model import GPTConfig
+from gsv2.models.gpt.model import GPTConfig, GPTInputs
 from gsv2.stages import members_of
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.sources import CodesMismatchError, check_codes
@@ -61,7 +61,7 @@ def test_the_loss_is_that_of_codes_plus_the_weighted_one_of_moves(
     (update,) = stage.updates(batch, step=1)
     tokens = stage.model.text_encoder.tokenize(batch.texts)
     clips = (batch.codes, batch.code_lengths, batch.sequence)
-    output = stage.model(*tokens, *clips, alignments=batch.alignments)
+    output = stage.model(GPTInputs(*tokens, *clips, alignments=batch.alignments))
     codes = code_prediction_loss(output.logits, output.targets, stage.weights, stage.model.end)
     moves = advance_loss(output.advance_logits, output.advance_targets)
     torch.testing.assert_close(update.loss, codes.loss + 0.3 * moves)

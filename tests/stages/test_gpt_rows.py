@@ -137,7 +137,7 @@ def test_shapes_are_those_of_the_rows_whatever_is_packed(quantizer_file):
 def test_the_engine_gets_what_is_packed_from_the_batch(quantizer_file):
     stage = make_stage(quantizer_file)
     seen: list[PackedRows] = []
-    stage.trainables["gpt"].module.register_forward_pre_hook(lambda _, args: seen.append(args[5]))
+    stage.trainables["gpt"].module.register_forward_pre_hook(lambda _, args: seen.append(args[1]))
     for batch in (packed_batch(0), unpack(packed_batch(0))):
         next(stage.updates(batch, step=1))
     assert [seen[0].num_rows, seen[0].row_tokens, seen[0].row.tolist()] == [

@@ -19,6 +19,7 @@ from gsv2.training.prepare import attach_engines
 from gsv2.training.stage import Stage
 from gsv2.training.step import StepRunner
 from tests.support import tiny_gpt, tiny_vits2
+from tests.support.run_step import run_step
 from tests.support.tiny_aligner import save_aligner
 from tests.support.tiny_joint import make_batch, make_config, make_stage
 
@@ -108,7 +109,7 @@ def test_the_trainer_takes_its_steps_also_with_a_micro_batch_that_has_no_clip(
     runner = StepRunner(stage, Distributed(), seed=0)
     empty = replace(make_batch(()), micro_batch=1, weight=0.0)
     for step in (1, 2):
-        result = runner.run([make_batch(), empty], step)
+        result = run_step(runner, [make_batch(), empty], step)
         assert result.skipped == 0
         assert {f"{name}/grad_norm" for name in UPDATES} <= result.figures.keys()
     assert all(trainable.scheduler.last_epoch == 2 for trainable in stage.trainables.values())

@@ -18,6 +18,7 @@ from gsv2.training.stage import Stage
 from gsv2.training.step import StepRunner
 from gsv2.training.validation import set_training
 from tests.support import tiny_gpt, tiny_joint, tiny_vits2
+from tests.support.run_step import run_step
 
 CPU = torch.device("cpu")
 
@@ -44,7 +45,7 @@ def train(stage: Stage, names: list[str]) -> dict[str, Tensor]:
             batches = [tiny_gpt.code_batch((3, 4), (0, 0), seed=step)]
         else:
             batches = [tiny_joint.make_batch((21, 12)), tiny_joint.make_batch((9, 8))]
-        assert runner.run(batches, step).skipped == 0
+        assert run_step(runner, batches, step).skipped == 0
     return {
         f"{name}/{key}": value
         for name, trainable in stage.trainables.items()

@@ -60,13 +60,23 @@ def fit(config: VITS2RunConfig, max_steps: int) -> dict[str, Tensor]:
     }
 
 
+LATE = {"start_step": 4, "every_n_steps": 2}
+"""Discriminators that join in the fourth step."""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tensor]:
+    """What an unbroken run of six steps trains."""
+    return fit(run_config(tmp_path_factory.mktemp("whole"), LATE), 6)
+
+
 @pytest.mark.parametrize("stop", [2, 3, 4])
-def test_a_resumed_run_is_the_same_to_the_bit_across_the_start(tmp_path: Path, stop: int) -> None:
+def test_a_resumed_run_is_the_same_to_the_bit_across_the_start(
+    tmp_path: Path, whole: dict[str, Tensor], stop: int
+) -> None:
     """Before it, at it and behind it; the discriminators have no moments before it."""
-    section = {"start_step": 4, "every_n_steps": 2}
-    whole = fit(run_config(tmp_path / "whole", section), 6)
-    fit(run_config(tmp_path / "parts", section), stop)
-    parts = fit(run_config(tmp_path / "parts", section), 6)
+    fit(run_config(tmp_path / "parts", LATE), stop)
+    parts = fit(run_config(tmp_path / "parts", LATE), 6)
     torch.testing.assert_close(parts, whole, rtol=0, atol=0)
     checkpoint = find_checkpoint(tmp_path / "parts" / "run", "auto", None)
     assert checkpoint is not None

@@ -24,6 +24,11 @@ from typing import Any, Self
 from tests.support.processes import ROOT, WARNINGS, environment, free_port
 
 STILL_RUNNING = 1000
+IMPORTED_LATE = (
+    "matplotlib.backends.backend_agg", "numba", "torch._dynamo", "torch.utils.flop_counter",
+    "transformers.models.qwen2.modeling_qwen2", "vector_quantize_pytorch",
+)  # fmt: skip
+"""What gsv2 or torch import where they need it: here once, before the forks."""
 DDP_OF_TINY = "once:Grad strides do not match bucket view strides:UserWarning"
 """What DDP says of a parameter with dimensions of size 1, whose strides mean nothing."""
 
@@ -70,7 +75,11 @@ class ForkedRuns:
         self._process.communicate()  # it ends, and with it all that it has forked
 
     def start(self, folder: Path, *, world: int = 1, **spec: Any) -> list[Child]:
-        """Start the ranks of a run in `folder` (see `tests.support.faulty_run.run`)."""
+        """Start the ranks of a run in `folder` (see `tests.support.faulty_run.run`).
+
+        With `ends_as_programs_do=True`, a rank leaves as `gsv2.train` does: the interpreter waits
+        for threads and tidies up.
+        """
         return self._start(folder, world, {"folder": str(folder), **spec})
 
     def start_ranks(
@@ -113,9 +122,9 @@ class ForkedRuns:
 
 
 def _serve() -> None:
-    import matplotlib.backends.backend_agg  # noqa: F401  gsv2 imports it late: once, before forks
-    import numba  # noqa: F401  the same
-
+    for name in IMPORTED_LATE:
+        importlib.import_module(name)
+    from gsv2.training.distributed.ranks import leave
     from tests.support import faulty_run
 
     codes: dict[int, int] = {}
@@ -128,6 +137,9 @@ def _serve() -> None:
             run = _main_of(order["module"]) if "module" in order else faulty_run.run
             answer = os.fork()
             if not answer:
+                if order.get("ends_as_programs_do"):
+                    _become(order)
+                    leave(run(order))
                 try:
                     _become(order)
                     code = run(order)
@@ -151,8 +163,14 @@ def _serve() -> None:
 
 
 def _main_of(module: str) -> Callable[[Mapping[str, Any]], int]:
-    """Import a module of ranks; return what runs an order."""
-    main = importlib.import_module(f"tests.support.ranks.{module}").main
+    """Import a module of ranks, and what it names as `BEFORE_FORKS`; return what runs an order.
+
+    Tests import such a module too, for its names, and need not wait for what its ranks need.
+    """
+    ranks = importlib.import_module(f"tests.support.ranks.{module}")
+    for name in getattr(ranks, "BEFORE_FORKS", ()):
+        importlib.import_module(name)
+    main = ranks.main
     gc.freeze()  # each ZeRO-3 engine collects garbage: seconds over all that is imported
 
     def run(order: Mapping[str, Any]) -> int:

@@ -14,10 +14,11 @@ from torch.nn.utils import clip_grad_norm_
 from gsv2.data.stream.batch import Batch
 from gsv2.losses.code_prediction import code_prediction_loss
 from gsv2.models.gpt.backbone import BackboneConfig
-from gsv2.models.gpt.model import GPTConfig, SemanticGPT
+from gsv2.models.gpt.model import GPTConfig, GPTInputs, SemanticGPT
 from gsv2.nn.codes import CodeConfig
 from gsv2.seeds import derive_seed
-from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
+from gsv2.training.optim import OptimConfig, make_optimizer
+from gsv2.training.schedule import make_scheduler
 from gsv2.training.stage import Trainable, Update
 from tests.support.toy_stage import ToyStage, toy_batch, toy_config
 
@@ -48,7 +49,10 @@ class JointStage(ToyStage):
         )
 
     def num_targets(self, batch: Batch) -> Mapping[str, int]:
-        return {**super().num_targets(batch), "gpt": int(gpt_inputs(self, batch)[3].sum())}
+        return {
+            **super().num_targets(batch),
+            "gpt": int(gpt_inputs(self, batch).code_lengths.sum()),
+        }
 
     def updates(self, batch: Batch, step: int) -> Iterator[Update]:
         yield Update("gpt", gpt_loss(self, self.trainables["gpt"], batch), {})
@@ -64,19 +68,19 @@ class CarelessStage(JointStage):
         yield Update("generator", self.trainables["discriminator"](fake).mean(), {})
 
 
-def gpt_inputs(stage: ToyStage, batch: Batch) -> list[Tensor]:
+def gpt_inputs(stage: ToyStage, batch: Batch) -> GPTInputs:
     """Return what the GPT takes; the codes depend on the micro-batch alone."""
     rng = torch.Generator().manual_seed(batch.micro_batch)
     lengths = torch.randint(1, 6, (batch.num_clips,), generator=rng)
     codes = torch.randint(7, (batch.num_clips, 2, int(lengths.max())), generator=rng)
     codes[torch.arange(codes.shape[-1]).expand_as(codes) >= lengths[:, None, None]] = -1
     tokens = stage.trainables["gpt"].module.text_encoder.tokenize(batch.texts)
-    return [*tokens, codes, lengths, batch.sequence]
+    return GPTInputs(*tokens, codes, lengths, batch.sequence)
 
 
 def gpt_loss(stage: ToyStage, gpt: Any, batch: Batch) -> Tensor:
     """Return the loss, which is not finite if the batch's waves are not."""
-    output = gpt(*gpt_inputs(stage, batch))
+    output = gpt(gpt_inputs(stage, batch))
     loss = code_prediction_loss(output.logits, output.targets, [1.0, 1.0], CODES.codebook_size).loss
     return loss + 0.0 * batch.wave.sum()
 
@@ -91,10 +95,10 @@ def train_in_plain_torch(stage: JointStage, steps: Sequence[Sequence[Batch]]) ->
     nets = {name: t.module for name, t in stage.trainables.items()}
     for batches in steps:
         total = sum(batch.num_clips for batch in batches)
-        frames = sum(int(gpt_inputs(stage, batch)[3].sum()) for batch in batches)
+        frames = sum(int(gpt_inputs(stage, batch).code_lengths.sum()) for batch in batches)
         for batch in batches:
             seed(batch, 0)
-            share = int(gpt_inputs(stage, batch)[3].sum()) / frames
+            share = int(gpt_inputs(stage, batch).code_lengths.sum()) / frames
             (gpt_loss(stage, nets["gpt"], batch) * share).backward()
         take_step(stage, "gpt")
         kept = []

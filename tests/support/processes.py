@@ -27,11 +27,6 @@ def environment() -> dict[str, str]:
     return {**own, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 
 
-def start_one(module: str, *arguments: str) -> subprocess.Popen[str]:
-    """Start `python -m module`."""
-    return _start([sys.executable, *WARNINGS, "-m", module, *arguments], environment())
-
-
 def start_two_ranks(module: str, *arguments: str, **variables: str) -> subprocess.Popen[str]:
     """Start a module on two CPU ranks through `accelerate launch`, on a free port."""
     config = ROOT / "launch" / "accelerate" / "cpu_2ranks.yaml"

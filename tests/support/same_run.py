@@ -9,8 +9,22 @@ from safetensors.torch import load_file
 
 from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.run_folder.records import read_records
-from gsv2.training.telemetry.clock import TIMING_KEYS
 
+TIMING_KEYS = frozenset(
+    {
+        "time",
+        "checkpoint/blocked_sec",
+        "checkpoint/write_sec",
+        "data/wait_share",
+        "train/steps_per_sec",
+        "train/tokens_per_sec",
+        "train/audio_sec_per_sec",
+        "train/mfu",
+        "train/host_memory_gib",
+        "train/device_memory_gib",
+    }
+)
+"""Keys of metrics.jsonl that two runs of one seed do not share."""
 NETWORKS = ("generator", "discriminator")
 
 

@@ -26,8 +26,9 @@ from gsv2.training.accounting.state import TrainState
 from gsv2.training.config import RunConfig
 from gsv2.training.distributed.ranks import Distributed, leave
 from gsv2.training.faults.signals import StopSignals
-from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
+from gsv2.training.optim import OptimConfig, make_optimizer
 from gsv2.training.precision.policy import PrecisionPolicy
+from gsv2.training.schedule import make_scheduler
 from gsv2.training.stage import Panel, Trainable, Update, Workload, audio_workload
 from gsv2.training.trainer import Trainer
 

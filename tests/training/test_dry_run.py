@@ -15,7 +15,7 @@ from gsv2.training.engines.plain import PlainEngine
 from gsv2.training.prepare import attach_engines
 from gsv2.training.run_folder.records import read_records
 from gsv2.training.stage import Update
-from gsv2.training.telemetry.clock import TIMING_KEYS
+from tests.support.same_run import TIMING_KEYS
 from tests.support.toy_stage import NUM_SAMPLES, ToyStage, fit_toy, toy_config
 
 

@@ -15,6 +15,7 @@ from gsv2.training.engines.contract import StageError
 from gsv2.training.inspection import StepInspection
 from gsv2.training.stage import Update
 from gsv2.training.step import StepResult
+from tests.support.run_step import run_step
 from tests.support.thread_ranks import run_ranks
 from tests.support.toy_stage import ToyStage, toy_batch, toy_config
 from tests.training.test_step import LineStage, runner_of
@@ -37,7 +38,7 @@ def test_a_stage_that_keeps_its_contract_trains_as_without_and_nothing_is_left(
 ) -> None:
     seen, unseen = LineStage(), LineStage()
     inspection = inspect_step(seen, distributed, [toy_batch(1), toy_batch(2)])
-    runner_of(unseen, distributed).run([toy_batch(1), toy_batch(2)], 1)
+    run_step(runner_of(unseen, distributed), [toy_batch(1), toy_batch(2)], 1)
     assert torch.equal(seen.weight, unseen.weight)
     assert inspection.end_step()
     assert not seen.weight._backward_hooks

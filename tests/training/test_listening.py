@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from gsv2.training.listening import tell_heard
+from gsv2.training.listening import log_listening
 from tests.stages.test_gpt_listening import make_test, record
 
 
@@ -29,9 +29,9 @@ class _Stage:
 def test_the_last_step_says_in_a_line_whether_the_model_reads(caplog, errors, said):
     caplog.set_level(logging.INFO)
     stage = _Stage()
-    tell_heard(stage, 5, record(errors, 1.0), _Agreement(), is_last=False)
+    log_listening(stage, 5, record(errors, 1.0), _Agreement(), is_last=False)
     assert not caplog.messages
-    tell_heard(stage, 9, record(errors, 1.0), _Agreement(), is_last=True)
+    log_listening(stage, 9, record(errors, 1.0), _Agreement(), is_last=True)
     assert len(caplog.messages) == 1
     assert said in caplog.messages[0]
     assert "recordings .10" in caplog.messages[0]

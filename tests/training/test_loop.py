@@ -13,8 +13,8 @@ from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.guard import TrainingError
 from gsv2.training.run_folder.records import read_records
 from gsv2.training.stage import Update
-from gsv2.training.telemetry.clock import TIMING_KEYS
 from gsv2.training.trainer import Trainer
+from tests.support.same_run import TIMING_KEYS
 from tests.support.toy_stage import ToyStage, fit_toy, torn_batch, toy_batch, toy_config
 
 

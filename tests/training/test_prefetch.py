@@ -15,8 +15,8 @@ from gsv2.training.faults.failure import FlightRecorder
 from gsv2.training.faults.signals import StopSignals
 from gsv2.training.guard import TrainingError
 from gsv2.training.prefetch import StepPrefetcher
-from gsv2.training.progress import RunProgress
-from gsv2.training.telemetry.clock import RunClock
+from gsv2.training.schedule import RunProgress
+from gsv2.training.telemetry.metrics import RunClock
 from tests.support.thread_ranks import run_ranks
 from tests.support.toy_stage import toy_batch
 

@@ -19,6 +19,7 @@ from gsv2.training.precision.policy import PrecisionError, PrecisionPolicy
 from gsv2.training.prepare import attach_loss_scales, recompute_activations
 from gsv2.training.run_folder.records import read_records
 from gsv2.training.stage import Update
+from tests.support.run_step import run_step
 from tests.support.toy_stage import ToyRunConfig, ToyStage, fit_toy, toy_batch, toy_config
 from tests.training.test_step import LineStage, runner_of
 
@@ -164,7 +165,7 @@ class HalfStage(LineStage):
 
 def norms(stage: HalfStage, distributed: Distributed, num_steps: int = 1) -> list[float]:
     runner = runner_of(stage, distributed)
-    results = [runner.run([toy_batch(3)], step) for step in range(1, num_steps + 1)]
+    results = [run_step(runner, [toy_batch(3)], step) for step in range(1, num_steps + 1)]
     assert all(result.skipped == 0 for result in results)
     return [float(result.figures["line/grad_norm"]) for result in results]
 
@@ -187,13 +188,13 @@ def test_an_overflow_of_the_scaled_loss_halves_the_scale_and_counts_as_no_failur
     attach_loss_scales(stage, scales)
     before = stage.weight.clone()
     runner = runner_of(stage, distributed)
-    result = runner.run([toy_batch(3)], 1)
+    result = run_step(runner, [toy_batch(3)], 1)
     assert torch.equal(stage.weight, before)
     assert result.skipped == 0
     assert result.figures["line/loss_scale"] == 2.0**18
     assert scales["line"].value == 2.0**17
     for step in range(2, 8):
-        runner.run([toy_batch(3)], step)
+        run_step(runner, [toy_batch(3)], step)
     assert not torch.equal(stage.weight, before)
     assert stage.trainables["line"].scheduler.last_epoch == scales["line"].taken
 

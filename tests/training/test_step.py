@@ -16,10 +16,12 @@ from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.engines.contract import StageError
 from gsv2.training.engines.engine import EngineError
 from gsv2.training.guard import UpdateGuard
-from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler
+from gsv2.training.optim import OptimConfig, make_optimizer
 from gsv2.training.prepare import attach_engines
+from gsv2.training.schedule import make_scheduler
 from gsv2.training.stage import Trainable, Update
 from gsv2.training.step import StepRunner
+from tests.support.run_step import run_step
 from tests.support.toy_stage import ToyStage, toy_batch, toy_config
 
 CPU = torch.device("cpu")
@@ -77,7 +79,7 @@ def test_a_step_over_uneven_micro_batches_equals_one_over_all_their_clips(
     optimizer = make_optimizer(reference, OptimConfig(lr=0.1))
     batches = [toy_batch(k) for k in (3, 0, 1)]  # 4, 1 and 2 clips
 
-    result = runner_of(stage, distributed).run(batches, 1)
+    result = run_step(runner_of(stage, distributed), batches, 1)
 
     waves = torch.cat([b.wave for b in batches])[:, 0]
     loss = (reference(waves) - 1).square().mean()
@@ -92,15 +94,15 @@ def test_a_step_over_uneven_micro_batches_equals_one_over_all_their_clips(
 def test_a_micro_batch_of_weight_zero_runs_but_does_not_count(distributed: Distributed) -> None:
     with_standin, without = LineStage(), LineStage()
     standin = replace(toy_batch(2), weight=0.0)
-    runner_of(with_standin, distributed).run([toy_batch(1), standin], 1)
-    runner_of(without, distributed).run([toy_batch(1)], 1)
+    run_step(runner_of(with_standin, distributed), [toy_batch(1), standin], 1)
+    run_step(runner_of(without, distributed), [toy_batch(1)], 1)
     torch.testing.assert_close(with_standin.weight, without.weight)
 
 
 def test_a_step_of_which_nothing_could_be_read_is_skipped(distributed: Distributed) -> None:
     stage = LineStage()
     before = stage.weight.clone()
-    result = runner_of(stage, distributed).run([replace(toy_batch(1), weight=0.0)], 1)
+    result = run_step(runner_of(stage, distributed), [replace(toy_batch(1), weight=0.0)], 1)
     assert result.skipped == 1
     assert torch.equal(stage.weight, before)
 
@@ -110,17 +112,17 @@ def test_an_update_that_is_not_finite_is_left_out_whole(
 ) -> None:
     stage = LineStage()
     runner = runner_of(stage, distributed)
-    runner.run([toy_batch(1)], 1)
+    run_step(runner, [toy_batch(1)], 1)
     before = stage.weight.clone()
     trainable = stage.trainables["line"]
     moments = {k: v.clone() for k, v in trainable.optimizer.state[stage.weight].items()}
     with caplog.at_level(logging.WARNING):
-        assert runner.run([toy_batch(2), nan_batch(3)], 2).skipped == 1
+        assert run_step(runner, [toy_batch(2), nan_batch(3)], 2).skipped == 1
     assert "step 2: update of line left out" in caplog.text
     assert torch.equal(stage.weight, before)
     torch.testing.assert_close(trainable.optimizer.state[stage.weight], moments, rtol=0, atol=0)
     assert trainable.scheduler.last_epoch == 1
-    assert runner.run([toy_batch(3)], 3).skipped == 0
+    assert run_step(runner, [toy_batch(3)], 3).skipped == 0
     assert stage.weight.isfinite().all()
 
 
@@ -137,7 +139,7 @@ def test_a_loss_that_is_not_finite_is_no_update_even_if_its_gradients_are(
     stage = Odd()
     before = stage.weight.clone()
     batches = [replace(toy_batch(3), weight=weight), toy_batch(2)]
-    assert runner_of(stage, distributed).run(batches, 1).skipped == 1
+    assert run_step(runner_of(stage, distributed), batches, 1).skipped == 1
     assert torch.equal(stage.weight, before)
 
 
@@ -149,7 +151,7 @@ def test_losses_are_judged_where_spikes_are(distributed: Distributed) -> None:
 
     for factor, spikes in ((0.0, 0), (10.0, 1)):
         runner = runner_of(Spiky(), distributed, guard=UpdateGuard(factor, 1))
-        assert [runner.run([toy_batch(k)], k).spikes for k in (1, 2, 3)] == [0, 0, spikes]
+        assert [run_step(runner, [toy_batch(k)], k).spikes for k in (1, 2, 3)] == [0, 0, spikes]
 
 
 def test_noise_comes_from_the_micro_batch_and_the_phase(
@@ -164,10 +166,10 @@ def test_noise_comes_from_the_micro_batch_and_the_phase(
     noise: dict[tuple[int, int], float] = {}
     stage = Recording(toy_config(tmp_path), CPU)
     runner = runner_of(stage, distributed)
-    runner.run([toy_batch(1), toy_batch(2)], 1)
+    run_step(runner, [toy_batch(1), toy_batch(2)], 1)
     first = dict(noise)
     torch.manual_seed(1)
-    runner_of(stage, distributed).run([toy_batch(2), toy_batch(1)], 2)
+    run_step(runner_of(stage, distributed), [toy_batch(2), toy_batch(1)], 2)
     assert len(set(first.values())) == 4
     assert noise == first
 
@@ -182,7 +184,7 @@ def test_gradients_that_leak_into_another_network_are_an_error(
 
     runner = runner_of(Leaky(toy_config(tmp_path), CPU), distributed)
     with pytest.raises(EngineError, match="sends gradients through generator's engine"):
-        runner.run([toy_batch(1)], 1)
+        run_step(runner, [toy_batch(1)], 1)
 
 
 def test_micro_batches_at_different_updates_are_an_error(
@@ -194,4 +196,4 @@ def test_micro_batches_at_different_updates_are_an_error(
 
     runner = runner_of(Uneven(toy_config(tmp_path), CPU), distributed)
     with pytest.raises(StageError, match="update 1 of the micro-batches differs"):
-        runner.run([toy_batch(1), toy_batch(2)], 1)
+        run_step(runner, [toy_batch(1), toy_batch(2)], 1)

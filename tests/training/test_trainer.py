@@ -15,8 +15,8 @@ from gsv2.training.checkpoints.checkpoint import CheckpointMismatchError, list_s
 from gsv2.training.config import TrainerConfig
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.run_folder.records import read_records
-from gsv2.training.telemetry.clock import TIMING_KEYS
 from gsv2.training.trainer import Trainer
+from tests.support.same_run import TIMING_KEYS
 from tests.support.toy_stage import (
     NUM_LANES,
     ToyStage,

@@ -28,7 +28,7 @@ def make_speech_encoder(
     """Return the frozen speech encoder that a config names, with its weights.
 
     Args:
-        config: as `resolve_speech_encoder` returns it.
+        config: config as `resolve_speech_encoder` returns it.
         folder: folder of the weights, in place of the one that the config names.
 
     Raises:

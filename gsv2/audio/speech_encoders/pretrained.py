@@ -74,7 +74,7 @@ class PretrainedEncoder(nn.Module):
     """A pretrained network as a speech encoder.
 
     Args:
-        name: its name in the config.
+        name: name of the encoder in the config.
         network: the network with its weights.
     """
 

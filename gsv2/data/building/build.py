@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gsv2.data.building.checks import CheckConfig
 from gsv2.data.building.encode import ShardConfig
 from gsv2.data.building.journal import encoded_recordings
 from gsv2.data.building.readers.choice import AUTO, Choice, choose_reader
@@ -29,6 +30,7 @@ def build_corpus(
     layout: str | Reader = AUTO,
     reading: ReadingOptions | None = None,
     config: ShardConfig | None = None,
+    checks: CheckConfig | None = None,
     workers: int = 0,
     overwrite: bool = False,
     say: Callable[[str], object] = logger.info,
@@ -44,6 +46,7 @@ def build_corpus(
         layout: name of a reader, `auto`, or a reader of your own.
         reading: what the layout leaves open.
         config: how the corpus is cut.
+        checks: which clips are suspects, and which of them are left out.
         workers: processes that read audio; 0 reads in this one.
         overwrite: replace a complete corpus at `out`.
         say: gets the lines that tell how the input is read, before it is.
@@ -65,6 +68,7 @@ def build_corpus(
         overwrite=overwrite,
         arguments={"input": source.resolve().name, "format": choice.reader.name},
         text_rate=TextRateConfig(),
+        checks=checks or CheckConfig(),
     )  # fmt: skip
     journal.unlink(missing_ok=True)
     return manifest

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
+from gsv2.audio.bandwidth import measure_bandwidth
 from gsv2.audio.level import Level, apply_level, level_gain, measure_level
+from gsv2.audio.silence import trim_silence
 from gsv2.audio.wave import TARGET_LUFS, WaveError, save_wave
 from gsv2.data.corpus.format import SAMPLE_RATE, SIZE_LIMITS
 from gsv2.text.language import is_language
@@ -74,11 +77,15 @@ class ShardConfig:
     """Shorter clips are rejected."""
     max_clip_sec: float = 600.0
     """Longer clips are rejected."""
+    keep_silence_sec: float | None = None
+    """Longest silence that is kept before and behind the speech; None = all."""
 
     def __post_init__(self) -> None:
         """Check the values that no type can."""
         if not _NAME.fullmatch(self.name):
             raise ValueError(f"name of shards must be letters, digits, - and _, not {self.name!r}")
+        if self.keep_silence_sec is not None and not 0 <= self.keep_silence_sec < math.inf:
+            raise ValueError(f"keep_silence_sec must be 0 or more, but is {self.keep_silence_sec}")
         if self.block_clips < 1 or self.shard_mb <= 0:
             raise ValueError(
                 "block_clips and shard_mb must be positive, "
@@ -96,6 +103,10 @@ class EncodedClip(NamedTuple):
     text_bytes: int
     level: Level
     """Level of `audio`."""
+    bandwidth_hz: float | None = None
+    """Frequency up to which `audio` holds sound; None: not measured."""
+    trimmed_sec: float = 0.0
+    """Silence that was taken off both ends."""
 
 
 def encode_clip(clip: ClipRecord, config: ShardConfig) -> EncodedClip | Rejected:
@@ -114,6 +125,9 @@ def encode_clip(clip: ClipRecord, config: ShardConfig) -> EncodedClip | Rejected
     wave = np.asarray(clip.wave)
     if wave.ndim != 1 or not np.isfinite(wave).all():
         return Rejected(key=clip.key, reason="audio is not one finite channel")
+    whole_sec = wave.size / SAMPLE_RATE
+    if config.keep_silence_sec is not None:
+        wave = trim_silence(wave, SAMPLE_RATE, config.keep_silence_sec)
     duration_sec = wave.size / SAMPLE_RATE
     if not config.min_clip_sec <= duration_sec <= config.max_clip_sec:
         long = duration_sec > config.max_clip_sec
@@ -148,7 +162,11 @@ def encode_clip(clip: ClipRecord, config: ShardConfig) -> EncodedClip | Rejected
     described = json.dumps(fields, ensure_ascii=False).encode()
     if len(audio) > SIZE_LIMITS["audio"] or len(described) > SIZE_LIMITS["json"]:
         return Rejected(key=clip.key, reason="member above the size limit")
-    return EncodedClip(clip.key, audio, described, wave.size, len(text.encode()), level)
+    return EncodedClip(
+        clip.key, audio, described, wave.size, len(text.encode()), level,
+        bandwidth_hz=measure_bandwidth(wave, SAMPLE_RATE),
+        trimmed_sec=whole_sec - duration_sec,
+    )  # fmt: skip
 
 
 def _encode_audio(wave: np.ndarray, target_lufs: float) -> tuple[bytes, Level]:

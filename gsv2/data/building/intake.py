@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from hashlib import blake2b
 from pathlib import Path
 
+from gsv2.data.building.checks import ClipChecks
 from gsv2.data.building.encode import ClipRecord, EncodedClip, Rejected, ShardConfig, encode_clip
 from gsv2.data.building.offered import RecordedClip, RejectedFile
 from gsv2.data.building.spool import ClipSpool
@@ -46,10 +47,12 @@ def accepted_clips(
     config: ShardConfig,
     rejections: Rejections,
     rates: TextRates | None = None,
+    checks: ClipChecks | None = None,
+    suspects: Rejections | None = None,
 ) -> Iterator[tuple[ClipRecord, EncodedClip]]:
     """Yield the clips that can be written, encoded; the others go to `rejections`.
 
-    A key that was used before is rejected too.
+    A key that was used before is rejected too. Suspects of `checks` that stay go to `suspects`.
     """
     seen: set[bytes] = set()  # of key hashes, about 60 bytes a clip
     for clip in clips:
@@ -61,6 +64,8 @@ def accepted_clips(
         mark = blake2b(key.encode(errors="surrogateescape"), digest_size=12).digest()
         if not isinstance(encoded, Rejected) and rates is not None:
             encoded = _plausible(*encoded, rates)
+        if not isinstance(encoded, Rejected) and checks is not None and mark not in seen:
+            encoded = _looked_at(*encoded, checks, suspects)
         if isinstance(encoded, Rejected):
             rejections.add(encoded)
         elif mark in seen:
@@ -88,6 +93,20 @@ def leave_out_unlikely(spool: ClipSpool, rates: TextRates, rejections: Rejection
                     threshold=outlier.threshold,
                 )
             )
+
+
+def _looked_at(
+    clip: ClipRecord, encoded: EncodedClip, checks: ClipChecks, suspects: Rejections | None
+) -> tuple[ClipRecord, EncodedClip] | Rejected:
+    """Return the clip, or why a check leaves it out."""
+    found = checks.suspicions(clip, encoded)
+    for check, why in found:
+        if checks.rejects(check):
+            return why
+    if suspects is not None:
+        for _, why in found:
+            suspects.add(why)
+    return clip, encoded
 
 
 def _plausible(

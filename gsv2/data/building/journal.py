@@ -7,7 +7,8 @@ import struct
 import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,11 +19,12 @@ from gsv2.audio.level import Level
 from gsv2.data.building.encode import ClipRecord, EncodedClip, Rejected, ShardConfig
 from gsv2.data.building.intake import encode_offered
 from gsv2.data.building.offered import RecordedClip, Recording, RejectedFile, StoredClip
-from gsv2.data.building.recordings import load_recordings
+from gsv2.data.building.recordings import load_recording
+from gsv2.data.process_pool import map_ahead
 from gsv2.files import named_errors
 
 _FRAME = struct.Struct("<12sIII")  # identity, bytes of head and body, CRC-32 of both
-_VERSION = 1
+_VERSION = 2
 _NO_WAVE = np.zeros(0, dtype=np.float32)
 
 Encoded = tuple[ClipRecord, EncodedClip] | Rejected
@@ -37,7 +39,7 @@ def encoded_recordings(
         recordings: listed as they are needed.
         path: the journal, made if need be. It is the caller's to remove.
         config: how clips are encoded.
-        workers: processes that read audio.
+        workers: processes that read, level and encode audio; 0 does it in this one.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
@@ -51,16 +53,29 @@ def encoded_recordings(
                 marks.append(mark)
                 yield StoredClip(places[mark]) if mark in places else recording
 
-        for loaded in load_recordings(missing(), workers):
+        work = partial(_load_and_encode, config=config)
+        for encoded in map_ahead(work, missing(), workers):
             mark = marks.popleft()
-            if isinstance(loaded, StoredClip):
-                file.seek(loaded.offset)
+            if isinstance(encoded, StoredClip):
+                file.seek(encoded.offset)
                 yield _read(file)
                 continue
-            encoded = loaded if isinstance(loaded, Rejected) else encode_offered(loaded, config)
             with named_errors(path):
                 _append(file, mark, encoded)
             yield encoded
+
+
+def _load_and_encode(
+    recording: Recording | RejectedFile | StoredClip, config: ShardConfig
+) -> Encoded | StoredClip:
+    loaded = load_recording(recording)
+    if isinstance(loaded, Rejected | StoredClip):
+        return loaded
+    encoded = encode_offered(loaded, config)
+    if isinstance(encoded, Rejected):
+        return encoded
+    record, clip = encoded
+    return replace(record, wave=_NO_WAVE), clip  # the wave is not needed any more, and large
 
 
 def _identity(recording: Recording | RejectedFile, config: ShardConfig) -> bytes:
@@ -102,7 +117,7 @@ def _append(file: BinaryIO, mark: bytes, encoded: Encoded) -> None:
         record, clip = encoded
         known = {name: getattr(record, name) for name in record.__dataclass_fields__}
         known.pop("wave")
-        numbers = [clip.num_samples, clip.text_bytes, *clip.level]
+        numbers = [clip.num_samples, clip.text_bytes, *clip.level, *clip[6:]]
         fields = {"clip": known, "json": clip.json.decode(), "numbers": numbers}
         body = clip.audio
     content = json.dumps(fields).encode() + body
@@ -118,8 +133,8 @@ def _read(file: BinaryIO) -> Encoded:
     if "rejected" in fields:
         return RejectedFile(**fields["rejected"])
     record = RecordedClip(wave=_NO_WAVE, **fields["clip"])
-    num_samples, text_bytes, lufs, peak = fields["numbers"]
+    num_samples, text_bytes, lufs, peak, *measured = fields["numbers"]
     described, level = fields["json"].encode(), Level(lufs, peak)
     return record, EncodedClip(
-        record.key, file.read(body), described, num_samples, text_bytes, level
+        record.key, file.read(body), described, num_samples, text_bytes, level, *measured
     )

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from gsv2.data.building.checks import CheckConfig, ClipChecks
 from gsv2.data.building.encode import ClipRecord, EncodedClip, ShardConfig
 from gsv2.data.building.intake import Offered, Rejections, accepted_clips, leave_out_unlikely
 from gsv2.data.building.offered import RecordedClip
@@ -43,6 +45,7 @@ def write_corpus(
     overwrite: bool = False,
     arguments: Mapping[str, Any] | None = None,
     text_rate: TextRateConfig | None = None,
+    checks: CheckConfig | None = None,
 ) -> Manifest:
     """Write a corpus; `out` appears complete or not at all.
 
@@ -54,6 +57,7 @@ def write_corpus(
         overwrite: replace a complete corpus at `out`.
         arguments: what the clips were made with; joins `config` in the manifest's `build`.
         text_rate: which texts cannot be what is said; None: not checked.
+        checks: which clips are suspects, named in `suspects.jsonl` or left out; None: not checked.
 
     Raises:
         CorpusError: `out` is in the way, or no clip was usable.
@@ -61,10 +65,13 @@ def write_corpus(
     config = config or ShardConfig()
     with staged_corpus(out, overwrite=overwrite) as building:
         rejections = Rejections(building / "rejected.jsonl")
+        suspects = Rejections(building / "suspects.jsonl")
         rates = None if text_rate is None else TextRates(text_rate)
         offered = _Counted(clips)
-        with ClipSpool(building / ".spool") as spool:
-            num_speakers = _fill(spool, accepted_clips(offered, config, rejections, rates))
+        looks = ClipChecks(checks) if checks is not None else None
+        with ClipSpool(building / ".spool") as spool, looks or nullcontext():
+            accepted = accepted_clips(offered, config, rejections, rates, looks, suspects)
+            totals = _fill(spool, accepted)
             if rates is not None:
                 leave_out_unlikely(spool, rates, rejections)
             if not spool.languages:
@@ -76,8 +83,14 @@ def write_corpus(
         manifest = Manifest(
             shards=tuple(shards),
             languages=totals_by_language(shards),
-            num_speakers=num_speakers,
-            build={**asdict(config), **(arguments or {}), "offered": offered.count},
+            num_speakers=totals.num_speakers,
+            build={
+                **asdict(config),
+                **(arguments or {}),
+                "offered": offered.count,
+                "suspects": dict(sorted(suspects.counts.items())),
+                "trimmed_sec": round(totals.trimmed_sec, 3),
+            },
             rejected=dict(sorted(rejections.counts.items())),
         )
         _check_total(manifest, offered.count)
@@ -108,14 +121,23 @@ def _check_total(manifest: Manifest, offered: int) -> None:
         )
 
 
-def _fill(spool: ClipSpool, clips: Iterable[tuple[ClipRecord, EncodedClip]]) -> int:
-    """Spool all clips and return the number of speakers."""
+class _Totals(NamedTuple):
+    """Totals of accepted clips."""
+
+    num_speakers: int
+    trimmed_sec: float
+
+
+def _fill(spool: ClipSpool, clips: Iterable[tuple[ClipRecord, EncodedClip]]) -> _Totals:
+    """Spool all clips."""
     speakers: set[str] = set()
+    trimmed_sec = 0.0
     for record, encoded in clips:
         spool.append(record.language, _voice(record), _head(record, encoded), encoded.audio)
+        trimmed_sec += encoded.trimmed_sec
         if record.speaker:
             speakers.add(record.speaker)
-    return len(speakers)
+    return _Totals(len(speakers), trimmed_sec)
 
 
 def _voice(clip: ClipRecord) -> str:

@@ -1,4 +1,4 @@
-"""Bytes of a clip's members -> arrays. Nothing here can run code: audio, JSON, plain npy only."""
+"""Decoder of the members of a clip: audio, JSON and plain npy, none of which can run code."""
 
 from __future__ import annotations
 
@@ -65,35 +65,41 @@ AlignClip = Callable[[Clip], np.ndarray]
 the data workers, so it can be pickled."""
 
 
+class ClipRow(NamedTuple):
+    """One clip as the index describes it; None = the index does not hold it."""
+
+    row: int
+    """Row of the index."""
+    key: str
+    shard: str
+    """Name of its shard."""
+    transcript: Transcript | None = None
+    """Text, language and speaker; else they are read from the JSON."""
+    level: Level | None = None
+    """Loudness and peak of the audio; else it is measured."""
+    num_samples: int | None = None
+    """Samples of the audio; audio of another length is refused."""
+    num_code_frames: int | None = None
+    """Frames of the codes; codes of another length are refused."""
+
+
 def decode_clip(
-    row: int,
-    key: str,
-    shard: str,
+    clip: ClipRow,
     members: Mapping[str, bytes | memoryview],
-    transcript: Transcript | None = None,
-    out: np.ndarray | None = None,
-    *,
-    level: Level | None = None,
-    num_samples: int | None = None,
     code_format: CodeFormat = _ANY_CODES,
-    num_code_frames: int | None = None,
+    out: np.ndarray | None = None,
 ) -> Clip:
     """Decode the members that were read.
 
     Args:
-        row: row of the index.
-        shard: name of its shard.
         members: contents of any of `MEMBERS`, and `json` unless there is a transcript.
-        transcript: text, language and speaker, where the index holds it.
-        out: memory for the wave, see `load_wave`.
-        level: loudness and peak of the audio, where the index holds it; else it is measured.
-        num_samples: samples of the audio as the index says; audio of another length is refused.
         code_format: format that the codes must have.
-        num_code_frames: frames of the codes as the index says; codes of another length are refused.
+        out: memory for the wave, see `load_wave`.
 
     Raises:
         ClipError: a member is not what it should be.
     """
+    row, key, shard, transcript, level, num_samples, num_code_frames = clip
     text, language, speaker = transcript or decode_json(members["json"])
     try:
         text = normalize_text(text)

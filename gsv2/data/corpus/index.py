@@ -80,7 +80,7 @@ class CorpusIndex:
         """Return the index for a reader of codes.
 
         Args:
-            wanted: their format.
+            wanted: format of the codes.
             align_clip: aligns those that nobody aligned; None = clips without are left out.
 
         Raises:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from gsv2.data.corpus.code_format import CodeFormat
 from gsv2.data.corpus.format import FORMAT_VERSION, SAMPLE_RATE
 from gsv2.data.corpus.manifest_values import check_manifest_values
-from gsv2.files import write_whole
+from gsv2.files import write_atomically
 from gsv2.storage.storage import Storage
 
 MANIFEST_NAME = "corpus.json"
@@ -38,7 +38,7 @@ class ShardEntry:
     sha256: str
     """SHA-256 of the tar."""
     source_sha256: str | None = None
-    """For codes: SHA-256 of the audio tar that they were made from."""
+    """SHA-256, for codes, of the audio tar that they were made from."""
     language: str | None = None
     """Language of its clips, `mul` (ISO 639-3) if they have several; None = its folder."""
 
@@ -59,21 +59,21 @@ class Manifest:
     rejected: Mapping[str, int] = field(default_factory=dict)
     """Reason -> clips that were offered and left out."""
     quantizer: str | None = None
-    """For codes: hash of the quantizer that made them."""
+    """Hash of the quantizer that made the codes."""
     num_codebooks: int | None = None
-    """For codes: number of codebooks, K."""
+    """Number of codebooks of the codes, K."""
     codebook_size: int | None = None
-    """For codes: size of a codebook, V, above every code; None in older corpora."""
+    """Size of a codebook, V, above every code; None in older corpora."""
     code_rate_hz: float | None = None
-    """For codes: frames a second; None in older corpora."""
+    """Code frames a second; None in older corpora."""
     aligner: str | None = None
-    """For codes: hash of the aligner that aligned them with their texts; None = nobody did."""
+    """Hash of the aligner that aligned the codes with their texts; None = nobody did."""
     text_encoder: str | None = None
-    """For text vectors: hash of the frozen text encoder that made them."""
+    """Hash of the frozen text encoder that made the text vectors."""
     text_dim: int | None = None
-    """For text vectors: their dimension."""
+    """Dimension of the text vectors."""
     feature_stats: tuple[Mapping[str, Any], ...] = ()
-    """For audio: statistics of speech features that were computed over it: the encoder's identity,
+    """Statistics of speech features that were computed over the audio: the encoder's identity,
     `num_frames` and `file`."""
 
     @property
@@ -108,7 +108,7 @@ def write_manifest(manifest: Manifest, corpus: Path) -> None:
         **asdict(manifest),
     }
     text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-    write_whole(corpus / MANIFEST_NAME, text)
+    write_atomically(corpus / MANIFEST_NAME, text)
 
 
 def read_manifest(corpus: str | Path, storage: Storage | None = None) -> Manifest:

@@ -6,7 +6,7 @@ Nothing is copied: indexes lie beside the tars, or in another folder with links 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from gsv2.data.corpus.manifest import (
 from gsv2.data.indexing.format import ArchiveFormat
 from gsv2.data.indexing.scan import is_current, read_scan, scan_tar
 from gsv2.data.indexing.survey import Survey
-from gsv2.data.process_pool import map_ahead
+from gsv2.data.process_pool import ShardPool
 
 TOOL = "index_shards"
 """Stands as `tool` in `build` of the corpus.json that is written here."""
@@ -50,8 +50,7 @@ def index_corpus(
     out: Path | None = None,
     allow_damaged: bool = False,
     overwrite: bool = False,
-    workers: int = 0,
-    progress: Callable[[int, int], object] = lambda done, total: None,
+    pool: ShardPool | None = None,
 ) -> Manifest:
     """Write the index of every tar below a folder, and corpus.json last.
 
@@ -63,8 +62,7 @@ def index_corpus(
         out: folder of indexes, corpus.json and links to the tars; None = `root`.
         allow_damaged: index the clips before the damage of a tar.
         overwrite: replace indexes and corpus.json that another tool made.
-        workers: processes that scan; 0 scans in this one.
-        progress: takes (tars done, tars in all).
+        pool: pool of processes that scan; None = this one.
 
     Raises:
         CorpusError: no tar, no usable clip, a damaged tar, one key in two tars, or files of
@@ -76,10 +74,9 @@ def index_corpus(
     if again:
         (folder / MANIFEST_NAME).unlink(missing_ok=True)  # it vouched for the old indexes
     with Survey(folder, allow_damaged=allow_damaged) as survey:
-        work = ((job, form if job in again else None) for job in jobs)
-        for done, job in enumerate(map_ahead(_scan, work, workers), start=1):
+        work = [(job, form if job in again else None) for job in jobs]
+        for job in (pool or ShardPool()).map(_scan, work):
             survey.add(job.name, job.tar, job.index)
-            progress(done, len(jobs))
         for path in compressed_tars(root):
             survey.leave_alone(path.relative_to(root).as_posix(), ADVICE)
     build = {**asdict(form), "audio_suffixes": list(form.audio_suffixes)}

@@ -1,4 +1,4 @@
-"""Keys that were seen, at 8 bytes each."""
+"""Set of keys that were seen, at 8 bytes each."""
 
 from __future__ import annotations
 

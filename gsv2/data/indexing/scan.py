@@ -25,7 +25,7 @@ from gsv2.data.indexing.clip import ArchiveClip, IndexedClip, group_clips, index
 from gsv2.data.indexing.format import ArchiveFormat
 from gsv2.data.indexing.scattered import ScatteredMembers
 from gsv2.data.indexing.tar_walk import TarDamageError, TarMember, TarWalk
-from gsv2.files import whole_file
+from gsv2.files import atomic_file
 
 SCAN_METADATA = b"gsv2_scan"
 """Name of what a scan leaves in the metadata of the index file."""
@@ -208,5 +208,5 @@ def _write_index(columns: dict[str, list[Any]], scan: TarScan, index: Path) -> N
         {**(table.schema.metadata or {}), SCAN_METADATA: described}
     )
     index.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(index, pa.ArrowException, writer=f".{os.getpid()}") as aside:
+    with atomic_file(index, pa.ArrowException, writer=f".{os.getpid()}") as aside:
         pq.write_table(table, aside, compression="zstd")

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from gsv2.data.corpus.manifest import CorpusError, Manifest, ShardEntry
 from gsv2.data.indexing.key_set import KeySet, hash_keys
 from gsv2.data.indexing.scan import TarScan, read_scan
-from gsv2.files import named_errors, whole_file
+from gsv2.files import atomic_file, named_errors
 
 REJECTED_NAME = "rejected.jsonl"
 """File that names every clip and tar left out."""
@@ -139,7 +139,7 @@ class Survey:
 
     def _write(self, line: Mapping[str, str]) -> None:
         if self._rejected is None:
-            aside = self._files.enter_context(whole_file(self._path))
+            aside = self._files.enter_context(atomic_file(self._path))
             self._rejected = self._files.enter_context(aside.open("w", encoding="utf-8"))
         with named_errors(self._path):
             self._rejected.write(json.dumps(line, ensure_ascii=False) + "\n")

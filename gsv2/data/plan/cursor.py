@@ -10,7 +10,7 @@ import numpy as np
 
 from gsv2.data.plan.lanes import LaneAssignment
 from gsv2.data.plan.mixture import MixturePart
-from gsv2.data.plan.read_ahead import ReadAhead, read_ahead
+from gsv2.data.plan.read_ahead import ReadAhead, ReadLimits, read_ahead
 from gsv2.data.plan.table import ClipColumns
 from gsv2.data.plan.window import LanePosition, PartPosition, PlannedBatch, Window
 
@@ -116,10 +116,8 @@ class LaneWindows:
             self._assignments[number],
             position.lane,
             position.parts[number],
-            share=self._parts[number].share,
-            limit=limit,
-            max_clips=self._max_clips,
-            within_epoch=len(self._parts) == 1,
+            self._parts[number].share,
+            ReadLimits(limit, self._max_clips, within_epoch=len(self._parts) == 1),
         )
 
 

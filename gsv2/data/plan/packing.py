@@ -1,6 +1,6 @@
-"""Rows of a fixed number of tokens, filled by best fit (Coffman et al. 1984): shapes never change.
+"""Packing of rows of a fixed number of tokens, by best fit (Coffman et al. 1984).
 
-Longest first, each into the fullest row that still has room for it.
+Shapes never change. Longest first, each into the fullest row that still has room for it.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Plan:
             are left out.
 
     Attributes:
-        parts: those of the mixture; one unless sources have weights or languages a temperature.
+        parts: parts of the mixture; one unless sources have weights or languages a temperature.
         left_out: reason -> clips that are not read, of the `num_examined` first looked at.
 
     Raises:

@@ -27,10 +27,6 @@ class Sequences(NamedTuple):
         """[Q] int64 place in `clips` of the first of each sequence."""
         return np.cumsum(self.sizes) - self.sizes
 
-    def to_lists(self) -> list[list[int]]:
-        """Return the clips of each sequence."""
-        return [part.tolist() for part in np.split(self.clips, self.starts[1:])]
-
 
 def make_sequences(
     voices: np.ndarray,

@@ -40,26 +40,30 @@ class ReadAhead(NamedTuple):
         return PartPosition(int(epoch), int(shard_range), int(offset), clock)
 
 
+class ReadLimits(NamedTuple):
+    """Where reading ahead ends."""
+
+    num_bytes: float
+    """Undecoded bytes; the clip that exceeds them is the last."""
+    num_clips: int
+    """Clips; the shard range that exceeds them is the last."""
+    within_epoch: bool
+    """Whether it ends at the end of the epoch of the first clip."""
+
+
 def read_ahead(
     assignment: LaneAssignment,
     lane: int,
     position: PartPosition,
-    *,
     share: float,
-    limit: float,
-    max_clips: int,
-    within_epoch: bool,
+    limits: ReadLimits,
 ) -> ReadAhead:
-    """Return the clips after `position`, until they exceed `limit` bytes or `max_clips`.
+    """Return the clips after `position`, until they exceed the limits.
 
     Args:
         assignment: shard ranges of the mixture part.
         lane: lane that reads.
-        position: place to begin at.
         share: share of the part in the mixture.
-        limit: number of undecoded bytes.
-        max_clips: number of clips.
-        within_epoch: stop at the end of the epoch of the first clip.
 
     Raises:
         CorpusError: the lane gets no clip in many epochs.
@@ -68,7 +72,7 @@ def read_ahead(
     parts: list[ClipColumns] = []
     places: list[np.ndarray] = []  # [n, 3] epoch, shard range, offset
     num_bytes, num_clips, num_empty = 0, 0, 0
-    while num_bytes <= limit and num_clips <= max_clips:
+    while num_bytes <= limits.num_bytes and num_clips <= limits.num_clips:
         ranges = assignment.ranges(lane, epoch)
         if place < len(ranges):
             clips = assignment.clips(ranges[place])
@@ -82,7 +86,7 @@ def read_ahead(
             place, offset = place + 1, 0
         if place >= len(ranges):
             epoch, place, offset, num_empty = epoch + 1, 0, 0, num_empty + 1
-            if within_epoch and parts:
+            if limits.within_epoch and parts:
                 break
             if num_empty > _MAX_EMPTY_EPOCHS:
                 raise CorpusError(

@@ -1,4 +1,4 @@
-"""The batch contract: what the stream hands to a stage, written once."""
+"""Batch, the contract of what the stream hands to a stage, written once."""
 
 from __future__ import annotations
 

@@ -41,8 +41,7 @@ def collate(
     Raises:
         ValueError: the clips' codes have different numbers of codebooks.
     """
-    flat = list(chain.from_iterable(clips))
-    counts = [len(sequence) for sequence in clips]
+    flat, counts = list(chain.from_iterable(clips)), [len(sequence) for sequence in clips]
     waves = [clip.wave for clip in flat if clip.wave is not None]
     wave, wave_lengths = (buffer or WaveBuffer([])).stack(waves) if waves else (None, None)
     codes, code_lengths = _stack_codes([c.codes for c in flat if c.codes is not None])

@@ -24,7 +24,7 @@ class ClipRequest(NamedTuple):
 
     row: int
     places: Sequence[MemberPlace] | ClipError
-    """Its members, or why they cannot be found."""
+    """Members of the clip, or why they cannot be found."""
 
     @property
     def num_bytes(self) -> int:

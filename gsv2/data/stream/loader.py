@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from itertools import chain, islice
+from typing import NamedTuple
 
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
@@ -18,6 +19,18 @@ from gsv2.data.stream.reader import ClipReader, make_reader, read_clip
 from gsv2.data.stream.wave_buffer import WaveBuffer, WaveBufferPool
 
 
+class StreamStart(NamedTuple):
+    """Where the batches of a run begin, or go on."""
+
+    micro_batch: int = 0
+    """Global number of the first micro-batch."""
+    positions: Mapping[int, LanePosition] | None = None
+    """Lane -> where it stood, to go on there without planning what was before."""
+
+
+_FROM_THE_FIRST = StreamStart()
+
+
 class MicroBatchStream(IterableDataset[Batch]):
     """The micro-batches of one rank: k = rank (mod world), endless and in order.
 
@@ -27,8 +40,6 @@ class MicroBatchStream(IterableDataset[Batch]):
     Args:
         world: number of ranks.
         workers: DataLoader processes of this rank, 0 = none.
-        start_micro_batch: micro-batch at which the run continues.
-        positions: lane -> where it stood, to continue there without planning what was before.
 
     Raises:
         ValueError: the layout does not divide the lanes.
@@ -41,14 +52,13 @@ class MicroBatchStream(IterableDataset[Batch]):
         rank: int = 0,
         world: int = 1,
         workers: int = 0,
-        start_micro_batch: int = 0,
-        positions: Mapping[int, LanePosition] | None = None,
+        start: StreamStart = _FROM_THE_FIRST,
     ) -> None:
         check_layout(plan.config.lanes, world, workers)
         self._plan = plan
         self._world = world
-        self._first = start_micro_batch + (rank - start_micro_batch) % world
-        self._positions = dict(positions or {})
+        self._first = start.micro_batch + (rank - start.micro_batch) % world
+        self._positions = dict(start.positions or {})
 
     def __iter__(self) -> Iterator[Batch]:
         worker, workers = _worker()
@@ -108,8 +118,7 @@ def make_loader(
     rank: int = 0,
     world: int = 1,
     workers: int | None = None,
-    start_micro_batch: int = 0,
-    positions: Mapping[int, LanePosition] | None = None,
+    start: StreamStart = _FROM_THE_FIRST,
     pin_memory: bool = False,
 ) -> DataLoader[Batch]:
     """Return the endless batches of one rank of a training run.
@@ -117,22 +126,13 @@ def make_loader(
     Args:
         world: number of ranks.
         workers: processes that read ahead; None = `data.workers`.
-        start_micro_batch: global number of the first micro-batch.
-        positions: lane -> where it stood, from a checkpoint.
         pin_memory: hand out page-locked tensors, from which a GPU copies while it computes.
 
     Raises:
         ValueError: the layout does not divide the lanes.
     """
     workers = plan.config.workers if workers is None else workers
-    stream = MicroBatchStream(
-        plan,
-        rank=rank,
-        world=world,
-        workers=workers,
-        start_micro_batch=start_micro_batch,
-        positions=positions,
-    )
+    stream = MicroBatchStream(plan, rank=rank, world=world, workers=workers, start=start)
     return DataLoader(
         stream,
         batch_size=None,

@@ -10,7 +10,7 @@ import pyarrow as pa
 from zlib_ng import zlib_ng
 
 from gsv2.audio.level import Level
-from gsv2.data.corpus.decode import AlignClip, ClipError, Transcript
+from gsv2.data.corpus.decode import AlignClip, ClipError, ClipRow, Transcript
 from gsv2.data.corpus.format import SIZE_LIMITS
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.index_columns import LEVEL_FIELDS
@@ -106,22 +106,21 @@ class ShardMembers:
             _check_places(places)
         return places
 
-    def length(self, row: int) -> int | None:
-        """Return the samples of a clip; None = the index does not hold them."""
-        length = int(self.num_samples[row - self.start])
-        return length if length > 0 else None
-
-    def code_frames(self, row: int) -> int | None:
-        """Return the code frames of a clip; None = they are not read, or it has none."""
-        if self._num_code_frames is None:
-            return None
-        count = int(self._num_code_frames[row - self.start])
-        return count if count >= 0 else None
-
-    def level(self, row: int) -> Level | None:
-        """Return how loud a clip is; None = the index does not hold it."""
-        lufs, peak = self._levels[row - self.start].tolist()
-        return None if lufs != lufs or peak != peak else Level(lufs, peak)
+    def describe(self, row: int) -> ClipRow:
+        """Return what the index says of a clip."""
+        place = row - self.start
+        num_samples = int(self.num_samples[place])
+        num_frames = -1 if self._num_code_frames is None else int(self._num_code_frames[place])
+        lufs, peak = self._levels[place].tolist()
+        return ClipRow(
+            row,
+            self.keys[place],
+            self.name,
+            self.transcript(row),
+            None if lufs != lufs or peak != peak else Level(lufs, peak),
+            num_samples if num_samples > 0 else None,
+            num_frames if num_frames >= 0 else None,
+        )
 
     def transcript(self, row: int) -> Transcript | None:
         """Return what is said in a clip if the index holds it; None = it is in the JSON."""

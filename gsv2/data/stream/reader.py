@@ -1,4 +1,4 @@
-"""Bytes of clips, found by the index and checked by their CRC-32; local tars are memory-mapped."""
+"""Reader of clips, found by the index and checked by their CRC-32; local tars are memory-mapped."""
 
 from __future__ import annotations
 
@@ -194,18 +194,7 @@ def read_clip(
     key = shard.keys[row - shard.start]
     try:
         members = reader.read(row, window)
-        clip = decode_clip(
-            row,
-            key,
-            shard.name,
-            members,
-            shard.transcript(row),
-            out,
-            level=shard.level(row),
-            num_samples=shard.length(row),
-            code_format=reader.places.code_format,
-            num_code_frames=shard.code_frames(row),
-        )
+        clip = decode_clip(shard.describe(row), members, reader.places.code_format, out)
         return clip if shard.align_clip is None else clip._replace(alignment=shard.align_clip(clip))
     except ClipError as error:
         return BadClip(key=key, shard=shard.tars[error.member], reason=str(error))

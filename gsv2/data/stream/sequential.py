@@ -1,4 +1,4 @@
-"""Bytes of clips from remote tars, each of which is read in one pass.
+"""Sequential reader of clips from remote tars, each of which is read in one pass.
 
 A lane reads its window and, as far as the window's bytes allow, the following one, in a thread of
 its own; nothing is read twice and nothing is kept that was handed out.

@@ -1,4 +1,4 @@
-"""Whole tars in a local folder, for corpora that are read more than once from afar.
+"""Cache of whole tars in a local folder, for corpora that are read more than once from afar.
 
 A tar is kept under the hash of its content, or else under that of its full URL, so that
 `en/shard-0` is never taken for `zh/shard-0`. The folder is shared by all processes of a machine

@@ -21,7 +21,7 @@ class CodesMaker(NamedTuple):
     """A quantizer, as far as its codes are concerned."""
 
     quantizer: str | None
-    """Its hash; None = not known."""
+    """Hash of the quantizer; None = not known."""
     code_format: CodeFormat
 
 

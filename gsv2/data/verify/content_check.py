@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gsv2.data.corpus.code_format import CodeFormat
-from gsv2.data.corpus.decode import ClipError, decode_clip, decode_json
+from gsv2.data.corpus.decode import ClipError, ClipRow, decode_clip, decode_json
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.corpus.index_columns import OPTIONAL_FIELD
 from gsv2.data.verify.findings import Findings
@@ -54,7 +54,7 @@ def check_decoded(
 
     Args:
         row: row of the index.
-        shard: name.
+        shard: name of the shard.
         members: contents of audio, codes and json, as far as there are any.
         code_format: format that the codes must have.
         findings: gets what is wrong.
@@ -68,15 +68,8 @@ def check_decoded(
         return None  # its JSON is missing or damaged, and counted
     key, num_frames = row["key"], row["num_code_frames"]
     try:
-        clip = decode_clip(
-            0,
-            key,
-            shard,
-            members,
-            transcript,
-            code_format=code_format,
-            num_code_frames=num_frames,
-        )
+        indexed = ClipRow(0, key, shard, transcript, num_code_frames=num_frames)
+        clip = decode_clip(indexed, members, code_format)
     except ClipError as error:
         example = key if error.kind == str(error) else f"{key}: {error}"
         findings.add(f"clip cannot be decoded: {error.kind}", example)

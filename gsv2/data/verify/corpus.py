@@ -7,7 +7,7 @@ which copying changes.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from gsv2.data.corpus.manifest import MANIFEST_NAME, CorpusError, Manifest, read_manifest
 from gsv2.data.indexing.corpus import compressed_tars
 from gsv2.data.indexing.key_set import KeySet
-from gsv2.data.process_pool import map_ahead
+from gsv2.data.process_pool import ShardPool
 from gsv2.data.verify.codes_check import CodesMaker, check_codes, check_maker
 from gsv2.data.verify.findings import Findings, Problem
 from gsv2.data.verify.shard_check import ShardJob, ShardReport, check_shard
@@ -46,8 +46,7 @@ def verify_corpus(
     audio: Path | None = None,
     maker: CodesMaker | None = None,
     decode: bool = False,
-    workers: int = 0,
-    progress: Callable[[int, int], object] = lambda done, total: None,
+    pool: ShardPool | None = None,
 ) -> Verification:
     """Read all tars of a local corpus of audio or codes and check them.
 
@@ -55,11 +54,10 @@ def verify_corpus(
 
     Args:
         corpus: folder with corpus.json.
-        audio: for codes: the corpus that they were made from; None = not compared.
-        maker: for codes: the quantizer that made them; None = what corpus.json says of it.
-        decode: also decode every clip.
-        workers: processes; 0 works in this one.
-        progress: takes (shards done, shards in all).
+        audio: corpus that codes were made from; None = not compared.
+        maker: quantizer that made codes; None = what corpus.json says of it.
+        decode: whether every clip is decoded too.
+        pool: pool of processes that read; None = this one.
 
     Raises:
         CorpusError: there is no corpus.json, it cannot be read, it is of text vectors, or `audio`
@@ -78,12 +76,11 @@ def verify_corpus(
     ]
     result = Verification(str(corpus), num_shards=len(jobs))
     totals = _Totals(corpus)
-    for done, report in enumerate(map_ahead(check_shard, jobs, workers), start=1):
+    for report in (pool or ShardPool()).map(check_shard, jobs):
         result.problems += report.problems
         result.num_clips += report.entry.num_clips
         result.num_bytes += report.entry.num_bytes
         result.problems += totals.add(report)
-        progress(done, len(jobs))
     if code_format.codebook_size is None and totals.largest_code is not None:
         result.notes.append(_unknown_range(corpus, totals.largest_code))
     _check_manifest(corpus, manifest, findings)

@@ -110,7 +110,7 @@ def check_code_lengths(
     """Check that codes are as long as their audio.
 
     Args:
-        table: with columns `key` and `num_code_frames`, which is null without codes.
+        table: index with the columns `key` and `num_code_frames`, which is null without codes.
         seconds: [n] of the audio.
         rate_hz: code frames a second; None = not known, that of most clips.
     """

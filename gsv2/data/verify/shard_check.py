@@ -55,7 +55,7 @@ class ShardReport:
     """Language -> clips and seconds, by the index."""
     speakers: frozenset[str] = frozenset()
     largest_code: int | None = None
-    """Of all codes that were decoded; None = no codes were."""
+    """Largest of all codes that were decoded; None = no codes were."""
 
 
 def check_shard(job: ShardJob) -> ShardReport:

@@ -1,14 +1,21 @@
-"""Backbone of the GPT, a decoder-only transformer: transformers' Qwen2, fed with vectors."""
+"""Backbone of the GPT, a decoder-only transformer: transformers' Qwen2, fed with vectors.
+
+transformers takes seconds to import, so that it is imported where a GPT is made: other stages, and
+commands that make none, start without it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-from transformers import Qwen2Config, Qwen2Model
+
+if TYPE_CHECKING:
+    from transformers import Qwen2Model
 
 _UNIT_INIT_STD = 0.64
 """Standard deviation of initial weights, times sqrt(dim): Qwen2's 0.02 at its width of 1024."""
@@ -50,6 +57,8 @@ def make_backbone(config: BackboneConfig) -> Qwen2Model:
 
     A parameter that never gets a gradient would break DDP.
     """
+    from transformers import Qwen2Config, Qwen2Model
+
     model = Qwen2Model(
         Qwen2Config(
             vocab_size=1,
@@ -68,14 +77,18 @@ def make_backbone(config: BackboneConfig) -> Qwen2Model:
     return model
 
 
-def recompute_layers(model: Qwen2Model) -> None:
-    """Let every layer keep its input only and run again in the backward pass.
+def recompute_layers(module: nn.Module) -> None:
+    """Let every layer of a module's backbones keep its input only and run again in backward.
 
     transformers' own switch wants the token embedding that we took away.
     """
-    for layer in model.layers:
-        layer.gradient_checkpointing = True
-        layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
+    from transformers import Qwen2Model
+
+    for backbone in module.modules():
+        if isinstance(backbone, Qwen2Model):
+            for layer in backbone.layers:
+                layer.gradient_checkpointing = True
+                layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
 
 
 def make_document_mask(documents: Tensor, dtype: torch.dtype) -> Tensor:

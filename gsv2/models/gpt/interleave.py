@@ -78,7 +78,7 @@ class Interleaved(NamedTuple):
         """Put vectors at their places.
 
         Args:
-            text_start: [D].
+            text_start: [D] vector before each text.
             text: [C, S, D].
             audio_start: [D], or [C, D].
             steps: [C, P, D].

@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from transformers import Qwen2Model
 
 from gsv2.models.component import Component
 from gsv2.models.gpt.backbone import BackboneConfig, make_backbone, recompute_layers, run_rows
@@ -63,6 +62,23 @@ class GPTConfig:
     """Probability of dropping a value of the backbone's inputs and outputs."""
     codes: CodeConfig = field(default_factory=CodeConfig)
     """Shape of the quantizer's codes; the stage fills it in."""
+
+
+class GPTInputs(NamedTuple):
+    """C clips, of which those of one sequence follow each other."""
+
+    text: Tensor
+    """[C, S] int64 token ids, or [C, S, text_vectors.dim] vectors."""
+    text_lengths: Tensor
+    """[C] int64."""
+    codes: Tensor
+    """[C, K, T] int64."""
+    code_lengths: Tensor
+    """[C] int64."""
+    sequence: Tensor
+    """[C] int64 sequence of each clip, ascending from 0."""
+    alignments: Tensor | None = None
+    """[C, T] int64 character spoken at each frame, for a pointer to follow."""
 
 
 class GPTOutput(NamedTuple):
@@ -138,103 +154,73 @@ class SemanticGPT(nn.Module):
 
     def recompute_activations(self) -> None:
         """Keep less for the backward pass: the layers of the transformers run again in it."""
-        for module in self.modules():
-            if isinstance(module, Qwen2Model):
-                recompute_layers(module)
+        recompute_layers(self)
 
     def forward(
-        self,
-        text: Tensor,
-        text_lengths: Tensor,
-        codes: Tensor,
-        code_lengths: Tensor,
-        sequence: Tensor,
-        rows: PackedRows | None = None,
-        is_target: Tensor | None = None,
-        alignments: Tensor | None = None,
+        self, clips: GPTInputs, rows: PackedRows | None = None, is_target: Tensor | None = None
     ) -> GPTOutput:
         """Predict the codes of clips from what stands before them in their sequence.
 
         Args:
-            text: [C, S] int64 token ids, or [C, S, text_vectors.dim] vectors.
-            text_lengths: [C] int64.
-            codes: [C, K, T] int64.
-            code_lengths: [C] int64.
-            sequence: [C] int64 sequence of each clip, ascending from 0.
+            clips: clips of the batch.
             rows: where the sequences are packed; None = each has a row, as long as the longest.
             is_target: [C] bool: clips whose codes are predicted; None = all.
-            alignments: [C, T] int64 character spoken at each frame, for a pointer to follow.
 
         Raises:
             ValueError: a packed row is too short, or a pointer has no alignments.
         """
-        steps = self.pattern.to_steps(codes, code_lengths, self.end)  # [C, K, S]
-        embedded = self._embed(text, text_lengths, steps, code_lengths, sequence, alignments, rows)
+        steps = self.pattern.to_steps(clips.codes, clips.code_lengths, self.end)  # [C, K, S]
+        embedded = self._embed(clips, steps, rows)
         hidden = self._run(embedded, is_packed=rows is not None)  # [R * L, D]
-        is_learnt = torch.ones_like(sequence, dtype=torch.bool) if is_target is None else is_target
-        there = (steps != NO_CODE).any(dim=1) & is_learnt[:, None]  # [C, S]
+        if is_target is None:
+            is_target = torch.ones_like(clips.sequence, dtype=torch.bool)
+        there = (steps != NO_CODE).any(dim=1) & is_target[:, None]  # [C, S]
         places = embedded.layout.predicts
         targets = steps.transpose(1, 2)[there]  # [N, K]
         logits = self.head(self.dropout(hidden[places[:, : steps.shape[2]][there]]), targets)
         output = GPTOutput(logits, tuple(column[column != NO_CODE] for column in targets.unbind(1)))
         if embedded.moves is None:
             return output
-        T = min(codes.shape[2], embedded.step_vectors.shape[1] // self.pattern.stride)
-        frames = torch.arange(T, device=codes.device)  # codes may be padded further
-        is_frame = (frames < code_lengths[:, None]) & is_learnt[:, None]
+        T = min(clips.codes.shape[2], embedded.step_vectors.shape[1] // self.pattern.stride)
+        frames = torch.arange(T, device=steps.device)  # codes may be padded further
+        is_frame = (frames < clips.code_lengths[:, None]) & is_target[:, None]
         last = (frames + 1) * self.pattern.stride - 1  # step of each frame
         after = self.dropout(hidden[places[:, last][is_frame]])
         advance = self.pointer.advance(after, embedded.step_vectors[:, last][is_frame])
         moves = embedded.moves[:, :T][is_frame]
         return output._replace(advance_logits=advance, advance_targets=moves)
 
-    def embed(
-        self,
-        text: Tensor,
-        text_lengths: Tensor,
-        codes: Tensor,
-        code_lengths: Tensor,
-        sequence: Tensor,
-        alignments: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
+    def embed(self, clips: GPTInputs) -> tuple[Tensor, Tensor]:
         """Return the backbone's inputs [Q, L, D] and their mask [Q, L] bool, as in `forward`.
 
         A clip of 0 frames ends with its `audio_start`, whose output predicts its first step.
         """
-        steps = self.pattern.to_steps(codes, code_lengths, self.end)
-        embedded = self._embed(text, text_lengths, steps, code_lengths, sequence, alignments)
+        steps = self.pattern.to_steps(clips.codes, clips.code_lengths, self.end)
+        embedded = self._embed(clips, steps)
         return embedded.inputs, embedded.layout.mask
 
     def embed_steps(self, steps: Tensor) -> Tensor:
         """Return the backbone's inputs [B, S, D] for steps [B, K, S]; ends count as no code."""
         return self.audio_input(steps.masked_fill(steps == self.end, NO_CODE))
 
-    def _embed(
-        self,
-        text: Tensor,
-        text_lengths: Tensor,
-        steps: Tensor,
-        code_lengths: Tensor,
-        sequence: Tensor,
-        alignments: Tensor | None,
-        rows: PackedRows | None = None,
-    ) -> _Embedded:
+    def _embed(self, clips: GPTInputs, steps: Tensor, rows: PackedRows | None = None) -> _Embedded:
         is_read = self.config.reading != "pointer"
-        lengths = text_lengths if is_read else torch.zeros_like(text_lengths)
-        layout = interleave(lengths, self.pattern.num_code_steps(code_lengths), sequence, rows)
-        text_vectors = self.text_encoder(text)
+        lengths = clips.text_lengths if is_read else torch.zeros_like(clips.text_lengths)
+        num_steps = self.pattern.num_code_steps(clips.code_lengths)
+        layout = interleave(lengths, num_steps, clips.sequence, rows)
+        text_vectors = self.text_encoder(clips.text)
         step_vectors = self.embed_steps(steps[:, :, : layout.steps.shape[1]])
         start: Tensor = self.audio_start
         spoken, moves = step_vectors, None
         if self.has_pointer:
-            if alignments is None:
+            if clips.alignments is None:
                 raise ValueError(f"alignments must be given for reading={self.config.reading}")
             vectors, moves = self.pointer.follow(
-                self.pointer.reader(text_vectors, text),
-                count_characters(text),
-                alignments,
-                code_lengths,
-                torch.arange(step_vectors.shape[1] + 1, device=text.device) // self.pattern.stride,
+                self.pointer.reader(text_vectors, clips.text),
+                count_characters(clips.text),
+                clips.alignments,
+                clips.code_lengths,
+                torch.arange(step_vectors.shape[1] + 1, device=steps.device) // self.pattern.stride,
             )
             start, spoken = start + vectors[:, 0], spoken + vectors[:, 1:]
         read = text_vectors if is_read else text_vectors[:, :0]

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from vector_quantize_pytorch import GroupedResidualVQ
 
 from gsv2.nn.codebook_ema import (
     CodebookStatistics,
@@ -72,6 +71,9 @@ class Codebooks(nn.Module):
         super().__init__()
         self.codes = codes
         self.config = config
+        # Imports torch's compiler and sympy: a third of the start of whatever makes no codebooks.
+        from vector_quantize_pytorch import GroupedResidualVQ
+
         self.vq = GroupedResidualVQ(
             dim=codes.dim,
             groups=codes.groups,

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from gsv2.files import whole_file
+from gsv2.files import atomic_file
 
 _HEADER = "gsv2_feature_statistics"
 
@@ -37,7 +37,7 @@ class FeatureStatistics:
         """Write a safetensors file, whole or not at all."""
         header = {"num_frames": self.num_frames, "encoder": dict(self.encoder)}
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path, SafetensorError) as aside:
+        with atomic_file(path, SafetensorError) as aside:
             tensors = {"mean": self.mean, "std": self.std}
             save_file(tensors, aside, metadata={_HEADER: json.dumps(header)})
 

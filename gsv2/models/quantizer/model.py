@@ -114,7 +114,7 @@ class Quantizer(nn.Module):
             reservoir: batches of features.
             frames_per_step: code frames of an optimizer step.
             progress: called with (iterations of k-means done, iterations at most).
-            statistics: of the features, to normalise by; None = those of the reservoir.
+            statistics: statistics of the features, to normalise by; None = those of the reservoir.
 
         Raises:
             ValueError: initialised before, or fewer code frames than codebook entries.

@@ -56,7 +56,7 @@ class CodeFeatures(nn.Module):
         """Take the decoder of a quantizer.
 
         Args:
-            weights: its `state_dict`.
+            weights: `state_dict` of the quantizer.
 
         Raises:
             RuntimeError: they are of another decoder.

@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from gsv2.nn.transformer import Transformer, TransformerConfig
+from gsv2.models.vits2.config import VITS2Config
+from gsv2.nn.transformer import Transformer
 
 _LOG_STD_LIMIT = 6.0
 """The prior's log-std stays within this distance of 0, so that the KL divergence is finite."""
@@ -18,27 +19,18 @@ _LOG_STD_LIMIT = 6.0
 class ContentEncoder(nn.Module):
     """Code vectors -> mean and log-std of the prior."""
 
-    def __init__(
-        self,
-        *,
-        input_dim: int,
-        channels: int,
-        latent_channels: int,
-        style_dim: int,
-        repeats: int,
-        config: TransformerConfig,
-        num_features: int = 0,
-    ) -> None:
+    def __init__(self, config: VITS2Config) -> None:
         super().__init__()
-        self.repeats = repeats
-        self.input = nn.Linear(input_dim, channels)
-        self.transformer = Transformer(channels, config, style_dim)
+        channels, latent_channels = config.channels, config.latent_channels
+        self.repeats = config.frames_per_code
+        self.input = nn.Linear(config.codes.dim, channels)
+        self.transformer = Transformer(channels, config.content, config.style.dim)
         self.output = nn.Linear(channels, 2 * latent_channels)
         self.features: nn.Linear | None = None
         self.direct: nn.Linear | None = None
-        if num_features:
-            self.features = nn.Linear(num_features, channels)
-            self.direct = nn.Linear(num_features, latent_channels)
+        if config.num_code_features:
+            self.features = nn.Linear(config.num_code_features, channels)
+            self.direct = nn.Linear(config.num_code_features, latent_channels)
             with torch.no_grad():
                 self.output.weight[:latent_channels] = 0.0
 
@@ -48,11 +40,11 @@ class ContentEncoder(nn.Module):
         """Return the prior of each frame.
 
         Args:
-            vectors: [B, T_codes, input_dim].
+            vectors: [B, T_codes, codes.dim].
             features: [B, repeats * T_codes, num_features] of the codes, if it reads them; they
                 have a linear path to the mean, to which the transformer adds nothing at first.
             mask: [B, T] of the frames; `T <= repeats * T_codes`.
-            style: [B, style_dim].
+            style: [B, style.dim].
 
         Returns:
             Mean and log-std, each [B, latent_channels, T]; at padding, 0.

@@ -14,7 +14,7 @@ import torch
 
 from gsv2.models.vits2.config import VITS2Config
 from gsv2.models.vits2.discriminators import DiscriminatorConfig, MultiDiscriminator
-from gsv2.models.vits2.model import VITS2
+from gsv2.models.vits2.model import VITS2, TrainedSegments
 from gsv2.nn.flops import flop_counter
 
 _NUM_PROBES = 3
@@ -63,8 +63,7 @@ def _count_generator(model: VITS2, num_frames: int, segment_frames: int) -> int:
             lengths,
             torch.zeros(1, config.mel.num_mels, num_frames),
             lengths,
-            torch.zeros(1, dtype=torch.int64),
-            segment_frames,
+            TrainedSegments(torch.zeros(1, dtype=torch.int64), segment_frames),
         )
         terms = (decoded.wave, decoded.z_p, decoded.m_p, decoded.logs_p, decoded.logs_q)
         sum(term.sum() for term in terms).backward()

@@ -33,11 +33,22 @@ _MAGNITUDE_FLOOR = 1e-5
 """Smallest magnitude before the posterior's logarithm."""
 
 
+class TrainedSegments(NamedTuple):
+    """One segment of each recording, which the generator decodes in training."""
+
+    starts: Tensor
+    """[B] int64, first frame of each."""
+    num_frames: int
+    """Frames of each."""
+    pitch: Tensor | None = None
+    """[B, num_frames] in Hz, 0 where there is none, for a harmonic source."""
+
+
 class Decoded(NamedTuple):
     """Results of one training pass."""
 
     wave: Tensor
-    """[B, 1, segment_frames * hop_length] float32: the decoded segments."""
+    """[B, 1, num_frames * hop_length] float32: the decoded segments."""
     z_p: Tensor
     """[B, latent_channels, T]: posterior sample in the prior's space."""
     m_p: Tensor
@@ -67,15 +78,7 @@ class VITS2(nn.Module):
                 config.code_features, config.codes.dim, config.frames_per_code
             )
         self.style_encoder = StyleEncoder(config.mel.num_mels, config.style)
-        self.content_encoder = ContentEncoder(
-            input_dim=config.codes.dim,
-            channels=config.channels,
-            latent_channels=latent,
-            style_dim=style_dim,
-            repeats=config.frames_per_code,
-            config=config.content,
-            num_features=config.num_code_features,
-        )
+        self.content_encoder = ContentEncoder(config)
         reads = config.posterior_input
         num_bins = config.mel.num_mels if reads == "mel" else config.mel.num_bins
         self.posterior_encoder = PosteriorEncoder(
@@ -105,9 +108,7 @@ class VITS2(nn.Module):
         lengths: Tensor,
         reference: Tensor,
         reference_lengths: Tensor,
-        starts: Tensor,
-        segment_frames: int,
-        pitch: Tensor | None = None,
+        segments: TrainedSegments,
     ) -> Decoded:
         """Encode recordings and decode one segment of each; uses every parameter.
 
@@ -117,10 +118,7 @@ class VITS2(nn.Module):
             lengths: [B] int64, in frames.
             reference: [B, num_mels, T_reference] log-mel of a clip of the same voice.
             reference_lengths: [B] int64, in frames.
-            starts: [B] int64, first frame of each segment.
-            segment_frames: frames of a segment.
-            pitch: [B, segment_frames] of the segments in Hz, 0 where there is none, for a harmonic
-                source.
+            segments: what is decoded of the recordings.
 
         Returns:
             The decoded segments, and prior and posterior. Noise from torch's default generator.
@@ -131,11 +129,11 @@ class VITS2(nn.Module):
         m_q, logs_q = self.posterior_encoder(self._log_spectrum(magnitude), mask, style)
         z = (m_q + torch.randn_like(m_q) * logs_q.exp()) * mask.unsqueeze(1)
         z_p = self.flow(z, mask, style)
-        segments, contour = cut_segments(z, starts, segment_frames), None
+        cut, contour = cut_segments(z, segments.starts, segments.num_frames), None
         if isinstance(self.generator, ISTFTGenerator):
-            wave, contour = self.generator.speak(segments, style, pitch=pitch)
+            wave, contour = self.generator.speak(cut, style, pitch=segments.pitch)
         else:
-            wave = self.generator(segments, style)
+            wave = self.generator(cut, style)
         return Decoded(wave, z_p, m_p, logs_p, logs_q, mask, contour)
 
     def recompute_activations(self) -> None:

@@ -31,7 +31,6 @@ class PosteriorEncoder(nn.Module):
 
     Args:
         num_bins: bins of the spectrogram, or mel bands.
-        latent_channels: channels of the latent.
         config: sizes of the WaveNet.
         style_dim: channels of the style.
         reads: `mel` adds a linear path from the bands to the mean, beside a WaveNet that adds

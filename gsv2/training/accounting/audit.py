@@ -58,7 +58,7 @@ def check_ledger(plan: KeyPlan, entries: Iterable[Mapping[str, Any]]) -> Iterato
     """Compare finished lane epochs with the plan; open ones are not looked at.
 
     Args:
-        entries: from `read_ledgers`.
+        entries: ledger entries from `read_ledgers`.
 
     Yields:
         Epoch after epoch of each component. Lanes that should have written an entry before a

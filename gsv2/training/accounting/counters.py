@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from gsv2.data.stream.batch import Batch
-from gsv2.training.accounting.consumption import Consumption
+from gsv2.training.accounting.consumption import Consumption, sequence_shares
+from gsv2.training.accounting.ledger import ledger_to_plain, pop_finished
 from gsv2.training.accounting.quarantine import Quarantine
 from gsv2.training.accounting.state import TrainState
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.stage import RefusingStage, Stage
-from gsv2.training.telemetry.clock import RunClock
-from gsv2.training.telemetry.metrics import WeightedMeans, merge_sums
-from gsv2.training.telemetry.throughput import Throughput, measure, work_figures
+from gsv2.training.telemetry.metrics import RunClock, WeightedMeans, merge_sums
+from gsv2.training.telemetry.throughput import Throughput, hours_by_language, measure, work_figures
 
 
 class RankCounters:
@@ -77,3 +78,18 @@ class RankCounters:
             **self._clock.lap(max(reading)),
             **merge_sums(sums),
         }
+
+
+def drain_figures(state: TrainState) -> dict[str, Any]:
+    """Return the figures of a record that the state holds, the same on all ranks; begin anew."""
+    finished = pop_finished(state.ledger, state.marks)
+    sequences, state.sequences = state.sequences, {}
+    return {
+        **sequence_shares(sequences),
+        **hours_by_language(state.audio_seen),
+        "data/samples_seen": state.samples_seen,
+        "data/bad_clips": state.bad_clips,
+        "train/skipped_updates": state.skipped,
+        "train/spikes": state.spikes,
+        **({"data/ledger": ledger_to_plain(finished)} if finished else {}),
+    }

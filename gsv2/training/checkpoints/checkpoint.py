@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-from gsv2.files import ASIDE, clean_up, whole_folder
+from gsv2.files import ASIDE, atomic_folder, clean_up
 from gsv2.training.checkpoints.tensor_file import write_hashed
 
 CHECKPOINTS = "checkpoints"
@@ -22,7 +22,7 @@ STATE = "state.json"
 """Every checkpoint has one."""
 _PREFIX = "step_"
 FETCHED = f"{ASIDE}fetched"
-"""Beside the checkpoints of a run: one of another run, until the next save."""
+"""Name beside the checkpoints of a run: one of another run, until the next save."""
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ def verify_checkpoint(folder: Path, names: Iterable[str] | None = None) -> Path:
     """Compare files with their checksums.
 
     Args:
-        names: of the files; None = all that the checkpoint should have.
+        names: names of the files; None = all that the checkpoint should have.
 
     Returns:
         `folder`.
@@ -165,7 +165,7 @@ def write_checkpoint(run: Path, step: int, write: Callable[[Path], Mapping[str, 
     """
     clean_checkpoints(run)
     final = checkpoint_folder(run, step)
-    with whole_folder(final) as aside:
+    with atomic_folder(final) as aside:
         sums = write(aside)
         assert set(sums) == {path.name for path in aside.iterdir()}, "every file has a checksum"
         lines = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TypeVar
 
-from gsv2.files import ASIDE, whole_folder
+from gsv2.files import ASIDE, atomic_folder
 from gsv2.storage.body import public_name
-from gsv2.storage.object_store import open_filesystem
+from gsv2.storage.object_store import ObjectFolder
 from gsv2.training.checkpoints.checkpoint import (
     CHECKPOINTS,
     STATE,
@@ -27,8 +24,6 @@ from gsv2.training.checkpoints.checkpoint import (
     parse_step,
     verify_checkpoint,
 )
-
-T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +40,7 @@ class CheckpointMirror:
 
     def __init__(self, url: str) -> None:
         self.name = public_name(url)
-        self._files = open_filesystem(url)
-        self._root = f"{self._files._strip_protocol(url)}/{CHECKPOINTS}"
+        self._there = ObjectFolder(f"{url}/{CHECKPOINTS}")
 
     def check_writable(self) -> None:
         """Write, move, read and remove a file where the checkpoints are.
@@ -54,15 +48,14 @@ class CheckpointMirror:
         Raises:
             OSError: that cannot be done; the message names `checkpoint.target`.
         """
-        there = f"{self._root}/{ASIDE}{secrets.token_hex(4)}"
-        content = secrets.token_bytes(16)
+        probe, content = f"{ASIDE}{secrets.token_hex(4)}", secrets.token_bytes(16)
         try:
             with NamedTemporaryFile() as file:
                 Path(file.name).write_bytes(content)
-                self._ask(lambda: self._files.makedirs(there, exist_ok=True))
-                self._put_marker(Path(file.name), there)
-            came = self._read(f"{there}/{SUMS}")
-            self._clear(there)
+                self._there.make(probe)
+                self._put_marker(Path(file.name), probe)
+            came = self._there.read(f"{probe}/{SUMS}")
+            self._clear(probe)
         except OSError as error:
             raise OSError(f"checkpoint.target cannot be written: {self.name}: {error}") from error
         if came != content:
@@ -74,9 +67,7 @@ class CheckpointMirror:
         Raises:
             OSError: the target is out of reach.
         """
-        self._files.invalidate_cache()
-        found = self._ask(lambda: self._files.glob(f"{self._root}/*/{SUMS}"))
-        names = (path.rstrip("/").rsplit("/", 2)[-2] for path in found)
+        names = self._there.folders_with(SUMS)
         return sorted(step for name in names if (step := parse_step(name)) is not None)
 
     def clean(self) -> None:
@@ -86,11 +77,11 @@ class CheckpointMirror:
             OSError: the target is out of reach.
         """
         whole = set(self.steps())
-        for name in self._list(self._root):
+        for name in self._there.names():
             step = parse_step(name)
             if step is not None and step not in whole:
                 logger.info("removing what was left of %s at %s", name, self.name)
-                self._clear(self._folder(step))
+                self._clear(checkpoint_name(step))
 
     def put(self, folder: Path, step: int) -> None:
         """Copy a whole checkpoint here.
@@ -104,12 +95,12 @@ class CheckpointMirror:
             raise OSError(f"{self.name}: {error}") from error
 
     def _put(self, folder: Path, step: int) -> None:
-        there = self._folder(step)
-        self._clear(there)
-        self._ask(lambda: self._files.makedirs(there, exist_ok=True))
+        name = checkpoint_name(step)
+        self._clear(name)
+        self._there.make(name)
         for file in sorted(path for path in folder.iterdir() if path.name != SUMS):
-            self._put_file(file, f"{there}/{file.name}")
-        self._put_marker(folder / SUMS, there)
+            self._there.put(file, f"{name}/{file.name}")
+        self._put_marker(folder / SUMS, name)
 
     def fetch(self, step: int, run: Path) -> Path:
         """Copy a checkpoint into a run folder; return its folder there.
@@ -118,13 +109,13 @@ class CheckpointMirror:
             CheckpointDamagedError: what came is not what was written.
             OSError: the target is out of reach, or the disk is full.
         """
-        final, there = checkpoint_folder(run, step), self._folder(step)
+        final = checkpoint_folder(run, step)
         logger.info("fetching %s from %s", final.name, self.name)
         try:
-            with whole_folder(final) as aside:
-                for name in self._list(there):
+            with atomic_folder(final) as aside:
+                for name in self._there.names(final.name):
                     if not name.startswith(ASIDE):
-                        self._fetch_file(f"{there}/{name}", aside / name)
+                        self._fetch_file(f"{final.name}/{name}", aside / name)
                 verify_checkpoint(aside)
         except CheckpointDamagedError as error:
             raise CheckpointDamagedError(f"from {self.name}: {error}") from error
@@ -136,7 +127,7 @@ class CheckpointMirror:
         Raises:
             OSError: the target is out of reach.
         """
-        return self._read(f"{self._folder(step)}/{STATE}")
+        return self._there.read(f"{checkpoint_name(step)}/{STATE}")
 
     def remove(self, step: int) -> None:
         """Take a checkpoint away, its marker first.
@@ -144,50 +135,23 @@ class CheckpointMirror:
         Raises:
             OSError: the target is out of reach.
         """
-        self._clear(self._folder(step))
+        self._clear(checkpoint_name(step))
 
-    def _folder(self, step: int) -> str:
-        return f"{self._root}/{checkpoint_name(step)}"
-
-    def _list(self, there: str) -> list[str]:
-        """Return the names in a folder; none if it does not exist."""
-        self._files.invalidate_cache()
-        with suppress(FileNotFoundError):
-            found = self._ask(lambda: self._files.ls(there, detail=False))
-            return sorted(path.rstrip("/").rpartition("/")[2] for path in found)
-        return []
-
-    def _clear(self, there: str) -> None:
+    def _clear(self, folder: str) -> None:
         """Remove whatever is in a folder, the marker first."""
-        with suppress(FileNotFoundError):
-            self._ask(lambda: self._files.rm_file(f"{there}/{SUMS}"))
-        with suppress(FileNotFoundError):
-            self._ask(lambda: self._files.rm(there, recursive=True))
+        self._there.remove(f"{folder}/{SUMS}")
+        self._there.remove_folder(folder)
 
-    def _put_marker(self, file: Path, there: str) -> None:
+    def _put_marker(self, file: Path, folder: str) -> None:
         # A file system that is no object store could show half of a marker under its own name.
-        self._put_file(file, f"{there}/{ASIDE}{SUMS}")
-        self._ask(lambda: self._files.mv(f"{there}/{ASIDE}{SUMS}", f"{there}/{SUMS}"))
+        self._there.put(file, f"{folder}/{ASIDE}{SUMS}")
+        self._there.move(f"{folder}/{ASIDE}{SUMS}", f"{folder}/{SUMS}")
 
-    def _put_file(self, file: Path, there: str) -> None:
-        self._ask(lambda: self._files.put_file(str(file), there))
-
-    def _fetch_file(self, there: str, file: Path) -> None:
+    def _fetch_file(self, path: str, file: Path) -> None:
         try:
-            self._ask(lambda: self._files.get_file(there, str(file)))
+            self._there.fetch(path, file)
         except FileNotFoundError as error:
-            raise CheckpointDamagedError(f"{self.name}: {there} is missing") from error
-
-    def _read(self, there: str) -> bytes:
-        return self._ask(lambda: self._files.cat_file(there))
-
-    def _ask(self, action: Callable[[], T]) -> T:
-        try:
-            return action()
-        except FileNotFoundError:
-            raise
-        except Exception as error:  # backends raise whatever their client libraries raise
-            raise OSError(f"{self.name}: {type(error).__name__}: {error}") from error
+            raise CheckpointDamagedError(f"{self.name}: {path} is missing") from error
 
 
 def mirror_of(url: str | None, run_name: str) -> CheckpointMirror | None:

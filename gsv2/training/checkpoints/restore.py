@@ -31,7 +31,7 @@ from gsv2.training.checkpoints.state_file import check_record
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.ema import EMA_SUFFIX
 from gsv2.training.engines.engine import TrainableState
-from gsv2.training.optim import seek_schedule
+from gsv2.training.schedule import seek_schedule
 from gsv2.training.stage import Trainable
 
 _NAMED_DIFFERENCES = 5

@@ -95,7 +95,7 @@ class Saver:
         Waits for the write before it, if that is still under way.
 
         Args:
-            trainables: with their engines.
+            trainables: trainables with their engines.
             record: figures of this step, if there are any.
 
         Raises:
@@ -121,12 +121,12 @@ class Saver:
         self._blocked_sec += time.perf_counter() - start
         if complaint:  # a misspelt name must not cost the steps that are done
             self._wait_for_write()
-            self._distributed.on_main(self._settle)
+            self._distributed.on_main(self._finish_write)
             raise CheckpointError(complaint)
 
     def poll(self) -> None:
         """Tell of what has ended since the last call; waits for nothing."""
-        self._settle()
+        self._finish_write()
 
     def check(self) -> None:
         """Stop a run that must not go on without a checkpoint. Collective.
@@ -178,7 +178,7 @@ class Saver:
                 "ones stay",
                 self._job.step, _CLOSE_SEC,
             )  # fmt: skip
-        self._settle()
+        self._finish_write()
         self._uploads.give_up(_COPY_SEC)
 
     def _wait_for_write(
@@ -199,12 +199,12 @@ class Saver:
         self, step: int, record: Mapping[str, Any] | None
     ) -> tuple[dict[str, float], str | None]:
         """Tell of the write before; return what judges the next checkpoint, or why nothing can."""
-        self._settle()
+        self._finish_write()
         if not self._config.keep_going_on_failure:
             self._judge()
         return value_of_record(self._config.best, step, record)
 
-    def _settle(self) -> None:
+    def _finish_write(self) -> None:
         """Tell of a write that has ended since the last call."""
         if self._job is None or not self._job.future.done():
             return
@@ -222,7 +222,7 @@ class Saver:
 
     def _judge(self, *, copies: bool = True) -> None:
         """Raise what became of the newest checkpoint, here and, with `copies`, at the target."""
-        self._settle()
+        self._finish_write()
         failure = self._failure or (self._uploads.failure if copies else None)
         if failure is not None:
             raise CheckpointWriteError(failure)

@@ -62,18 +62,9 @@ def capture_snapshot(
         copies: memory to copy to; an earlier snapshot that lies there is lost.
         values: name -> figures of this step by which the checkpoint is judged.
     """
-    states = {}
-    for name, trainable in trainables.items():
-        assert trainable.engine is not None, "the Trainer has set the engines"
-        copy = partial(_copy, copies, name)
-        captured = trainable.engine.capture(copy)
-        average: Mapping[str, Tensor] = {}
-        if trainable.average is not None:
-            weights = None if captured is None else captured.weights
-            average = trainable.average.merge(weights, copy)
-        if captured is not None:
-            states[name] = replace(captured, average=average)
+    captured = {name: _capture(name, each, copies) for name, each in trainables.items()}
     copies.finish()
+    states = {name: found for name, found in captured.items() if found is not None}
     if len(states) < len(trainables):
         return None
     record = {
@@ -84,7 +75,7 @@ def capture_snapshot(
         "dataset": identity.dataset,
         "world": world,
         "run": deepcopy(state.to_plain()),  # the run goes on while the thread writes
-        "schedules": {name: _place(trainable) for name, trainable in trainables.items()},
+        "schedules": {name: _steps_done(trainable) for name, trainable in trainables.items()},
         "values": dict(values or {}),
     }
     headers = {
@@ -92,6 +83,18 @@ def capture_snapshot(
         for name, trainable in trainables.items()
     }
     return Snapshot(headers=headers, states=states, record=record)
+
+
+def _capture(name: str, trainable: Trainable, copies: HostCopies) -> TrainableState | None:
+    """Copy one trainable with its average to the host; None on other ranks. Collective."""
+    assert trainable.engine is not None, "the Trainer has set the engines"
+    copy = partial(_copy, copies, name)
+    captured = trainable.engine.capture(copy)
+    average: Mapping[str, Tensor] = {}
+    if trainable.average is not None:
+        weights = None if captured is None else captured.weights
+        average = trainable.average.merge(weights, copy)
+    return None if captured is None else replace(captured, average=average)
 
 
 def write_snapshot(snapshot: Snapshot, folder: Path) -> dict[str, str]:
@@ -117,6 +120,6 @@ def _copy(copies: HostCopies, trainable: str, name: str, tensor: Tensor) -> Tens
     return copies.copy(f"{trainable}/{name}", tensor)
 
 
-def _place(trainable: Trainable) -> int:
+def _steps_done(trainable: Trainable) -> int:
     assert isinstance(trainable.scheduler, LambdaLR), "schedules are functions of the step"
     return trainable.scheduler.last_epoch

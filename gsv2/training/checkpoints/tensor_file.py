@@ -37,7 +37,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
 
     Args:
         path: path of a file that does not exist.
-        tensors: on the host, contiguous.
+        tensors: tensors on the host, contiguous.
 
     Returns:
         SHA-256 of the file.

@@ -1,1 +1,1 @@
-"""The ranks of a run: process group, host values, agreement, launcher."""
+"""Ranks of a run: process group, host values, agreement, launcher."""

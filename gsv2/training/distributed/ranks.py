@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from gsv2.training.distributed.launcher import check_launcher, hidden_deepspeed
 from gsv2.training.distributed.packed_objects import pack, packed_length, unpack
-from gsv2.training.faults.watchdog import still_limit_sec
+from gsv2.training.faults.watchdog import stall_limit_sec
 
 T = TypeVar("T")
 
@@ -69,6 +69,8 @@ class Distributed:
             # of changing lengths needs more.
             os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _ONEDNN_CACHE)
             os.environ.setdefault("DS_ACCELERATOR", "cpu")  # DeepSpeed looks for GPUs by itself
+            # ... and counts sockets by starting `numactl` in every backward pass under ZeRO-3.
+            os.environ.setdefault("LOCAL_SIZE", os.environ.get("LOCAL_WORLD_SIZE", "1"))
         with hidden_deepspeed():
             self._accelerator = Accelerator(
                 cpu=on_cpu, mixed_precision="no", kwargs_handlers=handlers
@@ -215,7 +217,7 @@ def _group_of_ranks(on_cpu: bool, timeout_sec: float) -> InitProcessGroupKwargs:
     """
     if on_cpu:
         return InitProcessGroupKwargs(backend="gloo", timeout=timedelta(seconds=timeout_sec))
-    patience = timedelta(seconds=still_limit_sec(timeout_sec) + _LAST_WORDS_SEC)
+    patience = timedelta(seconds=stall_limit_sec(timeout_sec) + _LAST_WORDS_SEC)
     return InitProcessGroupKwargs(backend="nccl", timeout=patience)
 
 

@@ -24,15 +24,15 @@ from gsv2.training.engines.contract import EngineContract
 from gsv2.training.engines.deepspeed_config import deepspeed_json
 from gsv2.training.engines.deepspeed_state import (
     capture_state,
-    cut_piece,
     flats,
-    join_pieces,
+    join_partitions,
+    partition,
     restore_state,
 )
 from gsv2.training.engines.engine import MAX_ZERO_STAGE, EngineConfig, TrainableState
 from gsv2.training.engines.host_copies import HostCopy, copy_to_host
 from gsv2.training.engines.module_state import pending_moment_bytes, trained
-from gsv2.training.engines.swapped_weights import piece_of, swapped_pieces, swapped_weights
+from gsv2.training.engines.swapped_weights import piece_of, swapped_partitions, swapped_weights
 
 
 class DeepSpeedEngine:
@@ -51,7 +51,7 @@ class DeepSpeedEngine:
         """Wrap a network. Collective.
 
         Args:
-            module: on its device, in fp32.
+            module: network on its device, in fp32.
             optimizer: a torch optimizer of the module's parameters; DeepSpeed keeps it.
             config: says the ZeRO stage.
             max_grad_norm: gradients are clipped to this L2 norm.
@@ -144,16 +144,16 @@ class DeepSpeedEngine:
         return {name: piece_of(parameter) for name, parameter in self._named.items()}
 
     def to_local(self, name: str, whole: Tensor) -> Tensor:
-        """Return it whole, or ZeRO-3's piece of it."""
-        return whole if self._stage < MAX_ZERO_STAGE else cut_piece(self._named[name], whole)
+        """Return the parameter whole, or ZeRO-3's piece of it."""
+        return whole if self._stage < MAX_ZERO_STAGE else partition(self._named[name], whole)
 
     def to_whole(self, name: str, part: Tensor) -> Tensor:
-        """Return it, or what ZeRO-3's pieces of all ranks make."""
-        return part if self._stage < MAX_ZERO_STAGE else join_pieces(self._named[name], part)
+        """Return the parameter, or what ZeRO-3's pieces of all ranks make."""
+        return part if self._stage < MAX_ZERO_STAGE else join_partitions(self._named[name], part)
 
     def swapped_weights(self, parts: Mapping[str, Tensor]) -> AbstractContextManager[None]:
         """Point the parameters, or ZeRO-3's pieces of them, to other weights inside."""
-        swap = swapped_weights if self._stage < MAX_ZERO_STAGE else swapped_pieces
+        swap = swapped_weights if self._stage < MAX_ZERO_STAGE else swapped_partitions
         return swap(self._named, parts)
 
     def pending_moment_bytes(self) -> int:

@@ -1,4 +1,4 @@
-"""The JSON that DeepSpeed is given, made from the run's config; and what a launcher asks for.
+"""Config that DeepSpeed is given as JSON, made from the run's; and what a launcher asks for.
 
 What gsv2 decides is not left to DeepSpeed: it neither scales nor averages losses (a step is a
 mean over all targets already), casts no parameter (stages open autocast themselves, and the

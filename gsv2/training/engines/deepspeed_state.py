@@ -1,4 +1,4 @@
-"""The full tensors of a network under DeepSpeed, and the way back.
+"""State of a network under DeepSpeed as full tensors, and the way back.
 
 ZeRO-1 and ZeRO-2 keep one flat fp32 vector of each parameter group's trained parameters, cut
 over the ranks, and moments of the same shape; ZeRO-3 keeps a piece of every parameter. Parameters
@@ -71,8 +71,8 @@ def _full_weights(module: nn.Module, stage: int, copy: HostCopy | None) -> dict[
 
     weights = {}
     for name, value in module.state_dict(keep_vars=True).items():
-        is_cut = stage == MAX_ZERO_STAGE and isinstance(value, nn.Parameter)
-        with GatheredParameters([value]) if is_cut else nullcontext():
+        is_partitioned = stage == MAX_ZERO_STAGE and isinstance(value, nn.Parameter)
+        with GatheredParameters([value]) if is_partitioned else nullcontext():
             if copy is not None:
                 weights[name] = copy(f"weights/{name}", value.detach())
     return weights
@@ -82,13 +82,13 @@ def _load_full_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> None
     from deepspeed.runtime.zero import GatheredParameters
 
     for name, value in module.state_dict(keep_vars=True).items():
-        is_cut = isinstance(value, nn.Parameter)
+        is_partitioned = isinstance(value, nn.Parameter)
         with (
-            GatheredParameters([value], modifier_rank=0) if is_cut else nullcontext(),
+            GatheredParameters([value], modifier_rank=0) if is_partitioned else nullcontext(),
             torch.no_grad(),
         ):
             value.copy_(weights[name])
-        if is_cut and value.requires_grad:  # what the optimizer steps is another tensor
+        if is_partitioned and value.requires_grad:  # what the optimizer steps is another tensor
             _set_piece(value, None, weights[name])
 
 
@@ -155,18 +155,18 @@ def _set_moment(parameter: nn.Parameter, key: str, value: Tensor, stage: int) ->
 
 def _set_piece(parameter: Any, key: str | None, value: Tensor) -> None:
     """Set this rank's piece of a moment, or without a key of the fp32 weights, under ZeRO-3."""
-    piece = cut_piece(parameter, value)  # DeepSpeed's setter of full tensors fails at the end
+    piece = partition(parameter, value)  # DeepSpeed's setter of full tensors fails at the end
     parameter._z3_optimizer.set_local_hp_param(piece, parameter, key)
 
 
-def cut_piece(parameter: nn.Parameter, value: Tensor) -> Tensor:
+def partition(parameter: nn.Parameter, value: Tensor) -> Tensor:
     """Return of full values this rank's piece under ZeRO-3; the last ones end in padding."""
     size, rank = piece_of(parameter).numel(), dist.get_rank()
     piece = value.flatten()[rank * size : (rank + 1) * size]
     return nn.functional.pad(piece, (0, size - len(piece))).to(parameter.device)
 
 
-def join_pieces(parameter: Any, piece: Tensor) -> Tensor:
+def join_partitions(parameter: Any, piece: Tensor) -> Tensor:
     """Return the full values whose pieces the ranks hold under ZeRO-3. Collective."""
     full = piece.new_empty(dist.get_world_size() * piece.numel())
     dist.all_gather_into_tensor(full, piece)

@@ -1,4 +1,4 @@
-"""The canonical state of a network and an optimizer that this process holds whole.
+"""Canonical state of a network and an optimizer that this process holds whole.
 
 What a single process and DDP capture and restore; DeepSpeed brings its shards together first.
 """
@@ -60,7 +60,7 @@ def pending_moment_bytes(optimizer: Optimizer, stepped: Iterable[Tensor]) -> int
     """Return the bytes of moments that AdamW takes in its first step; 0 once it has them.
 
     Args:
-        optimizer: torch's.
+        optimizer: torch optimizer of the module's parameters.
         stepped: the tensors that it will step.
     """
     if any(optimizer.state.values()):

@@ -89,11 +89,11 @@ class PlainEngine:
         return self._named
 
     def to_local(self, name: str, whole: Tensor) -> Tensor:
-        """Return it whole."""
+        """Return the whole parameter."""
         return whole
 
     def to_whole(self, name: str, part: Tensor) -> Tensor:
-        """Return it, since it is."""
+        """Return the part, which is the whole parameter."""
         return part
 
     def swapped_weights(self, parts: Mapping[str, Tensor]) -> AbstractContextManager[None]:

@@ -36,13 +36,13 @@ def swapped_weights(held: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -
 
 
 @contextmanager
-def swapped_pieces(
+def swapped_partitions(
     parameters: Mapping[str, nn.Parameter], weights: Mapping[str, Tensor]
 ) -> Iterator[None]:
     """Do the same with parameters that ZeRO-3 has cut, of which each pass makes whole ones.
 
     Args:
-        parameters: by name.
+        parameters: parameters of the network by name.
         weights: name of a parameter -> values for this rank's piece.
     """
     swapped = [parameters[name] for name in weights]

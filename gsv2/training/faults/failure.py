@@ -31,7 +31,7 @@ from typing import Self, TypeVar
 import torch
 
 from gsv2.data.stream.batch import Batch
-from gsv2.files import write_whole
+from gsv2.files import write_atomically
 
 T = TypeVar("T")
 
@@ -154,7 +154,7 @@ def stacks_at_sigterm(run: Path, rank: int) -> Iterator[None]:
 
 def _write(file: Path, text: str) -> None:
     """Write, whatever is in the text: names of files need not be UTF-8."""
-    write_whole(file, text)
+    write_atomically(file, text)
 
 
 def _make_in_failure(run: Path, name: str, make: Callable[[Path], T]) -> T:

@@ -22,9 +22,9 @@ EXIT_REQUEUE = 85
 """Exit code of a run that was told to leave: the same command goes on from its checkpoint."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 _PATIENCE_SEC = 60.0
-"""After the first signal, in which others are ignored: launchers deliver one twice, to the process
-group and again to every rank, and schedulers send SIGTERM after SIGUSR1. The checkpoint that the
-first one asked for must not be lost by them."""
+"""Time after the first signal in which others are ignored: launchers deliver one twice, to the
+process group and again to every rank, and schedulers send SIGTERM after SIGUSR1. The checkpoint
+that the first one asked for must not be lost by them."""
 
 
 class Preempted(SystemExit):
@@ -39,7 +39,7 @@ class Interrupted(BaseException):
     """Leaves what `StopSignals.is_interruptible`."""
 
 
-def leave_at_signal() -> None:
+def exit_at_signal() -> None:
     """Leave with `EXIT_REQUEUE` at a signal that comes while programs are still being imported."""
     for number in STOP_SIGNALS:
         signal.signal(number, _leave)

@@ -36,7 +36,7 @@ class RankTimeoutError(RuntimeError):
     """This rank did not come forward in time."""
 
 
-def still_limit_sec(timeout_sec: float) -> float:
+def stall_limit_sec(timeout_sec: float) -> float:
     """Return how long a rank may stand still when it may keep others waiting for `timeout_sec`."""
     return timeout_sec + min(_GRACE_SEC, timeout_sec)
 
@@ -57,7 +57,7 @@ class Watchdog:
         leave: Callable[[int], object] = os._exit,
     ) -> None:
         self._recorder = recorder
-        self._limit_sec = still_limit_sec(timeout_sec)
+        self._limit_sec = stall_limit_sec(timeout_sec)
         self._leave = leave
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)

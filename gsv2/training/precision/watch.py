@@ -39,7 +39,7 @@ class PrecisionWatch:
         self._steps_left = PROBED_STEPS
         self._probes: PrecisionProbes | None = PrecisionProbes(policy, trained)
         self._probes.attach()
-        self._tell(planned_precision(policy, trained))
+        self._log(planned_precision(policy, trained))
 
     @property
     def is_over(self) -> bool:
@@ -51,7 +51,7 @@ class PrecisionWatch:
         if self._probes is not None:
             self._probes.see(losses)
 
-    def settle(self, *, is_last: bool = False) -> None:
+    def end_step(self, *, is_last: bool = False) -> None:
         """Judge what was seen, after each step. Collective as long as it looks.
 
         Args:
@@ -75,9 +75,9 @@ class PrecisionWatch:
                 probes.detach()
                 self._probes = None
         if is_last:
-            self._tell(probes.table())
+            self._log(probes.table())
 
-    def _tell(self, table: list[ModulePrecision]) -> None:
+    def _log(self, table: list[ModulePrecision]) -> None:
         for entry in table:
             logger.info("precision of %s", entry)
         entries = [asdict(entry) for entry in table]

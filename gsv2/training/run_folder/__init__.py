@@ -1,1 +1,1 @@
-"""The files of a run's folder beside its checkpoints: records, status, lock."""
+"""Files of a run's folder beside its checkpoints: records, status, lock."""

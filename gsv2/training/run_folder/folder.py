@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from gsv2.config import save_config
-from gsv2.files import write_whole
+from gsv2.files import write_atomically
 from gsv2.libraries import recorded_versions
 from gsv2.version import __version__
 
@@ -67,7 +67,7 @@ class RunFolder:
         return threads if is_alike and isinstance(threads, int) and threads > 0 else None
 
     def _earlier_environments(self) -> list[dict[str, Any]]:
-        """Return those of all launches before this one; of equal ones in a row, one."""
+        """Return the environments of all launches before this one; of equal ones in a row, one."""
         try:
             last = self._read_environment()
         except FileNotFoundError:
@@ -86,7 +86,7 @@ class RunFolder:
 
     def _write_environment(self, record: Mapping[str, Any]) -> None:
         text = json.dumps(record, indent=2) + "\n"
-        write_whole(self.path / "environment.json", text)
+        write_atomically(self.path / "environment.json", text)
 
 
 def free_bytes(folder: Path) -> int:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from gsv2.files import write_whole
+from gsv2.files import write_atomically
 
 MAX_WAITING = 10_000
 """Records that wait in memory; above that the oldest are lost."""
@@ -60,11 +60,6 @@ class RecordFile:
         self.append([])
         if self._waiting:
             logger.error("%s: %d records are lost", self._path, len(self._waiting))
-
-
-def append_record(path: Path, record: Mapping[str, Any]) -> None:
-    """Add one object (see `append_records`)."""
-    append_records(path, [record])
 
 
 def append_records(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
@@ -119,7 +114,7 @@ def truncate_records(path: Path, step: int) -> None:
             logger.warning("dropped: %s", error)
             continue
         kept.append(line)
-    write_whole(path, b"".join(kept))
+    write_atomically(path, b"".join(kept))
 
 
 def _parse(line: bytes, path: Path, number: int) -> dict[str, Any]:

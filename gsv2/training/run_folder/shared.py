@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from gsv2.files import write_whole
+from gsv2.files import write_atomically
 from gsv2.training.distributed.ranks import Distributed
 
 SEEN_SEC = 20.0
@@ -60,7 +60,7 @@ def _write_aside(probe: Path, content: str) -> list[Path]:
     try:
         made = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
-        write_whole(probe, content)
+        write_atomically(probe, content)
     except OSError as error:
         raise OSError(f"run.dir: {folder} cannot be written: {error}") from error
     return made

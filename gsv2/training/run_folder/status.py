@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gsv2.files import write_whole
+from gsv2.files import write_atomically
 from gsv2.folder_lock import identify_process
 
 STATUS_FILE = "status.json"
@@ -70,4 +70,4 @@ def _write_end(run: Path, values: Mapping[str, Any]) -> None:
 def _write(run: Path, values: Mapping[str, Any]) -> None:
     """Replace the file as a whole."""
     text = json.dumps({**values, "written": time.time()}, indent=2, ensure_ascii=False)
-    write_whole(run / STATUS_FILE, text + "\n")
+    write_atomically(run / STATUS_FILE, text + "\n")

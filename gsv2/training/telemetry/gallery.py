@@ -95,7 +95,7 @@ class Gallery:
 
     def _is_sharded(self) -> bool:
         """Tell, alike on all ranks, whether ZeRO-3 has cut a network."""
-        return any(trainable.is_cut for trainable in self._trainables.values())
+        return any(trainable.is_partitioned for trainable in self._trainables.values())
 
 
 def first_clips(batch: Batch, num_clips: int) -> Batch:

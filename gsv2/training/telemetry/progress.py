@@ -22,7 +22,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from gsv2.training.progress import RunProgress
+from gsv2.training.schedule import RunProgress
 from gsv2.training.telemetry.tracker import PanelFile
 
 logger = logging.getLogger(__name__)

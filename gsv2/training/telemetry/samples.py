@@ -1,4 +1,4 @@
-"""The files of `RUN/samples`: sounds and sheets of the panels of the last validations."""
+"""Sample files, `RUN/samples`: sounds and sheets of the panels of the last validations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from gsv2.audio.wave import save_wave
 from gsv2.data.corpus.format import SAMPLE_RATE
-from gsv2.files import named_errors, whole_folder
+from gsv2.files import atomic_folder, named_errors
 from gsv2.training.stage import Panel
 from gsv2.training.telemetry.panels import draw_sheet
 from gsv2.training.telemetry.tracker import PanelFile
@@ -38,7 +38,7 @@ def write_samples(folder: Path, step: int, panels: Sequence[Panel], keep: int) -
         OSError: the disk does not take them; what was there stays.
     """
     path = folder / f"step_{step:0{_FOLDER_DIGITS}d}"
-    with whole_folder(path) as aside:
+    with atomic_folder(path) as aside:
         names = [name for panel in panels for name in _write_panel(aside, panel)]
     others = sorted(other for other in folder.glob("step_*") if other != path)
     stale = [other for other in others if other.name > path.name]

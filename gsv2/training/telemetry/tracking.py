@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from gsv2.training.progress import RunProgress
 from gsv2.training.run_folder.records import RecordFile
+from gsv2.training.schedule import RunProgress
 from gsv2.training.telemetry.progress import LogLines, ProgressBar, console
 from gsv2.training.telemetry.tensorboard import TensorBoardTracker
 from gsv2.training.telemetry.tracker import ClosableTracker, GuardedTracker, PanelFile, Tracker

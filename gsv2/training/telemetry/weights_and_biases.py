@@ -1,4 +1,4 @@
-"""A run in Weights & Biases. The only importer of wandb."""
+"""Weights & Biases, as a tracker of a run. The only importer of wandb."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from gsv2.files import write_whole
+from gsv2.files import write_atomically
 from gsv2.training.telemetry.tracker import PanelFile
 
 logger = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def stored_wandb_id(folder: Path, kept: str | None = None) -> str:
     """
     file = folder / "wandb_id"
     if not file.exists():
-        write_whole(file, kept or secrets.token_hex(4))
+        write_atomically(file, kept or secrets.token_hex(4))
     return file.read_text(encoding="utf-8").strip()
 
 

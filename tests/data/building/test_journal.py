@@ -21,12 +21,17 @@ def folder(tmp_path):
     return tmp_path / "in"
 
 
-def build(folder, out, journal):
-    clips = encoded_recordings(folder_recordings(folder), journal, ShardConfig(), workers=0)
+def build(folder, out, journal, workers=0):
+    clips = encoded_recordings(folder_recordings(folder), journal, ShardConfig(), workers)
     write_corpus(clips, out)
     return {
         p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()
     }  # fmt: skip
+
+
+def test_other_processes_make_the_same_bytes(folder, tmp_path):
+    alone = build(folder, tmp_path / "a", tmp_path / "a.journal")
+    assert build(folder, tmp_path / "b", tmp_path / "b.journal", workers=2) == alone
 
 
 def test_an_ended_build_goes_on_and_gives_the_same_bytes(folder, tmp_path, monkeypatch):

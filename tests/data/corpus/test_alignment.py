@@ -10,7 +10,7 @@ from gsv2.data.corpus.alignment import (
     decode_alignment,
     encode_alignment,
 )
-from gsv2.data.corpus.decode import ClipError, decode_clip, encode_codes
+from gsv2.data.corpus.decode import ClipError, ClipRow, decode_clip, encode_codes
 
 JSON = json.dumps({"text": "早 abc", "language": "zh", "speaker": "ann"}).encode()
 
@@ -66,7 +66,7 @@ def test_an_alignment_of_another_clip_is_a_clip_error(characters, fault):
         "align": encode_alignment(np.array(characters)),
     }
     with pytest.raises(ClipError, match=fault) as error:
-        decode_clip(0, "key", "shard", members)
+        decode_clip(ClipRow(0, "key", "shard"), members)
     assert error.value.member == "align"
 
 
@@ -76,4 +76,10 @@ def test_an_alignment_counts_characters_and_not_bytes():
         "codes": encode_codes(np.zeros((2, 5), int)),
         "align": encode_alignment(np.array([0, 1, 2, 3, 4])),
     }
-    assert decode_clip(0, "key", "shard", members).alignment.tolist() == [0, 1, 2, 3, 4]
+    assert decode_clip(ClipRow(0, "key", "shard"), members).alignment.tolist() == [
+        0,
+        1,
+        2,
+        3,
+        4,
+    ]

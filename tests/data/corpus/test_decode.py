@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from gsv2.data.corpus.decode import ClipError, decode_clip, decode_codes, encode_codes
+from gsv2.data.corpus.decode import ClipError, ClipRow, decode_clip, decode_codes, encode_codes
 
 JSON = json.dumps({"text": "hi", "language": "en", "speaker": "ann"}).encode()
 
@@ -51,16 +51,16 @@ def test_what_is_no_codes_is_not_read(content):
 )
 def test_a_json_without_text_is_a_clip_error(content):
     with pytest.raises(ClipError, match=r"json has no text|nothing to speak"):
-        decode_clip(0, "k", "s", {"json": content})
+        decode_clip(ClipRow(0, "k", "s"), {"json": content})
 
 
 def test_audio_that_is_no_audio_is_a_clip_error():
     with pytest.raises(ClipError, match="cannot be read as audio"):
-        decode_clip(0, "k", "s", {"json": JSON, "audio": b"RIFF...."})
+        decode_clip(ClipRow(0, "k", "s"), {"json": JSON, "audio": b"RIFF...."})
 
 
 def test_only_what_was_read_is_decoded():
-    clip = decode_clip(7, "k", "s", {"json": JSON})
+    clip = decode_clip(ClipRow(7, "k", "s"), {"json": JSON})
     assert (clip.row, clip.key, clip.text, clip.speaker) == (7, "k", "hi", "ann")
     assert clip.wave is None
     assert clip.codes is None

@@ -16,6 +16,7 @@ from gsv2.data.indexing import corpus as indexing
 from gsv2.data.indexing.corpus import index_corpus
 from gsv2.data.indexing.format import ArchiveFormat
 from gsv2.data.plan.plan import Plan
+from gsv2.data.process_pool import ShardPool
 from gsv2.data.stream.loader import make_loader
 from gsv2.data.stream.reader import read_clips
 from tests.support.archives import audio_bytes, json_bytes, said, write_tar
@@ -103,7 +104,9 @@ def test_processes_find_the_same(tmp_path):
     for index in tmp_path.glob("*.parquet"):
         index.unlink()
     ticks = []
-    two = index_corpus(tmp_path, ENGLISH, workers=2, progress=lambda *n: ticks.append(n))
+    two = index_corpus(
+        tmp_path, ENGLISH, pool=ShardPool(workers=2, progress=lambda *n: ticks.append(n))
+    )
     assert (two, rejected(tmp_path)) == (one, first)
     assert two.rejected == {"no speech in the text": 5}
     assert ticks == [(n, 5) for n in range(1, 6)]

@@ -5,7 +5,7 @@ from gsv2.data.config import DataConfig, SourceConfig
 from gsv2.data.corpus.manifest import CorpusError
 from gsv2.data.plan.lanes import LaneAssignment
 from gsv2.data.plan.mixture import make_mixture
-from gsv2.data.plan.read_ahead import read_ahead
+from gsv2.data.plan.read_ahead import ReadLimits, read_ahead
 from gsv2.data.plan.table import ClipTable
 from gsv2.data.plan.window import PartPosition
 
@@ -21,15 +21,7 @@ def assignment(bare_index):
 
 
 def ahead(assignment, position=START, limit=1e6, share=1.0, within_epoch=False, max_clips=10**6):
-    return read_ahead(
-        assignment,
-        1,
-        position,
-        share=share,
-        limit=limit,
-        max_clips=max_clips,
-        within_epoch=within_epoch,
-    )
+    return read_ahead(assignment, 1, position, share, ReadLimits(limit, max_clips, within_epoch))
 
 
 def epoch_rows(assignment, epoch):

@@ -11,7 +11,7 @@ from gsv2.data.corpus.code_format import CodeFormat
 from gsv2.data.corpus.decode import ClipError
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.plan.plan import Plan, validation_plan
-from gsv2.data.stream.loader import make_loader, make_validation_loader
+from gsv2.data.stream.loader import StreamStart, make_loader, make_validation_loader
 from gsv2.data.stream.reader import read_clips
 
 BOTH = ("audio", "codes")
@@ -84,9 +84,8 @@ def test_a_run_continues_at_any_micro_batch_in_another_layout(plan):
     alone = take(make_loader(plan), 24)
     for start, world, workers in ((5, 1, 2), (8, 2, 0), (8, 2, 2), (12, 4, 0)):
         for rank in range(world):
-            loader = make_loader(
-                plan, rank=rank, world=world, workers=workers, start_micro_batch=start
-            )
+            layout = {"rank": rank, "world": world, "workers": workers}
+            loader = make_loader(plan, **layout, start=StreamStart(start))
             expected = [b for b in alone[start:] if b.micro_batch % world == rank][:3]
             assert all(same(a, b) for a, b in zip(take(loader, 3), expected, strict=True))
 
@@ -111,7 +110,7 @@ def test_codes_that_nobody_aligned_are_aligned_in_every_layout_and_by_name_if_no
             assert batch.alignments[i, int(frames) - 1] == len(text) - 1
         assert ((batch.alignments < 0) == (batch.codes[:, 0] < 0)).all()
     for start in (0, 5):
-        made = take(make_loader(plan, workers=2, start_micro_batch=start), 6)
+        made = take(make_loader(plan, workers=2, start=StreamStart(start)), 6)
         assert all(same(a, b) for a, b in zip(alone[start : start + 6], made, strict=True))
     victim = index.strings("key").to_pylist().index("clip0007")
     wanted = {("clip0007", index.shard_of(victim).codes_tar, "text is not aligned")}

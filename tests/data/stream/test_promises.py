@@ -19,7 +19,7 @@ from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.plan.plan import Plan, validation_plan
 from gsv2.data.plan.window import LanePosition
 from gsv2.data.stream.batch import Batch
-from gsv2.data.stream.loader import make_loader, make_validation_loader
+from gsv2.data.stream.loader import StreamStart, make_loader, make_validation_loader
 from tests.support.tiny_corpus import make_codes, make_corpus
 
 # more workers than this machine has cores is the point
@@ -53,8 +53,8 @@ class Reference:
             for lane, position in positions.items()
         }
         loader = make_loader(
-            self.plan(), rank=rank, world=world, workers=workers, start_micro_batch=start,
-            positions=positions,
+            self.plan(), rank=rank, world=world, workers=workers,
+            start=StreamStart(start, positions),
         )  # fmt: skip
         return list(islice(iter(loader), count))
 

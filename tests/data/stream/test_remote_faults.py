@@ -13,7 +13,7 @@ from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.manifest import CorpusError
 from gsv2.data.plan.plan import Plan, validation_plan
 from gsv2.data.stream.batch import Batch
-from gsv2.data.stream.loader import make_loader, make_validation_loader
+from gsv2.data.stream.loader import StreamStart, make_loader, make_validation_loader
 from tests.support.folder_server import serve_folder
 from tests.support.served_corpora import (
     BOTH,
@@ -136,11 +136,10 @@ def test_a_resumed_run_over_http_goes_on_like_an_unbroken_one(server, files):
     for start in (1, 5, len(expected) - 5):
         positions = {batch.lane: batch.position for batch in expected[: start + CONFIG.lanes]}
         plan = plan_of(source_at(server.url))
-        ours = list(islice(iter(make_loader(plan, start_micro_batch=start)), 5))
+        ours = list(islice(iter(make_loader(plan, start=StreamStart(start))), 5))
         assert_same(ours, expected[start : start + 5])
-        with_positions = make_loader(
-            plan, start_micro_batch=start, positions=_before(positions, start)
-        )
+        place = StreamStart(start, _before(positions, start))
+        with_positions = make_loader(plan, start=place)
         assert_same(list(islice(iter(with_positions), 5)), expected[start : start + 5])
 
 

@@ -11,6 +11,7 @@ from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import CorpusError, read_manifest
 from gsv2.data.indexing.corpus import index_corpus
 from gsv2.data.indexing.format import ArchiveFormat
+from gsv2.data.process_pool import ShardPool
 from gsv2.data.verify.corpus import verify_corpus
 from tests.support.archives import said, write_tar
 
@@ -36,13 +37,17 @@ def found(corpus, **options):
 def test_a_whole_corpus_has_no_problem(tiny_corpus, workers):
     ticks = []
     result = verify_corpus(
-        tiny_corpus.path, decode=True, workers=workers, progress=lambda *n: ticks.append(n)
+        tiny_corpus.path,
+        decode=True,
+        pool=ShardPool(workers=workers, progress=lambda *n: ticks.append(n)),
     )
     assert result.problems == []
     assert (result.num_shards, result.num_clips) == (2, 12)
     assert result.num_bytes == sum(t.stat().st_size for t in tiny_corpus.path.rglob("*.tar"))
     assert ticks == [(1, 2), (2, 2)]
-    codes = verify_corpus(tiny_corpus.codes, audio=tiny_corpus.path, decode=True, workers=workers)
+    codes = verify_corpus(
+        tiny_corpus.codes, audio=tiny_corpus.path, decode=True, pool=ShardPool(workers=workers)
+    )
     assert codes.problems == []
 
 

@@ -6,7 +6,7 @@ from gsv2.losses.code_prediction import code_prediction_loss
 from gsv2.models.gpt.backbone import BackboneConfig
 from gsv2.models.gpt.flops import count_gpt_flops
 from gsv2.models.gpt.interleave import NUM_STARTS
-from gsv2.models.gpt.model import GPTConfig, SemanticGPT
+from gsv2.models.gpt.model import GPTConfig, GPTInputs, SemanticGPT
 from gsv2.nn.codes import CodeConfig
 
 T = 9
@@ -44,7 +44,7 @@ def test_matrix_products_are_those_that_torch_counts(pattern, audio_input):
     tokens = model.text_encoder.tokenize([TEXT])
     codes, lengths = torch.randint(16, (1, 2, T)), torch.tensor([T])
     with FlopCounterMode(display=False) as counter:
-        output = model(*tokens, codes, lengths, torch.zeros(1, dtype=torch.int64))
+        output = model(GPTInputs(*tokens, codes, lengths, torch.zeros(1, dtype=torch.int64)))
         code_prediction_loss(output.logits, output.targets, [1.0, 1.0], model.end).loss.backward()
     num_tokens = NUM_STARTS + len(TEXT) + int(model.pattern.num_code_steps(lengths))
     pairs = num_tokens * (num_tokens + 1) // 2

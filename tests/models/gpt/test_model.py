@@ -10,7 +10,7 @@ from gsv2.config import config_to_dict
 from gsv2.losses.code_prediction import code_prediction_loss
 from gsv2.models.component import load_component, save_component
 from gsv2.models.gpt.backbone import BackboneConfig
-from gsv2.models.gpt.model import GPTConfig, GPTOutput, SemanticGPT
+from gsv2.models.gpt.model import GPTConfig, GPTInputs, GPTOutput, SemanticGPT
 from gsv2.models.gpt.patterns import make_pattern
 from gsv2.nn.codes import NO_CODE, CodeConfig
 from tests.support.recomputation import assert_recomputing_changes_nothing_but_memory
@@ -64,13 +64,15 @@ def test_a_logit_sees_exactly_the_codes_that_come_before_it(name, num_codebooks)
         return (c, stride * t + lag * k, *([k] if name == "depth" else []))
 
     with torch.no_grad():
-        before = logit_table(model(ids, text_lengths, codes, code_lengths, sequence), lengths)
+        before = logit_table(
+            model(GPTInputs(ids, text_lengths, codes, code_lengths, sequence)), lengths
+        )
         for c, T in enumerate(lengths):
             for k in range(num_codebooks):
                 for t in range(T):
                     changed = codes.clone()
                     changed[c, k, t] = (codes[c, k, t] + 1) % V
-                    output = model(ids, text_lengths, changed, code_lengths, sequence)
+                    output = model(GPTInputs(ids, text_lengths, changed, code_lengths, sequence))
                     after = logit_table(output, lengths)
                     for place, logits in before.items():
                         seen = not torch.equal(logits, after[place])
@@ -81,9 +83,9 @@ def test_a_text_is_seen_by_its_own_clip_and_later_ones_only():
     model = make_gpt().eval()
     ids, text_lengths, codes, code_lengths = make_clips(model, ["ab", "cd"], [2, 2])
     sequence = torch.tensor([0, 0])
-    before = logit_table(model(ids, text_lengths, codes, code_lengths, sequence), [2, 2])
+    before = logit_table(model(GPTInputs(ids, text_lengths, codes, code_lengths, sequence)), [2, 2])
     ids[1, 1] += 1
-    after = logit_table(model(ids, text_lengths, codes, code_lengths, sequence), [2, 2])
+    after = logit_table(model(GPTInputs(ids, text_lengths, codes, code_lengths, sequence)), [2, 2])
     for (c, k, t), logits in before.items():
         assert torch.equal(logits, after[c, k, t]) == (c == 0)
 
@@ -94,9 +96,11 @@ def test_a_sequence_alone_equals_the_sequence_in_a_batch(name):
     lengths = [3, 9, 5]
     ids, text_lengths, codes, code_lengths = make_clips(model, ["abcdefg", "h", "ijk"], lengths)
     table = logit_table(
-        model(ids, text_lengths, codes, code_lengths, torch.tensor([0, 1, 1])), lengths
+        model(GPTInputs(ids, text_lengths, codes, code_lengths, torch.tensor([0, 1, 1]))), lengths
     )
-    alone = model(ids[:1], text_lengths[:1], codes[:1, :, :3], code_lengths[:1], torch.tensor([0]))
+    alone = model(
+        GPTInputs(ids[:1], text_lengths[:1], codes[:1, :, :3], code_lengths[:1], torch.tensor([0]))
+    )
     for (_, k, t), logits in logit_table(alone, lengths[:1]).items():
         torch.testing.assert_close(logits, table[0, k, t], atol=1e-4, rtol=1e-4)
 
@@ -107,7 +111,7 @@ def test_loss_equals_a_loop_over_clips_and_frames(name):
     lengths = [3, 6, 4]
     clips = make_clips(model, ["ab", "cde", "f"], lengths)
     with torch.no_grad():
-        output = model(*clips, torch.tensor([0, 0, 1]))
+        output = model(GPTInputs(*clips, torch.tensor([0, 0, 1])))
     loss, metrics = code_prediction_loss(output.logits, output.targets, [1.0, 1.0], model.end)
     table = logit_table(output, lengths)
     sums = [0.0, 0.0, 0.0]
@@ -125,7 +129,7 @@ def test_loss_equals_a_loop_over_clips_and_frames(name):
 @pytest.mark.parametrize("audio_input", ["vq", "learned"])
 def test_one_call_gives_every_parameter_a_gradient(name, audio_input):
     model = make_gpt(name, 2, audio_input=audio_input)
-    output = model(*make_clips(model, ["ab", "c"], [1, 1]), torch.tensor([0, 1]))
+    output = model(GPTInputs(*make_clips(model, ["ab", "c"], [1, 1]), torch.tensor([0, 1])))
     code_prediction_loss(output.logits, output.targets, [1.0, 1.0], model.end).loss.backward()
     without = [key for key, value in model.named_parameters() if value.grad is None]
     assert not without
@@ -146,8 +150,8 @@ def test_a_component_file_gives_the_same_model_back(tmp_path):
     loaded = SemanticGPT.from_component(load_component(path, "gpt"))
     clips = make_clips(model, ["ab"], [4])
     for a, b in zip(
-        model(*clips, torch.tensor([0])).logits,
-        loaded(*clips, torch.tensor([0])).logits,
+        model(GPTInputs(*clips, torch.tensor([0]))).logits,
+        loaded(GPTInputs(*clips, torch.tensor([0]))).logits,
         strict=True,
     ):
         assert torch.equal(a, b)
@@ -162,7 +166,7 @@ def test_a_few_clips_can_be_learnt_by_heart(name):
     sequence = torch.tensor([0, 0, 1, 2])
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     for _ in range(80):
-        output = model(*clips, sequence)
+        output = model(GPTInputs(*clips, sequence))
         result = code_prediction_loss(output.logits, output.targets, [1.0, 1.0], model.end)
         optimizer.zero_grad()
         result.loss.backward()
@@ -180,7 +184,7 @@ def test_heads_that_do_not_divide_the_width_are_refused(heads):
 def test_pattern_and_model_agree_on_what_is_predicted():
     model = make_gpt("delay", 3)
     clips = make_clips(model, ["ab"], [4])
-    output = model(*clips, torch.tensor([0]))
+    output = model(GPTInputs(*clips, torch.tensor([0])))
     steps = make_pattern("delay", 3).to_steps(clips[2], clips[3], model.end)
     for k, targets in enumerate(output.targets):
         assert torch.equal(targets, steps[0, k][steps[0, k] != NO_CODE])
@@ -192,7 +196,7 @@ def test_recomputed_layers_have_the_same_gradients_with_dropout():
 
     def loss():
         torch.manual_seed(2)
-        logits = model(*clips, torch.tensor([0, 0])).logits
+        logits = model(GPTInputs(*clips, torch.tensor([0, 0]))).logits
         return sum(table.float().square().mean() for table in logits)
 
     assert_recomputing_changes_nothing_but_memory(model, loss)

@@ -5,7 +5,7 @@ import torch
 
 from gsv2.config import config_to_dict
 from gsv2.models.component import load_component, save_component
-from gsv2.models.gpt.model import SemanticGPT
+from gsv2.models.gpt.model import GPTInputs, SemanticGPT
 from tests.models.gpt.test_model import make_clips, make_gpt
 from tests.models.gpt.test_model_pointer import READINGS, aligned_clips
 
@@ -19,8 +19,8 @@ def test_a_gpt_from_before_there_were_readings_loads_and_reads_by_attention(tmp_
     loaded = SemanticGPT.from_component(load_component(path, "gpt"))
     assert loaded.config.reading == "attention"
     clips = make_clips(model, ["ab"], [4])
-    expected = model(*clips, torch.tensor([0])).logits
-    for a, b in zip(loaded(*clips, torch.tensor([0])).logits, expected, strict=True):
+    expected = model(GPTInputs(*clips, torch.tensor([0]))).logits
+    for a, b in zip(loaded(GPTInputs(*clips, torch.tensor([0]))).logits, expected, strict=True):
         assert torch.equal(a, b)
 
 
@@ -32,5 +32,5 @@ def test_a_component_file_gives_the_same_pointer_back(tmp_path, reading):
     save_component(path, model, kind="gpt", config=config, provenance={"quantizer": "q"})
     loaded = SemanticGPT.from_component(load_component(path, "gpt"))
     clips = aligned_clips(model, ["ab", "cde"], [3, 5])
-    a, b = (m(**clips, sequence=torch.tensor([0, 0])) for m in (model, loaded))
+    a, b = (m(GPTInputs(**clips, sequence=torch.tensor([0, 0]))) for m in (model, loaded))
     assert torch.equal(a.advance_logits, b.advance_logits)

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from gsv2.losses.advance import advance_loss
 from gsv2.losses.code_prediction import code_prediction_loss
 from gsv2.models.gpt.interleave import PackedRows
-from gsv2.models.gpt.model import SemanticGPT
+from gsv2.models.gpt.model import GPTInputs, SemanticGPT
 from tests.models.gpt.test_model import NAMES, V, logit_table, make_clips, make_gpt
 
 READINGS = ["pointer", "both"]
@@ -42,7 +42,7 @@ def test_a_logit_sees_exactly_the_codes_before_it_and_a_move_those_of_its_frame_
         return (c, stride * t + lag * k, *([k] if name == "depth" else []))
 
     def run(codes: Tensor) -> tuple[dict, dict]:
-        output = model(**{**clips, "codes": codes}, sequence=sequence)
+        output = model(GPTInputs(**{**clips, "codes": codes}, sequence=sequence))
         places = [(c, t) for c, T in enumerate(lengths) for t in range(T)]
         moves = dict(zip(places, output.advance_logits, strict=True))
         return logit_table(output, lengths), moves
@@ -72,12 +72,12 @@ def test_where_the_pointer_is_at_a_frame_is_seen_from_that_frame_on(name, readin
     clips = aligned_clips(model, ["abcdef", "ghijkl"], lengths)
     sequence = torch.tensor([0, 0])
     with torch.no_grad():
-        before = logit_table(model(**clips, sequence=sequence), lengths)
+        before = logit_table(model(GPTInputs(**clips, sequence=sequence)), lengths)
         for c, T in enumerate(lengths):
             for frame in range(T):
                 changed = clips["alignments"].clone()
                 changed[c, frame] = (changed[c, frame] + 3) % 6
-                output = model(**{**clips, "alignments": changed}, sequence=sequence)
+                output = model(GPTInputs(**{**clips, "alignments": changed}, sequence=sequence))
                 for (clip, k, t), logits in logit_table(output, lengths).items():
                     lag = k if name == "delay" else 0  # codebook k speaks k steps later
                     seen = not torch.equal(logits, before[clip, k, t])
@@ -89,9 +89,9 @@ def test_a_text_is_seen_by_its_own_clip_and_later_ones_only(reading):
     model = make_gpt(reading=reading).eval()
     clips = aligned_clips(model, ["ab", "cd"], [2, 2])
     sequence = torch.tensor([0, 0])
-    before = logit_table(model(**clips, sequence=sequence), [2, 2])
+    before = logit_table(model(GPTInputs(**clips, sequence=sequence)), [2, 2])
     clips["text"][1, 1] += 1
-    after = logit_table(model(**clips, sequence=sequence), [2, 2])
+    after = logit_table(model(GPTInputs(**clips, sequence=sequence)), [2, 2])
     for (c, k, t), logits in before.items():
         assert torch.equal(logits, after[c, k, t]) == (c == 0)
 
@@ -103,7 +103,7 @@ def test_text_leaves_the_sequence_where_the_pointer_alone_reads():
         clips = aligned_clips(model, ["hello", "you"], [4, 6])
         if reading == "attention":
             del clips["alignments"]
-        _, mask = model.embed(**clips, sequence=torch.tensor([0, 0]))
+        _, mask = model.embed(GPTInputs(**clips, sequence=torch.tensor([0, 0])))
         widths[reading] = int(mask.sum())
     assert widths == {"attention": 2 * 2 + 8 + 10, "pointer": 2 * 2 + 10, "both": 2 * 2 + 8 + 10}
 
@@ -114,10 +114,10 @@ def test_a_sequence_alone_equals_the_sequence_in_a_batch(name, reading):
     model = make_gpt(name, 3, reading=reading).eval()
     texts, lengths = ["früher", "h", "ijk"], [3, 9, 5]
     clips = aligned_clips(model, texts, lengths)
-    together = model(**clips, sequence=torch.tensor([0, 1, 1]))
+    together = model(GPTInputs(**clips, sequence=torch.tensor([0, 1, 1])))
     alone = {key: value[:1] for key, value in clips.items()}
     alone |= {"codes": alone["codes"][:, :, :3], "alignments": alone["alignments"][:, :3]}
-    output = model(**alone, sequence=torch.tensor([0]))
+    output = model(GPTInputs(**alone, sequence=torch.tensor([0])))
     table = logit_table(together, lengths)
     for (_, k, t), logits in logit_table(output, lengths[:1]).items():
         torch.testing.assert_close(logits, table[0, k, t], atol=1e-4, rtol=1e-4)
@@ -138,8 +138,8 @@ def test_packed_logits_moves_and_gradients_equal_the_unpacked_ones(name, reading
     clips = aligned_clips(model, ["abcд", "c", "d你efg", "hi", "j"], [5, 5, 7, 6, 4])
     sequence = torch.tensor([0, 1, 1, 2, 3])
     rows = PackedRows(torch.tensor([0, 0, 0, 2, 2]), num_rows=3, row_tokens=128)
-    unpacked = model(**clips, sequence=sequence)
-    packed = model(**clips, sequence=sequence, rows=rows)
+    unpacked = model(GPTInputs(**clips, sequence=sequence))
+    packed = model(GPTInputs(**clips, sequence=sequence), rows=rows)
     pairs = zip(
         (*unpacked.logits, *unpacked.targets, *unpacked[2:]),
         (*packed.logits, *packed.targets, *packed[2:]),
@@ -159,7 +159,9 @@ def test_packed_logits_moves_and_gradients_equal_the_unpacked_ones(name, reading
 @pytest.mark.parametrize("name", NAMES)
 def test_one_call_gives_every_parameter_a_gradient(name, reading):
     model = make_gpt(name, 2, reading=reading)
-    output = model(**aligned_clips(model, ["ab", "c"], [1, 1]), sequence=torch.tensor([0, 1]))
+    output = model(
+        GPTInputs(**aligned_clips(model, ["ab", "c"], [1, 1]), sequence=torch.tensor([0, 1]))
+    )
     loss_of(model, output).backward()
     assert not [key for key, value in model.named_parameters() if value.grad is None]
 
@@ -171,8 +173,8 @@ def test_predicting_some_clips_gives_the_moves_of_those_alone(reading):
     clips = aligned_clips(model, ["ab", "cde", "f"], lengths)
     sequence = torch.tensor([0, 0, 1])
     is_target = torch.tensor([False, True, True])
-    everything = model(**clips, sequence=sequence)
-    some = model(**clips, sequence=sequence, is_target=is_target)
+    everything = model(GPTInputs(**clips, sequence=sequence))
+    some = model(GPTInputs(**clips, sequence=sequence), is_target=is_target)
     torch.testing.assert_close(some.advance_logits, everything.advance_logits[3:])
     assert torch.equal(some.advance_targets, everything.advance_targets[3:])
 
@@ -181,7 +183,7 @@ def test_moves_lead_from_each_frame_to_the_next_and_past_the_text_at_the_end():
     model = make_gpt(reading="pointer")
     clips = aligned_clips(model, ["abc", "你好"], [5, 2])
     clips["alignments"] = torch.tensor([[0, 0, 1, 2, 2], [0, 1, -1, -1, -1]])
-    output = model(**clips, sequence=torch.tensor([0, 1]))
+    output = model(GPTInputs(**clips, sequence=torch.tensor([0, 1])))
     assert output.advance_targets.tolist() == [0, 1, 1, 0, 1, 1, 1]
     nats = F.cross_entropy(output.advance_logits, output.advance_targets)
     torch.testing.assert_close(advance_loss(output.advance_logits, output.advance_targets), nats)
@@ -192,7 +194,7 @@ def test_a_pointer_without_alignments_is_refused():
     model = make_gpt(reading="both")
     clips = make_clips(model, ["ab"], [3])
     with pytest.raises(ValueError, match="alignments must be given for reading=both"):
-        model(*clips, torch.tensor([0]))
+        model(GPTInputs(*clips, torch.tensor([0])))
 
 
 @pytest.mark.parametrize("name", ["depth", "delay"])
@@ -201,7 +203,7 @@ def test_a_few_clips_and_their_moves_can_be_learnt_by_heart(name):
     clips = aligned_clips(model, ["abcdef", "fedcba", "bdf", "aacc"], [9, 8, 7, 8])
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
     for _ in range(80):
-        output = model(**clips, sequence=torch.tensor([0, 0, 1, 2]))
+        output = model(GPTInputs(**clips, sequence=torch.tensor([0, 0, 1, 2])))
         loss = loss_of(model, output)
         optimizer.zero_grad()
         loss.backward()
@@ -219,8 +221,8 @@ def test_frames_of_padding_behind_the_longest_clip_change_nothing(name, reading)
     wider = {key: F.pad(clips[key], (0, 5), value=-1) for key in ("codes", "alignments")}
     sequence = torch.tensor([0, 0])
     with torch.no_grad():
-        tight = model(**clips, sequence=sequence)
-        wide = model(**{**clips, **wider}, sequence=sequence)
+        tight = model(GPTInputs(**clips, sequence=sequence))
+        wide = model(GPTInputs(**{**clips, **wider}, sequence=sequence))
     torch.testing.assert_close(wide.logits, tight.logits)
     torch.testing.assert_close(wide.advance_logits, tight.advance_logits)
     assert wide.advance_targets.equal(tight.advance_targets)

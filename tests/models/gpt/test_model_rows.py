@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gsv2.losses.code_prediction import code_prediction_loss
 from gsv2.models.gpt.interleave import PackedRows
-from gsv2.models.gpt.model import SemanticGPT
+from gsv2.models.gpt.model import GPTInputs, SemanticGPT
 from tests.models.gpt.test_model import NAMES, V, make_clips, make_gpt
 
 L = 64
@@ -23,8 +23,12 @@ class Case(NamedTuple):
     sequence: Tensor
     rows: PackedRows
 
+    @property
+    def inputs(self) -> GPTInputs:
+        return GPTInputs(*self.clips, self.sequence)
+
     def loss(self, model: SemanticGPT, *, packed: bool) -> Tensor:
-        output = model(*self.clips, self.sequence, self.rows if packed else None)
+        output = model(self.inputs, self.rows if packed else None)
         return code_prediction_loss(output.logits, output.targets, WEIGHTS, model.end).loss
 
 
@@ -45,7 +49,7 @@ def draw_case(model: SemanticGPT, seed: int) -> Case:
 def test_packed_logits_loss_and_gradients_equal_the_unpacked_ones(name, seed):
     model = make_gpt(name, 3)
     case = draw_case(model, seed)
-    unpacked, packed = model(*case.clips, case.sequence), model(*case.clips, *case[1:])
+    unpacked, packed = model(case.inputs), model(case.inputs, case.rows)
     for a, b in zip(
         unpacked.logits + unpacked.targets, packed.logits + packed.targets, strict=True
     ):
@@ -88,7 +92,7 @@ def test_nothing_of_a_sequence_reaches_another_one_of_its_row(name):
 
 def by_sequence(model: SemanticGPT, case: Case) -> list[Tensor]:
     """Return the logits of codebook 0, sequence by sequence."""
-    logits = model(*case.clips, *case[1:]).logits[0]
+    logits = model(case.inputs, case.rows).logits[0]
     counts = torch.zeros(4, dtype=torch.int64).index_add(0, case.sequence, case.clips[3] + 1)
     return list(logits.split(counts.tolist()))
 
@@ -103,7 +107,7 @@ def test_the_same_sequence_twice_in_a_row_gives_the_same_twice():
         lambda _, args, kwargs: positions.extend(kwargs["position_ids"].tolist()), with_kwargs=True
     )
     with torch.no_grad():
-        output = model(*clips, torch.tensor([0, 1]), rows)
+        output = model(GPTInputs(*clips, torch.tensor([0, 1])), rows)
     for logits in output.logits:
         first, second = logits.chunk(2)
         torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-5)
@@ -121,7 +125,7 @@ def test_the_shape_of_the_backbones_inputs_is_that_of_the_rows():
     )
     for seed in range(5):
         case = draw_case(model, seed)
-        model(*case.clips, *case[1:])
+        model(case.inputs, case.rows)
     assert set(shapes) == {((3, 6 * L, 32), (3, 1, 6 * L, 6 * L))}
 
 
@@ -140,7 +144,7 @@ def test_all_layers_keep_one_mask_for_the_backward_pass(is_mixed):
         torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
         torch.autocast("cpu", torch.bfloat16, enabled=is_mixed),
     ):
-        model(*case.clips, *case[1:])
+        model(case.inputs, case.rows)
     assert len(model.backbone.layers) > 1
     assert [dtype for _, dtype in kept] == [torch.bfloat16 if is_mixed else torch.float32]
 
@@ -161,7 +165,7 @@ def test_sequences_that_do_not_fit_their_row_are_an_error():
     case = four_sequences(model)
     rows = case.rows._replace(row_tokens=30)  # need 2 * 4 starts + 9 bytes of text + 16 codes
     with pytest.raises(ValueError, match=r"data\.row_tokens \(30\), but need 33"):
-        model(*case.clips, case.sequence, rows)
+        model(case.inputs, rows)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -172,8 +176,8 @@ def test_predicting_some_clips_gives_what_predicting_all_gives_for_them(name, pa
     rows = case.rows if packed else None
     is_target = torch.tensor([True, False, True, False, True])
     with torch.no_grad():
-        some = model(*case.clips, case.sequence, rows, is_target)
-        everything = model(*case.clips, case.sequence, rows)
+        some = model(case.inputs, rows, is_target)
+        everything = model(case.inputs, rows)
     for k, (logits, targets) in enumerate(zip(some.logits, some.targets, strict=True)):
         chosen = is_target.repeat_interleave(case.clips[3] + (k == 0))
         assert torch.equal(targets, everything.targets[k][chosen])

@@ -1,21 +1,26 @@
 import torch
 
+from gsv2.models.vits2.code_features import CodeFeaturesConfig
+from gsv2.models.vits2.config import VITS2Config
 from gsv2.models.vits2.content import ContentEncoder
+from gsv2.models.vits2.style import StyleConfig
+from gsv2.nn.codes import CodeConfig
 from gsv2.nn.masks import length_mask
 from gsv2.nn.transformer import BlockConfig, TransformerConfig
 
 
 def _encoder(num_features: int = 0) -> ContentEncoder:
     torch.manual_seed(0)
-    return ContentEncoder(
-        input_dim=5,
+    config = VITS2Config(
+        codes=CodeConfig(codebook_size=16, dim=5),
         channels=8,
         latent_channels=4,
-        style_dim=3,
-        repeats=2,
-        config=TransformerConfig(num_layers=3, block=BlockConfig(num_heads=2, ffn_dim=16)),
-        num_features=num_features,
-    ).eval()
+        content_input="features" if num_features else "vectors",
+        code_features=CodeFeaturesConfig(num_features=num_features or 6),
+        content=TransformerConfig(num_layers=3, block=BlockConfig(num_heads=2, ffn_dim=16)),
+        style=StyleConfig(dim=3),
+    )
+    return ContentEncoder(config).eval()
 
 
 def test_an_odd_number_of_frames_takes_half_of_the_last_code() -> None:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from gsv2.models.vits2.model import VITS2, Decoded
+from gsv2.models.vits2.model import VITS2, Decoded, TrainedSegments
 from gsv2.nn.masks import length_mask
 from tests.support.recomputation import assert_recomputing_changes_nothing_but_memory
 
@@ -25,8 +25,7 @@ def _train_pass(model: VITS2, lengths: torch.Tensor, extra: int = 0) -> Decoded:
         lengths,
         mel,
         lengths,
-        torch.zeros_like(lengths),
-        SEGMENT,
+        TrainedSegments(torch.zeros_like(lengths), SEGMENT),
     )
 
 

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import deepspeed  # noqa: F401  before the fork
-
 from gsv2.training.distributed.ranks import Distributed
 from tests.support import real_stages
 from tests.support.ranks import gallery, optim
 
+BEFORE_FORKS = ("deepspeed",)
 MIXED = {
     "gpt": {"kind": "deepspeed", "zero_stage": 2},
     "generator": {"kind": "ddp"},

@@ -6,20 +6,20 @@ goes on from what others have captured, on as many ranks and on the other number
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
-from deepspeed.ops import __compatible_ops__
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.engines.choose import make_engine
 from gsv2.training.engines.engine import EngineConfig, EngineError, TrainableState
-from gsv2.training.optim import seek_schedule
+from gsv2.training.schedule import seek_schedule
 from gsv2.training.stage import Trainable
 from tests.support.engine_training import (
     EARLY_STEPS,
@@ -29,15 +29,17 @@ from tests.support.engine_training import (
     make,
 )
 from tests.support.joint_stage import CarelessStage, JointStage
+from tests.support.run_step import run_step
 from tests.support.toy_stage import toy_batch
 
+BEFORE_FORKS = ("deepspeed",)
 OTHER_WORLD = {1: 2, 2: 1}
 """Ranks of a run -> ranks of the one whose states it goes on from too."""
 KINDS_OF = {1: ("plain", "zero2", "zero3"), 2: tuple(KINDS)}
 """Number of ranks -> kinds that train on them: alone, no stage but 3 differs from another."""
-SOURCES = {1: ("plain", "zero2"), 2: ("zero0", "zero1", "zero2", "zero3", "mixed")}
+SOURCES = {1: ("plain", "zero2"), 2: ("zero0", "zero1", "zero2", "mixed", "zero3")}
 """Number of ranks -> kinds whose states the other number goes on from."""
-GREEDY = ("plain", "zero3")
+GREEDY = ("plain",)
 """Kinds that go on from all of those; the others, from the last, for all have one form."""
 WAIT_SEC = 200.0
 """For a state of the other run."""
@@ -125,7 +127,7 @@ def sources_of(kind: str, other_world: int) -> Sequence[str]:
 def check_careless_stages_fail(kind: str, ranks: Distributed, out: Path) -> None:
     training = make(kind, ranks, out, CarelessStage)
     with pytest.raises(EngineError, match="sends gradients through discriminator's engine"):
-        training.runner.run([toy_batch(ranks.rank)], 1)
+        run_step(training.runner, [toy_batch(ranks.rank)], 1)
 
 
 class Probe(nn.Module):
@@ -180,10 +182,13 @@ def check_autocast(kind: str, ranks: Distributed) -> None:
 
 def main(folder: str) -> None:
     """Train and go on in `folder/RANKS`."""
+    from deepspeed.ops import __compatible_ops__
+
     out, ranks = Path(folder), Distributed()
     own, other = (out / str(world) for world in (ranks.world, OTHER_WORLD[ranks.world]))
     for kind in KINDS_OF[ranks.world]:
         train(kind, ranks, own)
+        gc.freeze()  # each ZeRO-3 engine collects garbage, over all engines before it
     if ranks.world > 1:
         for kind in RECOMPUTED:
             train_recomputed(kind, ranks, own)

@@ -15,6 +15,7 @@ from gsv2.training.stage import Trainable
 from tests.support.toy_stage import ToyRunConfig, fit_toy, torn_batch, toy_config
 
 STEPS = 4
+BEFORE_FORKS = ("deepspeed",)
 
 
 def launched_config(folder: Path) -> ToyRunConfig:
@@ -33,12 +34,17 @@ def count_held(trainable: Trainable) -> dict[str, int]:
     }
 
 
-if __name__ == "__main__":
-    gc.freeze()  # each ZeRO-3 engine collects garbage: seconds over all that is imported
-    out, ranks = Path(sys.argv[1]), Distributed()
+def main(folder: str) -> None:
+    """Train in `folder`, and write there what each rank holds."""
+    out, ranks = Path(folder), Distributed()
     stage, _ = fit_toy(launched_config(out), ranks, make_batch=torn_batch)
     held = ranks.gather({name: count_held(of) for name, of in stage.trainables.items()})
     if ranks.is_main:
         (out / "held.json").write_text(json.dumps(held))
     ranks.close()
+
+
+if __name__ == "__main__":
+    gc.freeze()  # each ZeRO-3 engine collects garbage: seconds over all that is imported
+    main(sys.argv[1])
     leave(0)

@@ -8,7 +8,7 @@ import pytest
 
 from gsv2.training.accounting.audit import EpochCheck, check_ledger, read_ledgers
 from gsv2.training.accounting.ledger import LaneEpoch, Ledger, Tally, ledger_to_plain, tally_keys
-from gsv2.training.run_folder.records import append_record
+from gsv2.training.run_folder.records import append_records
 
 
 class KeyRange:
@@ -70,7 +70,7 @@ def test_ledgers_are_read_from_the_rows_that_have_one(tmp_path: Path) -> None:
     metrics = tmp_path / "metrics.jsonl"
     entries = good_entries()
     for step, part in enumerate((entries[:2], [], entries[2:])):
-        append_record(metrics, {"step": step, **({"data/ledger": part} if part else {})})
+        append_records(metrics, [{"step": step, **({"data/ledger": part} if part else {})}])
     assert read_ledgers(metrics) == entries
     with pytest.raises(ValueError, match=r"other\.jsonl does not exist"):
         read_ledgers(tmp_path / "other.jsonl")

@@ -7,13 +7,12 @@ from typing import Any
 import pytest
 import torch
 
-from gsv2.training.accounting.counters import RankCounters
+from gsv2.training.accounting.counters import RankCounters, drain_figures
 from gsv2.training.accounting.quarantine import Quarantine, TooManyBadClipsError
 from gsv2.training.accounting.state import TrainState
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.run_folder.folder import RunFolder
-from gsv2.training.telemetry.clock import RunClock
-from gsv2.training.telemetry.metrics import WeightedMeans
+from gsv2.training.telemetry.metrics import RunClock, WeightedMeans
 from tests.support.thread_ranks import run_ranks
 from tests.support.toy_stage import ToyStage, toy_batch, toy_config
 
@@ -89,7 +88,7 @@ def test_what_is_reduced_without_a_row_ends_no_lap(
     assert state.samples_seen == 3
     figures = counters.reduce(state, means_of(2.0))
     assert state.samples_seen == 6
-    assert figures["train/steps_per_sec"] * clock.elapsed_sec == pytest.approx(2.0, rel=0.3)
+    assert figures["train/steps_per_sec"] * figures["time"] == pytest.approx(2.0, rel=0.3)
 
 
 def test_too_many_bad_clips_end_all_ranks_alike(tmp_path: Path) -> None:
@@ -101,3 +100,13 @@ def test_too_many_bad_clips_end_all_ranks_alike(tmp_path: Path) -> None:
     errors = run_ranks(2, run)
     assert {type(error) for error in errors} == {TooManyBadClipsError}
     assert str(errors[0]) == str(errors[1])
+
+
+def test_what_a_record_has_told_is_not_told_again() -> None:
+    state = TrainState(samples_seen=7, sequences={1: 3, 2: 1}, audio_seen={"en": 32_000 * 3600})
+    first, second = drain_figures(state), drain_figures(state)
+    assert first["data/samples_seen"] == second["data/samples_seen"] == 7
+    assert first["data/hours/en"] == 1.0
+    shares = {key for key in first if key.startswith("data/") and first[key] != second[key]}
+    assert shares, "the mix of prompts since the last record"
+    assert state.sequences == {}

@@ -13,7 +13,7 @@ import pytest
 from gsv2.data.config import DataConfig, SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.plan.plan import Plan
-from gsv2.data.stream.loader import make_loader
+from gsv2.data.stream.loader import StreamStart, make_loader
 from gsv2.training.accounting.audit import check_ledger
 from gsv2.training.accounting.consumption import Consumption
 from gsv2.training.accounting.ledger import ledger_to_plain, pop_finished
@@ -61,8 +61,7 @@ def consume(plan: Plan, distributed: Distributed, state: TrainState, steps: int)
         plan,
         rank=distributed.rank,
         world=distributed.world,
-        start_micro_batch=state.next_micro_batch,
-        positions=dict(state.marks),
+        start=StreamStart(state.next_micro_batch, dict(state.marks)),
     )
     batches = iter(loader)
     for _ in range(steps):

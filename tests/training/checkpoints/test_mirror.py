@@ -33,7 +33,7 @@ def test_a_copy_broken_off_at_any_file_is_no_checkpoint(
 ) -> None:
     """Whether the step is new or there already."""
     folder, again = save(tmp_path / "a", 1), save(tmp_path / "b", 1, "second")
-    original = target._files.put_file
+    original = target._there.files.put_file
     for survived in range(len(FILES) + 1):
         target.put(folder, 1)
         calls = iter(range(survived))
@@ -43,12 +43,12 @@ def test_a_copy_broken_off_at_any_file_is_no_checkpoint(
                 raise ConnectionError("cable out")
             original(here, there, **options)
 
-        monkeypatch.setattr(target._files, "put_file", put_file)
+        monkeypatch.setattr(target._there.files, "put_file", put_file)
         for step in (1, 2):
             with pytest.raises(OSError, match="cable out"):
                 target.put(again, step)
         assert target.steps() == []
-        monkeypatch.setattr(target._files, "put_file", original)
+        monkeypatch.setattr(target._there.files, "put_file", original)
 
 
 def test_the_marker_is_never_seen_half(
@@ -57,7 +57,7 @@ def test_the_marker_is_never_seen_half(
     def broken_off(*_: object, **__: object) -> None:
         raise ConnectionError("cable out")
 
-    monkeypatch.setattr(target._files, "mv", broken_off)
+    monkeypatch.setattr(target._there.files, "mv", broken_off)
     with pytest.raises(OSError, match="cable out"):
         target.put(save(tmp_path, 1), 1)
     assert target.steps() == []
@@ -68,7 +68,9 @@ def test_a_removed_checkpoint_is_gone(tmp_path: Path, target: CheckpointMirror) 
         target.put(save(tmp_path, step), step)
     target.remove(1)
     assert target.steps() == [2]
-    assert [name for name in target._files.find(target._root) if "step_00000001" in name] == []
+    assert [
+        name for name in target._there.files.find(target._there.root) if "step_00000001" in name
+    ] == []
 
 
 def test_a_list_of_checksums_cut_at_a_line_is_damage(tmp_path: Path) -> None:
@@ -83,9 +85,9 @@ def test_files_that_an_earlier_copy_of_the_step_has_left_are_no_part_of_the_next
     tmp_path: Path, target: CheckpointMirror
 ) -> None:
     folder = save(tmp_path / "a", 1)
-    there = target._folder(1)
-    target._files.makedirs(there)
-    target._files.pipe_file(f"{there}/gpt.ema.safetensors", b"of an earlier config")
+    there = f"{target._there.root}/step_00000001"
+    target._there.files.makedirs(there)
+    target._there.files.pipe_file(f"{there}/gpt.ema.safetensors", b"of an earlier config")
     target.put(folder, 1)
     assert len(list(target.fetch(1, tmp_path / "b").iterdir())) == len(FILES) + 1
 
@@ -99,13 +101,13 @@ def test_what_is_left_of_a_copy_broken_off_is_cleaned_and_nothing_else(
     target.clean()  # there is nothing yet
     target.put(save(tmp_path, 1), 1)
     with monkeypatch.context() as patch:
-        patch.setattr(target._files, "mv", broken_off)
+        patch.setattr(target._there.files, "mv", broken_off)
         with pytest.raises(OSError, match="cable out"):
             target.put(save(tmp_path, 2), 2)
-    target._files.pipe_file(f"{target._root}/notes.txt", b"of a person")
-    assert target._list(target._root) == ["notes.txt", "step_00000001", "step_00000002"]
+    target._there.files.pipe_file(f"{target._there.root}/notes.txt", b"of a person")
+    assert target._there.names() == ["notes.txt", "step_00000001", "step_00000002"]
     target.clean()
-    assert target._list(target._root) == ["notes.txt", "step_00000001"]
+    assert target._there.names() == ["notes.txt", "step_00000001"]
     assert target.steps() == [1]
 
 
@@ -113,10 +115,10 @@ def test_a_target_that_can_be_written_is_left_as_it_was(
     tmp_path: Path, target: CheckpointMirror
 ) -> None:
     target.put(save(tmp_path, 1), 1)
-    before = target._files.find(target._root)
+    before = target._there.files.find(target._there.root)
     target.check_writable()
-    assert target._files.find(target._root) == before
-    assert target._list(target._root) == ["step_00000001"]
+    assert target._there.files.find(target._there.root) == before
+    assert target._there.names() == ["step_00000001"]
 
 
 @pytest.mark.parametrize("broken", ["makedirs", "put_file", "mv", "cat_file", "rm"])
@@ -126,7 +128,7 @@ def test_whatever_a_copy_needs_is_tried(
     def refused(*_: object, **__: object) -> None:
         raise PermissionError("not allowed")
 
-    monkeypatch.setattr(target._files, broken, refused)
+    monkeypatch.setattr(target._there.files, broken, refused)
     with pytest.raises(OSError, match=r"checkpoint\.target cannot be written: .*not allowed"):
         target.check_writable()
 

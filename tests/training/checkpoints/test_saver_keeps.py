@@ -77,7 +77,7 @@ def test_a_target_out_of_reach_is_a_failure_and_the_checkpoint_is_whole_here(
 
     saver = make_saver(target)
     with monkeypatch.context() as patch:
-        patch.setattr(target._files, "put_file", unplugged)
+        patch.setattr(target._there.files, "put_file", unplugged)
         save(saver, stage, 1)
         with pytest.raises(CheckpointWriteError, match=r"step 1 .*memory://.*cable out"):
             saver.finish()

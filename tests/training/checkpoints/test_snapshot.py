@@ -20,6 +20,7 @@ from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.engines.host_copies import HostCopies
 from gsv2.training.prepare import attach_engines
 from gsv2.training.step import StepRunner
+from tests.support.run_step import run_step
 from tests.support.toy_stage import ToyStage, toy_batch, toy_config
 
 IDENTITY = RunIdentity(seed=0, lanes=8)
@@ -37,7 +38,7 @@ def trained(tmp_path: Path, distributed: Distributed) -> ToyStage:
     stage = make_stage(tmp_path, distributed)
     runner = StepRunner(stage, distributed, seed=0)
     for step in (1, 2, 3):
-        runner.run([toy_batch(step)], step)
+        run_step(runner, [toy_batch(step)], step)
     return stage
 
 
@@ -108,7 +109,7 @@ def test_a_snapshot_does_not_change_with_the_run_that_goes_on(
     }
     snapshot = capture_snapshot(trained.trainables, state, IDENTITY, world=1, copies=HostCopies())
     assert snapshot is not None
-    StepRunner(trained, distributed, seed=0).run([toy_batch(4)], 4)
+    run_step(StepRunner(trained, distributed, seed=0), [toy_batch(4)], 4)
     state.step = 4
     state.history["generator"].append(2.0)
     write_snapshot(snapshot, folder)

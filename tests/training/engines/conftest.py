@@ -15,6 +15,7 @@ def _deepspeed() -> Iterator[None]:
     """Import it, and close the group of one that its first engine opens and the others need."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DS_ACCELERATOR", "cpu")
+        patch.setenv("LOCAL_SIZE", "1")
         _import_deepspeed()
         yield
     if dist.is_initialized():

@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from accelerate.commands import launch
-from accelerate.utils.launch import prepare_deepspeed_cmd_env
 
 from gsv2.training.engines.deepspeed_config import (
     check_launcher_json,
@@ -15,29 +13,10 @@ from gsv2.training.engines.deepspeed_config import (
     launched_engine,
 )
 from gsv2.training.engines.engine import EngineConfig, EngineError
+from tests.support.launcher_environ import deepspeed_environ
 
 ZERO2 = EngineConfig(kind="deepspeed", zero_stage=2)
 USED = {"ACCELERATE_USE_DEEPSPEED": "true"}
-
-
-@pytest.fixture
-def launched(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What Accelerate's own launcher makes of flags: the environment that ranks would get."""
-    environments: list[dict[str, str]] = []
-
-    def start(*flags: str) -> dict[str, str]:
-        size = ("--num_machines", "1", "--num_processes", "2", "--main_process_port", "29500")
-        rest = ("--mixed_precision", "no", "--dynamo_backend", "no")
-        words = ["--use_deepspeed", *size, *rest, *flags, "train.py"]
-        launch.launch_command(launch.launch_command_parser().parse_args(words))
-        return environments[-1]
-
-    monkeypatch.setattr(
-        launch,
-        "deepspeed_launcher",
-        lambda options: environments.append(prepare_deepspeed_cmd_env(options)[1]),
-    )
-    return start
 
 
 def test_nothing_is_left_to_deepspeeds_defaults() -> None:
@@ -90,8 +69,8 @@ def test_auto_and_what_is_off_are_no_settings() -> None:
 
 
 @pytest.mark.parametrize("stage", range(4))
-def test_the_launchers_stage_is_taken_and_nothing_else_was_asked(launched: Any, stage: int) -> None:
-    environ = launched("--zero_stage", str(stage))
+def test_the_launchers_stage_is_taken_and_nothing_else_was_asked(stage: int) -> None:
+    environ = deepspeed_environ("--zero_stage", str(stage))
     assert launched_engine(environ) == EngineConfig(kind="deepspeed", zero_stage=stage)
     assert ignored_settings(environ) == []
 
@@ -106,31 +85,33 @@ def test_the_launchers_stage_is_taken_and_nothing_else_was_asked(launched: Any, 
         ("--deepspeed_moe_layer_cls_names", "Expert", "none"),
     ],
 )
-def test_flags_without_effect_are_named(launched: Any, flag: str, value: str, off: str) -> None:
-    assert ignored_settings(launched(flag, value)) == [flag]
-    assert ignored_settings(launched(flag, off)) == []
+def test_flags_without_effect_are_named(flag: str, value: str, off: str) -> None:
+    assert ignored_settings(deepspeed_environ(flag, value)) == [flag]
+    assert ignored_settings(deepspeed_environ(flag, off)) == []
 
 
-def test_a_norm_is_named_whatever_it_is(launched: Any) -> None:
+def test_a_norm_is_named_whatever_it_is() -> None:
     """That of `optim` holds."""
-    assert ignored_settings(launched("--gradient_clipping", "1.0")) == ["--gradient_clipping"]
+    assert ignored_settings(deepspeed_environ("--gradient_clipping", "1.0")) == [
+        "--gradient_clipping"
+    ]
 
 
-def test_flags_that_contradict_gsv2_are_refused(launched: Any, tmp_path: Path) -> None:
-    assert launched_engine(launched("--gradient_accumulation_steps", "1")) == ZERO2
+def test_flags_that_contradict_gsv2_are_refused(tmp_path: Path) -> None:
+    assert launched_engine(deepspeed_environ("--gradient_accumulation_steps", "1")) == ZERO2
     with pytest.raises(EngineError, match=r"^--gradient_accumulation_steps is 4, .*micro_batches_"):
-        launched_engine(launched("--gradient_accumulation_steps", "4"))
+        launched_engine(deepspeed_environ("--gradient_accumulation_steps", "4"))
     file = tmp_path / "zero2.json"
     file.write_text(json.dumps(deepspeed_json(ZERO2)))
     path = ("--deepspeed_config_file", str(file))
-    assert launched_engine(launched(*path, "--zero_stage", "2")) == ZERO2
+    assert launched_engine(deepspeed_environ(*path, "--zero_stage", "2")) == ZERO2
     with pytest.raises(EngineError, match=r"^--zero_stage is 3, but .*zero2\.json asks for 2"):
-        launched_engine(launched(*path, "--zero_stage", "3"))
+        launched_engine(deepspeed_environ(*path, "--zero_stage", "3"))
 
 
-def test_settings_of_the_json_without_effect_are_named(launched: Any, tmp_path: Path) -> None:
+def test_settings_of_the_json_without_effect_are_named(tmp_path: Path) -> None:
     file = tmp_path / "zero2.json"
-    environ = launched("--deepspeed_config_file", str(file))
+    environ = deepspeed_environ("--deepspeed_config_file", str(file))
     ours = deepspeed_json(ZERO2)
     off = {"offload_param": {"device": "none"}, "round_robin_gradients": False, "x": "auto"}
     zero = {**ours["zero_optimization"], **off, "reduce_bucket_size": "auto"}
@@ -157,10 +138,8 @@ def test_settings_of_the_json_without_effect_are_named(launched: Any, tmp_path: 
         ('{"zero_optimization": true}', r"zero_optimization must be a section, but is True"),
     ],
 )
-def test_a_file_that_is_no_config_is_named(
-    launched: Any, tmp_path: Path, text: str, message: str
-) -> None:
+def test_a_file_that_is_no_config_is_named(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "zero2.json"
     file.write_text(text)
     with pytest.raises(EngineError, match=message):
-        launched_engine(launched("--deepspeed_config_file", str(file)))
+        launched_engine(deepspeed_environ("--deepspeed_config_file", str(file)))

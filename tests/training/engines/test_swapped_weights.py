@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from gsv2.training.engines.engine import EngineError
-from gsv2.training.engines.swapped_weights import swapped_pieces, swapped_weights
+from gsv2.training.engines.swapped_weights import swapped_partitions, swapped_weights
 from gsv2.training.stage import Trainable
 
 X = torch.ones(2, 3)
@@ -41,7 +41,7 @@ class Pieces:
         self, module: nn.Module, weights: Mapping[str, Tensor]
     ) -> AbstractContextManager[None]:
         pieces = {name: value.flatten() for name, value in weights.items()}
-        return swapped_pieces(dict(module.named_parameters()), pieces)
+        return swapped_partitions(dict(module.named_parameters()), pieces)
 
     def read(self) -> dict[str, Tensor]:
         """Return what a pass would compute with; the first parameter is small, and stays whole."""

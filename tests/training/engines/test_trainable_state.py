@@ -14,7 +14,8 @@ from gsv2.training.ema import WeightAverage
 from gsv2.training.engines.engine import EngineError, TrainableState
 from gsv2.training.engines.host_copies import copy_to_host
 from gsv2.training.engines.plain import PlainEngine
-from gsv2.training.optim import OptimConfig, make_optimizer, make_scheduler, seek_schedule
+from gsv2.training.optim import OptimConfig, make_optimizer
+from gsv2.training.schedule import make_scheduler, seek_schedule
 from gsv2.training.stage import Trainable
 from tests.support.tiny_network import Net, loss_of
 

@@ -13,7 +13,7 @@ import torch
 
 from gsv2.training.faults.failure import NUM_RECORDS, FlightRecorder, stacks_at_sigterm
 from gsv2.training.faults.signals import Preempted
-from gsv2.training.run_folder.records import append_record, read_records
+from gsv2.training.run_folder.records import append_records, read_records
 from tests.support.toy_stage import toy_batch
 
 
@@ -31,7 +31,7 @@ def test_a_failure_leaves_step_keys_rows_traceback_and_stacks(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for step in range(1, NUM_RECORDS + 11):
-        append_record(tmp_path / "metrics.jsonl", {"step": step})
+        append_records(tmp_path / "metrics.jsonl", [{"step": step}])
     fail(make_recorder(tmp_path))
     folder = tmp_path / "failure" / "step_00000012-rank3"
     record = json.loads((folder / "failure.json").read_text())

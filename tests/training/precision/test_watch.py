@@ -40,7 +40,7 @@ def take_step(
     stage: ProbedStage, watch: PrecisionWatch, loss_dtype: torch.dtype = torch.float32
 ) -> None:
     watch.see({"the loss of gpt": stage.run().to(loss_dtype)})
-    watch.settle()
+    watch.end_step()
 
 
 def num_hooks(stage: ProbedStage) -> int:
@@ -79,7 +79,7 @@ def test_after_the_probed_steps_nothing_is_left_that_costs_or_is_collective(
     monkeypatch.setattr(distributed, "on_all", None)
     monkeypatch.setattr(distributed, "on_main", None)
     take_step(stage, watch, torch.bfloat16)
-    watch.settle(is_last=True)
+    watch.end_step(is_last=True)
     assert len(notes) == 2
 
 
@@ -98,7 +98,7 @@ def test_a_module_in_another_dtype_in_any_probed_step_stops_the_run(
         take_step(stage, watch)
     assert num_hooks(stage) == 0
     assert notes.modules == [PLANNED], "what was seen in half is no table"
-    watch.settle()  # whoever ends the run is not stopped again
+    watch.end_step()  # whoever ends the run is not stopped again
 
 
 def test_a_frozen_network_and_a_loss_are_watched_too(distributed: Distributed) -> None:
@@ -119,7 +119,7 @@ def test_a_trial_may_be_all_that_is_looked_at(distributed: Distributed) -> None:
     notes, stage = Notes(), ProbedStage(Net(), BF16)
     watch = watch_of(stage, distributed, notes)
     watch.see({"the loss of gpt": stage.run()})
-    watch.settle(is_last=True)
+    watch.end_step(is_last=True)
     assert notes.modules == [PLANNED, SEEN]
     assert num_hooks(stage) == 0
 

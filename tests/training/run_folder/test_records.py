@@ -7,7 +7,7 @@ import pytest
 from gsv2.training.run_folder import records as records_module
 from gsv2.training.run_folder.records import (
     RecordFile,
-    append_record,
+    append_records,
     read_records,
     truncate_records,
 )
@@ -16,20 +16,20 @@ from tests.support.full_disk import no_room_beyond
 
 def test_floats_come_back_bit_for_bit_and_nan_is_null(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
-    append_record(path, {"step": 1, "x": 0.1 + 0.2, "y": float("nan"), "z": float("inf")})
+    append_records(path, [{"step": 1, "x": 0.1 + 0.2, "y": float("nan"), "z": float("inf")}])
     assert read_records(path) == [{"step": 1, "x": 0.1 + 0.2, "y": None, "z": None}]
 
 
 def test_truncation_drops_later_steps_and_a_half_written_line(tmp_path: Path) -> None:
     path = tmp_path / "m.jsonl"
     for step in (1, 2, 3):
-        append_record(path, {"step": step})
+        append_records(path, [{"step": step}])
     with path.open("a") as stream:
         stream.write('{"step": 2, "x"')
     truncate_records(path, 3)
     assert [r["step"] for r in read_records(path)] == [1, 2, 3]
     truncate_records(path, 2)
-    append_record(path, {"step": 3})
+    append_records(path, [{"step": 3}])
     assert [r["step"] for r in read_records(path)] == [1, 2, 3]
 
 
@@ -37,16 +37,16 @@ def test_a_full_disk_takes_all_of_a_line_or_nothing_and_the_error_names_the_file
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "m.jsonl"
-    append_record(path, {"step": 1})
+    append_records(path, [{"step": 1}])
     whole = path.read_bytes()
     for room in (len(whole), len(whole) + 5):
         with pytest.raises(OSError, match=f"File too large: '{path}'"), no_room_beyond(room):
-            append_record(path, {"step": 2, "key": "x" * 100})
+            append_records(path, [{"step": 2, "key": "x" * 100}])
         assert path.read_bytes() == whole
 
 
 def test_a_name_that_is_not_utf_8_comes_back_as_it_was(tmp_path: Path) -> None:
-    append_record(tmp_path / "q.jsonl", {"step": 1, "key": "a\udc80"})
+    append_records(tmp_path / "q.jsonl", [{"step": 1, "key": "a\udc80"}])
     assert read_records(tmp_path / "q.jsonl") == [{"step": 1, "key": "a\udc80"}]
 
 
@@ -74,7 +74,7 @@ def test_a_damaged_line_is_dropped_loudly_and_the_others_stay(
 def test_characters_that_end_a_line_elsewhere_do_not_end_one_here(tmp_path: Path) -> None:
     file = tmp_path / "quarantine.jsonl"
     record = {"step": 1, "key": "a\u2028b\x85c\x0bd"}
-    append_record(file, record)
+    append_records(file, [record])
     truncate_records(file, 1)
     assert read_records(file) == [record]
 

@@ -8,7 +8,7 @@ import time
 import pytest
 from rich.console import Console
 
-from gsv2.training.progress import RunProgress
+from gsv2.training.schedule import RunProgress
 from gsv2.training.telemetry import progress
 from gsv2.training.telemetry.progress import (
     LogLines,

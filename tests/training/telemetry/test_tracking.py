@@ -13,8 +13,8 @@ from rich.console import Console
 
 from gsv2.audio.wave import save_wave
 from gsv2.training.faults.signals import Preempted
-from gsv2.training.progress import RunProgress
 from gsv2.training.run_folder.records import read_records
+from gsv2.training.schedule import RunProgress
 from gsv2.training.telemetry import tracking
 from gsv2.training.telemetry.tracker import PanelFile
 from gsv2.training.telemetry.tracking import TrackingConfig, open_trackers

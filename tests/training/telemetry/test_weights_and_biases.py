@@ -12,8 +12,8 @@ import pytest
 import wandb
 
 from gsv2.training.faults.signals import Preempted
-from gsv2.training.progress import RunProgress
 from gsv2.training.run_folder.records import read_records
+from gsv2.training.schedule import RunProgress
 from gsv2.training.telemetry import weights_and_biases
 from gsv2.training.telemetry.tracking import TrackingConfig, open_trackers
 from gsv2.training.telemetry.weights_and_biases import WandbTracker, stored_wandb_id
@@ -30,7 +30,7 @@ SURVIVES = """
 import sys, time
 from pathlib import Path
 import psutil
-from gsv2.training.progress import RunProgress
+from gsv2.training.schedule import RunProgress
 from gsv2.training.telemetry.tracking import TrackingConfig, open_trackers
 options = {"name": "run", "values": {}, "done": 0, "progress": RunProgress(max_steps=9)}
 with open_trackers(TrackingConfig(wandb="offline"), Path(sys.argv[1]), **options) as trackers:

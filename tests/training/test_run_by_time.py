@@ -1,19 +1,15 @@
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from torch import nn
 
 from gsv2.data.stream.batch import Batch
 from gsv2.training.config import TrainerConfig
 from gsv2.training.distributed.ranks import Distributed
-from gsv2.training.optim import OptimConfig, follow_progress, make_optimizer, make_scheduler
-from gsv2.training.progress import RunProgress
 from gsv2.training.run_folder.records import read_records
 from gsv2.training.stage import Update
 from tests.support.toy_stage import ToyStage, fit_toy, toy_config
@@ -58,55 +54,6 @@ def by_time(folder: Path, minutes: float, **options: Any) -> Any:
 
 def rows_of(folder: Path) -> list[dict[str, Any]]:
     return read_records(folder / "run" / "metrics.jsonl")
-
-
-def test_without_a_time_limit_all_is_decided_by_steps() -> None:
-    progress = RunProgress(max_steps=8, step=6, elapsed_sec=1e9)
-    assert (progress.total_steps, progress.share, progress.is_last) == (8, 0.75, False)
-    assert isinstance(progress.total_steps, int), "schedules compute with the same numbers as ever"
-    progress.begin_step(2e9, 5.0, 1.0)
-    assert not progress.is_last
-    progress.step = 7
-    progress.begin_step(3e9, 5.0, 1.0)
-    assert progress.is_last
-
-
-def test_the_share_is_the_larger_one_of_steps_and_time() -> None:
-    early = RunProgress(max_steps=100, max_sec=60.0, step=50, elapsed_sec=6.0)
-    assert (early.share, early.total_steps) == (0.5, 100)
-    late = RunProgress(max_steps=100, max_sec=60.0, step=10, elapsed_sec=30.0)
-    assert (late.share, late.total_steps) == (0.5, 20)
-
-
-def test_the_time_of_the_end_is_kept_free_but_never_more_than_half() -> None:
-    assert RunProgress(max_sec=60.0, step=1, elapsed_sec=50.0, ending_sec=10.0).is_last
-    assert not RunProgress(max_sec=60.0, step=1, elapsed_sec=29.0, ending_sec=600.0).is_last
-
-
-def test_nobody_knows_the_steps_of_a_run_by_time_at_its_start() -> None:
-    assert math.isinf(RunProgress(max_sec=60.0).total_steps)
-
-
-@pytest.mark.parametrize("schedule", ["cosine", "exponential"])
-def test_rates_at_equal_speed_are_those_of_as_many_steps(schedule: Any) -> None:
-    """A run by time that takes n equal steps has the rates of a run of n steps, once warmed up."""
-    config = OptimConfig(lr=1.0, schedule=schedule, warmup_steps=5, final_lr_fraction=0.1)
-    total, rates = 100, []
-    for progress in (RunProgress(max_steps=total), RunProgress(max_sec=total * STEP_SEC)):
-        module = nn.Linear(2, 2)
-        optimizer = make_optimizer(module, config)
-        scheduler = make_scheduler(optimizer, config, progress.max_steps)
-        follow_progress(scheduler, progress)
-        of_run = []
-        for step in range(1, total):
-            progress.begin_step((step - 1) * STEP_SEC, 0.0, 0.0)
-            of_run.append(optimizer.param_groups[0]["lr"])
-            optimizer.step()
-            progress.step = step
-            progress.elapsed_sec = step * STEP_SEC
-            scheduler.step()
-        rates.append(of_run)
-    assert rates[1] == pytest.approx(rates[0], abs=1e-3)
 
 
 def test_a_run_by_time_ends_with_a_row_a_validation_and_a_checkpoint_at_its_last_step(

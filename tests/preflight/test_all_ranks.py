@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gsv2.preflight.examine import examine
+from gsv2.preflight.all_ranks import check_all_ranks
 from gsv2.preflight.report import Finding
 from gsv2.training.distributed.ranks import Distributed
 from tests.support.real_stages import MODELS
@@ -27,7 +27,7 @@ def config(tmp_path: Path, tiny_corpus: Any) -> Path:
 
 
 def look(config: Path, ranks: Distributed, *overrides: str) -> dict[str, Finding]:
-    return {found.name: found for found in examine(config, overrides, ranks)}
+    return {found.name: found for found in check_all_ranks(config, overrides, ranks)}
 
 
 def test_a_run_that_is_ready_leaves_no_trace(config: Path, distributed: Distributed) -> None:

@@ -29,7 +29,7 @@ _CONFIG = ("config", "config file")
 """Findings without which nothing that the config names is tried."""
 
 
-def examine(
+def check_all_ranks(
     config_path: Path, overrides: Sequence[str], ranks: Distributed, *, host: str | None = None
 ) -> list[Finding]:
     """Check a run on all ranks, and return the same findings on each. Collective.

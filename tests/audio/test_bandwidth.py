@@ -1,0 +1,38 @@
+"""Bandwidth is what a recording holds, whatever its sample rate says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import soxr
+
+from gsv2.audio.bandwidth import measure_bandwidth
+
+RATE = 32_000
+
+
+def babble(rate: int, seconds: float = 2.0) -> np.ndarray:
+    """Return [N]: harmonics that fall by 12 dB an octave, and bursts of weak noise between them."""
+    rng = np.random.default_rng(0)
+    time = np.arange(round(seconds * rate)) / rate
+    voice = sum(np.sin(2 * np.pi * 150 * n * time) / n**2 for n in range(1, 20))
+    bursts = np.sin(2 * np.pi * 3 * time) > 0.8
+    return (0.2 * voice + 0.003 * bursts * rng.standard_normal(len(time))).astype(np.float32)
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 32_000])
+def test_upsampled_audio_has_the_bandwidth_that_it_was_recorded_with(rate):
+    wave = soxr.resample(babble(rate), rate, RATE).astype(np.float32)
+    assert measure_bandwidth(wave, RATE) == pytest.approx(rate / 2, rel=0.1)
+
+
+def test_rounding_to_16_bits_and_level_change_nothing():
+    wave = soxr.resample(babble(8_000), 8_000, RATE)
+    for gain in (1.0, 0.05):
+        coarse = (np.round(wave * gain * 32767) / 32767).astype(np.float32)
+        assert measure_bandwidth(coarse, RATE) == pytest.approx(4_000, rel=0.1)
+
+
+def test_silence_has_none_and_a_snippet_all():
+    assert measure_bandwidth(np.zeros(RATE, np.float32), RATE) == 0.0
+    assert measure_bandwidth(np.zeros(10, np.float32), RATE) == RATE / 2

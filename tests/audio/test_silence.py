@@ -1,0 +1,34 @@
+"""Silence at both ends goes but for what is to be kept; nothing between is touched."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gsv2.audio.silence import trim_silence
+
+RATE = 16_000
+
+
+def speech() -> np.ndarray:
+    time = np.arange(RATE) / RATE
+    wave = 0.3 * np.sin(2 * np.pi * 200 * time)
+    wave[6_000:9_000] = 0.0  # a pause
+    return wave.astype(np.float32)
+
+
+@pytest.mark.parametrize("noise", [0.0, 5e-4])
+def test_the_ends_are_cut_and_the_pause_is_kept(noise):
+    rng = np.random.default_rng(0)
+    ends = [noise * rng.standard_normal(RATE * n).astype(np.float32) for n in (2, 1)]
+    whole = np.concatenate([ends[0], speech(), ends[1]])
+    cut = trim_silence(whole, RATE, 0.1)
+    assert len(cut) / RATE == pytest.approx(1.2, abs=0.04)
+    start = len(cut) - RATE // 10 - RATE  # where the speech is again, to a frame
+    assert np.abs(cut[start - 400 : start + RATE + 400]).max() == pytest.approx(0.3, abs=0.01)
+    assert len(trim_silence(whole, RATE, 10.0)) == len(whole)
+
+
+def test_speech_without_silence_and_silence_alone_stay_as_they_are():
+    for wave in (speech(), np.zeros(RATE, np.float32), np.zeros(10, np.float32)):
+        assert np.array_equal(trim_silence(wave, RATE, 0.0), wave)
