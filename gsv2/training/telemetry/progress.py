@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -22,8 +22,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from gsv2.training.schedule import RunProgress
-from gsv2.training.telemetry.tracker import PanelFile
+if TYPE_CHECKING:  # every command asks here for its console, and most need no torch
+    from gsv2.training.schedule import RunProgress
+    from gsv2.training.telemetry.tracker import PanelFile
 
 logger = logging.getLogger(__name__)
 
