@@ -11,7 +11,7 @@ import typer
 from rich.logging import RichHandler
 
 from gsv2.caches import set_cache_folders
-from gsv2.commands import align, configs, corpus, evaluate, fit
+from gsv2.commands import align, configs, corpus, evaluate, fit, synthesize
 
 Config = Annotated[
     Path, typer.Argument(help="YAML file of the run, or a shipped config, e.g. gpt/debug")
@@ -60,6 +60,7 @@ app = typer.Typer(
 app.command()(align.align)
 app.command()(evaluate.evaluate)
 app.command()(fit.fit)
+app.command()(synthesize.synthesize)
 app.add_typer(corpus.app, name="corpus", help="Build, index, check and encode corpora.")
 app.add_typer(configs.app, name="configs", help="List or copy the configs that come with gsv2.")
 
@@ -194,47 +195,6 @@ def export(
     from gsv2.inference.bundle import export_bundle
 
     typer.echo(f"bundle: {export_bundle(runs, out, averaged=ema)}")
-
-
-@app.command()
-def synthesize(
-    bundle: Annotated[Path, typer.Option(help="bundle folder")],
-    text: Annotated[str, typer.Option(help="what to say, any language and script")],
-    ref: Annotated[list[Path], typer.Option(help="recording of the voice; repeat for several")],
-    out: Annotated[Path, typer.Option(help="WAV file to write, 32 kHz")],
-    ref_text: Annotated[
-        list[str] | None, typer.Option(help="transcript of each reference, in the same order")
-    ] = None,
-    weight: Annotated[
-        list[float] | None, typer.Option(help="weight of each reference's voice (default: equal)")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="same seed, same speech")] = 0,
-    rate: Annotated[
-        float, typer.Option(help="above 1 = faster; for a GPT that reads by a pointer")
-    ] = 1.0,
-    candidates: Annotated[int | None, typer.Option(help=evaluate.CANDIDATES_HELP, min=1)] = None,
-    times: Annotated[
-        Path | None, typer.Option(help=".TextGrid or .json for when words are spoken")
-    ] = None,
-    speech_encoder: Annotated[
-        Path | None, typer.Option(help="folder of its pretrained encoder, if it has moved")
-    ] = None,
-) -> None:
-    """Speak a text in the voice of one or several recordings.
-
-    Example: `gsv2 synthesize --bundle runs/quickstart/bundle --text "The red train is late."
-    --ref voice.wav --ref-text "What the recording says." --out out.wav`
-    """
-    from gsv2.inference.sampling import SamplingConfig
-    from gsv2.inference.speech_file import SpeechFiles, VoiceRecordings, write_speech
-
-    voice = VoiceRecordings(ref, ref_text or [], weight or [])
-    drawn = candidates or SamplingConfig.candidates
-    sampling = SamplingConfig(seed=seed, speaking_rate=rate, candidates=drawn)
-    files = SpeechFiles(out, times)
-    speech = write_speech(bundle, text, files, voice, sampling, speech_encoder)
-    cut = "" if speech.ended else " (cut at the length limit: no end of speech was found)"
-    typer.echo(f"{out}: {len(speech.wave) / speech.sample_rate:.2f} s{cut}")
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ _ZERO_OF_MODEL = frozenset(
     {
         "adversarial", "attention_dropout", "codebook_weights", "commitment_weight", "dead_share",
         "dropout", "f_min", "feature_matching", "kl", "kl_warmup_fraction", "kl_warmup_steps",
-        "mel", "self_reference_probability", "start_fraction", "start_step", "stft",
-        "style_layer",
+        "level_dropout", "mel", "pitch", "self_reference_probability", "start_fraction",
+        "start_step", "stft", "style_layer",
     }
 )  # fmt: skip
 """Settings of `model` that 0 turns off; the others are sizes, counts and rates."""

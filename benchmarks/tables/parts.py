@@ -38,6 +38,7 @@ _MEL_FIRST = (
     "model.loss_weights.stft=45",
     "model.loss_weights.kl=0.1",
 )
+_ISTFT = "model.generator.generator.istft"
 _LATER = "model.discriminator.start_step=1000000"
 _AT_ONCE = (
     "model.discriminator.start_step=0",
@@ -72,6 +73,16 @@ class Training:
     overrides: Sequence[str] = ()
 
 
+def _whole(of_quantizer: str) -> list[Training]:
+    """Return the trainings of all parts, with one setting of the quantizer."""
+    return [
+        Training(stage="quantizer", share=0.12, overrides=[of_quantizer]),
+        Training(stage="aligner", share=0.13),
+        Training(stage="gpt", share=0.30),
+        Training(stage="vits2", share=0.45),
+    ]
+
+
 TABLES: Mapping[str, Mapping[str, Sequence[Training]]] = {
     "prompts": {
         f"{clips - 1} prompts": [Training(stage="gpt", overrides=[f"data.max_clips={clips}"])]
@@ -79,8 +90,12 @@ TABLES: Mapping[str, Mapping[str, Sequence[Training]]] = {
     },
     "waveform": {
         "iSTFT, harmonic source, spectra alone": [Training(stage="vits2")],
-        "iSTFT, spectra alone": [
-            Training(stage="vits2", overrides=["model.generator.generator.istft.source=none"])
+        "iSTFT, spectra alone": [Training(stage="vits2", overrides=[f"{_ISTFT}.source=none"])],
+        "iSTFT, harmonic source, 4 spectra a frame": [
+            Training(
+                stage="vits2",
+                overrides=[f"{_ISTFT}.n_fft=512", f"{_ISTFT}.spectra_per_frame=4"],
+            )
         ],
         "iSTFT, harmonic source, GAN at once": [Training(stage="vits2", overrides=_AT_ONCE)],
         "iSTFT, harmonic source, GAN for the last quarter": [
@@ -98,16 +113,10 @@ TABLES: Mapping[str, Mapping[str, Sequence[Training]]] = {
         ],
     },
     "entries": {
-        f"{entries} entries": [
-            Training(
-                stage="quantizer", share=0.12, overrides=[f"model.codes.codebook_size={entries}"]
-            ),
-            Training(stage="aligner", share=0.13),
-            Training(stage="gpt", share=0.30),
-            Training(stage="vits2", share=0.45),
-        ]
+        f"{entries} entries": _whole(f"model.codes.codebook_size={entries}")
         for entries in (256, 512, 1024)
     },
+    "levels": {f"{levels} levels": _whole(f"model.codes.levels={levels}") for levels in (2, 3, 4)},
 }
 
 

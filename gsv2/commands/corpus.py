@@ -16,6 +16,7 @@ _SCRIPTS = {
     "verify": "verify_shards",
     "extract-codes": "extract_codes",
     "feature-stats": "feature_stats",
+    "extract-text": "extract_text",
     "demo": "make_demo_corpus",
 }
 """Command -> script, whose options it has."""
@@ -55,6 +56,7 @@ def describe(
 
     manifest = read_manifest(corpus)
     codes = f", quantizer {manifest.quantizer}" if manifest.quantizer else ""
+    codes += f", text encoder {manifest.text_encoder}" if manifest.text_encoder else ""
     typer.echo(
         f"{corpus}: {manifest.kind}, {manifest.num_clips} clips, {manifest.hours:.3f} h, "
         f"{manifest.num_speakers} speakers, {len(manifest.shards)} shards{codes}"

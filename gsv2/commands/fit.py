@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-CORPUS_HELP = "corpus, or recordings with transcripts (folder or JSONL manifest)"
+CORPUS_HELP = "corpus, or recordings with transcripts, as `gsv2 corpus build` reads them"
 OVERRIDES_HELP = "STAGE.section.key=value, e.g. gpt.optim.gpt.lr=1e-3"
 HELD_OUT_HELP = "corpus to judge on; else CORPUS/../heldout, or a few clips of CORPUS"
 LANGUAGE_HELP = "language (BCP 47) of recordings that name none"

@@ -18,6 +18,8 @@ class SourceConfig:
     `s3://...`, whatever fsspec knows), or `pipe:COMMAND` with `{}` for a file's name."""
     codes: str | None = None
     """The same for sidecar tars with the codes of the same clips; None if the corpus holds them."""
+    texts: str | None = None
+    """The same for sidecar tars with the text vectors of the same clips; None = there are none."""
     weight: float | None = None
     """Share of the audio read that comes from here, relative to the weights of the other sources;
     None = as much as it holds. All sources have a weight or none has."""

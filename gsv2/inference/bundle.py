@@ -27,10 +27,14 @@ from gsv2.inference.bundle_description import (
     read_bundle_description,
     write_description,
 )
-from gsv2.inference.bundle_parts import OPTIONAL_PARTS, PARTS, check_parts
+from gsv2.inference.bundle_parts import (
+    OPTIONAL_PARTS,
+    PARTS,
+    check_parts,
+    described_encoders,
+)
 from gsv2.inference.reading import HeldOutReading
 from gsv2.models.component import Component, ComponentError, load_component
-from gsv2.models.quantizer.model import QuantizerConfig
 from gsv2.training.checkpoints.checkpoint import STATE, CheckpointMissingError, find_component
 from gsv2.training.ema import EMA_SUFFIX
 
@@ -123,14 +127,8 @@ def _fill(folder: Path, sources: Mapping[str, Path]) -> None:
     quantizer = _checked(components)
     files = {name: _sha256(folder / name) for name in (f"{kind}.safetensors" for kind in sources)}
     reading = _reading_of(sources["gpt"])
-    encoder = components["quantizer"].read_config(QuantizerConfig).speech_encoder
     description = BundleDescription(
-        quantizer=quantizer,
-        files=files,
-        reading=reading,
-        speech_encoder={**encoder.identity, "source": encoder.source}
-        if encoder.is_pretrained
-        else None,
+        quantizer=quantizer, files=files, reading=reading, **described_encoders(components)
     )
     write_description(folder, description)
     folder.chmod(_plain_mode(folder))

@@ -22,7 +22,7 @@ _MAX_BYTES = 64 * 1024
 """A longer description is none."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TYPES = {"format_version": int, "gsv2_version": str, "quantizer": str, "files": dict}
-_OPTIONAL_TYPES = {"reading": dict, "speech_encoder": dict}
+_OPTIONAL_TYPES = {"reading": dict, "speech_encoder": dict, "text_encoder": dict}
 FILES = tuple(f"{kind}.safetensors" for kind in PARTS)
 """Names of the files of every bundle."""
 OPTIONAL_FILES = tuple(f"{kind}.safetensors" for kind in OPTIONAL_PARTS)
@@ -46,6 +46,9 @@ class BundleDescription:
     speech_encoder: Mapping[str, Any] | None = None
     """`name`, `source`, `layer`, `num_features` and `sha256` of the pretrained speech encoder,
     whose weights are too large to be copied; None where the encoder has none."""
+    text_encoder: Mapping[str, Any] | None = None
+    """`name`, `source`, `dim` and `sha256` of the frozen text encoder; None where the GPT reads
+    bytes."""
 
 
 def write_description(folder: Path, description: BundleDescription) -> None:
@@ -58,8 +61,9 @@ def write_description(folder: Path, description: BundleDescription) -> None:
     }
     if description.reading is not None:
         values["reading"] = asdict(description.reading)
-    if description.speech_encoder is not None:
-        values["speech_encoder"] = dict(description.speech_encoder)
+    for key in ("speech_encoder", "text_encoder"):
+        if (encoder := getattr(description, key)) is not None:
+            values[key] = dict(encoder)
     write_atomically(folder / FILE, json.dumps(values, indent=2) + "\n")
 
 
@@ -89,6 +93,7 @@ def read_bundle_description(folder: Path) -> BundleDescription:
         files=_check_files(path, values),
         reading=_read_reading(path, values),
         speech_encoder=values.get("speech_encoder"),
+        text_encoder=values.get("text_encoder"),
     )
 
 

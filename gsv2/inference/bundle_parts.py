@@ -11,7 +11,7 @@ from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.models.aligner.model import Aligner, AlignerConfig
 from gsv2.models.component import Component, ComponentError
 from gsv2.models.gpt.model import GPTConfig, SemanticGPT
-from gsv2.models.quantizer.model import Quantizer
+from gsv2.models.quantizer.model import Quantizer, QuantizerConfig
 from gsv2.models.trained_module import check_trained
 from gsv2.models.vits2.config import VITS2Config
 from gsv2.models.vits2.model import VITS2
@@ -62,6 +62,31 @@ def check_parts(parts: Mapping[str, Component]) -> str:
             f"but is {vits2.mel.sample_rate}"
         )
     return shared
+
+
+def described_encoders(parts: Mapping[str, Component]) -> dict[str, dict[str, Any]]:
+    """Return what a bundle says of its pretrained encoders, whose weights it does not hold.
+
+    Args:
+        parts: kind -> component, as `check_parts` has found them good.
+
+    Returns:
+        `speech_encoder` and `text_encoder`, where there is one: name, source and hash.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    speech = parts["quantizer"].read_config(QuantizerConfig).speech_encoder
+    if speech.is_pretrained:
+        found["speech_encoder"] = {**speech.identity, "source": speech.source}
+    gpt = parts["gpt"].read_config(GPTConfig)
+    if gpt.text_encoder != "bytes":
+        vectors = gpt.text_vectors
+        found["text_encoder"] = {
+            "name": gpt.text_encoder,
+            "source": vectors.weights.source,
+            "dim": vectors.dim,
+            "sha256": vectors.sha256,
+        }
+    return found
 
 
 def _check_aligner(gpt: GPTConfig, parts: Mapping[str, Component]) -> None:

@@ -14,6 +14,7 @@ import soundfile
 from gsv2.audio.wave import save_wave
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.bundle_description import read_bundle_description
+from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
 from gsv2.inference.references import VoiceError, load_references
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.spoken_times import check_suffix, write_times
@@ -55,14 +56,14 @@ def write_speech(
     files: SpeechFiles,
     voice: VoiceRecordings,
     sampling: SamplingConfig | None = None,
-    speech_encoder: Path | None = None,
+    encoders: EncoderFolders = AS_IN_TRAINING,
 ) -> Speech:
     """Speak a text in the voice of recordings, into a file.
 
     Args:
         text: any language and script.
         sampling: how codes are drawn; same seed, same speech. None = the defaults.
-        speech_encoder: folder of the bundle's pretrained speech encoder, if it has moved.
+        encoders: folders of the bundle's pretrained encoders, if they have moved.
 
     Returns:
         What was written.
@@ -81,7 +82,7 @@ def write_speech(
         check_suffix(times)
     read_bundle_description(bundle)
     references = load_references(*voice)
-    synthesizer = Synthesizer.from_bundle(bundle, speech_encoder=speech_encoder)
+    synthesizer = Synthesizer.from_bundle(bundle, encoders=encoders)
     speech = synthesizer.synthesize(text, references, seed=sampling.seed, sampling=sampling)
     try:
         save_wave(out, speech.wave, speech.sample_rate)

@@ -21,6 +21,7 @@ from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.bundle import load_bundle
 from gsv2.inference.bundle_description import read_bundle_description
 from gsv2.inference.candidates import generate_best
+from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
 from gsv2.inference.generate import GeneratedCodes, Prompt, Utterance
 from gsv2.inference.references import Reference, VoiceError
 from gsv2.inference.sampling import SamplingConfig
@@ -35,6 +36,7 @@ from gsv2.models.gpt.model import SemanticGPT
 from gsv2.models.quantizer.model import Quantizer
 from gsv2.models.vits2.model import VITS2
 from gsv2.models.vits2.style import fuse_styles
+from gsv2.text.encoders.make import attach_text_encoder
 from gsv2.text.normalize import normalize_text, split_sentences
 
 logger = logging.getLogger(__name__)
@@ -57,13 +59,15 @@ class Synthesizer:
         vits2: VITS2,
         device: torch.device,
         aligner: Aligner | None = None,
-        speech_encoder: Path | None = None,
+        encoders: EncoderFolders = AS_IN_TRAINING,
     ) -> None:
         self.device = device
         self.quantizer = quantizer.to(device).eval()
-        frozen = make_speech_encoder(quantizer.config.speech_encoder, speech_encoder)
+        frozen = make_speech_encoder(quantizer.config.speech_encoder, encoders.speech)
         self.speech_encoder = frozen.to(device)
         self.gpt = gpt.to(device).eval()
+        vectors = gpt.config.text_vectors
+        attach_text_encoder(gpt.text_encoder, vectors, encoders.text, device)
         self.vits2 = vits2.to(device).eval()
         self.aligner = None if aligner is None else aligner.to(device).eval()
 
@@ -72,31 +76,31 @@ class Synthesizer:
         cls,
         path: str | Path,
         device: torch.device | None = None,
-        speech_encoder: Path | None = None,
+        encoders: EncoderFolders = AS_IN_TRAINING,
     ) -> Synthesizer:
         """Load a bundle; warn of one that does not read.
 
         Args:
             device: None = the GPU, if there is one.
-            speech_encoder: folder of the weights that `bundle.json` names; None = as in training.
+            encoders: folders of the weights that `bundle.json` names.
 
         Raises:
             BundleError: no bundle there, or a damaged one.
-            ValueError: the speech encoder's weights are missing, or others.
+            ValueError: weights of an encoder are missing, or others.
         """
         chosen = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         components = load_bundle(Path(path))
         reading = read_bundle_description(Path(path)).reading
         if reading is not None and not reading.reads:
             logger.warning("the model in %s %s", path, reading)
-        return cls.from_components(components, chosen, speech_encoder)
+        return cls.from_components(components, chosen, encoders)
 
     @classmethod
     def from_components(
         cls,
         components: Mapping[str, Component],
         device: torch.device,
-        speech_encoder: Path | None = None,
+        encoders: EncoderFolders = AS_IN_TRAINING,
     ) -> Synthesizer:
         """Build the parts of `components` (`quantizer`, `gpt`, `vits2`, perhaps `aligner`)."""
         aligner = components.get("aligner")
@@ -106,7 +110,7 @@ class Synthesizer:
             VITS2.from_component(components["vits2"]),
             device,
             None if aligner is None else Aligner.from_component(aligner),
-            speech_encoder,
+            encoders,
         )
 
     def synthesize(

@@ -28,12 +28,15 @@ from gsv2.stages.gpt_config import (
     GPTRunConfig,
     check_token_count,
     codebook_weights,
+    fill_text_vectors,
     gpt_members,
 )
 from gsv2.stages.gpt_listening import GPTListeningTest
 from gsv2.stages.gpt_panels import code_panels
 from gsv2.stages.sections import check_optim, fill_codes
 from gsv2.stages.swapped_texts import with_swapped_texts
+from gsv2.text.encoders.interface import TextTokens
+from gsv2.text.encoders.make import attach_text_encoder
 from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.precision.policy import PrecisionPolicy
 from gsv2.training.stage import Panel, Update, Workload, make_trainable
@@ -64,6 +67,9 @@ class GPTStage:
             provenance["aligner"] = aligner.fingerprint()
             self.align_clip = ClipAligner(file)
         gpt_config = fill_codes(config.model.gpt, quantizer.config.codes, "model.gpt")
+        gpt_config = fill_text_vectors(gpt_config, config.data)
+        if gpt_config.text_vectors.sha256 is not None:
+            provenance["text_encoder"] = gpt_config.text_vectors.sha256
         self.weights = codebook_weights(config.model, gpt_config.codes.num_codebooks)
         self.loss_clips = config.model.loss_clips
         self.advance_weight = config.model.advance_weight
@@ -78,6 +84,8 @@ class GPTStage:
         self.trainables = {GPT: trainable}
         self.listening_test: GPTListeningTest | None = None
         if aligner is not None and (count := config.model.validation_sentences):
+            vectors = gpt_config.text_vectors
+            attach_text_encoder(self.model.text_encoder, vectors, None, device)
             autocast = partial(self.precision.autocast, GPT)
             self.listening_test = GPTListeningTest(self.model, aligner.to(device), count, autocast)
 
@@ -111,7 +119,7 @@ class GPTStage:
             num_predicted=int(pattern.num_steps(learnt).sum()),
             num_codes=[frames + len(learnt), *[frames] * (pattern.num_codebooks - 1)],
         )
-        num_bytes = int(self.model.text_encoder.tokenize(batch.texts).lengths.sum())
+        num_bytes = int(self._text(batch).lengths.sum()) if self.model.has_pointer else 0
         return {GPT: total + self._flops.pointed(num_bytes, frames)}
 
     def updates(self, batch: Batch, step: int) -> Iterator[Update]:
@@ -143,7 +151,7 @@ class GPTStage:
     def _tokens(self, batch: Batch) -> Tensor:
         """Return the tokens [C] of the clips of a batch on the host."""
         assert batch.code_lengths is not None
-        text_lengths = self.model.text_encoder.tokenize(batch.texts).lengths
+        text_lengths = self._text(batch).lengths
         if self.model.config.reading == "pointer":
             text_lengths = torch.zeros_like(text_lengths)
         return NUM_STARTS + text_lengths + self.model.pattern.num_code_steps(batch.code_lengths)
@@ -164,7 +172,7 @@ class GPTStage:
     ) -> GPTOutput:
         assert batch.codes is not None
         assert batch.code_lengths is not None
-        tokens = self.model.text_encoder.tokenize(batch.texts)
+        tokens = self._text(batch)
         device = batch.codes.device
         clips = GPTInputs(
             tokens.ids.to(device),
@@ -177,6 +185,12 @@ class GPTStage:
         with self.precision.autocast(GPT, device):
             return network(clips, _rows(batch), is_target)
 
+    def _text(self, batch: Batch) -> TextTokens:
+        """Return the texts of a batch as the GPT reads them."""
+        if batch.text_vectors is None or batch.text_vector_lengths is None:
+            return self.model.text_encoder.tokenize(batch.texts)
+        return TextTokens(batch.text_vectors, batch.text_vector_lengths)
+
     def _targets(self, batch: Batch) -> Tensor | None:
         """Return which clips are learnt, [C] bool; None for all."""
         if self.loss_clips == "all":
@@ -187,16 +201,18 @@ class GPTStage:
         """Return zeros that still depend on every parameter, for a batch without clips."""
         K = self.model.pattern.num_codebooks
         device = batch.sequence.device
+        dim = self.model.config.text_vectors.dim
+        one = torch.ones(1, dtype=torch.int64, device=device)
         frame = replace(
             batch,
             keys=("",),
             texts=(".",),
-            sequence=torch.zeros(1, dtype=torch.int64, device=device),
-            packed_row=torch.zeros(1, dtype=torch.int64, device=device)
-            if batch.num_packed_rows
-            else None,
+            sequence=one * 0,
+            packed_row=one * 0 if batch.num_packed_rows else None,
+            text_vectors=None if dim is None else torch.zeros(1, 1, dim, device=device),
+            text_vector_lengths=None if dim is None else one,
             codes=torch.zeros(1, K, 1, dtype=torch.int64, device=device),
-            code_lengths=torch.ones(1, dtype=torch.int64, device=device),
+            code_lengths=one,
             alignments=torch.zeros(1, 1, dtype=torch.int64, device=device),
         )
         loss, metrics = self._loss(frame)

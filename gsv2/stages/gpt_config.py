@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import torch
 
 from gsv2.data.config import DataConfig
+from gsv2.data.corpus.manifest import read_kind
 from gsv2.models.gpt.interleave import NUM_STARTS
 from gsv2.models.gpt.model import GPTConfig
 from gsv2.models.gpt.patterns import make_pattern
 from gsv2.stages.sections import CodesModelSection
+from gsv2.storage.storage import Storage
+from gsv2.text.encoders.config import TextVectorsConfig
 from gsv2.training.config import RunConfig
 from gsv2.training.optim import OptimConfig
 
@@ -50,6 +53,11 @@ class GPTModelSection(CodesModelSection):
                 "model.aligner must name the aligner of the codes for model.gpt.reading=pointer "
                 f"and both, but is {self.aligner} for {self.gpt.reading}"
             )
+        if self.gpt.text_encoder != "bytes" and self.gpt.reading != "attention":
+            raise ValueError(
+                "model.gpt.reading must be attention where model.gpt.text_encoder is not bytes, "
+                f"since a pointer points at characters, but is {self.gpt.reading}"
+            )
         if self.validation_sentences < 0:
             raise ValueError(
                 f"model.validation_sentences must be at least 0, but is {self.validation_sentences}"
@@ -67,8 +75,38 @@ class GPTRunConfig(RunConfig):
 
 
 def gpt_members(members: tuple[str, ...], model: GPTModelSection) -> tuple[str, ...]:
-    """Return what a GPT reads beside `members`, which are those of reading by attention."""
+    """Return what a GPT reads beside `members`, which are those of reading bytes by attention."""
+    if model.gpt.text_encoder != "bytes":
+        return (*members, "text_vectors")
     return members if model.gpt.reading == "attention" else (*members, "align")
+
+
+def fill_text_vectors(gpt: GPTConfig, data: DataConfig) -> GPTConfig:
+    """Return the config of a network with the text encoder of the corpora that it reads.
+
+    Raises:
+        ValueError: no source has text vectors, or they are of another encoder than the config's.
+    """
+    if gpt.text_encoder == "bytes":
+        return gpt
+    texts = next((source.texts for source in data.sources if source.texts is not None), None)
+    if texts is None:
+        raise ValueError(
+            f"data.sources must have texts, sidecars with the vectors of {gpt.text_encoder}, for "
+            f"model.gpt.text_encoder={gpt.text_encoder}, but have none; make them: "
+            "gsv2 corpus extract-text"
+        )
+    made = read_kind(texts, "texts", Storage(data.remote, allow_pipe=data.allow_pipe))
+    known = gpt.text_vectors
+    if known.sha256 not in (None, made.text_encoder):
+        raise ValueError(
+            f"text vectors {texts} must be of the encoder {known.sha256}, as "
+            f"model.gpt.text_vectors.sha256 says, but are of {made.text_encoder}"
+        )
+    filled = TextVectorsConfig(
+        path=known.path or made.build.get("source"), dim=made.text_dim, sha256=made.text_encoder
+    )
+    return replace(gpt, text_vectors=filled)
 
 
 def codebook_weights(model: GPTModelSection, num_codebooks: int) -> tuple[float, ...]:

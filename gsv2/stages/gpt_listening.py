@@ -24,6 +24,7 @@ from gsv2.inference.sampling import SamplingConfig
 from gsv2.models.aligner.model import Aligner
 from gsv2.models.aligner.reading_errors import count_errors
 from gsv2.models.gpt.model import SemanticGPT
+from gsv2.text.encoders.vector_input import VectorInput
 
 _LOSS = "validation/gpt/loss"
 _CLEARLY = 0.1
@@ -179,6 +180,9 @@ class GPTListeningTest:
             return self._model
         copy = SemanticGPT(self._model.config).to(self._model.text_start.device)
         copy.load_state_dict({**self._model.state_dict(), **weights})
+        if isinstance(copy.text_encoder, VectorInput):
+            assert isinstance(self._model.text_encoder, VectorInput), "one config made both"
+            copy.text_encoder.share(self._model.text_encoder)
         return copy.eval()
 
 

@@ -26,7 +26,7 @@ class AligningStage(Protocol):
 
 
 class CodesMismatchError(ValueError):
-    """Codes of another quantizer than the one a stage was given."""
+    """Codes or text vectors of another network than the one a stage was given."""
 
 
 def open_sources(
@@ -76,6 +76,13 @@ def check_codes(index: CorpusIndex, stage: Stage, where: str) -> None:
     found = {shard.aligner for shard in index.shards}
     foreign = found - {None} if _align_clip_of(stage) is not None else found
     for name, trainable in stage.trainables.items():
+        encoder = trainable.provenance.get("text_encoder")
+        if encoder is not None and index.text_encoder != encoder:
+            raise CodesMismatchError(
+                f"{where}: the text vectors must be of text encoder {encoder}, which {name} is "
+                f"given, but are of {index.text_encoder or 'none (texts is not set)'}; make them: "
+                "gsv2 corpus extract-text --corpus CORPUS --path ENCODER --out TEXTS"
+            )
         wanted = trainable.provenance.get("quantizer")
         if index.quantizer is not None and wanted is not None and index.quantizer != wanted:
             raise CodesMismatchError(

@@ -13,8 +13,15 @@ def with_swapped_texts(batch: Batch) -> Batch:
     The sequences leave their packed rows, which have no room for longer texts. Where all texts
     are the same, they stay.
     """
-    texts = tuple(_other_text(batch.texts, place) for place in range(batch.num_clips))
+    places = [_other_place(batch.texts, place) for place in range(batch.num_clips)]
+    texts = tuple(batch.texts[place] for place in places)
     padded = replace(batch, texts=texts, packed_row=None, num_packed_rows=0, row_tokens=0)
+    if batch.text_vectors is not None and batch.text_vector_lengths is not None:
+        padded = replace(
+            padded,
+            text_vectors=batch.text_vectors[places],
+            text_vector_lengths=batch.text_vector_lengths[places],
+        )
     if batch.alignments is None:
         return padded
     alignments = batch.alignments.clone()
@@ -24,6 +31,7 @@ def with_swapped_texts(batch: Batch) -> Batch:
     return replace(padded, alignments=alignments)
 
 
-def _other_text(texts: tuple[str, ...], place: int) -> str:
-    following = (*texts[place + 1 :], *texts[:place])
-    return next((text for text in following if text != texts[place]), texts[place])
+def _other_place(texts: tuple[str, ...], place: int) -> int:
+    """Return where the next different text stands; `place` if there is none."""
+    following = (*range(place + 1, len(texts)), *range(place))
+    return next((other for other in following if texts[other] != texts[place]), place)

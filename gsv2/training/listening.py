@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
@@ -72,6 +72,19 @@ class SpeakingStage(Protocol):
 def listening_test_of(stage: object) -> ListeningTest | None:
     """Return the listening test of a stage, if it has one."""
     return stage.listening_test if isinstance(stage, SpeakingStage) else None
+
+
+def recall_listening(stage: object, records: Iterable[Mapping[str, Any]]) -> None:
+    """Let the listening test of a stage know what the launches before have heard.
+
+    Args:
+        stage: stage of the run.
+        records: records of `metrics.jsonl`, from the first.
+    """
+    test = listening_test_of(stage)
+    if test is not None:
+        for record in records:
+            test.review(record)
 
 
 def log_listening(

@@ -26,6 +26,7 @@ from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.faults.failure import FlightRecorder, stacks_at_sigterm
 from gsv2.training.faults.signals import StopSignals
 from gsv2.training.faults.watchdog import Watchdog
+from gsv2.training.listening import recall_listening
 from gsv2.training.loop import FiniteStream, TrainingLoop, TrainingStream
 from gsv2.training.prepare import (
     attach_averages,
@@ -36,7 +37,7 @@ from gsv2.training.prepare import (
     recompute_activations,
 )
 from gsv2.training.run_folder.folder import RunFolder
-from gsv2.training.run_folder.records import truncate_records
+from gsv2.training.run_folder.records import read_records, truncate_records
 from gsv2.training.run_folder.shared import check_shared
 from gsv2.training.run_folder.status import recorded_status
 from gsv2.training.schedule import RunProgress
@@ -108,6 +109,8 @@ class Trainer:
         if progress.is_last and state.record is None:
             logger.info("%s is finished at step %d", self.folder.path, state.step)
             return state
+        if restored is not None and self._distributed.is_main:
+            recall_listening(stage, read_records(self.folder.metrics))
         device, world = self._distributed.device, self._distributed.world
         create = partial(self.folder.create, self._config, world=world, device=device)
         self._distributed.on_main(create)

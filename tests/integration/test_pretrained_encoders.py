@@ -15,7 +15,9 @@ from gsv2.audio.speech_encoders.make import resolve_speech_encoder
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.stream.reader import read_clips
+from gsv2.inference import extraction
 from gsv2.inference.bundle import export_bundle
+from gsv2.inference.encoder_folders import EncoderFolders
 from gsv2.inference.extraction import ClipEncoding, extract_codes
 from gsv2.inference.synthesizer import Synthesizer
 from gsv2.models.component import load_component
@@ -51,7 +53,7 @@ def train(tmp_path: Path, corpus: Any, folder: Path, *more: str) -> Path:
 
 
 def test_from_a_folder_of_weights_to_codes_that_do_not_depend_on_batches(
-    tmp_path: Path, tiny_corpus: Any
+    tmp_path: Path, tiny_corpus: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = save_speech_encoder(tmp_path / "encoder", "mhubert-147")
     run = train(tmp_path, tiny_corpus, folder)
@@ -61,10 +63,10 @@ def test_from_a_folder_of_weights_to_codes_that_do_not_depend_on_batches(
     assert config == resolve_speech_encoder(encoder_config(folder, "mhubert-147"))
     quantizer = Quantizer.from_component(component)
     assert len(quantizer.feature_mean) == DIM
-    manifests = [
-        extract_codes(tiny_corpus.path, run, tmp_path / name, CPU, max_batch_sec=sec)
-        for name, sec in (("together", 60.0), ("alone", 0.1))
-    ]
+    manifests = []
+    for name, sec in (("together", 60.0), ("alone", 0.1)):
+        monkeypatch.setattr(extraction, "MAX_BATCH_SEC", sec)
+        manifests.append(extract_codes(tiny_corpus.path, run, tmp_path / name, CPU))
     assert manifests[0] == manifests[1]
     assert manifests[0].quantizer == quantizer.fingerprint() == component.provenance["quantizer"]
     source = SourceConfig(path=str(tiny_corpus.path), codes=str(tmp_path / "together"))
@@ -100,7 +102,9 @@ def test_a_bundle_names_its_encoder_and_speaks_with_it_wherever_it_lies(tmp_path
     shutil.move(folder, moved)
     with pytest.raises(ValueError, match=r"put config\.json"):
         Synthesizer.from_bundle(bundle, CPU)
-    assert torch.equal(Synthesizer.from_bundle(bundle, CPU, moved).encode(wave), codes)
+    assert torch.equal(
+        Synthesizer.from_bundle(bundle, CPU, EncoderFolders(speech=moved)).encode(wave), codes
+    )
 
 
 def test_mhubert_in_half_precision_is_refused_with_the_reason(

@@ -27,6 +27,8 @@ NOT_RUN = {
     "accelerate launch --multi_gpu": "needs 8 GPUs",
     "accelerate launch --config_file launch/accelerate/multi_node.yaml": "needs two machines",
     "gsv2 train configs/quantizer/base.yaml": "tests/integration/test_pretrained_encoders.py",
+    "gsv2 corpus extract-text": "needs pretrained weights; tests/inference/test_text_extraction.py",
+    "gsv2 train configs/gpt/base.yaml": "the same; tests/integration/test_text_vectors.py",
     "sbatch": "needs Slurm; tests/launch/test_slurm.py has a stand-in",
     "kubectl": "needs Kubernetes; tests/launch/test_kubeflow.py reads the files",
     "python launch/node.py --ranks 8": "8 ranks of the base model; tests/launch/test_preflight.py",

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
+from gsv2.pretrained import PretrainedSource
+
 SpeechEncoderName = Literal[
     "logmel", "w2v-bert-2.0", "chinese-hubert-large", "mhubert-147", "whisper"
 ]
@@ -20,6 +22,8 @@ HUB_IDS: Mapping[str, str] = MappingProxyType(
     }
 )
 """Pretrained encoder -> where its authors publish it."""
+PREPROCESSOR = "preprocessor_config.json"
+"""File that says how a pretrained encoder wants its wave."""
 USUAL_LAYERS: Mapping[str, int] = MappingProxyType({"w2v-bert-2.0": 17})
 """Encoder -> hidden layer that published systems read; that of all others is the last."""
 _PRETRAINED_IDENTITY = ("name", "layer", "num_features", "sha256")
@@ -94,3 +98,14 @@ class SpeechEncoderConfig:
     def source(self) -> str:
         """Folder or hub id of the pretrained weights."""
         return self.path or HUB_IDS[self.name]
+
+    @property
+    def weights(self) -> PretrainedSource:
+        """Where pretrained weights are looked for."""
+        return PretrainedSource(
+            name=self.name,
+            source=self.source,
+            published=HUB_IDS[self.name],
+            files=(PREPROCESSOR,),
+            key="model.speech_encoder.path",
+        )

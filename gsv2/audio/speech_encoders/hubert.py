@@ -18,9 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gsv2.audio.speech_encoders.folder import load_network, read_preprocessor
+from gsv2.audio.speech_encoders.config import PREPROCESSOR
 from gsv2.audio.speech_encoders.pretrained import NetworkSizes, SpeechNetwork
 from gsv2.audio.speech_encoders.resampling import FRAME_SAMPLES
+from gsv2.pretrained import load_network, read_json
 
 _FIELD_SAMPLES = 400
 """Samples that a frame of the convolutions sees."""
@@ -45,7 +46,7 @@ class Hubert(SpeechNetwork):
             self.model.encoder.layer_norm = nn.Identity()  # that after the last layer
         self.dim = int(settings.hidden_size)
         self._takes_lengths_apart = settings.feat_extract_norm == "group"
-        self._normalises = bool(read_preprocessor(folder).get("do_normalize", True))
+        self._normalises = bool(read_json(folder / PREPROCESSOR).get("do_normalize", True))
 
     @staticmethod
     def sizes(settings: Mapping[str, Any]) -> NetworkSizes:

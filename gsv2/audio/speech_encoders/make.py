@@ -6,17 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from gsv2.audio.speech_encoders.config import USUAL_LAYERS, SpeechEncoderConfig
-from gsv2.audio.speech_encoders.folder import (
-    check_hash,
-    find_folder,
-    folder_hash,
-    read_settings,
-)
 from gsv2.audio.speech_encoders.hubert import Hubert
 from gsv2.audio.speech_encoders.logmel import LogMelEncoder
 from gsv2.audio.speech_encoders.pretrained import PretrainedEncoder, SpeechNetwork
 from gsv2.audio.speech_encoders.w2v_bert import W2vBert
 from gsv2.audio.speech_encoders.whisper import Whisper
+from gsv2.pretrained import CONFIG, read_json
 
 _NETWORKS: dict[str, type[SpeechNetwork]] = {
     "w2v-bert-2.0": W2vBert,
@@ -42,8 +37,8 @@ def make_speech_encoder(
     """
     if not config.is_pretrained:
         return LogMelEncoder(config).eval()
-    found = folder or find_folder(config)
-    check_hash(config, found)
+    found = folder or config.weights.find()
+    config.weights.check(found, config.sha256)
     network = _NETWORKS[config.name](found, config.layer)
     return PretrainedEncoder(config.name, network).eval()
 
@@ -56,8 +51,8 @@ def resolve_speech_encoder(config: SpeechEncoderConfig) -> SpeechEncoderConfig:
     """
     if not config.is_pretrained:
         return config
-    folder = find_folder(config)
-    sizes = _NETWORKS[config.name].sizes(read_settings(folder))
+    folder = config.weights.find()
+    sizes = _NETWORKS[config.name].sizes(read_json(folder / CONFIG))
     layer = config.layer or USUAL_LAYERS.get(config.name, sizes.num_layers)
     if not 1 <= layer <= sizes.num_layers:
         raise ValueError(
@@ -68,5 +63,5 @@ def resolve_speech_encoder(config: SpeechEncoderConfig) -> SpeechEncoderConfig:
         config,
         layer=layer,
         num_features=sizes.num_features,
-        sha256=config.sha256 or folder_hash(folder),
+        sha256=config.sha256 or config.weights.hash(folder),
     )

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gsv2.audio.speech_encoders.folder import load_network
 from gsv2.audio.speech_encoders.kaldi_fbank import FIELD, HOP, KaldiFilterBank, normalise_bands
 from gsv2.audio.speech_encoders.pretrained import NetworkSizes, SpeechNetwork
 from gsv2.audio.speech_encoders.resampling import FRAME_SAMPLES
+from gsv2.pretrained import load_network
 
 _STACKED = FRAME_SAMPLES // HOP
 """Frames of the filter bank in a frame of the network."""

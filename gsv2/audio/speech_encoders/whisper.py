@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from gsv2.audio.speech_encoders.folder import load_network
 from gsv2.audio.speech_encoders.pretrained import NetworkSizes, SpeechNetwork
 from gsv2.audio.speech_encoders.resampling import FRAME_SAMPLES, SAMPLE_RATE
+from gsv2.pretrained import load_network
 
 _HOP = 160
 _N_FFT = 400

@@ -31,7 +31,7 @@ class KeyRegister:
 
     def __init__(self) -> None:
         self.num_noted = 0
-        """Recordings, and files and rows that are left out, of the first look."""
+        """Recordings of the first look."""
         self._repeated = np.zeros(0, dtype=np.uint64)  # keys met twice, sorted
         self._shared = np.zeros(0, dtype=np.uint64)  # those of several names, sorted
         self._places: dict[bytes, str] = {}  # name -> place, of the repeated keys
@@ -40,8 +40,8 @@ class KeyRegister:
         """Look through all recordings."""
         keys, names = array("Q"), array("Q")
         for recording in recordings:
-            self.num_noted += 1
             if isinstance(recording, Recording):
+                self.num_noted += 1
                 keys.append(_short(recording.key))
                 names.append(_short(recording.name))
         of_key, of_name = (np.array(hashes, dtype=np.uint64) for hashes in (keys, names))

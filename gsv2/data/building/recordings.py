@@ -47,13 +47,18 @@ def checked_recordings(
     register = KeyRegister()
     register.note(listing())
     count = 0
-    for recording in register.with_own_keys(listing()):
-        count += 1
-        yield recording
+
+    def again() -> Iterator[Recording | RejectedFile]:
+        nonlocal count
+        for recording in listing():
+            count += isinstance(recording, Recording)
+            yield recording
+
+    yield from register.with_own_keys(again())
     if count != register.num_noted:
         raise CorpusError(
-            f"the input changed while it was read: {register.num_noted} recordings and files at "
-            f"first, then {count}; build again"
+            f"the input changed while it was read: {register.num_noted} recordings at first, then "
+            f"{count}; build again"
         )
 
 

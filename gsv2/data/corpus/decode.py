@@ -19,10 +19,12 @@ from gsv2.data.corpus.alignment import (
     decode_alignment,
 )
 from gsv2.data.corpus.code_format import CodeFormat, CodesError
+from gsv2.data.corpus.errors import ClipError as ClipError
 from gsv2.data.corpus.format import SAMPLE_RATE
+from gsv2.data.corpus.text_vectors import decode_vectors
 from gsv2.text.normalize import TextError, normalize_text
 
-MEMBERS = ("audio", "codes", "align")
+MEMBERS = ("audio", "codes", "align", "text_vectors")
 """What a stage may ask for; what is said is always read."""
 
 LENGTH_TOLERANCE_SEC = 0.1
@@ -31,21 +33,6 @@ LENGTH_TOLERANCE_SEC = 0.1
 _ANY_CODES = CodeFormat()
 _NPY_HEADER_BYTES = 128
 """Size of the header of an npy file that numpy >= 1.14 wrote, and so of ours."""
-
-
-class ClipError(ValueError):
-    """A clip that cannot be read.
-
-    Args:
-        reason: why, with values.
-        member: member that is missing or damaged.
-        kind: a fixed phrase, by which clips are counted; None = the reason is one.
-    """
-
-    def __init__(self, reason: str, member: str, kind: str | None = None) -> None:
-        super().__init__(reason)
-        self.member = member
-        self.kind = kind or reason
 
 
 Transcript = tuple[str, str, str]
@@ -69,6 +56,8 @@ class Clip(NamedTuple):
     """[K, T] uint16, read-only: it may be the memory of the tar."""
     alignment: np.ndarray | None = None
     """[T] uint16: character of the text that is spoken at each code frame."""
+    text_vectors: np.ndarray | None = None
+    """[S, D] float16: vector of each token of the text."""
 
 
 AlignClip = Callable[[Clip], np.ndarray]
@@ -124,7 +113,8 @@ def decode_clip(
         except CodesError as error:
             raise ClipError(str(error), "codes", error.kind) from error
     alignment = _decode_alignment(members["align"], codes, text) if "align" in members else None
-    return Clip(row, key, shard, text, language, speaker, wave, codes, alignment)
+    vectors = decode_vectors(members["text_vectors"]) if "text_vectors" in members else None
+    return Clip(row, key, shard, text, language, speaker, wave, codes, alignment, vectors)
 
 
 def encode_codes(codes: np.ndarray) -> bytes:

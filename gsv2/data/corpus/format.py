@@ -16,16 +16,19 @@ SUFFIXES = {
     "codes": "codes.npy",
     "codes_json": "json",
     "align": "align.npy",
+    "text_vectors": "text.npy",
 }
 """Member -> suffix that this package writes. `codes_json` is the JSON again, beside sidecar codes,
 so that those who read codes alone never touch the tars with audio; `align`, beside codes too, says
-which character is spoken at each of their frames."""
+which character is spoken at each of their frames. `text_vectors`, in sidecar tars of their own, are
+what a frozen text encoder makes of the text."""
 SIZE_LIMITS = {
     "audio": 256 << 20,
     "json": 1 << 20,
     "codes": 64 << 20,
     "codes_json": 1 << 20,
     "align": 64 << 20,
+    "text_vectors": 256 << 20,
 }
 """Member -> most bytes that are written or read."""
 

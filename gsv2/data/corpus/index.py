@@ -19,13 +19,9 @@ from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.code_format import CodeFormat
 from gsv2.data.corpus.decode import AlignClip
 from gsv2.data.corpus.index_columns import ARCHIVE_SCHEMA
-from gsv2.data.corpus.manifest import (
-    CorpusError,
-    check_same_shards,
-    common_code_format,
-    read_kind,
-)
-from gsv2.data.corpus.shard import Shard, add_shards, read_shard
+from gsv2.data.corpus.manifest import CorpusError, common_code_format
+from gsv2.data.corpus.shard import Shard, read_shard
+from gsv2.data.corpus.source_shards import read_sources
 from gsv2.lru import LruCache
 from gsv2.storage.storage import Storage
 
@@ -46,6 +42,7 @@ class CorpusIndex:
         storage: Storage,
         code_format: CodeFormat | None = None,
         align_clip: AlignClip | None = None,
+        text_encoder: str | None = None,
     ) -> None:
         self.shards = tuple(shards)
         self.quantizer = quantizer
@@ -56,6 +53,8 @@ class CorpusIndex:
         """Format that all codes must have."""
         self.align_clip = align_clip
         """Aligns clips whose codes nobody aligned, as they are read; None = they are left out."""
+        self.text_encoder = text_encoder
+        """Hash of the encoder that made the text vectors; None = not all sources have any."""
         self._columns: dict[str, np.ndarray | pa.Array] = {}
         self._keys: LruCache[int, pa.Array] = LruCache(_KEPT_SHARDS)
 
@@ -68,25 +67,14 @@ class CorpusIndex:
                 were made from other tars, or two sources have codes of different quantizers.
         """
         storage = storage or Storage()
-        shards: list[Shard] = []
-        quantizers: dict[str, str] = {}
-        aligners: dict[str, str | None] = {}
-        formats: dict[str, CodeFormat] = {}
-        for number, source in enumerate(sources):
-            manifest, codes = read_kind(source.path, "audio", storage), None
-            if source.codes is not None:
-                codes = read_kind(source.codes, "codes", storage)
-                check_same_shards(source.path, manifest, source.codes, codes)
-                quantizers[source.codes] = codes.quantizer or ""
-                aligners[source.codes] = codes.aligner
-                formats[source.codes] = codes.code_format
-            add_shards(shards, number, source, manifest, codes, storage)
-        if len(set(quantizers.values())) > 1:
-            raise CorpusError(f"the sources hold codes of different quantizers: {quantizers}")
-        if len({aligner for aligner in aligners.values() if aligner}) > 1:
-            raise CorpusError(f"the sources hold alignments of different aligners: {aligners}")
-        quantizer = next(iter(quantizers.values()), None)
-        return cls(shards, quantizer, storage, common_code_format(CodeFormat(), formats))
+        found = read_sources(sources, storage)
+        return cls(
+            found.shards,
+            found.quantizer,
+            storage,
+            found.code_format,
+            text_encoder=found.text_encoder,
+        )
 
     def with_codes(self, wanted: CodeFormat, align_clip: AlignClip | None = None) -> CorpusIndex:
         """Return the index for a reader of codes.
@@ -99,7 +87,9 @@ class CorpusIndex:
             CorpusError: its codes have another.
         """
         made = common_code_format(wanted, {"of the sources": self.code_format})
-        return CorpusIndex(self.shards, self.quantizer, self.storage, made, align_clip)
+        return CorpusIndex(
+            self.shards, self.quantizer, self.storage, made, align_clip, self.text_encoder
+        )
 
     def aligns(self, shard: Shard) -> bool:
         """Tell whether the clips of a shard are aligned as they are read."""
@@ -126,6 +116,7 @@ class CorpusIndex:
     @cached_property
     def _hashes(self) -> dict[str, str]:
         hashes = {shard.codes_tar: shard.codes_sha256 for shard in self.shards}
+        hashes |= {s.texts.tar: s.texts.sha256 for s in self.shards if s.texts is not None}
         return hashes | {shard.tar: shard.sha256 for shard in self.shards}
 
     def read(self, shard: Shard, names: Sequence[str]) -> dict[str, pa.Array]:
@@ -179,7 +170,7 @@ class CorpusIndex:
         be read; it is warned of.
 
         Args:
-            members: members whose tars are looked for, of `audio` and `codes`.
+            members: members whose tars are looked for, of `audio`, `codes`, `text_vectors`.
             part: share of the shards to look at, so that ranks divide the work.
             parts: number of shares.
 
@@ -192,6 +183,8 @@ class CorpusIndex:
                 wanted[shard.tar] = shard.num_bytes
             if "codes" in members:
                 wanted[shard.codes_tar] = shard.codes_num_bytes
+            if "text_vectors" in members and shard.texts is not None:
+                wanted[shard.texts.tar] = shard.texts.num_bytes
         for tar, num_bytes in wanted.items():
             if not self.storage.is_local(tar):
                 continue

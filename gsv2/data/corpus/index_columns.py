@@ -34,6 +34,15 @@ ALIGN_FIELDS = _member_fields("align")
 """More columns of it where the codes were aligned with their texts; null for the clips that could
 not be."""
 ALIGNED_SCHEMA = pa.schema([*CODES_SCHEMA, *ALIGN_FIELDS], metadata=_METADATA)
+TEXTS_SCHEMA = pa.schema(
+    [
+        pa.field("key", pa.string()),
+        pa.field("num_text_vectors", pa.int32()),
+        *_member_fields("text_vectors"),
+    ],
+    metadata=_METADATA,
+)
+"""Columns of the index of a sidecar tar of text vectors."""
 CLIP_SCHEMA = pa.schema(
     [
         pa.field("key", pa.string()),
@@ -61,7 +70,11 @@ OPTIONAL_FIELD = pa.field("text", pa.string())
 reader takes text, language and speaker from the index; null = from the JSON."""
 ARCHIVE_SCHEMA = pa.schema([*CLIP_SCHEMA, OPTIONAL_FIELD, *LEVEL_FIELDS], metadata=_METADATA)
 """Columns of the index of a tar that others made; a clip may lack `json`."""
-_TYPES = {field.name: field.type for schema in (ALIGNED_SCHEMA, ARCHIVE_SCHEMA) for field in schema}
+_TYPES = {
+    field.name: field.type
+    for schema in (ALIGNED_SCHEMA, TEXTS_SCHEMA, ARCHIVE_SCHEMA)
+    for field in schema
+}
 REQUIRED = frozenset(
     "key block speaker language duration_sec num_samples text_bytes num_code_frames".split()
 )

@@ -47,7 +47,8 @@ class ShardEntry:
 class Manifest:
     """The content of corpus.json."""
 
-    kind: Literal["audio", "codes"] = "audio"
+    kind: Literal["audio", "codes", "texts"] = "audio"
+    """`codes` and `texts` (text vectors) are sidecars of an audio corpus."""
     shards: tuple[ShardEntry, ...]
     languages: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """Language -> `clips` and `hours`."""
@@ -67,6 +68,10 @@ class Manifest:
     """Code frames a second; None in older corpora."""
     aligner: str | None = None
     """Hash of the aligner that aligned the codes with their texts; None = nobody did."""
+    text_encoder: str | None = None
+    """Hash of the frozen text encoder that made the text vectors."""
+    text_dim: int | None = None
+    """Dimension of the text vectors."""
     feature_stats: tuple[Mapping[str, Any], ...] = ()
     """Statistics of speech features that were computed over the audio: the encoder's identity,
     `num_frames` and `file`."""
@@ -168,7 +173,7 @@ def read_kind(corpus: str, kind: str, storage: Storage) -> Manifest:
 
 
 def check_same_shards(corpus: str, audio: Manifest, codes_of: str, codes: Manifest) -> None:
-    """Check that codes were made from the shards of a corpus.
+    """Check that codes, or text vectors, were made from the shards of a corpus.
 
     Args:
         corpus: folder of the corpus, for messages.
@@ -179,14 +184,15 @@ def check_same_shards(corpus: str, audio: Manifest, codes_of: str, codes: Manife
     Raises:
         CorpusError: names the first shard that has none, or was another when they were made.
     """
+    what = "codes" if codes.kind == "codes" else "text vectors"
     made_from = {shard.name: shard.source_sha256 for shard in codes.shards}
     for shard in audio.shards:
         if shard.name not in made_from:
-            raise CorpusError(f"codes {codes_of} lack shard {shard.name} of {corpus}")
+            raise CorpusError(f"{what} {codes_of} lack shard {shard.name} of {corpus}")
         if made_from[shard.name] != shard.sha256:
             raise CorpusError(
-                f"codes {codes_of} of shard {shard.name} were made from another tar than the "
-                f"one in {corpus}; make the codes again"
+                f"{what} {codes_of} of shard {shard.name} were made from another tar than the "
+                f"one in {corpus}; make the {what} again"
             )
 
 

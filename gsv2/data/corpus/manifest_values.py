@@ -102,7 +102,7 @@ def _list_or_absent(value: object, place: str) -> None:
 
 
 def _kind(value: object, place: str) -> None:
-    _must(value in ("audio", "codes"), place, "audio or codes", value)
+    _must(value in ("audio", "codes", "texts"), place, "audio, codes or texts", value)
 
 
 def _name(value: object, place: str) -> None:
@@ -142,6 +142,8 @@ _LATER: Mapping[str, Check] = {
     "code_rate_hz": _above_0_or_null(whole=False),
     "aligner": _text_or_null,
     "feature_stats": _list_or_absent,
+    "text_encoder": _text_or_null,
+    "text_dim": _above_0_or_null(whole=True),
 }
 """What older files lack."""
 _SHARD: Mapping[str, Check] = {

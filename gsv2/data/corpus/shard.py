@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.format import SUFFIXES, TAR_BLOCK_BYTES
 from gsv2.data.corpus.index_columns import (
     ALIGN_FIELDS,
@@ -17,10 +17,11 @@ from gsv2.data.corpus.index_columns import (
     ARCHIVE_SCHEMA,
     LEVEL_FIELDS,
     OPTIONAL_FIELD,
+    TEXTS_SCHEMA,
     column_fault,
     type_fault,
 )
-from gsv2.data.corpus.manifest import CorpusError, Manifest
+from gsv2.data.corpus.manifest import CorpusError
 from gsv2.data.corpus.part import Part
 from gsv2.storage.storage import Storage
 
@@ -30,6 +31,20 @@ _MAX_INDEX_BYTES = 1 << 30
 _SPARE_BYTES = 16 << 20
 """Bytes by which an index may be larger than its tar: of a small tar, or many rejections."""
 _CODES_COLUMNS = frozenset(ALIGNED_SCHEMA.names) - {"key"}
+_TEXTS_COLUMNS = frozenset(TEXTS_SCHEMA.names) - {"key"}
+
+
+class SidecarTar(NamedTuple):
+    """A tar with more members of the clips of another one."""
+
+    tar: str
+    """Path or URL."""
+    tar_index: str
+    """Its Parquet index."""
+    sha256: str
+    """SHA-256 of it."""
+    num_bytes: int
+    """Size of it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +83,8 @@ class Shard:
     """Size of `codes_tar`."""
     aligner: str | None = None
     """Hash of the aligner of its codes; None = nobody aligned them."""
+    texts: SidecarTar | None = None
+    """Tar with the text vectors of its clips; None = there are none."""
     part: Part = "all"
     """Part of its clips that is read."""
     held_out_share: float = 0.0
@@ -80,48 +97,13 @@ class Shard:
 
     def tar_of(self, member: str) -> str:
         """Return the tar that holds a member."""
+        if member == "text_vectors" and self.texts is not None:
+            return self.texts.tar
         return self.codes_tar if member.startswith(("codes", "align")) else self.tar
 
 
-def add_shards(
-    shards: list[Shard],
-    number: int,
-    source: SourceConfig,
-    manifest: Manifest,
-    codes: Manifest | None,
-    storage: Storage,
-) -> None:
-    """Append the shards of a source, beside those of its codes if it has a sidecar."""
-    beside = source.codes or source.path
-    codes_of = {} if codes is None else {entry.name: entry for entry in codes.shards}
-    for entry in manifest.shards:
-        start = shards[-1].stop if shards else 0
-        of_codes = codes_of.get(entry.name, entry)
-        shard = Shard(
-            number=len(shards),
-            name=entry.name,
-            language=entry.language or entry.name.rpartition("/")[0],
-            source=number,
-            tar=storage.join(source.path, f"{entry.name}.tar"),
-            codes_tar=storage.join(beside, f"{entry.name}.tar"),
-            tar_index=storage.join(source.path, f"{entry.name}.parquet"),
-            codes_index=storage.join(beside, f"{entry.name}.parquet"),
-            start=start,
-            stop=start + entry.num_clips,
-            seconds=entry.seconds,
-            sha256=entry.sha256,
-            codes_sha256=of_codes.sha256,
-            num_bytes=entry.num_bytes,
-            codes_num_bytes=of_codes.num_bytes,
-            aligner=None if codes is None else codes.aligner,
-            part=source.part,
-            held_out_share=source.held_out_share,
-        )
-        shards.append(shard)
-
-
 def read_shard(storage: Storage, shard: Shard, names: Sequence[str]) -> dict[str, pa.Array]:
-    """Read columns of one shard, those of codes from the sidecar if there is one.
+    """Read columns of one shard, those of codes and of text vectors from their sidecars.
 
     Args:
         storage: where the index files lie.
@@ -133,6 +115,22 @@ def read_shard(storage: Storage, shard: Shard, names: Sequence[str]) -> dict[str
     Raises:
         CorpusError: the index file is missing, damaged or does not fit its corpus.json.
     """
+    texts = [name for name in names if name in _TEXTS_COLUMNS]
+    if not texts:
+        return _read_clips(storage, shard, names)
+    others = [name for name in names if name not in _TEXTS_COLUMNS]
+    columns = _read_clips(storage, shard, list(dict.fromkeys(["key", *others])))
+    if shard.texts is None:
+        absent = pa.nulls(shard.num_clips, pa.int64())
+        return {name: columns.get(name, absent) for name in names}
+    beside = _read_columns(storage, shard.texts.tar_index, ["key", *texts], shard.texts.num_bytes)
+    places = _match(columns["key"], beside["key"], shard, shard.texts.tar)
+    columns |= {name: beside[name].take(places) for name in texts}
+    return {name: columns[name] for name in names}
+
+
+def _read_clips(storage: Storage, shard: Shard, names: Sequence[str]) -> dict[str, pa.Array]:
+    """Read columns of the clips and of their codes."""
     if shard.codes_tar == shard.tar:
         own = [name for name in names if name in ARCHIVE_SCHEMA.names]
         columns = _read_own(storage, shard, own)
@@ -145,7 +143,7 @@ def read_shard(storage: Storage, shard: Shard, names: Sequence[str]) -> dict[str
     columns = _read_own(storage, shard, own)
     if beside:
         sidecar = _read_columns(storage, shard.codes_index, ["key", *beside], shard.codes_num_bytes)
-        places = _match(columns["key"], sidecar["key"], shard)
+        places = _match(columns["key"], sidecar["key"], shard, shard.codes_tar)
         columns |= {name: sidecar[name].take(places) for name in beside}
     return {name: columns[name] for name in names}
 
@@ -202,14 +200,14 @@ def _read_columns(
     return columns | absent
 
 
-def _match(keys: pa.Array, sidecar_keys: pa.Array, shard: Shard) -> pa.Array:
-    """Return the sidecar's row of every clip; null where a clip has no codes."""
+def _match(keys: pa.Array, sidecar_keys: pa.Array, shard: Shard, sidecar: str) -> pa.Array:
+    """Return the sidecar's row of every clip; null where it holds nothing of a clip."""
     places = pc.index_in(keys, value_set=sidecar_keys)
     found = pc.drop_null(places)
     if len(found) != len(sidecar_keys) or not found.equals(pa.array(range(len(found)), pa.int32())):
         raise CorpusError(
-            f"index of {shard.codes_tar} does not list the clips of {shard.tar} in their order; "
-            "make the codes again"
+            f"index of {sidecar} does not list the clips of {shard.tar} in their order; "
+            f"make {'the codes' if sidecar == shard.codes_tar else 'the text vectors'} again"
         )
     return places
 

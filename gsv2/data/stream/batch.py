@@ -74,6 +74,10 @@ class Batch:
     """[C] int64, in code frames."""
     alignments: Tensor | None = None
     """[C, T] int64: character of the text that is spoken at each code frame, padded with -1."""
+    text_vectors: Tensor | None = None
+    """[C, S, D] float16: vectors of the tokens of each text, padded with 0."""
+    text_vector_lengths: Tensor | None = None
+    """[C] int64, in tokens."""
     weight: float = 1.0
     """0 for a batch that only keeps the ranks equal in number (validation)."""
     padding: float = 0.0

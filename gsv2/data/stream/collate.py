@@ -46,6 +46,8 @@ def collate(
     wave, wave_lengths = (buffer or WaveBuffer([])).stack(waves) if waves else (None, None)
     codes, code_lengths = _stack_codes([c.codes for c in flat if c.codes is not None])
     aligned = [c.alignment for c in flat if c.alignment is not None]
+    vectors = [c.text_vectors for c in flat if c.text_vectors is not None]
+    text_vectors, text_vector_lengths = _stack_vectors(vectors) if vectors else (None, None)
     kept = [count for count in counts if count]
     parts, epochs = zip(*planned.passes, strict=True) if planned.passes else ((), ())
     return Batch(
@@ -68,6 +70,8 @@ def collate(
         codes=codes,
         code_lengths=code_lengths,
         alignments=_stack_alignments(aligned) if aligned else None,
+        text_vectors=text_vectors,
+        text_vector_lengths=text_vector_lengths,
         weight=1.0 if flat else 0.0,
         padding=planned.padding,
         bad=tuple(bad),
@@ -89,6 +93,22 @@ def _stack_alignments(aligned: list[np.ndarray]) -> Tensor:
     stacked, _ = _stack_codes([characters[None] for characters in aligned])
     assert stacked is not None
     return stacked[:, 0]
+
+
+def _stack_vectors(vectors: list[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Stack [S_i, D] float16 into [C, S, D] with lengths [C].
+
+    Raises:
+        ValueError: vectors of different dimensions.
+    """
+    dims = {array.shape[1] for array in vectors}
+    if len(dims) > 1:
+        raise ValueError(f"text vectors of one micro-batch have dimensions {sorted(dims)}")
+    lengths = [len(array) for array in vectors]
+    stacked = np.zeros((len(vectors), max(lengths), dims.pop()), dtype=np.float16)
+    for row, array in zip(stacked, vectors, strict=True):
+        row[: len(array)] = array
+    return torch.from_numpy(stacked), _to_tensor(lengths)
 
 
 def _stack_codes(codes: list[np.ndarray]) -> tuple[Tensor | None, Tensor | None]:

@@ -27,7 +27,7 @@ class MemberPlace(NamedTuple):
     """One member of a clip in a tar."""
 
     member: str
-    """`json`, `audio`, `codes` or `align`; JSON beside sidecar codes counts as `json` too."""
+    """`json`, or any of `MEMBERS`; JSON beside sidecar codes counts as `json` too."""
     tar: str
     offset: int
     length: int
@@ -136,8 +136,7 @@ class MemberIndex:
     Where codes lie in sidecar tars and no audio is asked for, the JSON comes from there too.
 
     Args:
-        members: any of `audio`, `codes`, `align`; what is said comes always, from the JSON or the
-            index.
+        members: any of `MEMBERS`; what is said comes always, from the JSON or the index.
     """
 
     def __init__(self, index: CorpusIndex, members: Sequence[str]) -> None:
@@ -206,7 +205,7 @@ class MemberIndex:
             num_code_frames=_filled(columns["num_code_frames"]) if frames else None,
             said=(columns["text"], columns["language"], columns["speaker"]) if in_index else None,
         )
-        tars = {m: shard.codes_tar if beside else shard.tar_of(m) for m in members}
+        tars = {m: shard.tar_of("codes" if beside and m == "json" else m) for m in members}
         align_clip = self._index.align_clip if aligned_here else None
         return ShardMembers(shard, tars, numbers, facts, align_clip)
 

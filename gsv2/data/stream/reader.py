@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import resource
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -162,7 +163,8 @@ def make_reader(
     """
     storage, remote = index.storage, config.remote
     tars = (tar for shard in index.shards for tar in (shard.tar, shard.codes_tar))
-    if all(map(storage.is_local, tars)):
+    texts = (shard.texts.tar for shard in index.shards if shard.texts is not None)
+    if all(map(storage.is_local, chain(tars, texts))):
         return MappedReader(index, members)
     if remote.cache_dir is not None:
         cache = TarCache(storage, remote.cache_dir, remote.cache_gb)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from gsv2.data.corpus.manifest import MANIFEST_NAME, Manifest, read_manifest
+from gsv2.data.corpus.manifest import MANIFEST_NAME, CorpusError, Manifest, read_manifest
 from gsv2.data.indexing.corpus import compressed_tars
 from gsv2.data.indexing.key_set import KeySet
 from gsv2.data.process_pool import ShardPool
@@ -60,9 +60,15 @@ def verify_corpus(
         pool: pool of processes that read; None = this one.
 
     Raises:
-        CorpusError: there is no corpus.json, it cannot be read, or `audio` is no audio corpus.
+        CorpusError: there is no corpus.json, it cannot be read, it is of text vectors, or `audio`
+            is no audio corpus.
     """
     manifest = read_manifest(corpus)
+    if manifest.kind == "texts":
+        raise CorpusError(
+            f"corpus {corpus} must hold audio or codes, but holds text vectors, which are checked "
+            "by their CRC-32 as they are read"
+        )
     findings = Findings("")
     code_format = check_maker(manifest, maker, findings)
     jobs = [

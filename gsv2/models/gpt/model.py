@@ -12,7 +12,7 @@ How the text reaches the codes is `reading`: by `attention` to the x in the sequ
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +26,8 @@ from gsv2.models.gpt.pointer import Pointer, PointerConfig, ReadingName, count_c
 from gsv2.models.trained_module import build_trained
 from gsv2.nn.audio_input import AudioInputName, make_audio_input
 from gsv2.nn.codes import NO_CODE, CodeConfig
-from gsv2.text.encoder import ByteEncoder
+from gsv2.text.encoders.config import TextEncoderName, TextVectorsConfig
+from gsv2.text.encoders.make import make_text_input
 
 _START_STD = 0.02
 
@@ -37,8 +38,11 @@ class GPTConfig:
 
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     """The transformer over the sequence; its `dim` is the model dimension D."""
-    text_encoder: Literal["bytes"] = "bytes"
-    """Encoder of the text."""
+    text_encoder: TextEncoderName = "bytes"
+    """Encoder of the text: bytes with trained vectors, or the vectors of a frozen network, which
+    corpora hold (`data.sources` with `texts`)."""
+    text_vectors: TextVectorsConfig = field(default_factory=TextVectorsConfig)
+    """The frozen network, unless the text encoder is `bytes`; the stage fills it in."""
     reading: ReadingName = "attention"
     """How the text reaches the codes: it stands in the sequence (`attention`), each step's input
     holds the character that is spoken (`pointer`), or both."""
@@ -64,7 +68,7 @@ class GPTInputs(NamedTuple):
     """C clips, of which those of one sequence follow each other."""
 
     text: Tensor
-    """[C, S] int64 token ids."""
+    """[C, S] int64 token ids, or [C, S, text_vectors.dim] vectors."""
     text_lengths: Tensor
     """[C] int64."""
     codes: Tensor
@@ -110,7 +114,7 @@ class SemanticGPT(nn.Module):
         self.config = config
         dim = config.backbone.dim
         self.pattern = make_pattern(config.pattern, config.codes.num_codebooks)
-        self.text_encoder = ByteEncoder(dim)
+        self.text_encoder = make_text_input(config.text_encoder, config.text_vectors, dim)
         self.text_start = nn.Parameter(torch.randn(dim) * _START_STD)
         self.audio_start = nn.Parameter(torch.randn(dim) * _START_STD)
         self.audio_input = make_audio_input(config.audio_input, dim, config.codes)
@@ -204,7 +208,7 @@ class SemanticGPT(nn.Module):
         lengths = clips.text_lengths if is_read else torch.zeros_like(clips.text_lengths)
         num_steps = self.pattern.num_code_steps(clips.code_lengths)
         layout = interleave(lengths, num_steps, clips.sequence, rows)
-        byte_vectors = self.text_encoder(clips.text)
+        text_vectors = self.text_encoder(clips.text)
         step_vectors = self.embed_steps(steps[:, :, : layout.steps.shape[1]])
         start: Tensor = self.audio_start
         spoken, moves = step_vectors, None
@@ -212,14 +216,14 @@ class SemanticGPT(nn.Module):
             if clips.alignments is None:
                 raise ValueError(f"alignments must be given for reading={self.config.reading}")
             vectors, moves = self.pointer.follow(
-                self.pointer.reader(byte_vectors, clips.text),
+                self.pointer.reader(text_vectors, clips.text),
                 count_characters(clips.text),
                 clips.alignments,
                 clips.code_lengths,
                 torch.arange(step_vectors.shape[1] + 1, device=steps.device) // self.pattern.stride,
             )
             start, spoken = start + vectors[:, 0], spoken + vectors[:, 1:]
-        read = byte_vectors if is_read else byte_vectors[:, :0]
+        read = text_vectors if is_read else text_vectors[:, :0]
         inputs = layout.place(self.text_start, read, start, spoken)
         return _Embedded(self.dropout(inputs), layout, step_vectors, moves)
 

@@ -33,12 +33,22 @@ class QuantizerConfig:
     """Kernel size of the blocks, in code frames; odd."""
     commitment_weight: float = 0.25
     """Weight of the commitment loss, beside a reconstruction loss of weight 1."""
+    level_dropout: float = 0.0
+    """Probability in training that a clip is reconstructed from its first residual levels alone,
+    1 to levels - 1 of them (quantizer dropout, arXiv 2107.03312 section III-C), so that each
+    prefix of the codes says as much as it can."""
 
     def __post_init__(self) -> None:
-        """Check the rate."""
+        """Check the rate and the dropout."""
         if FEATURE_RATE_HZ % self.codes.rate_hz:
             raise ValueError(
                 f"codes.rate_hz must divide {FEATURE_RATE_HZ}, but is {self.codes.rate_hz}"
+            )
+        if not 0 <= self.level_dropout <= 1:
+            raise ValueError(f"level_dropout must lie in 0..1, but is {self.level_dropout}")
+        if self.level_dropout and self.codes.levels < 2:
+            raise ValueError(
+                f"level_dropout must be 0 where codes.levels is 1, but is {self.level_dropout}"
             )
 
     @property

@@ -143,7 +143,7 @@ class Quantizer(nn.Module):
             target = self._normalise(features, mask)
             latents, slow_mask = self.encoder(target, mask)
             quantized = self.codebooks(latents, slow_mask)
-            left = torch.cat(quantized.residuals[:, -1].unbind(dim=0), dim=-1)  # [B, T', dim]
+            left = torch.cat(self._left(quantized.residuals).unbind(dim=0), dim=-1)  # [B, T', dim]
             straight_through = latents - left.detach()
             reconstruction = self.decoder(straight_through, slow_mask)[:, : features.shape[1]]
             energy = quantized.residuals.square().mean(dim=(0, -1)) * slow_mask
@@ -210,6 +210,20 @@ class Quantizer(nn.Module):
         if self.frozen:
             raise ValueError("the codebooks of a frozen quantizer must not be updated")
         self.codebooks.update(statistics)
+
+    def _left(self, residuals: Tensor) -> Tensor:
+        """Return what the levels that are decoded leave of the latents, [groups, B, T', d].
+
+        Args:
+            residuals: [groups, levels + 1, B, T', d].
+        """
+        probability, levels = self.config.level_dropout, self.config.codes.levels
+        if not self.training or probability == 0:
+            return residuals[:, -1]
+        B, device = residuals.shape[2], residuals.device
+        fewer = torch.randint(1, levels, (B,), device=device)
+        count = torch.where(torch.rand(B, device=device) < probability, fewer, levels)
+        return residuals[:, count, torch.arange(B, device=device)]
 
     def _normalise(self, features: Tensor, mask: Tensor) -> Tensor:
         normalised = (features.float() - self.feature_mean) / self.feature_std

@@ -1,4 +1,4 @@
-"""Vocos' generator (arXiv 2306.00814): latent frames -> spectrum of each frame -> waveform.
+"""Vocos' generator (arXiv 2306.00814): latent frames -> spectra of each frame -> waveform.
 
 ConvNeXt blocks keep the frame rate; an inverse short-time Fourier transform makes all of a hop's
 samples at once, where HiFi-GAN upsamples. Conditioned on a style at its input, as in VITS. We
@@ -41,16 +41,19 @@ class ISTFTConfig:
     expansion: int = 3
     """Width inside a block, as a multiple of `dim`."""
     n_fft: int = 2048
-    """Samples of one frame's window."""
+    """Samples of one spectrum's window."""
     hop_length: int = 640
     """Samples from one frame to the next."""
+    spectra_per_frame: int = 1
+    """Spectra that a frame becomes, evenly spaced: more of them, with a shorter window, say when a
+    plosive bursts within it, at no cost in the blocks."""
     source: Literal["none", "harmonic"] = "none"
     """What is filtered: nothing, so that magnitudes and phases are the network's own, or harmonics
     of a pitch that the network says, and noise (`gsv2.models.vits2.harmonic_source`)."""
 
     def __post_init__(self) -> None:
         """Check what makes T frames T * hop_length samples."""
-        for name in ("dim", "num_blocks", "expansion"):
+        for name in ("dim", "num_blocks", "expansion", "spectra_per_frame"):
             if getattr(self, name) < 1:
                 raise ValueError(
                     f"generator.istft.{name} must be at least 1, but is {getattr(self, name)}"
@@ -63,11 +66,21 @@ class ISTFTConfig:
             raise ValueError(
                 f"generator.istft.source must be none or harmonic, but is {self.source!r}"
             )
-        if self.n_fft % 2 or not 1 <= self.hop_length <= self.n_fft // 2:
+        if self.hop_length % self.spectra_per_frame:
             raise ValueError(
-                "generator.istft.n_fft must be even and at least twice hop_length "
-                f"({self.hop_length}), but is {self.n_fft}"
+                "generator.istft.spectra_per_frame must divide hop_length "
+                f"({self.hop_length}), but is {self.spectra_per_frame}"
             )
+        if self.n_fft % 2 or not 1 <= self.spectrum_hop <= self.n_fft // 2:
+            raise ValueError(
+                "generator.istft.n_fft must be even and at least twice hop_length / "
+                f"spectra_per_frame ({self.spectrum_hop}), but is {self.n_fft}"
+            )
+
+    @property
+    def spectrum_hop(self) -> int:
+        """Samples from one spectrum to the next."""
+        return self.hop_length // self.spectra_per_frame
 
 
 class ConvNeXtBlock(nn.Module):
@@ -117,7 +130,8 @@ class ISTFTGenerator(nn.Module):
         self.has_pitch = config.source == "harmonic"
         if self.has_pitch:
             self.pitch = PitchHead(C)
-        self.head = FilterHead(C, config.n_fft) if self.has_pitch else SpectrumHead(C, config.n_fft)
+        head = FilterHead if self.has_pitch else SpectrumHead
+        self.head: FilterHead | SpectrumHead = head(C, config.n_fft, config.spectra_per_frame)
         self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
 
     def forward(self, z: Tensor, style: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -157,16 +171,18 @@ class ISTFTGenerator(nn.Module):
         for block in self.blocks:
             x = run_block(block, x, valid)
         x = self.output_norm(x)
-        hop, contour = self.config.hop_length, None
+        hop, contour = self.config.spectrum_hop, None
         if isinstance(self.head, FilterHead):
             contour = self.pitch(x)
             hz = contour.hz() if pitch is None else pitch
             hz = hz if mask is None else hz * mask
             hz = hz if median_hz is None else move_median(hz, median_hz)
-            source = harmonic_wave(hz, hop, self.sample_rate, mask)
+            source = harmonic_wave(hz, self.config.hop_length, self.sample_rate, mask)
             spectra = self.head(x, frame_spectra(source, self.window, hop))
         else:
             spectra = self.head(x)
+        if mask is not None:
+            mask = mask.repeat_interleave(self.config.spectra_per_frame, dim=1)
         return inverse_stft(spectra, self.window, hop, mask).unsqueeze(1), contour
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 _MAX_LOG_MAGNITUDE = math.log(100.0)
 """Logarithm at which magnitudes are cut (Vocos, section 3.3): an exponential must not run away."""
 _NOISE_FRAMES = 512
-"""Frames of noise after which speech outside training has the same noise again."""
+"""Spectra of noise after which speech outside training has the same noise again."""
 
 
 class SpectrumHead(nn.Module):
@@ -21,10 +21,12 @@ class SpectrumHead(nn.Module):
     phase of some turns is wrong by tenths of a radian.
     """
 
-    def __init__(self, dim: int, n_fft: int) -> None:
+    def __init__(self, dim: int, n_fft: int, spectra_per_frame: int = 1) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(n_fft + 2, dim) * dim**-0.5)
-        self.bias = nn.Parameter(torch.zeros(n_fft + 2))
+        self.spectra_per_frame = spectra_per_frame
+        size = spectra_per_frame * (n_fft + 2)
+        self.weight = nn.Parameter(torch.randn(size, dim) * dim**-0.5)
+        self.bias = nn.Parameter(torch.zeros(size))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return spectra (Vocos, equation 2).
@@ -33,10 +35,11 @@ class SpectrumHead(nn.Module):
             x: [B, T, dim].
 
         Returns:
-            [B, T, n_fft / 2 + 1] complex64.
+            [B, T * spectra_per_frame, n_fft / 2 + 1] complex64.
         """
         with torch.autocast(x.device.type, enabled=False):
             projected = F.linear(x.float(), self.weight.float(), self.bias.float())
+            projected = projected.unflatten(-1, (self.spectra_per_frame, -1)).flatten(1, 2)
             log_magnitude, phase = projected.chunk(2, dim=-1)
             magnitude = log_magnitude.clamp(max=_MAX_LOG_MAGNITUDE).exp()
             return torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
@@ -47,29 +50,33 @@ class FilterHead(nn.Module):
 
     noise: Tensor
 
-    def __init__(self, dim: int, n_fft: int) -> None:
+    def __init__(self, dim: int, n_fft: int, spectra_per_frame: int = 1) -> None:
         super().__init__()
+        self.spectra_per_frame = spectra_per_frame
         num_bins = n_fft // 2 + 1
-        self.weight = nn.Parameter(torch.randn(3 * num_bins, dim) * dim**-0.5)
-        self.bias = nn.Parameter(torch.zeros(3 * num_bins))
+        size = spectra_per_frame * 3 * num_bins
+        self.weight = nn.Parameter(torch.randn(size, dim) * dim**-0.5)
+        self.bias = nn.Parameter(torch.zeros(size))
         with torch.no_grad():
-            self.weight[num_bins : 2 * num_bins] = 0  # no phase but the source's
+            parts = self.weight.view(spectra_per_frame, 3, num_bins, dim)
+            parts[:, 1] = 0  # no phase but the source's
         generator = torch.Generator().manual_seed(0)
-        parts = torch.randn(2, _NOISE_FRAMES, num_bins, generator=generator) * 0.5**0.5
-        self.register_buffer("noise", parts, persistent=False)  # real: a policy may cast it
+        noise = torch.randn(2, _NOISE_FRAMES, num_bins, generator=generator) * 0.5**0.5
+        self.register_buffer("noise", noise, persistent=False)  # real: a policy may cast it
 
     def forward(self, x: Tensor, source: Tensor) -> Tensor:
         """Return spectra.
 
         Args:
             x: [B, T, dim].
-            source: [B, T, n_fft / 2 + 1] complex64.
+            source: [B, T * spectra_per_frame, n_fft / 2 + 1] complex64.
 
         Returns:
-            [B, T, n_fft / 2 + 1] complex64.
+            [B, T * spectra_per_frame, n_fft / 2 + 1] complex64.
         """
         with torch.autocast(x.device.type, enabled=False):
             projected = F.linear(x.float(), self.weight.float(), self.bias.float())
+            projected = projected.unflatten(-1, (self.spectra_per_frame, -1)).flatten(1, 2)
             log_harmonic, phase, log_noise = projected.chunk(3, dim=-1)
             harmonic = log_harmonic.clamp(max=_MAX_LOG_MAGNITUDE).exp()
             filtered = torch.complex(harmonic * phase.cos(), harmonic * phase.sin()) * source

@@ -108,5 +108,8 @@ def _source_differences(
 
 
 def _digest(shard: Shard) -> str:
+    words: tuple[object, ...]
     words = (shard.language, shard.num_clips, shard.sha256, shard.codes_sha256)
+    if shard.texts is not None:
+        words = (*words, shard.texts.sha256)
     return hashlib.blake2b(repr(words).encode()).hexdigest()[:_DIGITS]

@@ -115,6 +115,14 @@ def test_lines_that_are_not_understood_are_found_before_any_audio_is_read(folder
         next(checked_recordings(lambda: jsonl_recordings(path)))
 
 
+def test_an_input_that_changes_while_it_is_read_is_an_error(folder):
+    listings = [list(folder_recordings(folder)), list(folder_recordings(folder))[1:]]
+    with pytest.raises(
+        CorpusError, match="changed while it was read: 4 recordings at first, then 3"
+    ):
+        list(checked_recordings(lambda: listings.pop(0)))
+
+
 def test_segments_are_cut_out_under_every_name_of_their_fields(folder):
     save_wave(folder / "long.wav", np.concatenate([TONE * 0.1, TONE * 0.2, TONE * 0.3]), 32_000)
     rows = [

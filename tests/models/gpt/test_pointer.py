@@ -9,7 +9,7 @@ from gsv2.models.gpt.pointer import (
     frame_pointers,
     point,
 )
-from gsv2.text.encoder import ByteEncoder
+from gsv2.text.encoders.byte_encoder import ByteEncoder
 
 
 def test_characters_are_those_of_the_text_whatever_their_bytes():

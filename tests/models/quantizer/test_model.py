@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,49 @@ def test_codes_and_reconstruction_of_a_clip_do_not_depend_on_its_batch() -> None
         torch.testing.assert_close(
             decoded[i, :length], quantizer.decode(alone)[0, :length], rtol=1e-4, atol=1e-4
         )
+
+
+@pytest.mark.parametrize("levels", [2, 8])
+def test_codes_do_not_depend_on_the_number_of_threads(levels: int) -> None:
+    quantizer, before = make_quantizer(1, levels), torch.get_num_threads()
+    codes = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            codes.append(quantizer.encode(*make_features()))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(one, codes[0]) for one in codes)
+
+
+def test_level_dropout_reconstructs_from_the_first_levels_in_training_alone() -> None:
+    plain = make_quantizer(2, 2)
+    dropping = Quantizer(replace(plain.config, level_dropout=1.0))
+    dropping.load_state_dict(plain.state_dict())
+    features, mask = make_features()
+    expected = plain.eval()(features, mask)
+    assert torch.equal(dropping.eval()(features, mask).reconstruction, expected.reconstruction)
+    dropped = dropping.train()(features, mask)
+    assert torch.equal(dropped.codes, expected.codes)
+    assert torch.equal(dropped.commitment, expected.commitment)
+    first = expected.codes.clone()
+    first[:, 1::2] = -1  # group-major: the second level of each of the two groups
+    vectors = plain.code_vectors()(first)
+    slow_mask = first[:, 0] >= 0
+    decoded = plain.decoder(vectors, slow_mask)[:, : features.shape[1]]
+    torch.testing.assert_close(dropped.reconstruction[mask], decoded[mask], rtol=1e-4, atol=1e-4)
+    states = []
+    for mode in (True, False):  # without dropout no number more is drawn
+        torch.manual_seed(0)
+        plain.train(mode)(features, mask)
+        states.append(torch.get_rng_state())
+    assert torch.equal(*states)
+
+
+def test_level_dropout_of_one_level_is_refused() -> None:
+    config = make_quantizer(2, 1).config
+    with pytest.raises(ValueError, match=r"level_dropout must be 0 where codes\.levels is 1"):
+        replace(config, level_dropout=0.5)
 
 
 def test_padding_enters_neither_normalisation_nor_statistics_nor_losses() -> None:

@@ -9,6 +9,7 @@ from tests.support.recomputation import assert_recomputing_changes_nothing_but_m
 
 TINY = ISTFTConfig(dim=16, num_blocks=2)
 HARMONIC = ISTFTConfig(dim=16, num_blocks=2, source="harmonic")
+FOUR = ISTFTConfig(dim=16, num_blocks=2, source="harmonic", n_fft=512, spectra_per_frame=4)
 
 
 def _generator(config: ISTFTConfig = TINY) -> ISTFTGenerator:
@@ -16,10 +17,18 @@ def _generator(config: ISTFTConfig = TINY) -> ISTFTGenerator:
     return ISTFTGenerator(6, config, style_dim=3, sample_rate=32_000)
 
 
-@pytest.mark.parametrize(("n_fft", "hop"), [(2048, 640), (1280, 640), (1024, 320), (1024, 321)])
+@pytest.mark.parametrize(
+    ("n_fft", "hop", "spectra"),
+    [(2048, 640, 1), (1280, 640, 1), (1024, 320, 1), (1024, 321, 1), (512, 640, 4), (640, 640, 2)],
+)
 @pytest.mark.parametrize("num_frames", [1, 5])
-def test_t_frames_give_t_hops_of_samples(n_fft: int, hop: int, num_frames: int) -> None:
-    generator = _generator(ISTFTConfig(dim=8, num_blocks=1, n_fft=n_fft, hop_length=hop))
+def test_t_frames_give_t_hops_of_samples(
+    n_fft: int, hop: int, spectra: int, num_frames: int
+) -> None:
+    config = ISTFTConfig(
+        dim=8, num_blocks=1, n_fft=n_fft, hop_length=hop, spectra_per_frame=spectra
+    )
+    generator = _generator(config)
     wave = generator(torch.randn(2, 6, num_frames), torch.randn(2, 3))
     assert wave.shape == (2, 1, num_frames * hop)
     assert wave.dtype == torch.float32
@@ -27,20 +36,24 @@ def test_t_frames_give_t_hops_of_samples(n_fft: int, hop: int, num_frames: int) 
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("config", [TINY, HARMONIC])
+@pytest.mark.parametrize("config", [TINY, HARMONIC, FOUR])
 @pytest.mark.parametrize("num_frames", [1, 2, 5])
 def test_padding_does_not_change_the_samples_of_a_clip(
     num_frames: int, config: ISTFTConfig
 ) -> None:
     """To the last sample, where the window of the first padded frame would overlap."""
     generator, style = _generator(config).eval(), torch.randn(1, 3)
+    pitch = padded_pitch = None
+    if config is FOUR:  # a pitch of its own differs in its last bits, and the last harmonic in more
+        pitch = torch.rand(1, num_frames) * 400 + 60
+        padded_pitch = torch.nn.functional.pad(pitch, (0, 4))
     if config is HARMONIC:
         torch.nn.init.normal_(generator.pitch.project.weight, std=0.1)  # 60 to 500 Hz
     z, median = torch.randn(1, 6, num_frames), torch.tensor([180.0])
-    alone, _ = generator.speak(z, style, median_hz=median)
+    alone, _ = generator.speak(z, style, pitch=pitch, median_hz=median)
     padded = torch.nn.functional.pad(z, (0, 4))
     mask = length_mask(torch.tensor([num_frames]), num_frames + 4)
-    together, _ = generator.speak(padded, style, mask, median_hz=median)
+    together, _ = generator.speak(padded, style, mask, pitch=padded_pitch, median_hz=median)
     size = num_frames * 640
     torch.testing.assert_close(together[..., :size], alone, rtol=0, atol=1e-5)
     assert together.isfinite().all()
@@ -86,6 +99,33 @@ def test_a_harmonic_source_speaks_with_the_pitch_that_is_asked_for_or_its_own() 
 
 
 @torch.no_grad()
+def test_more_spectra_with_a_shorter_window_tell_more_exactly_when_a_burst_is() -> None:
+    """A frame that alone is loud: how far from its middle does its energy lie?"""
+    spreads = []
+    for n_fft, spectra in ((2048, 1), (512, 4)):
+        config = ISTFTConfig(
+            dim=16, num_blocks=1, source="harmonic", n_fft=n_fft, spectra_per_frame=spectra
+        )
+        generator = _generator(config).eval()
+        generator.head.weight.zero_()
+        generator.head.bias.zero_()
+        generator.head.weight[:, 0] = 20.0  # loud where the first channel is
+        generator.blocks = torch.nn.ModuleList()
+        generator.output_norm = torch.nn.Identity()
+        loud = torch.zeros(1, 9, 16)
+        loud[:, :, 0], loud[:, 4, 0] = -1.0, 0.2
+        generator.input_norm = torch.nn.Identity()
+        generator.input.register_forward_hook(lambda *_, loud=loud: loud.transpose(1, 2))
+        generator.style.register_forward_hook(lambda *_: torch.zeros(1, 16))
+        wave, _ = generator.speak(torch.zeros(1, 6, 9), torch.zeros(1, 3), pitch=torch.zeros(1, 9))
+        energy = wave[0, 0].square()
+        middle = 4.5 * 640
+        distance = torch.arange(9 * 640) + 0.5 - middle
+        spreads.append((energy * distance.square()).sum().div(energy.sum()).sqrt())
+    assert spreads[1] < 0.7 * spreads[0]
+
+
+@torch.no_grad()
 def test_noise_of_a_source_is_new_in_training_and_the_same_outside_of_it() -> None:
     generator, z, style = _generator(HARMONIC), torch.randn(2, 6, 600), torch.randn(2, 3)
     assert not torch.equal(generator(z, style), generator(z, style))
@@ -94,7 +134,7 @@ def test_noise_of_a_source_is_new_in_training_and_the_same_outside_of_it() -> No
     torch.testing.assert_close(generator(z, style)[:1], generator(z[:1], style[:1]))
 
 
-@pytest.mark.parametrize("config", [TINY, HARMONIC])
+@pytest.mark.parametrize("config", [TINY, HARMONIC, FOUR])
 def test_every_parameter_gets_a_gradient(config: ISTFTConfig) -> None:
     generator = _generator(config)
     pitch = torch.full((2, 5), 120.0)
@@ -157,10 +197,12 @@ def test_recomputed_blocks_have_the_same_gradients() -> None:
         ("num_blocks", 0, "num_blocks must be at least 1, but is 0"),
         ("expansion", 0, "expansion must be at least 1, but is 0"),
         ("kernel_size", 6, "kernel_size must be odd and above 0, but is 6"),
-        ("n_fft", 1279, r"n_fft must be even and at least twice hop_length \(640\), but is 1279"),
-        ("n_fft", 1278, r"at least twice hop_length \(640\), but is 1278"),
+        ("n_fft", 1279, r"n_fft must be even and at least twice .* \(640\), but is 1279"),
+        ("n_fft", 1278, r"at least twice .* \(640\), but is 1278"),
         ("source", "noise", "source must be none or harmonic, but is 'noise'"),
-        ("hop_length", 0, r"at least twice hop_length \(0\), but is 2048"),
+        ("hop_length", 0, r"at least twice .* \(0\), but is 2048"),
+        ("spectra_per_frame", 3, r"spectra_per_frame must divide hop_length \(640\), but is 3"),
+        ("spectra_per_frame", 0, "spectra_per_frame must be at least 1, but is 0"),
     ],
 )
 def test_values_that_do_not_fit_are_refused(name: str, value: int, message: str) -> None:

@@ -27,7 +27,9 @@ class SubtitlesReader:
 
     def recognise(self, look: Glance) -> str | None:
         """Return a recording beside its subtitles."""
-        subtitles = {name.with_suffix("") for name in look.names if name.suffix in _SUFFIXES}
+        subtitles = {
+            name.with_suffix("") for name in look.names if name.suffix.lower() in _SUFFIXES
+        }
         subtitles |= {name.with_suffix("") for name in subtitles}
         found = next((name for name in look.audio() if name.with_suffix("") in subtitles), None)
         return f"{found} beside its subtitles" if found else None

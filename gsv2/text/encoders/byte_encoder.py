@@ -1,40 +1,19 @@
-"""Text encoders: a text becomes one vector a token.
+"""UTF-8 bytes with a trained vector each: the text encoder without weights to fetch.
 
-`ByteEncoder` is the embedded default: any script, no vocabulary to ship, no weights to fetch,
-and text may arrive as a stream. What another encoder must do is in the Protocol `TextEncoder`.
+Any script, no vocabulary to ship, and text may arrive as a stream.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-PAD = -1
-"""Id of a padded text position."""
+from gsv2.text.encoders.interface import PAD, TextTokens
+
 _NUM_BYTES = 256
-
-
-class TextTokens(NamedTuple):
-    """The tokens of C texts."""
-
-    ids: Tensor
-    """[C, S] int64, padded with `PAD`."""
-    lengths: Tensor
-    """[C] int64."""
-
-
-class TextEncoder(Protocol):
-    """Map from texts to vectors."""
-
-    def tokenize(self, texts: Sequence[str]) -> TextTokens:
-        """Return the tokens of texts, on the CPU."""
-
-    def __call__(self, ids: Tensor) -> Tensor:
-        """Return the vectors [C, S, D] of token ids [C, S]."""
 
 
 class ByteEncoder(nn.Module):

@@ -1,6 +1,7 @@
 import torch
 
-from gsv2.text.encoder import PAD, ByteEncoder
+from gsv2.text.encoders.byte_encoder import ByteEncoder
+from gsv2.text.encoders.interface import PAD
 
 
 def test_tokens_are_utf8_bytes_padded_on_the_right():

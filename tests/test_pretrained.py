@@ -6,7 +6,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from gsv2.audio.speech_encoders.config import SpeechEncoderConfig
-from gsv2.audio.speech_encoders.folder import find_folder, folder_hash
 from gsv2.audio.speech_encoders.make import make_speech_encoder, resolve_speech_encoder
 from tests.support.tiny_speech_encoders import DIM, LAYERS, encoder_config, save_speech_encoder
 
@@ -20,7 +19,7 @@ def test_what_the_weights_say_is_filled_in(folder: Path) -> None:
     config = SpeechEncoderConfig(name="mhubert-147", path=str(folder))
     found = resolve_speech_encoder(config)
     assert (found.layer, found.num_features, found.dim) == (LAYERS, DIM, DIM)
-    assert found.sha256 == folder_hash(folder)
+    assert found.sha256 == encoder_config(folder, "mhubert-147").weights.hash(folder)
     assert resolve_speech_encoder(found) == found
     assert resolve_speech_encoder(SpeechEncoderConfig()) == SpeechEncoderConfig()
 
@@ -41,7 +40,7 @@ def test_without_a_folder_and_a_network_one_line_names_files_and_key(monkeypatch
 def test_a_folder_that_lacks_a_file_is_told_which(folder: Path) -> None:
     (folder / "preprocessor_config.json").unlink()
     with pytest.raises(ValueError, match=r"but lacks preprocessor_config\.json"):
-        find_folder(encoder_config(folder, "mhubert-147"))
+        encoder_config(folder, "mhubert-147").weights.find()
 
 
 def test_pickled_weights_are_refused_with_the_way_out(folder: Path) -> None:
@@ -61,11 +60,11 @@ def test_other_weights_than_the_recorded_ones_are_refused(folder: Path, tmp_path
 
 
 def test_the_hash_is_of_weights_and_settings_not_of_versions(folder: Path) -> None:
-    before = folder_hash(folder)
+    before = encoder_config(folder, "mhubert-147").weights.hash(folder)
     settings = json.loads((folder / "config.json").read_text())
     for changed, same in (({"transformers_version": "0"}, True), ({"layer_norm_eps": 1.0}, False)):
         (folder / "config.json").write_text(json.dumps(settings | changed))
-        assert (folder_hash(folder) == before) == same
+        assert (encoder_config(folder, "mhubert-147").weights.hash(folder) == before) == same
 
 
 def test_weights_that_are_missing_in_the_file_are_no_random_numbers(folder: Path) -> None:

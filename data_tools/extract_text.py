@@ -1,0 +1,72 @@
+"""Make the text vectors of a corpus with a frozen text encoder.
+
+Example: `python data_tools/extract_text.py --corpus runs/quickstart/corpus/train
+--path models/bge-m3 --out runs/quickstart/texts/train`
+"""
+
+from __future__ import annotations
+
+if __name__ == "__main__":  # before the imports that may fail
+    from gsv2.libraries import stop_unless_loadable
+
+    stop_unless_loadable("extract_text")
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from gsv2.inference.clip_batches import SharedWork
+from gsv2.inference.text_extraction import extract_text_vectors
+from gsv2.text.encoders.config import TextVectorsConfig
+from gsv2.training.distributed.patient_ranks import PatientRanks
+from gsv2.training.distributed.ranks import Distributed
+from gsv2.training.precision.policy import DTYPES
+from gsv2.training.telemetry.progress import counting_bar
+
+
+def main(
+    corpus: Annotated[Path, typer.Option(help="Corpus with texts.")],
+    out: Annotated[Path, typer.Option(help="Folder of the sidecar corpus.")],
+    path: Annotated[
+        str | None, typer.Option(help="Folder or hub id of bge-m3; default: as published.")
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="fp32, bf16 or fp16; written is fp16.")] = "fp32",
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; default: a GPU if any.")] = "",
+) -> None:
+    """Write OUT, or leave it when it is complete and of this corpus and encoder.
+
+    Several ranks share the shards: accelerate launch -m gsv2 corpus extract-text ...
+
+    Example: python data_tools/extract_text.py --corpus CORPUS --path FOLDER --out TEXTS
+    """
+    try:
+        if dtype not in DTYPES:
+            raise ValueError(f"--dtype must be one of {', '.join(DTYPES)}, but is {dtype!r}")
+        distributed = Distributed()
+        with counting_bar("encoding") as bar:
+            manifest = extract_text_vectors(
+                corpus,
+                TextVectorsConfig(path=path),
+                out,
+                torch.device(device) if device else distributed.device,
+                SharedWork(
+                    ranks=PatientRanks(distributed),
+                    progress=bar if distributed.is_main else None,
+                ),
+                dtype=DTYPES[dtype],
+            )
+        distributed.close()
+    except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: torch knows no such device
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from error
+    if distributed.is_main:
+        typer.echo(
+            f"{out}: vectors [S, {manifest.text_dim}] of {manifest.num_clips} texts, "
+            f"encoder {manifest.text_encoder}"
+        )
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,113 @@
+"""Text vectors of a whole corpus, as a sidecar corpus that the GPT stage reads beside the codes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from gsv2.data.building.sidecar import ClipArray
+from gsv2.data.building.text_vectors import write_text_vectors
+from gsv2.data.config import SourceConfig
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.corpus.manifest import Manifest, is_complete, read_manifest
+from gsv2.data.stream.batch import BadClip
+from gsv2.inference.clip_batches import ALONE, BatchLimit, Progress, SharedWork, clip_batches
+from gsv2.text.encoders.config import BGE_M3, TextVectorsConfig
+from gsv2.text.encoders.make import make_text_encoder, resolve_text_vectors
+from gsv2.text.encoders.xlm_roberta import XlmRoberta
+
+logger = logging.getLogger(__name__)
+
+_LIMIT = BatchLimit("text_bytes", 32_768)
+"""Most text of a batch."""
+
+
+def extract_text_vectors(
+    corpus: Path,
+    encoder: TextVectorsConfig,
+    out: Path,
+    device: torch.device,
+    work: SharedWork = ALONE,
+    dtype: torch.dtype = torch.float32,
+) -> Manifest:
+    """Write the text vectors of every clip of a corpus; `out` appears complete or not at all.
+
+    A call that was ended keeps its whole shards, and the same one goes on after them.
+    A sidecar that is complete, of the same encoder and of the same tars, is left as it is.
+    Clips whose text cannot be read or has no subword are left out, with a warning each.
+
+    Args:
+        corpus: folder of the corpus.
+        encoder: the text encoder.
+        out: folder of the sidecar corpus; one that is out of date is replaced.
+        device: device to compute on.
+        dtype: dtype that the encoder computes in, under autocast.
+
+    Raises:
+        ValueError: a corpus or encoder that is missing or damaged, or no clip with a text.
+    """
+    config = resolve_text_vectors(encoder)
+    assert config.sha256 is not None, "the folder says it"
+    done = _find(corpus, out, config.sha256)
+    if done is not None:
+        return done
+    network = make_text_encoder(config).to(device)
+    index = CorpusIndex.open(SourceConfig(path=str(corpus)))
+    return write_text_vectors(
+        corpus,
+        out,
+        partial(_vectors, network, index, _precision(device, dtype), work.progress),
+        config.sha256,
+        build={"encoder": BGE_M3, "source": config.weights.source},
+        overwrite=is_complete(out),
+        workers=work.ranks,
+    )
+
+
+def _precision(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """Return the context that the encoder computes in."""
+    if dtype == torch.float32:
+        return torch.autocast(device.type, enabled=False)
+    return torch.autocast(device.type, dtype=dtype)
+
+
+def _vectors(
+    network: XlmRoberta,
+    index: CorpusIndex,
+    autocast: torch.autocast,
+    progress: Progress | None,
+    skip: frozenset[str],
+) -> Iterator[ClipArray]:
+    """Yield (shard, key, [S, D] vectors), shard after shard, without those to skip."""
+    batches = clip_batches(index, (), _LIMIT, skip=skip, progress=progress)
+    for batch in batches:
+        clips = []
+        for clip in batch:
+            if isinstance(clip, BadClip):
+                logger.warning("no text vectors of %s in %s: %s", clip.key, clip.shard, clip.reason)
+            else:
+                clips.append(clip)
+        if not clips:
+            continue
+        with autocast:
+            found = network.encode([clip.text for clip in clips])
+        for clip, vectors in zip(clips, found, strict=True):
+            if len(vectors):
+                yield clip.shard, clip.key, vectors.cpu().numpy()
+            else:
+                logger.warning("no text vectors of %s in %s: no subword", clip.key, clip.shard)
+
+
+def _find(corpus: Path, out: Path, encoder: str) -> Manifest | None:
+    """Return the sidecar at `out` if these tars and this encoder made it."""
+    if not is_complete(out):
+        return None
+    made = read_manifest(out)
+    sources = {shard.name: shard.source_sha256 for shard in made.shards}
+    wanted = {shard.name: shard.sha256 for shard in read_manifest(corpus).shards}
+    is_current = made.kind == "texts" and made.text_encoder == encoder and sources == wanted
+    return made if is_current else None

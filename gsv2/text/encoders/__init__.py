@@ -1,0 +1,1 @@
+"""Text encoders: a text becomes one vector a token."""

@@ -1,0 +1,152 @@
+"""A folder of all that goes wrong: each file is right in the corpus or named, none stops it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from gsv2.data.building.build import build_corpus
+from gsv2.data.building.readers.reader import ReadingOptions
+from gsv2.data.config import SourceConfig
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.corpus.manifest import CorpusError, Manifest
+from tests.support.layouts import put
+
+RATE = 16_000
+RNG = np.random.default_rng(0)
+
+
+def speech(seconds: float = 0.5, rate: int = RATE, channels: int = 1) -> np.ndarray:
+    wave = 0.1 * RNG.standard_normal((round(seconds * rate), channels))
+    return wave[:, 0] if channels == 1 else wave
+
+
+def sound(
+    wave: np.ndarray, rate: int = RATE, kind: str = "WAV", subtype: str | None = None
+) -> bytes:
+    buffer = io.BytesIO()
+    soundfile.write(buffer, wave, rate, format=kind, subtype=subtype)
+    return buffer.getvalue()
+
+
+GOOD = {
+    "8bit.wav": sound(speech(), subtype="PCM_U8"),
+    "24bit.wav": sound(speech(), subtype="PCM_24"),
+    "float.wav": sound(speech(), subtype="DOUBLE"),
+    "ulaw.wav": sound(speech(rate=8_000), 8_000, subtype="ULAW"),
+    "rf64.wav": sound(speech(), kind="RF64"),
+    "high.flac": sound(speech(rate=96_000), 96_000, "FLAC"),
+    "surround.wav": sound(speech(channels=6)),
+    "flac_named.mp3": sound(speech(), kind="FLAC"),
+    "mp3_named.wav": sound(speech(rate=32_000), 32_000, "MP3"),
+    "opus.ogg": sound(speech(rate=48_000), 48_000, "OGG", "OPUS"),
+    "clipped.wav": sound(np.clip(speech() * 20, -1, 1)),
+    "dup.wav": sound(speech()),
+    "dup.flac": sound(speech(), kind="FLAC"),
+}
+BAD = {
+    "cut.wav": (sound(speech())[:9_000], "audio cut"),
+    "empty.wav": (b"", "audio file is empty"),
+    "text.wav": (b"this is no sound at all", "audio cannot be read"),
+    "video.mp4": (
+        b"\0\0\0\x18ftypisom" + bytes(200),
+        "cannot be decoded here: convert to WAV or FLAC",
+    ),
+    "nan.wav": (sound(speech() * np.nan, subtype="FLOAT"), "audio holds NaN or infinite samples"),
+    "dc.wav": (sound(np.full(RATE, 0.2)), "audio is only a constant of 0.200"),
+    "silent.wav": (sound(np.zeros(RATE)), "audio is silent"),
+    "short.wav": (sound(speech(0.05)), "audio too short"),
+    "cancel.wav": (
+        sound(np.stack([x := speech(), -x], 1)),
+        "audio has channels that cancel each other",
+    ),
+}  # fmt: skip
+TEXTS = {
+    "latin1.wav": (b"caf\xe9", "transcript is not UTF-8"),
+    "mute.wav": (b"  \n", "no speech in the text"),
+    "marks.wav": (b"?! ...", "no speech in the text"),
+    "novel.wav": (b"word " * 99, "text too long for its audio"),
+    "none.wav": (None, "no transcript"),
+}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, Path]:
+    root = tmp_path_factory.mktemp("torture")
+    folder = root / "in" / "en" / "anna"
+    audio = GOOD | {name: content for name, (content, _) in BAD.items()}
+    for name, content in audio.items():
+        put(folder / name, content).with_suffix(".txt").write_text("Hello you.")
+    for name, (text, _) in TEXTS.items():
+        path = put(folder / name, sound(speech()))
+        if text is not None:
+            path.with_suffix(".txt").write_bytes(text)
+    put(folder / "alone.txt", "Hello.")
+    put(folder / "cover.jpg", b"\xff\xd8\xff")
+    (folder / "gone.wav").symlink_to(folder / "nowhere.wav")
+    return build_corpus(root / "in", root / "out"), root / "out"
+
+
+def test_what_can_be_used_is_there_at_its_length(built):
+    _, out = built
+    index = CorpusIndex.open(SourceConfig(path=str(out)))
+    keys = index.strings("key").to_pylist()
+    seconds = dict(zip(keys, index.numbers("duration_sec").tolist(), strict=True))
+    names = {Path(name).stem for name in GOOD}
+    assert {key.split("/")[-1].split("-")[0] for key in keys} == names
+    assert len(keys) == len(GOOD), "the two of one name have a key each"
+    assert all(length == pytest.approx(0.5, abs=0.06) for length in seconds.values())
+
+
+def test_what_cannot_is_named_with_its_reason_and_the_counts_add_up(built):
+    manifest, out = built
+    lines = list(map(json.loads, (out / "rejected.jsonl").read_text().splitlines()))
+    reasons = {Path(line["file"]).name: line["reason"] for line in lines}
+    wanted = {name: reason for name, (_, reason) in (BAD | TEXTS).items()}
+    assert reasons == wanted | {
+        "alone.txt": "left alone: no recording of this name",
+        "cover.jpg": "left alone: no suffix of an audio file",
+        "gone.wav": "no transcript",
+    }
+    assert all(line["value"] for line in lines)
+    assert manifest.build["offered"] == len(GOOD) + len(lines)
+    assert manifest.num_clips + sum(manifest.rejected.values()) == manifest.build["offered"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_named(tmp_path):
+    for name in ("open", "closed"):
+        path = put(tmp_path / "en" / "anna" / f"{name}.wav", sound(speech()))
+        path.with_suffix(".txt").write_text("Hello you.")
+    path.chmod(0)
+    manifest = build_corpus(tmp_path, tmp_path.parent / "out")
+    assert manifest.rejected == {"audio file cannot be opened": 1}
+
+
+def test_where_nothing_can_be_used_the_first_reason_is_told(tmp_path):
+    put(tmp_path / "in" / "a.list", "x.wav|anna|EN|Hello.\n")
+    with pytest.raises(CorpusError, match=r"a.list:1: audio file does not exist: .*x.wav"):
+        build_corpus(tmp_path / "in", tmp_path / "out", reading=ReadingOptions())
+    assert not (tmp_path / "out").exists()
+
+
+def test_clips_that_get_lost_fail_the_build(tmp_path, monkeypatch):
+    from gsv2.data.building import shards
+
+    put(tmp_path / "in" / "en" / "anna" / "a.wav", sound(speech())).with_suffix(".txt").write_text(
+        "Hi."
+    )
+    put(tmp_path / "in" / "en" / "anna" / "b.wav", sound(speech())).with_suffix(".txt").write_text(
+        "Hi."
+    )
+    accepted = shards.accepted_clips
+    monkeypatch.setattr(shards, "accepted_clips", lambda *rest: list(accepted(*rest))[1:])
+    with pytest.raises(CorpusError, match="2 clips were offered, but 1 are in the shards and 0"):
+        build_corpus(tmp_path / "in", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
