@@ -18,6 +18,7 @@ import torch
 import typer
 
 from gsv2.audio.speech_encoders.config import SpeechEncoderConfig
+from gsv2.inference.clip_batches import SharedWork
 from gsv2.inference.feature_statistics import compute_feature_statistics
 from gsv2.models.config_values import build_config
 from gsv2.training.distributed.patient_ranks import PatientRanks
@@ -52,9 +53,11 @@ def main(
                 config,
                 out,
                 torch.device(device) if device else distributed.device,
-                max_hours=max_hours,
-                progress=bar if distributed.is_main else None,
-                ranks=PatientRanks(distributed),
+                SharedWork(
+                    ranks=PatientRanks(distributed),
+                    progress=bar if distributed.is_main else None,
+                ),
+                max_hours,
             )
         distributed.close()
     except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: torch knows no such device

@@ -17,6 +17,9 @@ from gsv2.inference.clip_batches import BatchLimit, clip_batches
 
 logger = logging.getLogger(__name__)
 
+MAX_BATCH_SEC = 60.0
+"""Most audio of a batch, padding included."""
+
 
 class FeatureBatch(NamedTuple):
     """Clips of one shard with their features."""
@@ -36,7 +39,6 @@ class ClipFeatures:
         encoder: the speech encoder, on `device`.
         index: index of a local corpus.
         device: device to compute on.
-        max_batch_sec: most audio of a batch, padding included.
         shift_samples: samples that are left out at the start of each clip.
     """
 
@@ -45,13 +47,12 @@ class ClipFeatures:
         encoder: SpeechEncoder,
         index: CorpusIndex,
         device: torch.device,
-        max_batch_sec: float,
         shift_samples: int = 0,
     ) -> None:
         self._encoder = encoder
         self._index = index
         self._device = device
-        self._limit = BatchLimit("num_samples", round(max_batch_sec * SAMPLE_RATE))
+        self._limit = BatchLimit("num_samples", round(MAX_BATCH_SEC * SAMPLE_RATE))
         self._shift = shift_samples
 
     def batches(self, **options: Any) -> Iterator[FeatureBatch]:

@@ -21,9 +21,6 @@ from gsv2.models.component import load_component
 from gsv2.models.quantizer.model import Quantizer
 from gsv2.training.checkpoints.checkpoint import find_component
 
-MAX_BATCH_SEC = 60.0
-"""Most audio of a batch, padding included."""
-
 
 class ClipEncoding(NamedTuple):
     """How the clips of a corpus are encoded."""
@@ -69,7 +66,7 @@ def extract_codes(
         return done
     index = CorpusIndex.open(SourceConfig(path=str(corpus)))
     encoder = make_speech_encoder(model.config.speech_encoder, encoding.speech_encoder).to(device)
-    clips = ClipFeatures(encoder, index, device, MAX_BATCH_SEC, encoding.shift_samples)
+    clips = ClipFeatures(encoder, index, device, encoding.shift_samples)
     return write_codes(
         corpus,
         out,

@@ -5,26 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
 from gsv2.audio.speech_encoders.config import SpeechEncoderConfig
 from gsv2.audio.speech_encoders.make import make_speech_encoder, resolve_speech_encoder
-from gsv2.data.building.sidecar import Workers
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import read_manifest, write_manifest
-from gsv2.inference.clip_batches import Progress
+from gsv2.inference.clip_batches import ALONE, SharedWork
 from gsv2.inference.clip_features import ClipFeatures
 from gsv2.models.quantizer.feature_statistics import FeatureStatistics, FeatureSums
-
-
-class GatheringWorkers(Workers, Protocol):
-    """Processes that also bring their results together."""
-
-    def gather(self, value: torch.Tensor) -> Sequence[torch.Tensor]:
-        """Return a value of each process, in the order of their numbers."""
 
 
 def compute_feature_statistics(
@@ -32,26 +23,17 @@ def compute_feature_statistics(
     encoder: SpeechEncoderConfig,
     out: Path,
     device: torch.device,
-    *,
+    work: SharedWork = ALONE,
     max_hours: float = 10.0,
-    progress: Progress | None = None,
-    max_batch_sec: float = 60.0,
-    ranks: GatheringWorkers | None = None,
 ) -> FeatureStatistics:
     """Compute mean and standard deviation, write them, and record them in corpus.json.
 
     Which clips are in the sample depends on the corpus alone, not on the ranks.
 
     Args:
-        corpus: folder of the corpus.
-        encoder: the speech encoder; what its weights say is filled in.
+        encoder: config of the speech encoder; what its weights say is filled in.
         out: file to write.
-        device: device to compute on.
         max_hours: audio of the sample; clips of all shards are drawn for it.
-        progress: called as clips are done.
-        max_batch_sec: most audio of a batch, padding included.
-        ranks: this process among others that make the same call and share the shards; None =
-            alone.
 
     Raises:
         ValueError: a corpus or encoder that is missing or damaged, or no clip with frames.
@@ -61,14 +43,15 @@ def compute_feature_statistics(
     index = CorpusIndex.open(SourceConfig(path=str(corpus)))
     manifest = read_manifest(corpus)
     share = min(1.0, max_hours / manifest.hours) if manifest.hours else 1.0
+    ranks = work.ranks
     rank, world = (ranks.rank, ranks.world) if ranks else (0, 1)
     mine = {shard.name for shard in index.shards[rank::world]}
     skip = frozenset(shard.name for shard in index.shards) - mine
     sums = FeatureSums(config.dim)
 
     def add_up() -> None:
-        clips = ClipFeatures(network, index, device, max_batch_sec)
-        for batch in clips.batches(skip=skip, share=share, progress=progress):
+        clips = ClipFeatures(network, index, device)
+        for batch in clips.batches(skip=skip, share=share, progress=work.progress):
             sums.add(*batch.features)
 
     if ranks is None:

@@ -14,7 +14,7 @@ from gsv2.data.corpus.format import HOP_LENGTH
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import CorpusError, Manifest, read_manifest
 from gsv2.data.stream.reader import read_clips
-from gsv2.inference import extraction
+from gsv2.inference import clip_features
 from gsv2.inference.clip_batches import SharedWork
 from gsv2.inference.extraction import ClipEncoding, extract_codes
 from gsv2.models.component import ComponentError, save_component
@@ -96,7 +96,7 @@ def test_codes_depend_neither_on_the_batches_nor_on_the_run(
 ) -> None:
     folders = [tmp_path / name for name in ("a", "b", "c")]
     for folder, max_batch_sec in zip(folders, (60.0, 60.0, 0.1), strict=True):
-        monkeypatch.setattr(extraction, "MAX_BATCH_SEC", max_batch_sec)
+        monkeypatch.setattr(clip_features, "MAX_BATCH_SEC", max_batch_sec)
         extract_codes(tiny_corpus.path, component, folder, CPU)
     first, again, alone = (
         {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*.tar"))}
@@ -140,7 +140,7 @@ def test_a_current_sidecar_is_left_and_an_old_one_replaced(
 def test_an_ended_call_goes_on_after_its_whole_shards(
     tiny_corpus, component, tmp_path, monkeypatch
 ) -> None:
-    monkeypatch.setattr(extraction, "MAX_BATCH_SEC", 0.1)
+    monkeypatch.setattr(clip_features, "MAX_BATCH_SEC", 0.1)
 
     def files(folder: Path) -> dict[Path, bytes]:
         return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}

@@ -9,6 +9,8 @@ from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import read_manifest
 from gsv2.data.stream.reader import read_clips
+from gsv2.inference import clip_features
+from gsv2.inference.clip_batches import SharedWork
 from gsv2.inference.feature_statistics import compute_feature_statistics
 from gsv2.models.quantizer.feature_statistics import FeatureStatistics
 from gsv2.training.distributed.patient_ranks import PatientRanks
@@ -25,10 +27,11 @@ def corpus(make_corpus, tmp_path: Path) -> Path:
 
 
 def test_statistics_are_those_of_all_frames_and_stand_in_corpus_json(
-    corpus: Path, tmp_path: Path
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(clip_features, "MAX_BATCH_SEC", 1.5)
     out = tmp_path / "stats.safetensors"
-    found = compute_feature_statistics(corpus, ENCODER, out, CPU, max_batch_sec=1.5)
+    found = compute_feature_statistics(corpus, ENCODER, out, CPU)
     encoder = make_speech_encoder(ENCODER)
     frames = torch.cat(
         [
@@ -52,7 +55,7 @@ def test_ranks_share_the_shards_and_find_what_one_finds(corpus: Path, tmp_path: 
 
     def compute(ranks: Distributed) -> FeatureStatistics:
         return compute_feature_statistics(
-            corpus, ENCODER, tmp_path / "two", CPU, max_hours=1e-3, ranks=PatientRanks(ranks)
+            corpus, ENCODER, tmp_path / "two", CPU, SharedWork(ranks=PatientRanks(ranks)), 1e-3
         )
 
     for found in run_ranks(2, compute):

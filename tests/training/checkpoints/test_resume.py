@@ -92,7 +92,7 @@ def test_a_target_out_of_reach_stops_the_run_instead_of_starting_afresh(
         raise RuntimeError("no route to host")
 
     monkeypatch.setattr(target._there.files, "glob", unplugged)
-    with pytest.raises(OSError, match=r"runs/run: RuntimeError: no route to host"):
+    with pytest.raises(OSError, match=r"runs/run/checkpoints: RuntimeError: no route to host"):
         find_checkpoint(tmp_path, "auto", target)
 
 

@@ -49,6 +49,8 @@ READERS: tuple[Reader, ...] = (
 """All readers; where several know an input and none precedes the other, the first one reads it."""
 
 _NAMED_FILES = 4
+_TABLES = frozenset({".tsv", ".csv", ".list", ".jsonl", ".gz"})
+"""Suffixes of tables, which lie in the folder that is to be named."""
 
 
 class Choice(NamedTuple):
@@ -99,7 +101,9 @@ def _unknown(look: Glance, readers: Sequence[Reader]) -> str:
     names = ", ".join(str(name) for name in look.names[:_NAMED_FILES]) or "nothing"
     silent = "audio without transcripts; " if look.audio() else ""
     formats = ", ".join(reader.name for reader in readers)
+    deeper = [name for name in look.names if len(name.parts) > 1 and name.suffix in _TABLES]
+    hint = f"take {look.source / deeper[0].parent} for the input, or " if deeper else ""
     return (
-        f"{look.source} is of no layout that is known: {silent}it holds {names}; name its layout "
-        f"with --format, one of {formats}"
+        f"{look.source} is of no layout that is known: {silent}it holds {names}; {hint}name its "
+        f"layout with --format, one of {formats}"
     )

@@ -76,6 +76,9 @@ def test_what_no_reader_knows_is_one_error_that_names_files_and_readers(tmp_path
     with pytest.raises(CorpusError, match=r"audio without transcripts; it holds a/x.wav") as error:
         choose_reader(tmp_path)
     assert all(reader.name in str(error.value) for reader in READERS)
+    LAYOUTS["common-voice"].write(tmp_path / "cv" / "en")
+    with pytest.raises(CorpusError, match=r"take .*/cv/en for the input, or name its layout"):
+        choose_reader(tmp_path / "cv")
     with pytest.raises(CorpusError, match="does not exist"):
         choose_reader(tmp_path / "none")
     with pytest.raises(CorpusError, match="format must be auto or one of"):
