@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from gsv2.quickstart.demo_voices import HELDOUT_VOICES, TRAIN_VOICES, speaker_name
 from gsv2.quickstart.espeak import EspeakVoice
 from gsv2.quickstart.grammars import GRAMMARS
-from gsv2.quickstart.sentences import Grammar, Sentence, draw_sentences
+from gsv2.quickstart.sentences import FilledTemplate, Grammar, draw_sentences
 
 MEAN_CLIP_SEC = 2.2
 """Measured over all voices; turns minutes into a number of clips."""
 HELDOUT_CLIPS_PER_VOICE = 6
-"""Of a held-out voice in one language."""
+"""Clips of a held-out voice in one language."""
 
 _HELDOUT_VOICES_PER_LANGUAGE = 2
 _MIN_CLIPS = 4  # of a training voice in one language, so that every clip has prompts
@@ -82,7 +82,7 @@ def plan_demo(seed: int, minutes: float) -> DemoPlan:
 
 
 def _deal(
-    grammar: Grammar, voices: Sequence[EspeakVoice], sentences: Sequence[Sentence]
+    grammar: Grammar, voices: Sequence[EspeakVoice], sentences: Sequence[FilledTemplate]
 ) -> list[DemoClip]:
     """Give each voice an equal share of the sentences."""
     share = len(sentences) // len(voices)
