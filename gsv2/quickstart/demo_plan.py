@@ -17,7 +17,6 @@ HELDOUT_CLIPS_PER_VOICE = 6
 
 _HELDOUT_VOICES_PER_LANGUAGE = 2
 _MIN_CLIPS = 4  # of a training voice in one language, so that every clip has prompts
-_MIN_VOICES = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,21 +50,19 @@ def plan_demo(seed: int, minutes: float) -> DemoPlan:
 
     Args:
         seed: seed of the choice of sentences.
-        minutes: length of the training corpus; below about 42 it has fewer voices, and at least
-            about fourteen it has always, so that every voice has prompts of its own.
+        minutes: length of the training corpus; at least about fourteen, so that every voice has
+            prompts of its own.
 
     Raises:
         ValueError: more minutes than the grammars have sentences for.
     """
-    wanted = round(minutes * 60 / MEAN_CLIP_SEC / len(GRAMMARS) / _MIN_CLIPS)
-    voices = TRAIN_VOICES[: max(_MIN_VOICES, wanted)]
-    num_slots = len(GRAMMARS) * len(voices)
+    num_slots = len(GRAMMARS) * len(TRAIN_VOICES)
     num_clips = max(_MIN_CLIPS, round(minutes * 60 / MEAN_CLIP_SEC / num_slots))
     plan = DemoPlan(train=[], heldout=[])
     for number, grammar in enumerate(GRAMMARS):
         train, heldout = draw_sentences(
             grammar,
-            num_train=num_clips * len(voices),
+            num_train=num_clips * len(TRAIN_VOICES),
             num_heldout=HELDOUT_CLIPS_PER_VOICE * _HELDOUT_VOICES_PER_LANGUAGE,
             seed=seed,
         )
@@ -79,7 +76,7 @@ def plan_demo(seed: int, minutes: float) -> DemoPlan:
             HELDOUT_VOICES[(number + i) % len(HELDOUT_VOICES)]
             for i in range(_HELDOUT_VOICES_PER_LANGUAGE)
         ]
-        plan.train.extend(_deal(grammar, voices, train))
+        plan.train.extend(_deal(grammar, TRAIN_VOICES, train))
         plan.heldout.extend(_deal(grammar, pair, heldout))
     return plan
 
