@@ -15,7 +15,7 @@ from gsv2.audio.speech_encoders.make import resolve_speech_encoder
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.stream.reader import read_clips
-from gsv2.inference import extraction
+from gsv2.inference import clip_features
 from gsv2.inference.bundle import export_bundle
 from gsv2.inference.encoder_folders import EncoderFolders
 from gsv2.inference.extraction import ClipEncoding, extract_codes
@@ -65,7 +65,7 @@ def test_from_a_folder_of_weights_to_codes_that_do_not_depend_on_batches(
     assert len(quantizer.feature_mean) == DIM
     manifests = []
     for name, sec in (("together", 60.0), ("alone", 0.1)):
-        monkeypatch.setattr(extraction, "MAX_BATCH_SEC", sec)
+        monkeypatch.setattr(clip_features, "MAX_BATCH_SEC", sec)
         manifests.append(extract_codes(tiny_corpus.path, run, tmp_path / name, CPU))
     assert manifests[0] == manifests[1]
     assert manifests[0].quantizer == quantizer.fingerprint() == component.provenance["quantizer"]
