@@ -179,5 +179,5 @@ def _os_errors(prefix: str = "") -> Iterator[None]:
         yield
     except (FileNotFoundError, RefusedError):
         raise
-    except Exception as error:
+    except Exception as error:  # backends raise whatever their client libraries raise
         raise OSError(f"{prefix}{type(error).__name__}: {error}") from error

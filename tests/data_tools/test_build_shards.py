@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 from gsv2.audio.wave import save_wave
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
-from tests.support.layouts import LAYOUTS, SAID
+from tests.support.layouts import LAYOUTS
+from tests.support.said import SAID
 
 TOOL = Path(__file__).parents[2] / "data_tools" / "build_shards.py"
 

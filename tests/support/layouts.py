@@ -3,174 +3,26 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
-import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import soundfile
 
-RATE = 16_000
-SECONDS = 0.6
-PAUSE = 0.1
-"""Silence between the sentences of a long recording, in seconds."""
-
-
-class Said(NamedTuple):
-    """One sentence, which a tone stands for."""
-
-    name: str
-    speaker: str
-    text: str
-    tone_hz: float
-
-
-SAID = (
-    Said("0001", "anna", 'He said: "go | now", twice.', 300.0),
-    Said("0002", "anna", "She read the old book.", 420.0),
-    Said("0003", "bert", "Nous allons à l’été.", 560.0),
-    Said("0004", "bert", "One, two; three.", 700.0),
+from tests.support.dataset_layouts import (
+    aishell3,
+    common_voice,
+    emilia,
+    emilia_tars,
+    gpt_sovits,
+    libritts,
+    ljspeech,
+    vctk,
 )
-PLAIN = tuple(said._replace(text=said.text.replace("|", "and")) for said in SAID)
-"""The same without a pipe, for layouts whose columns it separates."""
-
-
-def wave_of(said: Said, rate: int = RATE) -> np.ndarray:
-    """Return [N] float32: the tone of a sentence."""
-    time = np.arange(round(SECONDS * rate)) / rate
-    return (0.2 * np.sin(2 * np.pi * said.tone_hz * time)).astype(np.float32)
-
-
-def tone_of(wave: np.ndarray, rate: int) -> float:
-    """Return the strongest frequency of a wave, in Hz."""
-    spectrum = np.abs(np.fft.rfft(wave * np.hanning(len(wave))))
-    return float(spectrum.argmax() * rate / len(wave))
-
-
-def audio_bytes(said: Said, kind: str = "WAV", rate: int = RATE) -> bytes:
-    """Return a file of the tone."""
-    buffer = io.BytesIO()
-    soundfile.write(buffer, wave_of(said, rate), rate, format=kind)
-    return buffer.getvalue()
-
-
-def put(path: Path, content: bytes | str) -> Path:
-    """Write a file and the folders above it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return path
-
-
-def put_long(path: Path, kind: str = "FLAC") -> list[tuple[float, float]]:
-    """Write all sentences as one recording, and return where each begins and ends."""
-    pause = np.zeros(round(PAUSE * RATE), dtype=np.float32)
-    waves = [part for said in SAID for part in (wave_of(said), pause)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, np.concatenate(waves), RATE, format=kind)
-    starts = [number * (SECONDS + PAUSE) for number in range(len(SAID))]
-    return [(start, start + SECONDS) for start in starts]
-
-
-def gpt_sovits(root: Path) -> Path:
-    for said in PLAIN:
-        put(root / "sliced" / f"{said.name}.wav", audio_bytes(said))
-    lines = [f"sliced/{s.name}.wav|{s.speaker}|EN|{s.text}" for s in PLAIN]
-    return put(root / "asr" / "sliced.list", "\n".join(lines) + "\n").parent
-
-
-def ljspeech(root: Path) -> Path:
-    for said in PLAIN:
-        put(root / "wavs" / f"{said.name}.wav", audio_bytes(said))
-    lines = [f"{s.name}|raw {s.text}|{s.text}" for s in PLAIN]
-    put(root / "metadata.csv", "\n".join(lines))
-    put(root / "speakers.tsv", "".join(f"{s.name}\t{s.speaker}\n" for s in PLAIN))
-    return root
-
-
-def libritts(root: Path) -> Path:
-    readers = {"anna": "103", "bert": "1034"}
-    for said in SAID:
-        reader = readers[said.speaker]
-        path = root / "train-clean" / reader / "7" / f"{reader}_7_{said.name}_000000.wav"
-        put(path, audio_bytes(said))
-        put(path.with_suffix(".normalized.txt"), said.text)
-        put(path.with_suffix(".original.txt"), "Other.")
-    return root
-
-
-def vctk(root: Path) -> Path:
-    for said in SAID:
-        for mic in ("mic1", "mic2"):
-            folder = root / "wav48_silence_trimmed" / said.speaker
-            put(folder / f"{said.speaker}_{said.name}_{mic}.flac", audio_bytes(said, "FLAC"))
-        put(root / "txt" / said.speaker / f"{said.speaker}_{said.name}.txt", said.text)
-    return root
-
-
-def common_voice(root: Path) -> Path:
-    head = ("client_id", "path", "sentence", "up_votes", "locale")
-    for said in SAID:
-        put(root / "clips" / f"cv_{said.name}.mp3", audio_bytes(said, "MP3", 32_000))
-    rows = [(s.speaker, f"cv_{s.name}.mp3", s.text, "2", "en") for s in SAID]
-    put(root / "validated.tsv", "\n".join("\t".join(row) for row in (head, *rows)))
-    put(root / "other.tsv", "\t".join(head) + "\n")
-    return root
-
-
-def aishell3(root: Path) -> Path:
-    lines = []
-    for number, said in enumerate(SAID):
-        name = f"SSB000{number // 2}{number:04d}.wav"
-        put(root / "train" / "wav" / name[:7] / name, audio_bytes(said))
-        lines.append(f"{name}\t广 guang3 州 zhou1 {'一二三四'[number]} yi1")
-    put(root / "train" / "content.txt", "\n".join(lines))
-    return root
-
-
-def emilia_fields(said: Said) -> dict[str, object]:
-    """Return the JSON of Emilia."""
-    return {
-        "id": f"EN_{said.name}",
-        "wav": f"x/EN_{said.name}.mp3",
-        "text": f" {said.text}",
-        "duration": SECONDS,
-        "speaker": said.speaker,
-        "language": "en",
-        "dnsmos": 3.3,
-    }
-
-
-def emilia(root: Path) -> Path:
-    for said in SAID:
-        stem = root / "EN" / "EN_B0" / f"EN_{said.name}"
-        put(stem.with_suffix(".mp3"), audio_bytes(said, "MP3", 32_000))
-        put(stem.with_suffix(".json"), json.dumps(emilia_fields(said)))
-    return root
-
-
-def put_tar(path: Path, members: list[tuple[str, bytes]]) -> Path:
-    """Write a tar."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w") as tar:
-        for name, content in members:
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return path
-
-
-def emilia_tars(root: Path) -> Path:
-    members = []
-    for said in SAID:
-        members.append((f"EN_{said.name}.json", json.dumps(emilia_fields(said)).encode()))
-        members.append((f"EN_{said.name}.mp3", audio_bytes(said, "MP3", 32_000)))
-    put_tar(root / "EN" / "EN-B000000.tar", members)
-    return root
+from tests.support.said import PAUSE, RATE, SAID, SECONDS, audio_bytes, put, put_long, put_tar
 
 
 def webdataset(root: Path) -> Path:
@@ -325,7 +177,7 @@ class Layout(NamedTuple):
     write: Callable[[Path], Path]
     language: str | None = None
     """What `--language` has to say."""
-    columns: dict[str, str] = {}  # noqa: RUF012 - nobody changes it
+    columns: Mapping[str, str] = MappingProxyType({})
     same_texts: bool = True
     same_speakers: bool = True
 

@@ -16,7 +16,7 @@ from gsv2.data.building.readers.reader import ReadingOptions
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import CorpusError, Manifest
-from tests.support.layouts import put
+from tests.support.said import put
 
 RATE = 16_000
 RNG = np.random.default_rng(0)

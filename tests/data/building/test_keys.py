@@ -9,7 +9,7 @@ from gsv2.data.building.keys import KeyRegister
 from gsv2.data.building.offered import Recording, RejectedFile
 from gsv2.data.building.readers.choice import choose_reader
 from gsv2.data.building.readers.reader import ReadingOptions
-from tests.support.layouts import put
+from tests.support.said import put
 
 
 def recording(key: str, name: str) -> Recording:

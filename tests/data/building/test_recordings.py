@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from gsv2.audio.wave import save_wave
-from gsv2.data.building.encode import ClipRecord, Rejected
+from gsv2.data.building.encode import Rejected
 from gsv2.data.building.keys import safe_key
 from gsv2.data.building.readers.folder import folder_recordings
 from gsv2.data.building.readers.jsonl import jsonl_recordings
@@ -15,40 +15,12 @@ from gsv2.data.building.recordings import checked_recordings, load_recordings
 from gsv2.data.building.shards import write_corpus
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.corpus.manifest import CorpusError
-
-TONE = (0.2 * np.sin(np.arange(SAMPLE_RATE) / 20)).astype("float32")
+from tests.support.recordings_folder import TONE, write_recordings
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """LANGUAGE/SPEAKER/NAME with a stereo file, a missing transcript and a damaged file."""
-    for name in ("en/ann/one", "en/ann/two", "zh/bo/one", "zh/bo/damaged"):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.with_suffix(".txt").write_text(f"text of {name}")
-        save_wave(path.with_suffix(".wav"), TONE, SAMPLE_RATE)
-    stereo = np.random.default_rng(0).uniform(-0.1, 0.1, (44_100, 2))
-    soundfile.write(tmp_path / "en/ann/two.wav", stereo, 44_100)
-    (tmp_path / "en/ann/two.txt").unlink()
-    (tmp_path / "zh/bo/damaged.wav").write_bytes(b"RIFF")
-    soundfile.write(tmp_path / "zh/bo/one.wav", stereo, 44_100)
-    return tmp_path
-
-
-def test_a_folder_names_language_and_speaker(folder):
-    recordings = {r.key: r for r in folder_recordings(folder)}
-    assert set(recordings) == {"en/ann/one", "en/ann/two", "zh/bo/one", "zh/bo/damaged"}
-    one = recordings["zh/bo/one"]
-    assert (one.language, one.speaker, one.text.name) == ("zh", "bo", "one.txt")
-    assert recordings["en/ann/two"].text is None
-
-
-def test_a_language_for_all_needs_no_folder(folder):
-    assert {r.language for r in folder_recordings(folder / "en", language="EN")} == {"en"}
-    with pytest.raises(CorpusError, match="--language"):
-        list(folder_recordings(folder / "en"))
-    with pytest.raises(CorpusError, match="does not exist"):
-        list(folder_recordings(folder / "fr"))
+    return write_recordings(tmp_path)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -145,45 +117,6 @@ def test_segments_are_cut_out_under_every_name_of_their_fields(folder):
     assert (clips[0].language, clips[0].speaker) == ("en", "7")
     assert [clip.reason for clip in clips[4:]] == ["segment is not inside the audio"] * 2
     assert "which has 3.000 s" in clips[4].value
-
-
-def test_every_file_is_read_rejected_by_name_or_left_alone_with_the_reason(tmp_path):
-    root = tmp_path / "en" / "ann"
-    root.mkdir(parents=True)
-    for name, kind in (("a.aiff", "AIFF"), ("b.W64", "W64"), ("c.sph", "NIST"), ("d.oga", "OGG")):
-        soundfile.write(root / name, TONE, SAMPLE_RATE, format=kind)
-        (root / name).with_suffix(".TXT").write_text("hi")
-    soundfile.write(root / "e.strange", TONE, SAMPLE_RATE, format="AU")
-    for name in ("e.txt", "f.txt", "g.m4a", "g.txt", "a.TextGrid", "._a.aiff", "alone.txt"):
-        (root / name).write_text("hi")
-    for name in ("f.wav", "tagged.wav", "tagged.normalized.txt"):
-        (root / name).write_text("")
-    (root / "deep").symlink_to(tmp_path)
-    clips = list(load_recordings(folder_recordings(tmp_path)))
-    assert [clip.key[-1] for clip in clips if isinstance(clip, ClipRecord)] == list("abcde")
-    said = {clip.file.split("/")[-1]: clip for clip in clips if isinstance(clip, Rejected)}
-    assert {name: clip.reason for name, clip in said.items()} == {
-        "f.wav": "audio file is empty",
-        "g.m4a": "cannot be decoded here: convert to WAV or FLAC",
-        "tagged.wav": "no transcript",
-        "a.TextGrid": "left alone: no suffix of an audio file",
-        "._a.aiff": "left alone: hidden file",
-        "deep": "left alone: link to a folder, which is not followed",
-        "alone.txt": "left alone: no recording of this name",
-        "tagged.normalized.txt": "left alone: no recording of this name",
-    }
-    assert "tagged.normalized.txt" in said["tagged.wav"].value
-
-
-def test_the_first_folder_is_the_language_and_the_second_the_speaker(tmp_path):
-    for name in ("EN/anna/day1/a.wav", "zh_CN/bo/a.wav"):
-        (tmp_path / name).parent.mkdir(parents=True)
-        save_wave(tmp_path / name, TONE, SAMPLE_RATE)
-    found = [(r.language, r.speaker) for r in folder_recordings(tmp_path)]
-    assert found == [("en", "anna"), ("zh-CN", "bo")]
-    assert [r.speaker for r in folder_recordings(tmp_path / "EN", language="en")] == ["anna"]
-    with pytest.raises(CorpusError, match=r"'anna'; .*LANGUAGE/SPEAKER"):
-        list(folder_recordings(tmp_path / "EN"))
 
 
 def test_a_fault_of_the_machine_ends_the_build(folder, monkeypatch):

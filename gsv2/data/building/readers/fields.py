@@ -29,7 +29,7 @@ def recording_of(
     """Return the recording of a row.
 
     Args:
-        fields: any of `COLUMNS`; times as numbers or text.
+        fields: any of `columns.NAMES`; times as numbers or text.
         audio: file, or part of one.
         name: what the row calls it.
         place: FILE:LINE of the row.

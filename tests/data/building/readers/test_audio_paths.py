@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gsv2.data.building.readers.audio_paths import AudioPaths
-from tests.support.layouts import put
+from tests.support.said import put
 
 
 def test_paths_start_at_the_list_or_at_a_folder_above_it(tmp_path):

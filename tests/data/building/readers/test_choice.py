@@ -15,7 +15,8 @@ from gsv2.data.building.readers.reader import ReadingOptions
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import CorpusError
-from tests.support.layouts import LAYOUTS, SAID, SECONDS, put, tone_of
+from tests.support.layouts import LAYOUTS
+from tests.support.said import SAID, SECONDS, put, tone_of
 
 
 def clips_of(corpus: Path) -> list[dict]:

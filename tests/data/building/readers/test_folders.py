@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gsv2.data.building.readers.folders import NamedFiles, walk_folders
 from gsv2.data.building.readers.labels import Labels
-from tests.support.layouts import put
+from tests.support.said import put
 
 
 def test_folders_come_in_order_with_their_files_and_links_to_folders(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 from gsv2.data.building.readers.choice import choose_reader
 from gsv2.data.building.readers.glance import Glance, first_lines
 from gsv2.data.corpus.manifest import CorpusError
-from tests.support.layouts import put
+from tests.support.said import put
 
 
 def test_a_large_folder_is_not_listed_whole_and_its_table_is_seen(tmp_path, monkeypatch):

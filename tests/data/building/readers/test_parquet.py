@@ -12,8 +12,9 @@ from gsv2.data.building.encode import Rejected
 from gsv2.data.building.readers.choice import choose_reader
 from gsv2.data.building.readers.parquet import ParquetCell
 from gsv2.data.corpus.manifest import CorpusError
-from tests.data.building.readers.test_reader import offered
-from tests.support.layouts import LAYOUTS, SAID, audio_bytes, put
+from tests.support.layouts import LAYOUTS
+from tests.support.offered_clips import offered
+from tests.support.said import SAID, audio_bytes, put
 
 
 def write(table: Path, **columns: list) -> None:

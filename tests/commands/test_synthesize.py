@@ -1,0 +1,61 @@
+"""`gsv2 synthesize` as it is called."""
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from gsv2.cli import app
+
+
+def speak(bundle, out, *, text="hello", ref, more=()):
+    options = ("--bundle", bundle, "--text", text, "--ref", ref, "--out", out, *more)
+    return CliRunner().invoke(app, ["synthesize", *map(str, options)])
+
+
+def test_speech_is_written_as_32_khz_wav(tmp_path, tiny_bundle, voice):
+    out = tmp_path / "out.wav"
+    more = ("--ref", voice, "--ref-text", "one", "--ref-text", "two", "--weight", 2, "--weight", 1)
+    result = speak(tiny_bundle, out, ref=voice, more=more)
+    assert result.exit_code == 0, result.output
+    wave, rate = soundfile.read(out)
+    assert rate == 32_000
+    assert wave.ndim == 1
+    assert len(wave) > 0
+
+
+def test_a_stereo_reference_at_44100_hz_is_taken(tmp_path, tiny_bundle):
+    tone = 0.1 * np.sin(np.arange(44_100) * 0.05)
+    soundfile.write(tmp_path / "stereo.wav", np.stack([tone, tone], axis=1), 44_100)
+    result = speak(tiny_bundle, tmp_path / "out.wav", ref=tmp_path / "stereo.wav")
+    assert result.exit_code == 0, result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "reference", "message"),
+    [
+        ("hello", "missing.wav", "missing.wav does not exist"),
+        ("hello", "short.wav", "must be 0.5 to 30.0 s long, but is 0.20 s"),
+        ("hello", "noise.txt", "cannot be read as audio"),
+        ("", "voice.wav", "text"),
+        ("?!", "voice.wav", "text"),
+    ],
+)
+def test_bad_input_is_one_line_that_names_it(
+    tmp_path,
+    tiny_bundle,
+    text,
+    reference,
+    message,
+):
+    tone = 0.1 * np.sin(np.arange(32_000) * 0.05)
+    soundfile.write(tmp_path / "voice.wav", tone, 32_000)
+    soundfile.write(tmp_path / "short.wav", tone[:6_400], 32_000)
+    (tmp_path / "noise.txt").write_text("not audio")
+    result = speak(tiny_bundle, tmp_path / "out.wav", text=text, ref=tmp_path / reference)
+    assert result.exit_code == 1
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("gsv2: error: ")
+    assert message in lines[0]
+    assert not (tmp_path / "out.wav").exists()
