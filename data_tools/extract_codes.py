@@ -14,14 +14,10 @@ if __name__ == "__main__":  # before the imports that may fail
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 
-from gsv2.inference.clip_batches import SharedWork
 from gsv2.inference.extraction import ClipEncoding, extract_codes
-from gsv2.training.distributed.patient_ranks import PatientRanks
-from gsv2.training.distributed.ranks import Distributed
-from gsv2.training.telemetry.progress import counting_bar
+from gsv2.inference.launched_work import launched_work
 
 
 def main(
@@ -40,25 +36,19 @@ def main(
     Example: python data_tools/extract_codes.py --corpus CORPUS --quantizer RUN --out CODES
     """
     try:
-        distributed = Distributed()
-        chosen = torch.device(device) if device else distributed.device
-        with counting_bar("encoding") as bar:
+        with launched_work("encoding", device) as work:
             manifest = extract_codes(
                 corpus,
                 quantizer,
                 out,
-                chosen,
-                SharedWork(
-                    ranks=PatientRanks(distributed),
-                    progress=bar if distributed.is_main else None,
-                ),
+                work.device,
+                work.shared,
                 ClipEncoding(speech_encoder=speech_encoder),
             )
-        distributed.close()
     except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: torch knows no such device
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
-    if not distributed.is_main:
+    if not work.is_main:
         return
     typer.echo(
         f"{out}: codes of {manifest.num_clips} clips, {manifest.num_codebooks} codebooks, "

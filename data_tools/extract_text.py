@@ -14,16 +14,12 @@ if __name__ == "__main__":  # before the imports that may fail
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 
-from gsv2.inference.clip_batches import SharedWork
+from gsv2.inference.launched_work import launched_work
 from gsv2.inference.text_extraction import extract_text_vectors
 from gsv2.text.encoders.config import TextVectorsConfig
-from gsv2.training.distributed.patient_ranks import PatientRanks
-from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.precision.policy import DTYPES
-from gsv2.training.telemetry.progress import counting_bar
 
 
 def main(
@@ -44,24 +40,19 @@ def main(
     try:
         if dtype not in DTYPES:
             raise ValueError(f"--dtype must be one of {', '.join(DTYPES)}, but is {dtype!r}")
-        distributed = Distributed()
-        with counting_bar("encoding") as bar:
+        with launched_work("encoding", device) as work:
             manifest = extract_text_vectors(
                 corpus,
                 TextVectorsConfig(path=path),
                 out,
-                torch.device(device) if device else distributed.device,
-                SharedWork(
-                    ranks=PatientRanks(distributed),
-                    progress=bar if distributed.is_main else None,
-                ),
+                work.device,
+                work.shared,
                 dtype=DTYPES[dtype],
             )
-        distributed.close()
     except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: torch knows no such device
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
-    if distributed.is_main:
+    if work.is_main:
         typer.echo(
             f"{out}: vectors [S, {manifest.text_dim}] of {manifest.num_clips} texts, "
             f"encoder {manifest.text_encoder}"

@@ -14,16 +14,12 @@ if __name__ == "__main__":  # before the imports that may fail
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 
 from gsv2.audio.speech_encoders.config import SpeechEncoderConfig
-from gsv2.inference.clip_batches import SharedWork
 from gsv2.inference.feature_statistics import compute_feature_statistics
+from gsv2.inference.launched_work import launched_work
 from gsv2.models.config_values import build_config
-from gsv2.training.distributed.patient_ranks import PatientRanks
-from gsv2.training.distributed.ranks import Distributed
-from gsv2.training.telemetry.progress import counting_bar
 
 
 def main(
@@ -46,24 +42,19 @@ def main(
     try:
         options = {"name": encoder, "path": path, "layer": layer}
         config = build_config(SpeechEncoderConfig, options, "encoder")
-        distributed = Distributed()
-        with counting_bar("encoding") as bar:
+        with launched_work("encoding", device) as work:
             found = compute_feature_statistics(
                 corpus,
                 config,
                 out,
-                torch.device(device) if device else distributed.device,
-                SharedWork(
-                    ranks=PatientRanks(distributed),
-                    progress=bar if distributed.is_main else None,
-                ),
+                work.device,
+                work.shared,
                 max_hours,
             )
-        distributed.close()
     except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: torch knows no such device
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
-    if distributed.is_main:
+    if work.is_main:
         typer.echo(
             f"{out}: {len(found.mean)} features of {encoder} over {found.num_frames} frames, "
             f"standard deviation {found.std.min():.3g} to {found.std.max():.3g}"

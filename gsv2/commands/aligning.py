@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.decode import Clip
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.stream.reader import read_clips
 from gsv2.inference.alignment import AlignmentReport, align_corpus
-from gsv2.inference.clip_batches import SharedWork
+from gsv2.inference.launched_work import launched_work
 from gsv2.inference.spoken_times import SpokenText, time_text
-from gsv2.training.distributed.patient_ranks import PatientRanks
-from gsv2.training.distributed.ranks import Distributed
-from gsv2.training.telemetry.progress import counting_bar
 
 OUTLIER_DEVIATIONS = 6.0
 """How far below the median a score is told as an outlier's."""
@@ -28,23 +23,17 @@ def align(
     corpus: Path, codes: Path, aligner: Path, device: str, leave_out_outliers: bool
 ) -> Iterator[str]:
     """Align a corpus on all ranks of the launcher; yield, on the first, lines about the result."""
-    distributed = Distributed()
-    chosen = torch.device(device) if device else distributed.device
     deviations = OUTLIER_DEVIATIONS if leave_out_outliers else None
-    with counting_bar("aligning") as progress:
+    with launched_work("aligning", device) as work:
         manifest, report = align_corpus(
             corpus,
             codes,
             aligner,
-            chosen,
-            SharedWork(
-                ranks=PatientRanks(distributed),
-                progress=progress if distributed.is_main else None,
-            ),
+            work.device,
+            work.shared,
             outlier_deviations=deviations,
         )
-    distributed.close()
-    if not distributed.is_main:
+    if not work.is_main:
         return
     yield f"{codes}: {manifest.num_clips} clips, aligned by {manifest.aligner}"
     yield from _figures(report, left_out=leave_out_outliers)

@@ -11,10 +11,10 @@ import torch
 
 from gsv2.audio.speech_encoders.make import make_speech_encoder
 from gsv2.data.building.codes import write_codes
-from gsv2.data.building.sidecar import ClipArray
+from gsv2.data.building.sidecar import ClipArray, find_sidecar
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
-from gsv2.data.corpus.manifest import Manifest, is_complete, read_manifest
+from gsv2.data.corpus.manifest import Manifest, is_complete
 from gsv2.inference.clip_batches import ALONE, Progress, SharedWork
 from gsv2.inference.clip_features import ClipFeatures
 from gsv2.models.component import load_component
@@ -61,9 +61,9 @@ def extract_codes(
     component = load_component(find_component(quantizer, "quantizer"), "quantizer")
     model = Quantizer.from_component(component).to(device)
     fingerprint = model.fingerprint()
-    done = _find(corpus, out, fingerprint)
-    if done is not None:
-        return done
+    made = find_sidecar(corpus, out)
+    if made is not None and made.kind == "codes" and made.quantizer == fingerprint:
+        return made
     index = CorpusIndex.open(SourceConfig(path=str(corpus)))
     encoder = make_speech_encoder(model.config.speech_encoder, encoding.speech_encoder).to(device)
     clips = ClipFeatures(encoder, index, device, encoding.shift_samples)
@@ -87,14 +87,3 @@ def _codes(
         codes = quantizer.encode(*batch.features).cpu()  # [B, K, T]
         for clip, of_clip in zip(batch.clips, codes, strict=True):
             yield clip.shard, clip.key, of_clip[:, of_clip[0] >= 0].numpy()
-
-
-def _find(corpus: Path, out: Path, fingerprint: str) -> Manifest | None:
-    """Return the sidecar at `out` if these tars and this quantizer made it."""
-    if not is_complete(out):
-        return None
-    made = read_manifest(out)
-    sources = {shard.name: shard.source_sha256 for shard in made.shards}
-    wanted = {shard.name: shard.sha256 for shard in read_manifest(corpus).shards}
-    is_current = made.kind == "codes" and made.quantizer == fingerprint and sources == wanted
-    return made if is_current else None

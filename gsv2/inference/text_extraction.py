@@ -9,11 +9,11 @@ from pathlib import Path
 
 import torch
 
-from gsv2.data.building.sidecar import ClipArray
+from gsv2.data.building.sidecar import ClipArray, find_sidecar
 from gsv2.data.building.text_vectors import write_text_vectors
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
-from gsv2.data.corpus.manifest import Manifest, is_complete, read_manifest
+from gsv2.data.corpus.manifest import Manifest, is_complete
 from gsv2.data.stream.batch import BadClip
 from gsv2.inference.clip_batches import ALONE, BatchLimit, Progress, SharedWork, clip_batches
 from gsv2.text.encoders.config import BGE_M3, TextVectorsConfig
@@ -52,9 +52,9 @@ def extract_text_vectors(
     """
     config = resolve_text_vectors(encoder)
     assert config.sha256 is not None, "the folder says it"
-    done = _find(corpus, out, config.sha256)
-    if done is not None:
-        return done
+    made = find_sidecar(corpus, out)
+    if made is not None and made.kind == "texts" and made.text_encoder == config.sha256:
+        return made
     network = make_text_encoder(config).to(device)
     index = CorpusIndex.open(SourceConfig(path=str(corpus)))
     return write_text_vectors(
@@ -100,14 +100,3 @@ def _vectors(
                 yield clip.shard, clip.key, vectors.cpu().numpy()
             else:
                 logger.warning("no text vectors of %s in %s: no subword", clip.key, clip.shard)
-
-
-def _find(corpus: Path, out: Path, encoder: str) -> Manifest | None:
-    """Return the sidecar at `out` if these tars and this encoder made it."""
-    if not is_complete(out):
-        return None
-    made = read_manifest(out)
-    sources = {shard.name: shard.source_sha256 for shard in made.shards}
-    wanted = {shard.name: shard.sha256 for shard in read_manifest(corpus).shards}
-    is_current = made.kind == "texts" and made.text_encoder == encoder and sources == wanted
-    return made if is_current else None

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Sequence, Set
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from gsv2.data.building.sidecar import ClipArray, ClipArrays, Workers, build_sidecar
+from gsv2.data.building.sidecar import (
+    ClipArray,
+    ClipArrayKind,
+    ClipArrays,
+    Workers,
+    build_sidecar,
+    write_clip_arrays,
+)
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.code_format import CodeFormat
 from gsv2.data.corpus.decode import ClipError, encode_codes
@@ -22,7 +30,6 @@ from gsv2.data.corpus.manifest import (
     read_manifest,
     totals_by_language,
 )
-from gsv2.data.corpus.shard_writer import ShardWriter
 from gsv2.data.stream.reader import MappedReader
 
 
@@ -58,16 +65,24 @@ def write_codes(
         ValueError: a code that is not below `codebook_size`.
     """
     audio = read_manifest(corpus)
-    reader = _JsonReader(corpus)
+    index = CorpusIndex.open(SourceConfig(path=str(corpus)))
+    json_of = partial(_json_of, MappedReader(index, ()), index)
     code_format = CodeFormat(codebook_size=codebook_size)
     sources = json.dumps([quantizer, [(shard.name, shard.sha256) for shard in audio.shards]])
+
+    def members(of_clip: np.ndarray, row: int) -> tuple[dict[str, bytes], dict[str, int]]:
+        content = {"codes": encode_codes(of_clip), "codes_json": json_of(row)}
+        return content, {"num_code_frames": of_clip.shape[1]}
+
+    kind = ClipArrayKind("codes", CODES_SCHEMA, members)
 
     def write(
         building: Path, entry: ShardEntry, of_shard: dict[str, np.ndarray]
     ) -> tuple[ShardEntry, Set[int]]:
         code_format.check_all(of_shard)
         widths = {len(array) for array in of_shard.values()}
-        return _write_codes_shard(reader, building, entry, of_shard), widths
+        shard = write_clip_arrays(index, building, entry, kind, of_shard)
+        return shard, widths
 
     def finish(shards: Sequence[ShardEntry], widths: Set[int]) -> Manifest:
         if len(widths) != 1:
@@ -96,43 +111,12 @@ def write_codes(
     )
 
 
-class _JsonReader:
-    """The clips of a corpus with the bytes of their JSON."""
-
-    def __init__(self, corpus: Path) -> None:
-        self._index = CorpusIndex.open(SourceConfig(path=str(corpus)))
-        self._reader = MappedReader(self._index, ())
-
-    def shard(self, name: str) -> Iterator[tuple[str, float, int]]:
-        """Yield key, seconds and row of the clips of one shard."""
-        shard = next(shard for shard in self._index.shards if shard.name == name)
-        seconds = self._index.numbers("duration_sec")
-        for row in range(shard.start, shard.stop):
-            yield self._index.key(row), float(seconds[row]), row
-
-    def json(self, row: int) -> bytes:
-        """Return the JSON of a clip; made of the index where that has its content."""
-        if said := self._reader.places.shard(row).transcript(row):
-            fields = dict(zip(("text", "language", "speaker"), said, strict=True))
-            return json.dumps(fields, ensure_ascii=False).encode()
-        try:
-            return bytes(self._reader.read(row)["json"])
-        except ClipError as error:
-            raise CorpusError(f"clip {self._index.key(row)}: {error}") from error
-
-
-def _write_codes_shard(
-    reader: _JsonReader, root: Path, entry: ShardEntry, codes: dict[str, np.ndarray]
-) -> ShardEntry:
-    left = set(codes)
-    total_sec = 0.0
-    with ShardWriter(root, entry.name, CODES_SCHEMA) as shard:
-        for key, seconds, row in reader.shard(entry.name):
-            if key in codes:
-                members = {"codes": encode_codes(codes[key]), "codes_json": reader.json(row)}
-                shard.add(key, members, num_code_frames=codes[key].shape[1])
-                total_sec += seconds
-                left.discard(key)
-        if left:
-            raise CorpusError(f"codes of {sorted(left)[0]}: no such clip in {entry.name}")
-        return shard.finish(total_sec, source_sha256=entry.sha256)
+def _json_of(reader: MappedReader, index: CorpusIndex, row: int) -> bytes:
+    """Return the JSON of a clip; made of the index where that has its content."""
+    if said := reader.places.shard(row).transcript(row):
+        fields = dict(zip(("text", "language", "speaker"), said, strict=True))
+        return json.dumps(fields, ensure_ascii=False).encode()
+    try:
+        return bytes(reader.read(row)["json"])
+    except ClipError as error:
+        raise CorpusError(f"clip {index.key(row)}: {error}") from error

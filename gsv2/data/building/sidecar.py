@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
+import pyarrow as pa
 
 from gsv2.data.building.staging import staged_corpus
-from gsv2.data.corpus.manifest import CorpusError, Manifest, ShardEntry, write_manifest
+from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.corpus.manifest import (
+    CorpusError,
+    Manifest,
+    ShardEntry,
+    is_complete,
+    read_manifest,
+    write_manifest,
+)
+from gsv2.data.corpus.shard_writer import ShardWriter
 
 T = TypeVar("T")
 
@@ -25,6 +35,17 @@ corpus, in any order inside a shard; clips that it leaves out get none."""
 ShardWriting = Callable[[Path, ShardEntry, dict[str, np.ndarray]], tuple[ShardEntry, Set[int]]]
 """Staging folder, entry of a shard of the corpus and arrays by key -> entry of the shard that was
 written, and the numbers of codebooks of its clips."""
+
+
+class ClipArrayKind(NamedTuple):
+    """What a sidecar holds of each clip."""
+
+    noun: str
+    """What the arrays are, for messages."""
+    schema: pa.Schema
+    """Columns of the sidecar's index."""
+    members: Callable[[np.ndarray, int], tuple[dict[str, bytes], dict[str, int]]]
+    """Array of a clip and its row in the index of the corpus -> members by name, and columns."""
 
 
 class Workers(Protocol):
@@ -106,6 +127,51 @@ def build_sidecar(
             return manifest
 
         return workers.on_main(end)
+
+
+def find_sidecar(corpus: Path, out: Path) -> Manifest | None:
+    """Return the complete sidecar at `out`, if it was made from the tars that the corpus has."""
+    if not is_complete(out):
+        return None
+    made = read_manifest(out)
+    sources = {shard.name: shard.source_sha256 for shard in made.shards}
+    tars = {shard.name: shard.sha256 for shard in read_manifest(corpus).shards}
+    return made if sources == tars else None
+
+
+def write_clip_arrays(
+    index: CorpusIndex,
+    building: Path,
+    entry: ShardEntry,
+    kind: ClipArrayKind,
+    arrays: Mapping[str, np.ndarray],
+) -> ShardEntry:
+    """Write what a sidecar holds of the clips of a shard, in the order of the corpus.
+
+    Args:
+        index: index of the corpus.
+        building: staging folder.
+        entry: entry of the shard in the corpus.
+        kind: what the arrays are.
+        arrays: key -> array; clips without one are left out.
+
+    Raises:
+        CorpusError: an array of a clip that the shard does not have.
+    """
+    shard = next(shard for shard in index.shards if shard.name == entry.name)
+    seconds = index.read_numbers(shard, ["duration_sec"])["duration_sec"].tolist()
+    left, total_sec = set(arrays), 0.0
+    with ShardWriter(building, entry.name, kind.schema) as writer:
+        for row in range(shard.start, shard.stop):
+            key = index.key(row)
+            if key in arrays:
+                members, columns = kind.members(arrays[key], row)
+                writer.add(key, members, **columns)
+                total_sec += seconds[row - shard.start]
+                left.discard(key)
+        if left:
+            raise CorpusError(f"{kind.noun} of {min(left)}: no such clip in {entry.name}")
+        return writer.finish(total_sec, source_sha256=entry.sha256)
 
 
 def _write(

@@ -10,7 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from gsv2.data.building.sidecar import ClipArrays, Workers, build_sidecar
+from gsv2.data.building.sidecar import (
+    ClipArrayKind,
+    ClipArrays,
+    Workers,
+    build_sidecar,
+    write_clip_arrays,
+)
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.index_columns import TEXTS_SCHEMA
@@ -21,8 +27,14 @@ from gsv2.data.corpus.manifest import (
     read_manifest,
     totals_by_language,
 )
-from gsv2.data.corpus.shard_writer import ShardWriter
 from gsv2.data.corpus.text_vectors import encode_vectors
+
+
+def _members(vectors: np.ndarray, row: int) -> tuple[dict[str, bytes], dict[str, int]]:
+    return {"text_vectors": encode_vectors(vectors)}, {"num_text_vectors": len(vectors)}
+
+
+_KIND = ClipArrayKind("text vectors", TEXTS_SCHEMA, _members)
 
 
 def write_text_vectors(
@@ -61,7 +73,8 @@ def write_text_vectors(
         building: Path, entry: ShardEntry, of_shard: dict[str, np.ndarray]
     ) -> tuple[ShardEntry, Set[int]]:
         dims = {array.shape[1] for array in of_shard.values() if array.ndim > 1}
-        return _write_shard(index, building, entry, of_shard), dims
+        shard = write_clip_arrays(index, building, entry, _KIND, of_shard)
+        return shard, dims
 
     def finish(shards: Sequence[ShardEntry], dims: Set[int]) -> Manifest:
         if len(dims) != 1:
@@ -86,23 +99,3 @@ def write_text_vectors(
         resume=json.dumps([encoder, [(shard.name, shard.sha256) for shard in audio.shards]]),
         workers=workers,
     )
-
-
-def _write_shard(
-    index: CorpusIndex, root: Path, entry: ShardEntry, vectors: dict[str, np.ndarray]
-) -> ShardEntry:
-    """Write one shard in the order of the corpus."""
-    shard = next(shard for shard in index.shards if shard.name == entry.name)
-    seconds = index.read_numbers(shard, ["duration_sec"])["duration_sec"].tolist()
-    left, total_sec = set(vectors), 0.0
-    with ShardWriter(root, entry.name, TEXTS_SCHEMA) as writer:
-        for row in range(shard.start, shard.stop):
-            key = index.key(row)
-            if key in vectors:
-                members = {"text_vectors": encode_vectors(vectors[key])}
-                writer.add(key, members, num_text_vectors=len(vectors[key]))
-                total_sec += seconds[row - shard.start]
-                left.discard(key)
-        if left:
-            raise CorpusError(f"text vectors of {min(left)}: no such clip in {entry.name}")
-        return writer.finish(total_sec, source_sha256=entry.sha256)
