@@ -20,8 +20,9 @@ def test_other_ranks_show_nothing_and_all_are_left_at_the_end(
 ) -> None:
     closed: list[bool] = []
     ranks = SimpleNamespace(
-        is_main=False, device=torch.device("meta"), close=lambda: closed.append(True)
-    )
+        rank=1, world=2, is_main=False, device=torch.device("meta"),
+        close=lambda: closed.append(True),
+    )  # fmt: skip
     monkeypatch.setattr(module, "Distributed", lambda: ranks)
     with launched_work("encoding") as work:
         assert not work.is_main
