@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence, Set
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -65,24 +64,7 @@ def write_codes(
         ValueError: a code that is not below `codebook_size`.
     """
     audio = read_manifest(corpus)
-    index = CorpusIndex.open(SourceConfig(path=str(corpus)))
-    json_of = partial(_json_of, MappedReader(index, ()), index)
-    code_format = CodeFormat(codebook_size=codebook_size)
     sources = json.dumps([quantizer, [(shard.name, shard.sha256) for shard in audio.shards]])
-
-    def members(of_clip: np.ndarray, row: int) -> tuple[dict[str, bytes], dict[str, int]]:
-        content = {"codes": encode_codes(of_clip), "codes_json": json_of(row)}
-        return content, {"num_code_frames": of_clip.shape[1]}
-
-    kind = ClipArrayKind("codes", CODES_SCHEMA, members)
-
-    def write(
-        building: Path, entry: ShardEntry, of_shard: dict[str, np.ndarray]
-    ) -> tuple[ShardEntry, Set[int]]:
-        code_format.check_all(of_shard)
-        widths = {len(array) for array in of_shard.values()}
-        shard = write_clip_arrays(index, building, entry, kind, of_shard)
-        return shard, widths
 
     def finish(shards: Sequence[ShardEntry], widths: Set[int]) -> Manifest:
         if len(widths) != 1:
@@ -103,7 +85,7 @@ def write_codes(
         out,
         audio.shards,
         codes if callable(codes) else lambda _: codes,
-        write,
+        _Shards(corpus, codebook_size).write,
         finish,
         overwrite=overwrite,
         resume=sources if callable(codes) else None,
@@ -111,12 +93,39 @@ def write_codes(
     )
 
 
-def _json_of(reader: MappedReader, index: CorpusIndex, row: int) -> bytes:
-    """Return the JSON of a clip; made of the index where that has its content."""
-    if said := reader.places.shard(row).transcript(row):
-        fields = dict(zip(("text", "language", "speaker"), said, strict=True))
-        return json.dumps(fields, ensure_ascii=False).encode()
-    try:
-        return bytes(reader.read(row)["json"])
-    except ClipError as error:
-        raise CorpusError(f"clip {index.key(row)}: {error}") from error
+class _Shards:
+    """Writes the shards of a sidecar corpus of codes."""
+
+    def __init__(self, corpus: Path, codebook_size: int | None) -> None:
+        self._index = CorpusIndex.open(SourceConfig(path=str(corpus)))
+        self._reader = MappedReader(self._index, ())
+        self._format = CodeFormat(codebook_size=codebook_size)
+        self._kind = ClipArrayKind("codes", CODES_SCHEMA, self._members)
+
+    def write(
+        self, building: Path, entry: ShardEntry, codes: dict[str, np.ndarray]
+    ) -> tuple[ShardEntry, Set[int]]:
+        """Write one shard.
+
+        Args:
+            building: staging folder.
+            entry: entry of the shard in the corpus.
+            codes: key -> [K, T] codes.
+        """
+        self._format.check_all(codes)
+        widths = {len(array) for array in codes.values()}
+        return write_clip_arrays(self._index, building, entry, self._kind, codes), widths
+
+    def _members(self, codes: np.ndarray, row: int) -> tuple[dict[str, bytes], dict[str, int]]:
+        members = {"codes": encode_codes(codes), "codes_json": self._json(row)}
+        return members, {"num_code_frames": codes.shape[1]}
+
+    def _json(self, row: int) -> bytes:
+        """Return the JSON of a clip; made of the index where that has its content."""
+        if said := self._reader.places.shard(row).transcript(row):
+            fields = dict(zip(("text", "language", "speaker"), said, strict=True))
+            return json.dumps(fields, ensure_ascii=False).encode()
+        try:
+            return bytes(self._reader.read(row)["json"])
+        except ClipError as error:
+            raise CorpusError(f"clip {self._index.key(row)}: {error}") from error
