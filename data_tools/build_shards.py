@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, get_args
 
 import typer
 from rich.console import Console
@@ -19,9 +19,12 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColum
 from gsv2.data.building.build import BuildRun, build_corpus
 from gsv2.data.building.checks import CHECKS, CheckConfig
 from gsv2.data.building.encode import ShardConfig
+from gsv2.data.building.intake import IntakeConfig
 from gsv2.data.building.readers.choice import READERS
 from gsv2.data.building.readers.reader import AUTO, COLUMNS, ReadingOptions
-from gsv2.data.corpus.manifest import Manifest
+from gsv2.data.building.split import SplitBy, SplitConfig
+from gsv2.data.building.text_rate import TextRateConfig
+from gsv2.data.corpus.manifest import Manifest, is_complete, read_manifest
 
 ItemT = TypeVar("ItemT")
 Format = StrEnum("Format", [(name, name) for name in (AUTO, *(r.name for r in READERS))])
@@ -49,6 +52,14 @@ MinBandwidth = Annotated[float, typer.Option(help="Clips without sound above it 
 KeptSilence = Annotated[
     float | None, typer.Option(help="Cut silence at both ends down to this; default: keep all.")
 ]
+MinSnr = Annotated[float, typer.Option(help="Clips with more noise are suspects.")]
+MaxClipped = Annotated[float, typer.Option(help="Clips with a larger share at a ceiling are.")]
+Validation = Annotated[
+    float, typer.Option(help="Share of speakers to validate on: OUT/validation.")
+]
+Test = Annotated[float, typer.Option(help="Share of speakers to test on: OUT/test.")]
+By = StrEnum("By", [(name, name) for name in get_args(SplitBy)])
+Split = Annotated[By, typer.Option(help="What training and held-out clips do not share.")]
 BlockClips = Annotated[int, typer.Option(help="Clips of one speaker that lie together.")]
 Workers = Annotated[int, typer.Option(help="Processes that read and encode audio.", min=0)]
 
@@ -65,6 +76,11 @@ def main(
     ignore_field: IgnoredFields = None,
     reject: Rejecting = None,
     min_bandwidth_hz: MinBandwidth = CheckConfig.min_bandwidth_hz,
+    min_snr_db: MinSnr = CheckConfig.min_snr_db,
+    max_clipped: MaxClipped = CheckConfig.max_clipped,
+    validation_share: Validation = 0.0,
+    test_share: Test = 0.0,
+    split_by: Split = By.speaker,
     keep_silence_sec: KeptSilence = None,
     name: Annotated[str, typer.Option(help="Shards are LANGUAGE/NAME-000000.tar.")] = "clips",
     shard_mb: Annotated[float, typer.Option(help="Size of a shard in MiB.")] = 512.0,
@@ -89,9 +105,16 @@ def main(
             name=name, shard_mb=shard_mb, block_clips=block_clips, seed=seed,
             keep_silence_sec=keep_silence_sec,
         )  # fmt: skip
-        checks = CheckConfig(min_bandwidth_hz=min_bandwidth_hz, reject=tuple(reject or ()))
+        checks = CheckConfig(
+            min_bandwidth_hz=min_bandwidth_hz, min_snr_db=min_snr_db, max_clipped=max_clipped,
+            reject=tuple(reject or ()),
+        )  # fmt: skip
+        intake = IntakeConfig(
+            text_rate=TextRateConfig(), checks=checks,
+            split=SplitConfig(validation=validation_share, test=test_share, by=split_by.value),
+        )  # fmt: skip
         run = BuildRun(workers=workers, overwrite=overwrite, say=_say, track=_with_progress)
-        manifest = build_corpus(source, out, reading=reading, config=config, checks=checks, run=run)
+        manifest = build_corpus(source, out, reading=reading, config=config, intake=intake, run=run)
     except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
@@ -118,12 +141,12 @@ def _with_progress(items: Iterable[ItemT]) -> Iterator[ItemT]:
 
 
 def _report(manifest: Manifest, out: Path) -> None:
-    print(
-        f"{out}: {manifest.num_clips} clips, {manifest.hours:.3f} h, "
-        f"{manifest.num_speakers} speakers, {len(manifest.shards)} shards"
-    )
-    for language, totals in manifest.languages.items():
-        print(f"  {language}: {totals['clips']} clips, {totals['hours']:.3f} h")
+    if "split" not in manifest.build:
+        _report_clips(manifest, out)
+    for part in manifest.build.get("split", {"clips": {}})["clips"]:
+        if is_complete(out / part):
+            _report_clips(read_manifest(out / part), out / part)
+    folder = out / "train" if "split" in manifest.build else out
     for reason, count in manifest.rejected.items():
         print(
             f"  {count} {reason}"
@@ -131,11 +154,20 @@ def _report(manifest: Manifest, out: Path) -> None:
             else f"  rejected {count}: {reason}"
         )
     for reason, count in manifest.build["suspects"].items():
-        print(f"  suspect {count}: {reason}; named in {out / 'suspects.jsonl'}")
+        print(f"  suspect {count}: {reason}; named in {folder / 'suspects.jsonl'}")
     if trimmed_sec := manifest.build["trimmed_sec"]:
         print(f"  {trimmed_sec:.1f} s of silence were cut off")
     if manifest.rejected:
-        print(f"  what was left out is named in {out / 'rejected.jsonl'}")
+        print(f"  what was left out is named in {folder / 'rejected.jsonl'}")
+
+
+def _report_clips(manifest: Manifest, folder: Path) -> None:
+    print(
+        f"{folder}: {manifest.num_clips} clips, {manifest.hours:.3f} h, "
+        f"{manifest.num_speakers} speakers, {len(manifest.shards)} shards"
+    )
+    for language, totals in manifest.languages.items():
+        print(f"  {language}: {totals['clips']} clips, {totals['hours']:.3f} h")
 
 
 if __name__ == "__main__":

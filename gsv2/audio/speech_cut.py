@@ -97,9 +97,7 @@ def _runs(chances: np.ndarray, threshold: float, min_pause: float) -> list[tuple
     return runs if start is None else [*runs, (start, last)]
 
 
-def _short_enough(
-    chances: np.ndarray, start: int, end: int, longest: int
-) -> list[tuple[int, int]]:
+def _short_enough(chances: np.ndarray, start: int, end: int, longest: int) -> list[tuple[int, int]]:
     """Return a run as parts of at most `longest` frames, cut where speech is least likely."""
     if end - start <= longest:
         return [(start, end)]

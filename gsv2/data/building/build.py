@@ -45,7 +45,7 @@ def build_corpus(
     *,
     reading: ReadingOptions | None = None,
     config: ShardConfig | None = None,
-    checks: CheckConfig | None = None,
+    intake: IntakeConfig | None = None,
     run: BuildRun | None = None,
 ) -> Manifest:
     """Write a corpus of the recordings of an input, complete or not at all.
@@ -54,10 +54,10 @@ def build_corpus(
 
     Args:
         source: file or folder of recordings.
-        out: corpus folder.
+        out: corpus folder, or where clips are held out the folder of the parts.
         reading: layout of the recordings, and what it leaves open.
         config: how the corpus is cut.
-        checks: which clips are suspects, and which of them are left out.
+        intake: what is looked at in every clip, and which are held out; None: all checks.
 
     Raises:
         CorpusError: the input cannot be read as a whole, `out` is in the way, or no clip was
@@ -75,7 +75,7 @@ def build_corpus(
         run.track(clips),
         out,
         config,
-        intake=IntakeConfig(text_rate=TextRateConfig(), checks=checks or CheckConfig()),
+        intake=intake or IntakeConfig(text_rate=TextRateConfig(), checks=CheckConfig()),
         overwrite=run.overwrite,
         arguments={"input": source.resolve().name, "format": choice.reader.name},
     )

@@ -24,7 +24,7 @@ from gsv2.data.process_pool import map_ahead
 from gsv2.files import named_errors
 
 _FRAME = struct.Struct("<12sIII")  # identity, bytes of head and body, CRC-32 of both
-_VERSION = 2
+_VERSION = 3
 _NO_WAVE = np.zeros(0, dtype=np.float32)
 
 Encoded = tuple[ClipRecord, EncodedClip] | Rejected

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gsv2.data.building.split import PARTS
 from gsv2.data.corpus.manifest import CorpusError, is_complete
 from gsv2.files import replace_folder
 from gsv2.folder_lock import FolderLock
@@ -54,8 +55,14 @@ def staged_corpus(out: Path, *, overwrite: bool, resume: str | None = None) -> I
                 shutil.rmtree(building, ignore_errors=True)
 
 
+def is_split(out: Path) -> bool:
+    """Tell whether a folder holds the corpora of a split and nothing else."""
+    inside = list(out.iterdir()) if out.is_dir() else []
+    return bool(inside) and all(path.name in PARTS and is_complete(path) for path in inside)
+
+
 def _check_place(out: Path, overwrite: bool) -> None:
-    complete = is_complete(out)
+    complete = is_complete(out) or is_split(out)
     if complete and not overwrite:
         raise CorpusError(f"corpus {out} exists already; overwrite it or choose another folder")
     if not complete and out.exists() and not (out.is_dir() and not any(out.iterdir())):

@@ -120,6 +120,14 @@ def test_what_cannot_is_named_with_its_reason_and_the_counts_add_up(built):
     assert manifest.num_clips + sum(manifest.rejected.values()) == manifest.build["offered"]
 
 
+def test_what_is_clipped_or_noisy_stays_and_is_a_suspect(built):
+    _, out = built
+    lines = list(map(json.loads, (out / "suspects.jsonl").read_text().splitlines()))
+    assert ("clipped.wav", "audio is clipped") in {
+        (Path(line["file"]).name, line["reason"]) for line in lines
+    }
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_file_that_may_not_be_read_is_named(tmp_path):
     for name in ("open", "closed"):

@@ -12,9 +12,7 @@ WAVE = np.zeros(1, np.float32)
 
 
 def clip(speaker: str, text: str, source: str = "") -> ClipRecord:
-    return ClipRecord(
-        key="a", wave=WAVE, text=text, language="en", speaker=speaker, source=source
-    )
+    return ClipRecord(key="a", wave=WAVE, text=text, language="en", speaker=speaker, source=source)
 
 
 def parts(config: SplitConfig, clips: list[ClipRecord]) -> list[str]:
