@@ -10,21 +10,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from gsv2.data.building.build import BuildRun, build_corpus
+from gsv2.audio.speech_cut import CutConfig
+from gsv2.data.building.build import BuildRun, build_corpus, encode_share
 from gsv2.data.building.checks import CHECKS, CheckConfig
 from gsv2.data.building.encode import ShardConfig
 from gsv2.data.building.intake import IntakeConfig
 from gsv2.data.building.readers.choice import READERS
 from gsv2.data.building.readers.reader import AUTO, COLUMNS, ReadingOptions
 from gsv2.data.building.split import SplitBy, SplitConfig
+from gsv2.data.building.tasks import parse_task
 from gsv2.data.building.text_rate import TextRateConfig
+from gsv2.data.building.transcription import Transcription
 from gsv2.data.corpus.manifest import Manifest, is_complete, read_manifest
+from gsv2.folder_lock import InUseError
 
 ItemT = TypeVar("ItemT")
 Format = StrEnum("Format", [(name, name) for name in (AUTO, *(r.name for r in READERS))])
@@ -54,12 +58,18 @@ KeptSilence = Annotated[
 ]
 MinSnr = Annotated[float, typer.Option(help="Clips with more noise are suspects.")]
 MaxClipped = Annotated[float, typer.Option(help="Clips with a larger share at a ceiling are.")]
-Validation = Annotated[
-    float, typer.Option(help="Share of speakers to validate on: OUT/validation.")
-]
-Test = Annotated[float, typer.Option(help="Share of speakers to test on: OUT/test.")]
+Validation = Annotated[float, typer.Option(help="Share of speakers for OUT/validation.")]
+Test = Annotated[float, typer.Option(help="Share of speakers for OUT/test.")]
 By = StrEnum("By", [(name, name) for name in get_args(SplitBy)])
 Split = Annotated[By, typer.Option(help="What training and held-out clips do not share.")]
+Transcribe = Annotated[
+    str | None,
+    typer.Option(help="Write down recordings without text: whisper:FOLDER or pocketsphinx."),
+]
+CutSec = Annotated[float, typer.Option(help="Longest clip that --transcribe cuts, in seconds.")]
+TaskOption = Annotated[
+    str | None, typer.Option("--task", help="I/N: encode this share; the last to end writes OUT.")
+]
 BlockClips = Annotated[int, typer.Option(help="Clips of one speaker that lie together.")]
 Workers = Annotated[int, typer.Option(help="Processes that read and encode audio.", min=0)]
 
@@ -82,16 +92,20 @@ def main(
     test_share: Test = 0.0,
     split_by: Split = By.speaker,
     keep_silence_sec: KeptSilence = None,
+    transcribe: Transcribe = None,
+    cut_sec: CutSec = CutConfig.max_sec,
     name: Annotated[str, typer.Option(help="Shards are LANGUAGE/NAME-000000.tar.")] = "clips",
     shard_mb: Annotated[float, typer.Option(help="Size of a shard in MiB.")] = 512.0,
     block_clips: BlockClips = 16,
     seed: Annotated[int, typer.Option(help="Of the order of blocks.")] = 0,
     workers: Workers = 0,
+    task: TaskOption = None,
     overwrite: Annotated[bool, typer.Option(help="Replace a complete corpus at OUT.")] = False,
 ) -> None:
     """Write OUT, complete or not at all, and print what it holds and what was rejected.
 
     A build that was ended goes on with the same command: what it encoded stays in `.OUT.encoded`.
+    Jobs of a cluster share one build by `--task 1/N` to `--task N/N`.
 
     Example: python data_tools/build_shards.py --input recordings --out corpora/mine
     """
@@ -99,7 +113,7 @@ def main(
         reading = ReadingOptions(
             reader=source_format.value, language=language, speaker=speaker, audio_dir=audio_dir,
             encoding=encoding, columns=dict(_columns(column or ())),
-            ignore=tuple(ignore_field or ()),
+            ignore=tuple(ignore_field or ()), transcription=_transcription(transcribe, cut_sec),
         )  # fmt: skip
         config = ShardConfig(
             name=name, shard_mb=shard_mb, block_clips=block_clips, seed=seed,
@@ -114,11 +128,39 @@ def main(
             split=SplitConfig(validation=validation_share, test=test_share, by=split_by.value),
         )  # fmt: skip
         run = BuildRun(workers=workers, overwrite=overwrite, say=_say, track=_with_progress)
-        manifest = build_corpus(source, out, reading=reading, config=config, intake=intake, run=run)
+        manifest = _build(
+            source, out, task, intake, {"reading": reading, "config": config, "run": run}
+        )  # fmt: skip
     except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
-    _report(manifest, out)
+    if manifest is not None:
+        _report(manifest, out)
+
+
+def _build(
+    source: Path, out: Path, task: str | None, intake: IntakeConfig, settings: dict[str, Any]
+) -> Manifest | None:
+    """Build the corpus, or encode a task's share of it; None where another task writes it."""
+    if task is not None and not encode_share(source, out, parse_task(task), **settings):
+        _say(f"task {task} has encoded its share; the last of the tasks writes {out}")
+        return None
+    try:
+        return build_corpus(source, out, intake=intake, **settings)
+    except InUseError as error:
+        if task is None:
+            raise
+        _say(f"task {task} has encoded its share; {error}")
+        return None
+
+
+def _transcription(name: str | None, longest_sec: float) -> Transcription | None:
+    """Return who writes down recordings without a text, if somebody does."""
+    if name is None:
+        return None
+    from gsv2.evaluation.judge_names import NamedRecognizer  # torch takes seconds
+
+    return Transcription(source=NamedRecognizer(name), cut=CutConfig(max_sec=longest_sec))
 
 
 def _say(line: str) -> None:

@@ -1,18 +1,20 @@
 """Clipping of a recording: which share of its samples lies at a ceiling.
 
 Resampling and lossy codecs bend the flat tops of clipped waves, so samples are not compared with
-full scale but with each other: the density of speech falls towards its peak, that of clipped
-speech has a bump there.
+full scale but with each other: fewer and fewer samples of speech have a level, the higher it is,
+and of clipped speech many have that of the ceiling.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-_LOUD_SAMPLES = 0.999
-"""Quantile of the samples that lies at the ceiling, if there is one."""
-_WIDTH = 0.03
-"""Distance from the ceiling, in parts of it, of samples that were bent after they were clipped."""
+_BINS = 100
+"""Levels that are told apart, up to the largest sample."""
+_WIDTH = 6
+"""Levels around the ceiling of samples that were bent after they were clipped."""
+_LOWEST = 30
+"""Lowest level of a ceiling: what lies above comes of bending too."""
 
 
 def clipped_share(wave: np.ndarray) -> float:
@@ -21,10 +23,12 @@ def clipped_share(wave: np.ndarray) -> float:
     Args:
         wave: [N] float32, at any level.
     """
-    if not len(wave):
-        return 0.0
     levels = np.abs(wave)
-    place = min(int(_LOUD_SAMPLES * len(levels)), len(levels) - 1)
-    ceiling = np.partition(levels, place)[place]
-    near = (levels >= (1 - _WIDTH) * ceiling) & (levels <= (1 + _WIDTH) * ceiling)
-    return float(near.mean()) if ceiling > 0 else 0.0
+    if not (peak := levels.max(initial=0.0)) > 0:
+        return 0.0
+    places = np.minimum((levels * (_BINS / peak)).astype(np.int64), _BINS - 1)
+    counts = np.bincount(places, minlength=_BINS)
+    near = np.convolve(counts, np.ones(_WIDTH, dtype=np.int64), "valid")  # [levels - width + 1]
+    more_than_below = near[_WIDTH:] - near[:-_WIDTH]  # one has more samples than what lies below
+    most = int(more_than_below[_LOWEST - _WIDTH :].max())
+    return max(most, 0) / len(wave)

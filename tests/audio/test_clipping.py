@@ -18,13 +18,13 @@ def bands(wave: np.ndarray) -> np.ndarray:
     return np.fft.irfft(spectrum, len(wave)).astype(np.float32)
 
 
-@pytest.mark.parametrize("share", [0.01, 0.05])
+@pytest.mark.parametrize("share", [0.01, 0.05, 0.3])
 @pytest.mark.parametrize("level", [1e-3, 1.0])
 def test_the_share_of_clipped_samples_is_found(share, level):
     wave = bands(LAPLACIAN)
     ceiling = np.quantile(np.abs(wave), 1 - share)
     clipped = level * np.clip(wave, -ceiling, ceiling)
-    assert clipped_share(clipped) == pytest.approx(share, rel=0.4)
+    assert clipped_share(clipped) == pytest.approx(share, rel=0.5)
     again = resample(resample(clipped, 32_000, 24_000), 24_000, 32_000)
     assert clipped_share(again) > 0.005
 

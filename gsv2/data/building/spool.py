@@ -1,7 +1,7 @@
 """Encoded clips on disk while a corpus is built, so that blocks can be shuffled in little memory.
 
-In memory a clip costs 17 bytes (its place in the file, its voice and its part); the content waits in one
-file per language. The disk must hold the corpus twice while it is built.
+In memory a clip costs 17 bytes (its place in the file, its voice and its part); the content waits
+in one file per language. The disk must hold the corpus twice while it is built.
 """
 
 from __future__ import annotations

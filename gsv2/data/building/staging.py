@@ -38,7 +38,7 @@ def staged_corpus(out: Path, *, overwrite: bool, resume: str | None = None) -> I
         advice="wait for it, stop it, or choose another folder",
     )
     with lock.held():
-        _check_place(out, overwrite)
+        check_place(out, overwrite=overwrite)
         building = out.parent / f".{out.name}.building"
         mark = building / RESUME_FILE
         if resume is None or not (mark.is_file() and mark.read_text(encoding="utf-8") == resume):
@@ -61,7 +61,12 @@ def is_split(out: Path) -> bool:
     return bool(inside) and all(path.name in PARTS and is_complete(path) for path in inside)
 
 
-def _check_place(out: Path, overwrite: bool) -> None:
+def check_place(out: Path, *, overwrite: bool) -> None:
+    """Check that a corpus may be written to a folder.
+
+    Raises:
+        CorpusError: see `staged_corpus`.
+    """
     complete = is_complete(out) or is_split(out)
     if complete and not overwrite:
         raise CorpusError(f"corpus {out} exists already; overwrite it or choose another folder")
