@@ -26,7 +26,7 @@ from gsv2.models.gpt.pointer import Pointer, PointerConfig, ReadingName, count_c
 from gsv2.models.trained_module import build_trained
 from gsv2.nn.audio_input import AudioInputName, make_audio_input
 from gsv2.nn.codes import NO_CODE, CodeConfig
-from gsv2.text.encoders.config import TextEncoderName, TextVectorsConfig
+from gsv2.text.encoders.config import TextEncoderName, TextVectorsConfig, TokenizerConfig
 from gsv2.text.encoders.make import make_text_input
 
 _START_STD = 0.02
@@ -39,10 +39,13 @@ class GPTConfig:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     """The transformer over the sequence; its `dim` is the model dimension D."""
     text_encoder: TextEncoderName = "bytes"
-    """Encoder of the text: bytes with trained vectors, or the vectors of a frozen network, which
-    corpora hold (`data.sources` with `texts`)."""
+    """Encoder of the text: bytes with trained vectors (`bytes`), the vectors of a frozen network,
+    which corpora hold (`bge-m3`, `data.sources` with `texts`), or the subwords of a text LM with
+    trained vectors (`qwen2`, see `init.backbone`)."""
     text_vectors: TextVectorsConfig = field(default_factory=TextVectorsConfig)
-    """The frozen network, unless the text encoder is `bytes`; the stage fills it in."""
+    """The frozen network of `bge-m3`; the stage fills it in."""
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    """Tokenizer of `qwen2`."""
     reading: ReadingName = "attention"
     """How the text reaches the codes: it stands in the sequence (`attention`), each step's input
     holds the character that is spoken (`pointer`), or both."""
@@ -114,7 +117,9 @@ class SemanticGPT(nn.Module):
         self.config = config
         dim = config.backbone.dim
         self.pattern = make_pattern(config.pattern, config.codes.num_codebooks)
-        self.text_encoder = make_text_input(config.text_encoder, config.text_vectors, dim)
+        self.text_encoder = make_text_input(
+            config.text_encoder, config.text_vectors, config.tokenizer, dim
+        )
         self.text_start = nn.Parameter(torch.randn(dim) * _START_STD)
         self.audio_start = nn.Parameter(torch.randn(dim) * _START_STD)
         self.audio_input = make_audio_input(config.audio_input, dim, config.codes)
