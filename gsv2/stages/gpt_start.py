@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gsv2.models.component import load_component
 from gsv2.models.gpt.language_model import EMBEDDING, find_language_model, load_language_model
+from gsv2.models.gpt.lora import merge_adapters
 from gsv2.models.gpt.model import GPTConfig, SemanticGPT
 from gsv2.models.initial_weights import take_weights
 from gsv2.training.checkpoints.checkpoint import find_component
@@ -71,6 +72,7 @@ def _start_from_gpt(model: SemanticGPT, source: str, quantizer: str) -> None:
     where = f"init.gpt {source}"
     component = load_component(find_component(Path(source), "gpt"), "gpt")
     component.read_config(GPTConfig)
+    component = merge_adapters(component)
     known = component.provenance.get("quantizer")
     if known != quantizer:
         logger.warning(

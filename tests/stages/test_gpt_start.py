@@ -13,6 +13,7 @@ import torch
 from gsv2.config import config_to_dict
 from gsv2.models.component import load_component, save_component
 from gsv2.models.gpt.backbone import BackboneConfig
+from gsv2.models.gpt.lora import LoraConfig
 from gsv2.models.gpt.model import SemanticGPT
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.gpt_config import GPTRunConfig
@@ -170,3 +171,19 @@ def test_frozen_modules_stay_as_they_are_and_cost_less(folder):
     changed = {n for n, p in stage.model.named_parameters() if not torch.equal(p, before[n])}
     assert not any(name.startswith(("backbone", "text_start")) for name in changed)
     assert {"audio_start", "head.input.weight", "text_encoder.embedding.weight"} <= changed
+
+
+def test_adapters_are_added_to_the_weights_that_a_run_starts_from(folder, tmp_path):
+    pytest.importorskip("peft", reason="adapters are an extra: pip install 'gsv2[lora]'")
+    first = GPTStage(tiny(folder), CPU)
+    file = save_gpt(first, tmp_path / "gpt.safetensors")
+    init, lora = GPTInitConfig(gpt=str(file)), LoraConfig(rank=2)
+    stage = GPTStage(tiny(folder, init, lora=lora), CPU)
+    stage.initialise([])
+    batch = code_batch(**BATCH)
+    updates = [next(s.updates(batch, 1)) for s in (stage, first)]  # adapters begin as nothing
+    torch.testing.assert_close(updates[0].loss, updates[1].loss)
+    updates[0].loss.backward()
+    trained = [p for p in stage.model.parameters() if p.requires_grad]
+    assert all(p.grad is not None for p in trained)
+    assert len(trained) < len(list(stage.model.parameters()))

@@ -21,6 +21,7 @@ from gsv2.models.component import Component
 from gsv2.models.gpt.backbone import BackboneConfig, make_backbone, recompute_layers, run_rows
 from gsv2.models.gpt.heads import DepthHead, FlatHead
 from gsv2.models.gpt.interleave import Interleaved, PackedRows, interleave
+from gsv2.models.gpt.lora import LoraConfig, add_adapters, merge_adapters
 from gsv2.models.gpt.patterns import PatternName, make_pattern
 from gsv2.models.gpt.pointer import Pointer, PointerConfig, ReadingName, count_characters
 from gsv2.models.trained_module import build_trained
@@ -61,6 +62,8 @@ class GPTConfig:
         )
     )
     """The transformer over the codes of a frame, if the pattern is `depth`."""
+    lora: LoraConfig = field(default_factory=LoraConfig)
+    """Low-rank adapters of the backbone, whose own weights then stay as they are."""
     dropout: float = 0.0
     """Probability of dropping a value of the backbone's inputs and outputs."""
     codes: CodeConfig = field(default_factory=CodeConfig)
@@ -125,6 +128,8 @@ class SemanticGPT(nn.Module):
         self.audio_input = make_audio_input(config.audio_input, dim, config.codes)
         self.dropout = nn.Dropout(config.dropout)
         self.backbone = make_backbone(config.backbone)
+        if config.lora.rank:
+            add_adapters(self.backbone, config.lora)
         self.head = (
             DepthHead(dim, config.codes, config.depth)
             if self.pattern.ordered
@@ -145,12 +150,12 @@ class SemanticGPT(nn.Module):
 
     @classmethod
     def from_component(cls, component: Component) -> SemanticGPT:
-        """Return the trained GPT of a component file, in eval mode.
+        """Return the trained GPT of a component file, in eval mode, with its adapters merged.
 
         Raises:
             ComponentError: the file's config or weights are damaged.
         """
-        return build_trained(component, GPTConfig, cls).eval()
+        return build_trained(merge_adapters(component), GPTConfig, cls).eval()
 
     def set_codebooks(self, codebooks: Tensor) -> None:
         """Take the codebooks [K, V, dim / groups] of the quantizer, before training."""
