@@ -118,8 +118,6 @@ def _fitting(tensor: Tensor, parameter: Tensor, may_slice: bool) -> Tensor | Non
 
 def _nothing_fits(where: str, unfit: tuple[str, ...], parameters: Mapping[str, Tensor]) -> str:
     if unfit:
-        return (
-            f"{where}: no tensor fits; {len(unfit)} have another shape than here, such as {unfit[0]}"
-        )
+        return f"{where}: no tensor fits; {len(unfit)} have another shape here, such as {unfit[0]}"
     example = next(iter(parameters), "none")
     return f"{where}: no tensor has the name of a parameter here, such as {example}"

@@ -40,9 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny(folder: Path, init: GPTInitConfig | None = None, **gpt: Any) -> GPTRunConfig:
     made = make_config(folder / "quantizer.safetensors")
     network = replace(made.model.gpt, **gpt)
-    return replace(
-        made, init=init or GPTInitConfig(), model=replace(made.model, gpt=network)
-    )
+    return replace(made, init=init or GPTInitConfig(), model=replace(made.model, gpt=network))
 
 
 def save_gpt(stage: GPTStage, path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Tiny text LM of the Qwen2 family with a byte-level BPE, as a folder like those that are published."""
+"""Tiny text LM of the Qwen2 family with a byte-level BPE, as a folder like published ones."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Floating-point operations that training the GPT on given clips needs.
 
 A weight of a matrix product costs 6 per row that it meets: 2 forward, 2 for the gradient of its
-input, 2 for its own (arXiv:2001.08361, section 2.1); 4 where the input or the weight is frozen. Attention costs
-12 D per pair of tokens and layer (arXiv:2204.02311, appendix B), and only the pairs that a causal
-mask lets see each other count, which that appendix does not halve. Norms, rotations and softmax
-are left out, as everywhere.
+input, 2 for its own (arXiv:2001.08361, section 2.1); 4 where the input or the weight is frozen.
+Attention costs 12 D per pair of tokens and layer (arXiv:2204.02311, appendix B), and only the pairs
+that a causal mask lets see each other count, which that appendix does not halve. Norms, rotations
+and softmax are left out, as everywhere.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def read_tokenizer(file: Path) -> Any:
 
     try:
         tokenizer = Tokenizer.from_file(str(file))
-    except Exception as error:  # noqa: BLE001  (the library raises nothing more special)
+    except Exception as error:
         raise ValueError(f"{file} is no tokenizer: {' '.join(str(error).split())}") from error
     tokenizer.no_padding()
     tokenizer.no_truncation()

@@ -1,4 +1,4 @@
-"""Layers of a text LM in a GPT's backbone; the reference is the LM itself, loaded by transformers."""
+"""Layers of a text LM in a GPT's backbone; the reference is the LM, loaded by transformers."""
 
 import json
 from dataclasses import replace
@@ -54,7 +54,7 @@ def test_fewer_layers_take_the_first_ones_and_a_head_of_words_keeps_its_name(tmp
 def test_other_sizes_and_other_families_are_refused_with_what_they_should_be(tmp_path):
     folder = save_language_model(tmp_path)
     sizes = BackboneConfig(dim=64, num_layers=3, num_heads=2, num_kv_heads=2, ffn_dim=48)
-    with pytest.raises(ValueError, match=r"here: model.gpt.backbone must have its dim=32 \(is 64\)"):
+    with pytest.raises(ValueError, match=r"model.gpt.backbone must have its dim=32 \(is 64\)"):
         load_language_model(folder, sizes, "here")
     with pytest.raises(ValueError, match=r"num_layers=2 or less \(is 3\)"):
         load_language_model(folder, replace(sizes, dim=32), "here")

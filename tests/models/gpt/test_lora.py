@@ -85,7 +85,7 @@ def test_a_damaged_adapter_is_named(adapted, tmp_path):
     del tensors[f"{name}.lora_A.default.weight"]
     with pytest.raises(ComponentError, match=f"adapter of {name} is damaged"):
         merge_adapters(replace(component, tensors=tensors))
-    with pytest.raises(ComponentError, match="config.lora is damaged"):
+    with pytest.raises(ComponentError, match=r"config\.lora is damaged"):
         merge_adapters(replace(component, config={**component.config, "lora": {"rank": 2}}))
 
 
