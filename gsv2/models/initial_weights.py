@@ -58,26 +58,27 @@ def take_weights(
     """
     parameters = {name.replace(_ADAPTED, "."): p for name, p in module.named_parameters()}
     buffers = {name for name, _ in module.named_buffers()}
-    found = {name: _fitting(source[name], parameters[name], name in slices)
-             for name in parameters if name in source}  # fmt: skip
-    taken = tuple(name for name, tensor in found.items() if tensor is not None)
+    found = {
+        name: _fitting(source[name], parameters[name], name in slices)
+        for name in parameters
+        if name in source
+    }
+    fitting = {name: tensor for name, tensor in found.items() if tensor is not None}
     unfit = tuple(
         f"{name} {[*parameters[name].shape]}, {[*source[name].shape]}"
-        for name, tensor in found.items()
-        if tensor is None
+        for name in found
+        if name not in fitting
     )
-    if not taken:
+    if not fitting:
         raise ValueError(_nothing_fits(where, unfit, parameters))
-    for name in taken:
-        tensor = found[name]
-        assert tensor is not None, "taken ones fit"
+    for name, tensor in fitting.items():
         if not bool(tensor.isfinite().all()):
             raise ValueError(f"{where}: {name} holds NaN or infinite values")
     with torch.no_grad():
-        for name in taken:
-            parameters[name].copy_(found[name])
+        for name, tensor in fitting.items():
+            parameters[name].copy_(tensor)
     return TakenWeights(
-        taken=taken,
+        taken=tuple(fitting),
         missing=tuple(name for name in parameters if name not in source),
         unfit=unfit,
         unused=tuple(n for n in source if n not in parameters and n not in buffers),

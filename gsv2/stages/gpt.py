@@ -60,12 +60,12 @@ class GPTStage:
         )
         self.trainables = {GPT: trainable}
         self.listening_test: GPTListeningTest | None = None
-        is_heard = made.aligner is not None and config.model.validation_sentences > 0
-        if is_heard or self.model.config.text_encoder == QWEN2:
+        count = 0 if made.aligner is None else config.model.validation_sentences
+        if count or self.model.config.text_encoder == QWEN2:
             reader = (self.model.config.text_vectors, self.model.config.tokenizer)
             attach_text_encoder(self.model.text_encoder, *reader, None, device)
-        if is_heard:
-            aligner, count = made.aligner.to(device), config.model.validation_sentences
+        if made.aligner is not None and count:
+            aligner = made.aligner.to(device)
             autocast = partial(self.precision.autocast, GPT)
             self.listening_test = GPTListeningTest(self.model, aligner, count, autocast)
 

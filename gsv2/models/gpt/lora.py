@@ -70,7 +70,7 @@ def add_adapters(backbone: nn.Module, config: LoraConfig) -> None:
             raise ValueError(f"lora.modules must name layers of the backbone, but has {name!r}")
     wanted = peft.LoraConfig(
         r=config.rank,
-        lora_alpha=config.alpha,  # type: ignore[arg-type]  # a number, whatever it says
+        lora_alpha=config.alpha,
         lora_dropout=config.dropout,
         target_modules=list(config.modules),
     )
