@@ -1,4 +1,4 @@
-"""One clip on its way into a shard: checked, levelled, as FLAC and JSON."""
+"""Encoding of one clip for a shard: checked, levelled, as FLAC and JSON."""
 
 from __future__ import annotations
 
