@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from types import SimpleNamespace
+from typing import Annotated, TypeVar, get_args
 
 import typer
 from rich.console import Console
@@ -109,28 +110,9 @@ def main(
 
     Example: python data_tools/build_shards.py --input recordings --out corpora/mine
     """
+    given = SimpleNamespace(**locals())
     try:
-        reading = ReadingOptions(
-            reader=source_format.value, language=language, speaker=speaker, audio_dir=audio_dir,
-            encoding=encoding, columns=dict(_columns(column or ())),
-            ignore=tuple(ignore_field or ()), transcription=_transcription(transcribe, cut_sec),
-        )  # fmt: skip
-        config = ShardConfig(
-            name=name, shard_mb=shard_mb, block_clips=block_clips, seed=seed,
-            keep_silence_sec=keep_silence_sec,
-        )  # fmt: skip
-        checks = CheckConfig(
-            min_bandwidth_hz=min_bandwidth_hz, min_snr_db=min_snr_db, max_clipped=max_clipped,
-            reject=tuple(reject or ()),
-        )  # fmt: skip
-        intake = IntakeConfig(
-            text_rate=TextRateConfig(), checks=checks,
-            split=SplitConfig(validation=validation_share, test=test_share, by=split_by.value),
-        )  # fmt: skip
-        run = BuildRun(workers=workers, overwrite=overwrite, say=_say, track=_with_progress)
-        manifest = _build(
-            source, out, task, intake, {"reading": reading, "config": config, "run": run}
-        )  # fmt: skip
+        manifest = _build(given, task)
     except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
@@ -138,10 +120,19 @@ def main(
         _report(manifest, out)
 
 
-def _build(
-    source: Path, out: Path, task: str | None, intake: IntakeConfig, settings: dict[str, Any]
-) -> Manifest | None:
+def _build(given: SimpleNamespace, task: str | None) -> Manifest | None:
     """Build the corpus, or encode a task's share of it; None where another task writes it."""
+    settings = {
+        "reading": _reading(given),
+        "config": ShardConfig(
+            name=given.name, shard_mb=given.shard_mb, block_clips=given.block_clips,
+            seed=given.seed, keep_silence_sec=given.keep_silence_sec,
+        ),
+        "run": BuildRun(
+            workers=given.workers, overwrite=given.overwrite, say=_say, track=_with_progress
+        ),
+    }  # fmt: skip
+    intake, (source, out) = _intake(given), (given.source, given.out)
     if task is not None and not encode_share(source, out, parse_task(task), **settings):
         _say(f"task {task} has encoded its share; the last of the tasks writes {out}")
         return None
@@ -152,6 +143,34 @@ def _build(
             raise
         _say(f"task {task} has encoded its share; {error}")
         return None
+
+
+def _reading(given: SimpleNamespace) -> ReadingOptions:
+    return ReadingOptions(
+        reader=given.source_format.value,
+        language=given.language,
+        speaker=given.speaker,
+        audio_dir=given.audio_dir,
+        encoding=given.encoding,
+        columns=dict(_columns(given.column or ())),
+        ignore=tuple(given.ignore_field or ()),
+        transcription=_transcription(given.transcribe, given.cut_sec),
+    )
+
+
+def _intake(given: SimpleNamespace) -> IntakeConfig:
+    return IntakeConfig(
+        text_rate=TextRateConfig(),
+        checks=CheckConfig(
+            min_bandwidth_hz=given.min_bandwidth_hz,
+            min_snr_db=given.min_snr_db,
+            max_clipped=given.max_clipped,
+            reject=tuple(given.reject or ()),
+        ),
+        split=SplitConfig(
+            validation=given.validation_share, test=given.test_share, by=given.split_by.value
+        ),
+    )
 
 
 def _transcription(name: str | None, longest_sec: float) -> Transcription | None:

@@ -88,7 +88,7 @@ def cut_recordings(
 
     def items() -> Iterator[_Item]:
         for recording in recordings:
-            if not _is_to_cut(recording):
+            if not isinstance(recording, Recording) or not _is_to_cut(recording):
                 marks.append("")
                 yield _Item(recording)
                 continue
@@ -102,12 +102,11 @@ def cut_recordings(
         yield from _clips(item)
 
 
-def _is_to_cut(recording: Recording | RejectedFile) -> bool:
+def _is_to_cut(recording: Recording) -> bool:
     """Tell whether a recording is whole, alone in its file, and without a text."""
-    if not isinstance(recording, Recording) or not isinstance(recording.audio, Path):
-        return False
     times = (recording.start_sec, recording.duration_sec, recording.channel)
-    return recording.text is None and all(value is None for value in times)
+    is_whole = isinstance(recording.audio, Path) and all(value is None for value in times)
+    return is_whole and recording.text is None
 
 
 def _with_spans(item: _Item, config: CutConfig) -> _Item:

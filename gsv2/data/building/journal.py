@@ -55,7 +55,8 @@ class Journal:
         self._own = own
         own.parent.mkdir(parents=True, exist_ok=True)
         own.touch()
-        self._files = [own.open("r+b"), *(path.open("rb") for path in others if path != own)]
+        self._files: list[BinaryIO] = [own.open("r+b")]
+        self._files += [path.open("rb") for path in others if path != own]
         self._places: dict[bytes, tuple[int, int]] = {}  # identity -> file and offset
         for number, file in enumerate(self._files):
             for mark, offset in _places(file, is_ours=number == 0):

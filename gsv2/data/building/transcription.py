@@ -36,6 +36,9 @@ class TranscriberSource(Protocol):
             ValueError: it is not there.
         """
 
+    def __hash__(self) -> int:
+        """Return what equal ones share: a process loads each once."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Transcription:
