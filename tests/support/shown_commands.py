@@ -29,6 +29,8 @@ NOT_RUN = {
     "gsv2 train configs/quantizer/base.yaml": "tests/integration/test_pretrained_encoders.py",
     "gsv2 corpus extract-text": "needs pretrained weights; tests/inference/test_text_extraction.py",
     "gsv2 train configs/gpt/base.yaml": "the same; tests/integration/test_text_vectors.py",
+    "gsv2 serve": "serves until it is stopped; tests/serve, tests/commands/test_serve.py",
+    "curl": "asks a server",
     "sbatch": "needs Slurm; tests/launch/test_slurm.py has a stand-in",
     "kubectl": "needs Kubernetes; tests/launch/test_kubeflow.py reads the files",
     "python launch/node.py --ranks 8": "8 ranks of the base model; tests/launch/test_preflight.py",
