@@ -16,10 +16,9 @@ def tone(seconds: float = 1.0) -> np.ndarray:
 
 def decoded(content: bytes, audio_format: str) -> tuple[np.ndarray, int]:
     """Decode by FFmpeg, which did not write WAV and PCM; samples without a header are PCM."""
-    import av
-
     if audio_format == "pcm":
         return np.frombuffer(content, dtype="<i2") / 32767, PCM_RATE
+    av = pytest.importorskip("av")
     with av.open(io.BytesIO(content)) as container:
         frames = list(container.decode(audio=0))
         resampler = av.AudioResampler(format="fltp", layout="mono")
@@ -29,6 +28,7 @@ def decoded(content: bytes, audio_format: str) -> tuple[np.ndarray, int]:
 
 @pytest.mark.parametrize("audio_format", FORMATS)
 def test_what_comes_in_pieces_is_one_file_of_the_same_sound(audio_format):
+    pytest.importorskip("av")
     wave = tone()
     encoder = StreamEncoder(audio_format, RATE)
     parts = [encoder.encode(piece) for piece in np.array_split(wave, 7)]
@@ -44,6 +44,7 @@ def test_what_comes_in_pieces_is_one_file_of_the_same_sound(audio_format):
 
 @pytest.mark.parametrize("audio_format", ["wav", "flac"])
 def test_a_whole_file_knows_its_length_and_holds_the_samples(audio_format):
+    pytest.importorskip("av")
     wave = tone()
     content = encode_whole(wave, RATE, audio_format, {"comment": "a note"})
     found, rate = soundfile.read(io.BytesIO(content), dtype="float32")
@@ -54,8 +55,7 @@ def test_a_whole_file_knows_its_length_and_holds_the_samples(audio_format):
 
 @pytest.mark.parametrize("audio_format", ["wav", "flac", "mp3", "opus"])
 def test_tags_are_in_the_file(audio_format):
-    import av
-
+    av = pytest.importorskip("av")
     content = encode_whole(tone(0.3), RATE, audio_format, {"comment": "a note"})
     with av.open(io.BytesIO(content)) as container:
         tags = {**container.metadata, **container.streams.audio[0].metadata}
@@ -68,6 +68,7 @@ def test_samples_beyond_full_scale_are_clipped():
 
 
 def test_nothing_is_a_file_too():
+    pytest.importorskip("av")
     encoder = StreamEncoder("mp3", RATE)
     encoder.encode(np.zeros(0, dtype=np.float32))
     encoder.finish()

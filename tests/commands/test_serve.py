@@ -14,6 +14,7 @@ def run(*arguments: object):
 @pytest.fixture
 def served(monkeypatch):
     """What would be served."""
+    pytest.importorskip("fastapi")
     calls = []
     monkeypatch.setattr("gsv2.serve.server.run_server", lambda *args: calls.append(args))
     return calls
