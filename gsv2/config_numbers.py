@@ -15,7 +15,7 @@ _ZERO_OF_MODEL = frozenset(
     {
         "adversarial", "attention_dropout", "codebook_weights", "commitment_weight", "dead_share",
         "dropout", "f_min", "feature_matching", "kl", "kl_warmup_fraction", "kl_warmup_steps",
-        "level_dropout", "mel", "pitch", "self_reference_probability", "start_fraction",
+        "level_dropout", "mel", "pitch", "rank", "self_reference_probability", "start_fraction",
         "start_step", "stft", "style_layer",
     }
 )  # fmt: skip

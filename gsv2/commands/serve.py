@@ -20,23 +20,19 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _MISSING = "needs FastAPI, uvicorn and PyAV: pip install 'gsv2[serve]'"
+_VOICE_HELP = (
+    "recording of a voice, or a folder of them; NAME.txt beside NAME.wav is what it says; repeat "
+    "for several"
+)
+_TOKEN_HELP = "key that clients must send"
 
 
 def serve(
     bundle: Annotated[Path, typer.Option(help="bundle folder")],
-    voice: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="recording of a voice, or a folder of them; NAME.txt beside it is what "
-            "NAME.wav says; repeat for several"
-        ),
-    ] = None,
+    voice: Annotated[list[Path] | None, typer.Option(help=_VOICE_HELP)] = None,
     host: Annotated[str, typer.Option(help="address to listen at")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="port to listen at", min=0, max=65535)] = 8000,
-    token: Annotated[
-        str | None,
-        typer.Option(envvar="GSV2_TOKEN", show_envvar=True, help="key that clients must send"),
-    ] = None,
+    token: Annotated[str | None, typer.Option(envvar="GSV2_TOKEN", help=_TOKEN_HELP)] = None,
     candidates: Annotated[int, typer.Option(help=CANDIDATES_HELP, min=1)] = 1,
     max_waiting: Annotated[int, typer.Option(help="requests that may wait", min=0)] = 16,
     max_request_sec: Annotated[float, typer.Option(help="time that a request has in all")] = 300.0,

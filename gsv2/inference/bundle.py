@@ -16,6 +16,7 @@ import socket
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -34,7 +35,9 @@ from gsv2.inference.bundle_parts import (
     described_encoders,
 )
 from gsv2.inference.reading import HeldOutReading
-from gsv2.models.component import Component, ComponentError, load_component
+from gsv2.models.component import Component, ComponentError, load_component, save_component
+from gsv2.models.gpt.lora import merge_adapters
+from gsv2.models.gpt.model import SemanticGPT
 from gsv2.training.checkpoints.checkpoint import STATE, CheckpointMissingError, find_component
 from gsv2.training.ema import EMA_SUFFIX
 
@@ -123,7 +126,7 @@ def _fill(folder: Path, sources: Mapping[str, Path]) -> None:
         # What was copied is checked, and not what it was copied from: a run may go on meanwhile.
         copy = folder / f"{kind}.safetensors"
         shutil.copyfile(path, copy)
-        components[kind] = load_component(copy, kind, path)
+        components[kind] = _without_adapters(copy, load_component(copy, kind, path))
     quantizer = _checked(components)
     files = {name: _sha256(folder / name) for name in (f"{kind}.safetensors" for kind in sources)}
     reading = _reading_of(sources["gpt"])
@@ -132,6 +135,16 @@ def _fill(folder: Path, sources: Mapping[str, Path]) -> None:
     )
     write_description(folder, description)
     folder.chmod(_plain_mode(folder))
+
+
+def _without_adapters(file: Path, component: Component) -> Component:
+    """Return a component whose adapters, if it has any, are merged, in its file too."""
+    merged = merge_adapters(component)
+    if merged is not component:
+        gpt = SemanticGPT.from_component(merged)
+        about: dict[str, Any] = {"config": merged.config, "provenance": merged.provenance}
+        save_component(file, gpt, kind=merged.kind, **about)
+    return merged
 
 
 def _reading_of(gpt: Path) -> HeldOutReading | None:

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from gsv2.audio.speech_encoders.make import make_speech_encoder
-from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.bundle import load_bundle
 from gsv2.inference.bundle_description import read_bundle_description
 from gsv2.inference.candidates import generate_best
+from gsv2.inference.code_decoder import NOISE_SCALE, CodeDecoder
 from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
 from gsv2.inference.enrollment import EnrolledReference, Enroller
 from gsv2.inference.generate import GeneratedCodes, Utterance
@@ -27,10 +27,8 @@ from gsv2.inference.references import Reference
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.speech import Speech as Speech
 from gsv2.inference.speech import Timeline
-from gsv2.inference.spoken_times import SpokenText, time_text
 from gsv2.inference.voice import Voice
 from gsv2.models.aligner.model import Aligner
-from gsv2.models.aligner.viterbi import AlignmentError
 from gsv2.models.component import Component
 from gsv2.models.gpt.model import SemanticGPT
 from gsv2.models.quantizer.model import Quantizer
@@ -44,8 +42,6 @@ MAX_SENTENCE_BYTES = 300
 """Longer sentences are split, so that an utterance stays as long as those of the training."""
 PAUSE_SEC = 0.2
 """Silence between sentences."""
-NOISE_SCALE = 0.5
-"""Factor on the prior's standard deviation, as VITS speaks."""
 
 
 class Synthesizer:
@@ -65,8 +61,8 @@ class Synthesizer:
         frozen = make_speech_encoder(quantizer.config.speech_encoder, encoders.speech)
         self.speech_encoder = frozen.to(device)
         self.gpt = gpt.to(device).eval()
-        vectors = gpt.config.text_vectors
-        attach_text_encoder(gpt.text_encoder, vectors, encoders.text, device)
+        reader = (gpt.config.text_vectors, gpt.config.tokenizer)
+        attach_text_encoder(gpt.text_encoder, *reader, encoders.text, device)
         self.vits2 = vits2.to(device).eval()
         self.aligner = None if aligner is None else aligner.to(device).eval()
         self.enroller = Enroller(
@@ -77,6 +73,9 @@ class Synthesizer:
             needs_alignment=self.gpt.has_pointer,
             device=device,
         )
+        rate_hz = gpt.config.codes.rate_hz
+        align = None if aligner is None else self.enroller.align
+        self.decoder = CodeDecoder(self.vits2, align, rate_hz, device)
 
     @classmethod
     def from_bundle(
@@ -145,7 +144,7 @@ class Synthesizer:
         enrolled = self.enroll(references)
         generated = self._generate(sentences, enrolled, sampling, seed)
         timeline = Timeline(PAUSE_SEC)
-        for spoken in self._spoken(generated, sentences, self.voice(enrolled), seed):
+        for spoken in self.decoder.speak(generated, sentences, self.voice(enrolled), seed):
             timeline.add(spoken)
         return timeline.whole()
 
@@ -178,7 +177,7 @@ class Synthesizer:
             generated = self._generate(
                 [sentence], enrolled, sampling, seed, first=number, each_step=each_step
             )
-            for spoken in self._spoken(generated, [sentence], voice, seed):
+            for spoken in self.decoder.speak(generated, [sentence], voice, seed):
                 yield timeline.add(spoken)
 
     def encode(self, wave: np.ndarray) -> Tensor:
@@ -199,23 +198,11 @@ class Synthesizer:
         """Return the voice that references have together."""
         return self.enroller.voice(references)
 
-    @torch.inference_mode()
     def decode(
         self, codes: Tensor, voice: Voice, *, noise_scale: float = NOISE_SCALE, seed: int = 0
     ) -> np.ndarray:
         """Speak codes [K, T] in a voice; returns [N] float32 at 32 kHz."""
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(seed)
-            lengths = torch.tensor([codes.shape[1]], device=self.device)
-            wave = self.vits2.infer(
-                codes[None].to(self.device),
-                lengths,
-                voice.style,
-                noise_scale,
-                torch.tensor([voice.pitch_hz], device=self.device),
-            )
-        return wave[0, 0].float().cpu().numpy()
+        return self.decoder.decode(codes, voice, noise_scale=noise_scale, seed=seed)
 
     def _generate(
         self,
@@ -237,32 +224,6 @@ class Synthesizer:
             first=first,
             each_step=each_step,
         )
-
-    def _spoken(
-        self, generated: GeneratedCodes, sentences: Sequence[str], voice: Voice, seed: int
-    ) -> Iterator[Speech]:
-        """Yield the speech of each sentence, with times from its own beginning."""
-        lengths, ended = generated.lengths.tolist(), generated.ended.tolist()
-        for item, length in enumerate(lengths):
-            codes = generated.codes[item, :, :length]
-            wave, times = np.zeros(0, dtype=np.float32), None
-            if length > 0:
-                wave = self.decode(codes, voice, seed=seed)
-                read = generated.characters
-                characters = None if read is None else read[item, :length].cpu().numpy()
-                times = self._times(codes, normalize_text(sentences[item]), characters)
-            yield Speech(wave, SAMPLE_RATE, ended[item], times, (codes,))
-
-    def _times(self, codes: Tensor, text: str, characters: np.ndarray | None) -> SpokenText | None:
-        """Return when the characters of codes [K, T] are spoken, which a pointer may tell."""
-        if characters is None:
-            if self.aligner is None:
-                return None
-            found = self.enroller.align(codes, text)
-            if isinstance(found, AlignmentError):
-                return None
-            characters = found.characters
-        return time_text(text, characters, self.gpt.config.codes.rate_hz)
 
 
 def _split(text: str) -> list[str]:
