@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 
 from gsv2.data.building.checks import CheckConfig, ClipChecks
 from gsv2.data.building.encode import ClipRecord, EncodedClip, Rejected, ShardConfig, encode_clip
 from gsv2.data.building.offered import RecordedClip, RejectedFile
+from gsv2.data.building.split import SplitConfig
 from gsv2.data.building.spool import ClipSpool
 from gsv2.data.building.text_rate import TextRateConfig, TextRates, count_letters
 from gsv2.data.corpus.format import SAMPLE_RATE
@@ -24,12 +25,14 @@ Offered = ClipRecord | tuple[ClipRecord, EncodedClip] | Rejected
 
 @dataclass(frozen=True, kw_only=True)
 class IntakeConfig:
-    """What is looked at in every clip before it is accepted."""
+    """What is looked at in every clip before it is accepted, and where it goes."""
 
     text_rate: TextRateConfig | None = None
     """Which texts cannot be what is said; None: not checked."""
     checks: CheckConfig | None = None
     """Which clips are suspects, named in `suspects.jsonl` or left out; None: not checked."""
+    split: SplitConfig = field(default_factory=SplitConfig)
+    """Which clips are held out, each part a corpus of its own; by default none."""
 
 
 class Rejections:
