@@ -7,7 +7,7 @@ aligner of the bundle, by the log-probability that it gives the text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -35,6 +35,9 @@ def generate_best(
     aligner: Aligner | None,
     utterances: Sequence[Utterance],
     sampling: SamplingConfig,
+    *,
+    first: int = 0,
+    each_step: Callable[[], None] | None = None,
 ) -> GeneratedCodes:
     """Generate the codes of utterances, the best of `sampling.candidates` of each.
 
@@ -45,6 +48,8 @@ def generate_best(
         aligner: judge, of the same quantizer; without one there is one candidate.
         utterances: what to say, at least one.
         sampling: how codes are drawn.
+        first: number of the first utterance among those of its text, which share a seed.
+        each_step: called before each step; what it raises ends the work.
 
     Raises:
         TextError: a text has nothing to speak.
@@ -52,15 +57,16 @@ def generate_best(
     """
     count = sampling.candidates
     if aligner is None or count == 1:
-        return generate(model, utterances, sampling)
+        numbers = range(first, first + len(utterances))
+        return generate(model, utterances, sampling, numbers, each_step)
     at_once = max(1, _MOST_ROWS // count)
     kept = []
     for start in range(0, max(len(utterances), 1), at_once):
         items = utterances[start : start + at_once]
         rows = [item for item in items for _ in range(count)]
-        numbers = range(start, start + len(items))
+        numbers = range(first + start, first + start + len(items))
         streams = [i + c * _STREAMS_APART for i in numbers for c in range(count)]
-        made = generate(model, rows, sampling, streams)
+        made = generate(model, rows, sampling, streams, each_step)
         scores = score_codes(aligner, made, [row.text for row in rows])
         best = scores.view(-1, count).argmax(dim=1).to(made.lengths.device)
         kept.append(_select(made, torch.arange(len(items), device=best.device) * count + best))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -62,6 +62,7 @@ def generate(
     utterances: Sequence[Utterance],
     sampling: SamplingConfig,
     streams: Sequence[int] | None = None,
+    each_step: Callable[[], None] | None = None,
 ) -> GeneratedCodes:
     """Generate the codes of a batch of utterances.
 
@@ -71,6 +72,7 @@ def generate(
         sampling: how codes are drawn.
         streams: numbers that stand for i in `SamplingConfig.seed`, one an utterance, for calls
             that share the work of one; None = 0, 1, ...
+        each_step: called before each step; what it raises ends the work.
 
     Raises:
         TextError: a text has nothing to speak.
@@ -82,13 +84,13 @@ def generate(
     model.eval()
     try:
         numbers = streams or range(len(utterances))
-        made = _Decoder(model, utterances, sampling, numbers).run()
+        made = _Decoder(model, utterances, sampling, numbers).run(each_step)
         if made.characters is None or sampling.speaking_rate == 1:
             return made
         schedule = stretch_pointers(
             made.characters, made.lengths, made.ended, sampling.speaking_rate
         )
-        return _Decoder(model, utterances, sampling, numbers, schedule).run()
+        return _Decoder(model, utterances, sampling, numbers, schedule).run(each_step)
     finally:
         model.train(was_training)
 
@@ -122,7 +124,7 @@ class _Decoder:
         self.drawn: list[list[Tensor]] = [[] for _ in range(model.pattern.num_codebooks)]
         self.frames: list[int] = []
 
-    def run(self) -> GeneratedCodes:
+    def run(self, each_step: Callable[[], None] | None = None) -> GeneratedCodes:
         """Prefill, then one step after the other until every item has all its codes."""
         pattern = self.model.pattern
         stream = CachedBackbone(self.model, self.mask)
@@ -130,6 +132,8 @@ class _Decoder:
         steps: list[Tensor] = []
         spoken: list[Tensor] = []
         while True:
+            if each_step is not None:
+                each_step()
             if self.pointer is not None and len(steps) % pattern.stride == 0:
                 spoken.append(self.pointer.place)
             self.frames = pattern.frames_at(torch.tensor([len(steps)]))[:, 0].tolist()

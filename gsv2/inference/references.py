@@ -43,12 +43,40 @@ def load_reference(path: str | Path, text: str | None = None, weight: float = 1.
     """Read a recording of any rate and number of channels.
 
     Raises:
+        WaveError, VoiceError, TextError: as `read_reference`.
+    """
+    return make_reference(load_wave(path, SAMPLE_RATE), path, text, weight)
+
+
+def read_reference(content: bytes, name: str, text: str | None = None) -> Reference:
+    """Read the bytes of a recording that somebody sent; no more is decoded than may be used.
+
+    Args:
+        content: audio file of any kind.
+        name: what messages call it.
+        text: transcript.
+
+    Raises:
         WaveError: it cannot be read as audio.
         VoiceError: it is too short, too long or silent, or the weight is negative, not finite or
             too small or large to be told beside others.
         TextError: a transcript without anything speakable.
     """
-    wave = load_wave(path, SAMPLE_RATE)
+    wave = load_wave(content, SAMPLE_RATE, max_sec=2 * MAX_REFERENCE_SEC)
+    return make_reference(wave, name, text)
+
+
+def make_reference(
+    wave: np.ndarray, path: str | Path, text: str | None = None, weight: float = 1.0
+) -> Reference:
+    """Return the reference of a recording [N] at 32 kHz, which is changed in place.
+
+    Args:
+        path: name of the recording in messages.
+
+    Raises:
+        VoiceError, TextError: as `read_reference`.
+    """
     seconds = len(wave) / SAMPLE_RATE
     if not MIN_REFERENCE_SEC <= seconds <= MAX_REFERENCE_SEC:
         raise VoiceError(

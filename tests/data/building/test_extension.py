@@ -92,7 +92,7 @@ def test_a_changed_file_and_a_known_sound_are_named(folder, tmp_path):
 
 
 def test_clips_go_to_the_parts_that_the_corpus_was_split_into(folder, tmp_path):
-    split = SplitConfig(validation=0.15)
+    split = SplitConfig(validation=0.05)
     intake = IntakeConfig(checks=CheckConfig(), split=split)
     build_corpus(folder, tmp_path / "c", intake=intake)
     for number in range(10, 20):
