@@ -102,6 +102,7 @@ def main(
     workers: Workers = 0,
     task: TaskOption = None,
     overwrite: Annotated[bool, typer.Option(help="Replace a complete corpus at OUT.")] = False,
+    add: Annotated[bool, typer.Option(help="Add to the corpus at OUT what is new.")] = False,
 ) -> None:
     """Write OUT, complete or not at all, and print what it holds and what was rejected.
 
@@ -129,7 +130,8 @@ def _build(given: SimpleNamespace, task: str | None) -> Manifest | None:
             seed=given.seed, keep_silence_sec=given.keep_silence_sec,
         ),
         "run": BuildRun(
-            workers=given.workers, overwrite=given.overwrite, say=_say, track=_with_progress
+            workers=given.workers, overwrite=given.overwrite, add=given.add, say=_say,
+            track=_with_progress,
         ),
     }  # fmt: skip
     intake, (source, out) = _intake(given), (given.source, given.out)

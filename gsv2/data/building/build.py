@@ -12,10 +12,12 @@ from typing import Any
 from gsv2.data.building.checks import CheckConfig
 from gsv2.data.building.cutting import Cuts, cut_recordings
 from gsv2.data.building.encode import ShardConfig
+from gsv2.data.building.extension import built_with, extend_corpus
+from gsv2.data.building.inputs import known_inputs, new_inputs, note_inputs
 from gsv2.data.building.intake import IntakeConfig
 from gsv2.data.building.journal import Encoded, Encoding, Journal, encoded_recordings
 from gsv2.data.building.readers.choice import Choice, choose_reader
-from gsv2.data.building.readers.reader import Listed, ReadingOptions
+from gsv2.data.building.readers.reader import Reader, ReadingOptions
 from gsv2.data.building.recordings import checked_recordings
 from gsv2.data.building.shards import write_corpus
 from gsv2.data.building.staging import check_place
@@ -37,6 +39,8 @@ class BuildRun:
     """Number of processes that read audio; 0 reads in this one."""
     overwrite: bool = False
     """Replace a complete corpus."""
+    add: bool = False
+    """Add to a complete corpus what the input has that it was not offered yet."""
     say: Callable[[str], object] = logger.info
     """Gets the lines that tell how the input is read, before it is."""
     track: Track = iter
@@ -60,7 +64,7 @@ def build_corpus(
         source: file or folder of recordings.
         out: corpus folder, or where clips are held out the folder of the parts.
         reading: layout of the recordings, and what it leaves open.
-        config: how the corpus is cut.
+        config: how the corpus is cut; one that is added to stays as it was cut.
         intake: what is looked at in every clip, and which are held out; None: all checks.
 
     Raises:
@@ -68,18 +72,18 @@ def build_corpus(
             usable.
     """
     reading, config, run = reading or ReadingOptions(), config or ShardConfig(), run or BuildRun()
-    check_place(out, overwrite=run.overwrite)
+    intake = intake or IntakeConfig(text_rate=TextRateConfig(), checks=CheckConfig())
+    check_place(out, overwrite=run.overwrite or run.add)
     choice, work = _choose(source, reading, run), WorkFiles(out)
-    listing = partial(choice.reader.recordings, source, reading)
-    encoding = Encoding(config=config, transcription=reading.transcription)
-    manifest = write_corpus(
-        run.track(_encoded(listing, encoding, work, run.workers)),
-        out,
-        config,
-        intake=intake or IntakeConfig(text_rate=TextRateConfig(), checks=CheckConfig()),
-        overwrite=run.overwrite,
-        arguments={"input": source.resolve().name, "format": choice.reader.name},
-    )
+    clips = run.track(_encoded(choice.reader, source, reading, config, work, run))
+    if run.add:
+        manifest = extend_corpus(clips, out, intake)
+    else:
+        arguments = {"input": source.resolve().name, "format": choice.reader.name}
+        manifest = write_corpus(
+            clips, out, config, intake=intake, overwrite=run.overwrite, arguments=arguments
+        )
+    note_inputs(out, work.inputs)
     work.remove()
     return manifest
 
@@ -110,11 +114,9 @@ def encode_share(
         InUseError: another process works at this task.
     """
     reading, config, run = reading or ReadingOptions(), config or ShardConfig(), run or BuildRun()
-    check_place(out, overwrite=run.overwrite)
+    check_place(out, overwrite=run.overwrite or run.add)
     choice, work = _choose(source, reading, run), WorkFiles(out, task)
-    listing = partial(choice.reader.recordings, source, reading)
-    encoding = Encoding(config=config, transcription=reading.transcription)
-    for _ in run.track(_encoded(listing, encoding, work, run.workers)):
+    for _ in run.track(_encoded(choice.reader, source, reading, config, work, run)):
         pass
     work.finish()
     return work.are_finished(task.count)
@@ -131,7 +133,12 @@ def _choose(source: Path, reading: ReadingOptions, run: BuildRun) -> Choice:
 
 
 def _encoded(
-    listing: Callable[[], Listed], encoding: Encoding, work: WorkFiles, workers: int
+    reader: Reader,
+    source: Path,
+    reading: ReadingOptions,
+    config: ShardConfig,
+    work: WorkFiles,
+    run: BuildRun,
 ) -> Iterator[Encoded]:
     """Yield the clips of an input, or of a task's share of it, in their order."""
     lock = FolderLock(
@@ -139,12 +146,17 @@ def _encoded(
         folder=f"build {work.journal}",
         advice="wait for it, stop it, or name another task",
     )
+    known: frozenset[bytes] = frozenset()
+    if run.add:
+        known, config = known_inputs(work.out), built_with(work.out)[0]
     others = work.all_journals if work.task is None else []
     with lock.held(), Journal(work.journal, others) as journal:
-        recordings = checked_recordings(listing)
+        listed = checked_recordings(partial(reader.recordings, source, reading))
+        recordings = new_inputs(listed, known, work.inputs if work.task is None else None)
         if work.task is not None:
             recordings = work.task.share(recordings)
-        if encoding.transcription is not None:
+        if reading.transcription is not None:
             cuts = Cuts(work.cuts, work.all_cuts)
-            recordings = cut_recordings(recordings, cuts, encoding.transcription.cut, workers)
-        yield from encoded_recordings(recordings, journal, encoding, workers)
+            recordings = cut_recordings(recordings, cuts, reading.transcription.cut, run.workers)
+        encoding = Encoding(config=config, transcription=reading.transcription)
+        yield from encoded_recordings(recordings, journal, encoding, run.workers)

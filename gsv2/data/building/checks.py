@@ -6,7 +6,9 @@ and the limit; a check that is told to reject names it in `rejected.jsonl` inste
 
 from __future__ import annotations
 
+import struct
 import tempfile
+import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -44,6 +46,10 @@ class CheckConfig:
                 raise ValueError(f"check must be one of {', '.join(CHECKS)}, but is {name!r}")
 
 
+_SOUND = struct.Struct("<QI")
+"""Length and CRC-32 of encoded audio, which indexes have too."""
+
+
 class _Finding(NamedTuple):
     """What a check has found in a clip."""
 
@@ -65,6 +71,10 @@ class ClipChecks:
         """Remove what was kept of the clips."""
         self._sounds.close()
         self._texts.close()
+
+    def know(self, key: str, length: int, checksum: int) -> None:
+        """Note the sound of a clip that is in the corpus, by the length and CRC-32 of its audio."""
+        self._sounds.first(_SOUND.pack(length, checksum), key)
 
     def suspicions(
         self, clip: ClipRecord, encoded: EncodedClip
@@ -92,7 +102,8 @@ class ClipChecks:
         return check in self._config.reject
 
     def _repetitions(self, clip: ClipRecord, encoded: EncodedClip) -> Iterator[_Finding]:
-        first = self._sounds.first(encoded.audio, encoded.key)
+        sound = _SOUND.pack(len(encoded.audio), zlib.crc32(encoded.audio))
+        first = self._sounds.first(sound, encoded.key)
         if first is not None:
             yield _Finding("duplicates", "sound of another clip", f"it is that of {first}")
         if not clip.speaker:

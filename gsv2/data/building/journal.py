@@ -24,7 +24,8 @@ from gsv2.data.building.transcription import Transcription
 from gsv2.data.process_pool import map_ahead
 from gsv2.files import named_errors
 
-_FRAME = struct.Struct("<12sIII")  # identity, bytes of head and body, CRC-32 of both
+MARK_BYTES = 12
+_FRAME = struct.Struct(f"<{MARK_BYTES}sIII")  # identity, bytes of head and body, CRC-32 of both
 _VERSION = 3
 _NO_WAVE = np.zeros(0, dtype=np.float32)
 
@@ -107,7 +108,7 @@ def encoded_recordings(
     def missing() -> Iterator[Recording | RejectedFile | StoredClip]:
         for recording in recordings:
             is_silent = isinstance(recording, Recording) and recording.text is None
-            marks.append(_identity(recording, known + by if is_silent else known))
+            marks.append(recording_mark(recording, known + by if is_silent else known))
             yield journal.find(marks[-1]) or recording
 
     for encoded in map_ahead(partial(_load_and_encode, encoding=encoding), missing(), workers):
@@ -132,8 +133,13 @@ def _load_and_encode(
     return replace(record, wave=_NO_WAVE), clip  # the wave is not needed any more, and large
 
 
-def _identity(recording: Recording | RejectedFile, encoding: str) -> bytes:
-    """Return what changes with anything that the encoded clip is made of."""
+def recording_mark(recording: Recording | RejectedFile, encoding: str = "") -> bytes:
+    """Return what changes with anything that an encoded clip is made of.
+
+    Args:
+        recording: what was listed; its files by size and time.
+        encoding: how it is encoded.
+    """
     files = []
     if isinstance(recording, Recording):
         audio = recording.audio
@@ -141,7 +147,7 @@ def _identity(recording: Recording | RejectedFile, encoding: str) -> bytes:
         files += [recording.text] if isinstance(recording.text, Path) else []
     stats = [(s.st_size, s.st_mtime_ns) if (s := _stat(path)) else None for path in files]
     known = repr((encoding, asdict(recording), stats))
-    return blake2b(known.encode(errors="surrogateescape"), digest_size=12).digest()
+    return blake2b(known.encode(errors="surrogateescape"), digest_size=MARK_BYTES).digest()
 
 
 def _stat(path: Path) -> Any:

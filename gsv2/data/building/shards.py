@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,7 +72,7 @@ def write_corpus(
             ClipSpool(building / ".spool") as spool,
             Intake(folders["train"], config, intake) as taken,
         ):
-            totals = _fill(spool, taken.accepted(clips), intake.split)
+            totals = fill_spool(spool, taken.accepted(clips), intake.split)
             taken.leave_out_unlikely(spool)
             if not spool.languages:
                 rejected = dict(sorted(taken.rejections.counts.items()))
@@ -80,13 +80,14 @@ def write_corpus(
                     f"{out}: no usable clip; rejected: {rejected}{taken.rejections.first}"
                 )
             shards = {
-                part: list(_write_languages(spool, folder, config, PARTS.index(part)))
+                part: list(write_languages(spool, folder, config, part))
                 for part, folder in folders.items()
             }
         shutil.rmtree(building / ".spool")
         common = {**asdict(config), **(arguments or {})}
         manifests = _manifests(shards, totals, common, taken, intake.split)
-        _check_total(list(manifests.values()), taken.num_offered)
+        written = sum(manifest.num_clips for manifest in manifests.values())
+        check_total(written, sum(taken.rejections.counts.values()), taken.num_offered)
         for part, manifest in manifests.items():
             write_manifest(manifest, folders[part])
         for part in folders.keys() - manifests.keys():
@@ -106,7 +107,7 @@ def part_folders(out: Path, split: SplitConfig) -> dict[Part, Path]:
 
 def _manifests(
     shards: Mapping[Part, list[ShardEntry]],
-    totals: _Totals,
+    totals: Totals,
     common: dict[str, Any],
     taken: Intake,
     split: SplitConfig,
@@ -138,10 +139,12 @@ def _manifests(
     return found
 
 
-def _check_total(manifests: Sequence[Manifest], offered: int) -> None:
-    """Check that every clip that was offered is in the shards or among the rejected."""
-    rejected = sum(sum(manifest.rejected.values()) for manifest in manifests)
-    written = sum(manifest.num_clips for manifest in manifests)
+def check_total(written: int, rejected: int, offered: int) -> None:
+    """Check that every clip that was offered is in the shards or among the rejected.
+
+    Raises:
+        CorpusError: clips were lost.
+    """
     if written + rejected != offered:
         raise CorpusError(
             f"{offered} clips were offered, but {written} are in the shards and "
@@ -149,16 +152,16 @@ def _check_total(manifests: Sequence[Manifest], offered: int) -> None:
         )
 
 
-class _Totals(NamedTuple):
+class Totals(NamedTuple):
     """Totals of accepted clips."""
 
     speakers: dict[Part, set[str]]
     trimmed_sec: float
 
 
-def _fill(
+def fill_spool(
     spool: ClipSpool, clips: Iterable[tuple[ClipRecord, EncodedClip]], split: SplitConfig
-) -> _Totals:
+) -> Totals:
     """Spool all clips."""
     speakers: dict[Part, set[str]] = {}
     trimmed_sec = 0.0
@@ -169,7 +172,7 @@ def _fill(
         trimmed_sec += encoded.trimmed_sec
         if record.speaker:
             speakers.setdefault(part, set()).add(record.speaker)
-    return _Totals(speakers, trimmed_sec)
+    return Totals(speakers, trimmed_sec)
 
 
 def _voice(clip: ClipRecord) -> str:
@@ -192,23 +195,37 @@ def _head(record: ClipRecord, clip: EncodedClip) -> bytes:
     return json.dumps([row, clip.json.decode(), file]).encode()
 
 
-def _write_languages(
-    spool: ClipSpool, root: Path, config: ShardConfig, part: int
+def write_languages(
+    spool: ClipSpool,
+    root: Path,
+    config: ShardConfig,
+    part: Part,
+    first: Mapping[str, int] | None = None,
 ) -> Iterator[ShardEntry]:
+    """Write the shards of a part, language by language.
+
+    Args:
+        spool: accepted clips.
+        root: folder of the part.
+        config: how to cut it.
+        part: which of the clips.
+        first: language -> number of its first shard; 0 by default.
+    """
     for language in spool.languages:
         rng = np.random.default_rng([config.seed, *language.encode()])
-        blocks = spool.blocks(language, config.block_clips, rng, part)
-        yield from _write_language(blocks, language, root, config)
+        blocks = spool.blocks(language, config.block_clips, rng, PARTS.index(part))
+        stem = f"{language}/{config.name}"
+        yield from _write_language(blocks, root / stem, config, (first or {}).get(language, 0))
 
 
 def _write_language(
-    blocks: Iterator[list[tuple[bytes, bytes]]], language: str, root: Path, config: ShardConfig
+    blocks: Iterator[list[tuple[bytes, bytes]]], stem: Path, config: ShardConfig, number: int
 ) -> Iterator[ShardEntry]:
-    """Write the shards of one language."""
+    """Write the shards of one language, from `STEM-NUMBER` on."""
     following = next(blocks, None)
-    number = 0
+    root, language = stem.parent.parent, stem.parent.name
     while following is not None:
-        name = f"{language}/{config.name}-{number:06d}"
+        name = f"{language}/{stem.name}-{number:06d}"
         seconds, block_number = 0.0, 0
         with ShardWriter(root, name, AUDIO_SCHEMA) as shard:
             while following is not None and shard.num_bytes < config.shard_mb * _MIB:

@@ -57,12 +57,14 @@ class WorkFiles:
 
     def __init__(self, out: Path, task: Task | None = None) -> None:
         self.task = task
-        self._out = out
+        self.out = out
         label = "" if task is None else f"-{task.number}-of-{task.count}"
         self.journal = self._path(f"encoded{label}")
         """Encoded clips."""
         self.cuts = self._path(f"cuts{label}")
         """Where recordings were cut."""
+        self.inputs = self._path("inputs")
+        """Marks of what was listed."""
         self.lock = self._path(f"encoded{label}{_LOCK}")
         """Held by the process that adds to them."""
         self._done = self._path(f"encoded{label}{_DONE}")
@@ -84,19 +86,19 @@ class WorkFiles:
     def are_finished(self, count: int) -> bool:
         """Tell whether all of so many jobs have encoded theirs."""
         tasks = (Task(number, count) for number in range(1, count + 1))
-        return all(WorkFiles(self._out, task)._done.is_file() for task in tasks)
+        return all(WorkFiles(self.out, task)._done.is_file() for task in tasks)
 
     def remove(self) -> None:
         """Remove the files of all jobs."""
-        for path in (*self._all("encoded"), *self._all("cuts")):
+        for path in (*self._all("encoded"), *self._all("cuts"), self.inputs):
             path.unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
-        return self._out.parent / f".{self._out.name}.{name}"
+        return self.out.parent / f".{self.out.name}.{name}"
 
     def _all(self, name: str) -> list[Path]:
         start = self._path(name).name
-        if not self._out.parent.is_dir():
+        if not self.out.parent.is_dir():
             return []
-        found = (path for path in self._out.parent.iterdir() if path.name.startswith(start))
+        found = (path for path in self.out.parent.iterdir() if path.name.startswith(start))
         return sorted(path for path in found if re.match(r"-|\.|$", path.name[len(start) :]))
