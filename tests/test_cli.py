@@ -10,9 +10,10 @@ from gsv2.cli import app
 
 COMMANDS = [
     "quickstart", "fit", "train", "plan", "runs", "doctor", "export", "synthesize",
-    "configs list", "configs copy", "corpus describe", "corpus listen", "corpus build", "corpus index",
+    "serve", "voice make", "voice mix",
+    "configs list", "configs copy", "corpus describe", "corpus build", "corpus index",
     "corpus verify", "corpus extract-codes", "corpus feature-stats", "corpus extract-text",
-    "corpus demo",
+    "corpus demo", "corpus listen",
 ]  # fmt: skip
 
 

@@ -7,21 +7,21 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gsv2.commands.evaluate import CANDIDATES_HELP
 
 if TYPE_CHECKING:
-    from gsv2.serve.speaker import Speaker
+    from gsv2.serve.bundle_speaker import BundleSpeaker
     from gsv2.serve.voices import ServedVoice
 
 logger = logging.getLogger(__name__)
 
 _MISSING = "needs FastAPI, uvicorn and PyAV: pip install 'gsv2[serve]'"
 _VOICE_HELP = (
-    "recording of a voice, or a folder of them; NAME.txt beside NAME.wav is what it says; repeat "
+    "recording, voice file, or a folder of them; NAME.txt beside NAME.wav is what it says; repeat "
     "for several"
 )
 _TOKEN_HELP = "key that clients must send"
@@ -39,8 +39,8 @@ def serve(
 ) -> None:
     """Speak for clients of OpenAI's speech interface.
 
-    Voices are recordings that are named here, or that clients send; these live in memory, until
-    the server stops. One text is spoken at a time, others wait.
+    Voices are recordings and voice files that are named here, or recordings that clients send;
+    these live in memory, until the server stops. One text is spoken at a time, others wait.
 
     Example: `gsv2 serve --bundle runs/quickstart/bundle --voice VOICE.wav`
     """
@@ -64,23 +64,31 @@ def serve(
     run_server(make_app(speaker, voices, limits, token), host, port, limits.stop_sec)
 
 
-def load_voices(paths: Sequence[Path], speaker: Speaker) -> Iterator[ServedVoice]:
-    """Yield the voices of recordings and of folders of recordings, by the names of their files.
+def load_voices(paths: Sequence[Path], speaker: BundleSpeaker) -> Iterator[ServedVoice]:
+    """Yield the voices of recordings, voice files and folders of them, by the files' names.
 
     Raises:
         ValueError: a file gives no voice, or two have one name; names it.
     """
+    from gsv2.inference.voice_file import SUFFIX, is_voice_file
     from gsv2.serve.voices import ServedVoice
 
     names: dict[str, Path] = {}
     for path in _recordings(paths):
-        name = path.stem
+        name = path.name.removesuffix(SUFFIX) if is_voice_file(path) else path.stem
         if (other := names.setdefault(name.casefold(), path)) != path:
             raise ValueError(f"{other} and {path} would both be the voice {name!r}; rename one")
-        beside = path.with_suffix(".txt")
-        text = beside.read_text(encoding="utf-8") if beside.is_file() else None
-        references = speaker.enroll(path.read_bytes(), str(path), text)
-        yield ServedVoice(id=name, name=name, references=references)
+        yield ServedVoice(id=name, name=name, references=_references(path, speaker))
+
+
+def _references(path: Path, speaker: BundleSpeaker) -> Sequence[Any]:
+    from gsv2.inference.voice_file import is_voice_file
+
+    if is_voice_file(path):
+        return speaker.load(path)
+    beside = path.with_suffix(".txt")
+    text = beside.read_text(encoding="utf-8") if beside.is_file() else None
+    return speaker.enroll(path.read_bytes(), str(path), text)
 
 
 def _recordings(paths: Sequence[Path]) -> Iterator[Path]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gsv2.inference.generate import GeneratedCodes, Utterance, generate
+from gsv2.inference.prompt_fusion import count_rows
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.models.aligner.align import align_texts
 from gsv2.models.aligner.model import Aligner
@@ -59,7 +60,7 @@ def generate_best(
     if aligner is None or count == 1:
         numbers = range(first, first + len(utterances))
         return generate(model, utterances, sampling, numbers, each_step)
-    at_once = max(1, _MOST_ROWS // count)
+    at_once = max(1, _MOST_ROWS // (count * max(map(count_rows, utterances), default=1)))
     kept = []
     for start in range(0, max(len(utterances), 1), at_once):
         items = utterances[start : start + at_once]
@@ -69,7 +70,7 @@ def generate_best(
         made = generate(model, rows, sampling, streams, each_step)
         scores = score_codes(aligner, made, [row.text for row in rows])
         best = scores.view(-1, count).argmax(dim=1).to(made.lengths.device)
-        kept.append(_select(made, torch.arange(len(items), device=best.device) * count + best))
+        kept.append(made.rows(torch.arange(len(items), device=best.device) * count + best))
     return _join(kept)
 
 
@@ -89,12 +90,6 @@ def score_codes(aligner: Aligner, generated: GeneratedCodes, texts: Sequence[str
         if not isinstance(path, AlignmentError):
             scores[i] = path.score * lengths[i] + (0.0 if ended[i] else _UNENDED)
     return scores
-
-
-def _select(generated: GeneratedCodes, rows: Tensor) -> GeneratedCodes:
-    codes, lengths, ended, characters = generated
-    chosen = None if characters is None else characters[rows]
-    return GeneratedCodes(codes[rows], lengths[rows], ended[rows], chosen)
 
 
 def _join(parts: Sequence[GeneratedCodes]) -> GeneratedCodes:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +23,15 @@ from gsv2.models.vits2.style import fuse_styles
 from gsv2.text.normalize import normalize_text
 
 
+class BundleHashes(NamedTuple):
+    """Hashes of the parts of a bundle that read recordings."""
+
+    quantizer: str
+    """Hash of its codebooks and of all that stands before them."""
+    vits2: str
+    """SHA-256 of the file of the VITS2."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class EnrolledReference:
     """A recording of a voice, of which only what speaks is kept."""
@@ -34,6 +44,12 @@ class EnrolledReference:
     """Transcript and codes; None of a recording without a transcript."""
     weight: float = 1.0
     """Share in the fused voice, relative to the other references."""
+    origin: BundleHashes | None = None
+    """Bundle whose models have read it; None = those of this synthesizer."""
+    speaker: str = ""
+    """Name that tells the speakers of several references apart; empty = nobody has said."""
+    source: str = ""
+    """File that it was read from, for messages."""
 
 
 class Enroller:
@@ -64,19 +80,26 @@ class Enroller:
         self._aligner = aligner
         self._needs_alignment = needs_alignment
         self._device = device
+        self.hashes: BundleHashes | None = None
+        """Hashes of the bundle, by which references of another one are refused."""
 
     def enroll(
         self, references: Sequence[Reference | EnrolledReference]
     ) -> list[EnrolledReference]:
-        """Return references as the models read them; those that are enrolled stay.
+        """Return references as the models read them; those of weight 0 are left out.
 
         Raises:
             VoiceError: a transcript cannot be aligned with its recording, which a GPT that reads
-                by a pointer asks for.
+                by a pointer asks for; a reference of another bundle; all weights are 0.
         """
+        heard = [reference for reference in references if reference.weight > 0]
+        if not heard:
+            raise VoiceError("at least one reference must have a weight above 0")
         return [
-            reference if isinstance(reference, EnrolledReference) else self._enroll(reference)
-            for reference in references
+            self._adopt(reference)
+            if isinstance(reference, EnrolledReference)
+            else self._enroll(reference)
+            for reference in heard
         ]
 
     def voice(self, references: Sequence[Reference | EnrolledReference]) -> Voice:
@@ -118,19 +141,43 @@ class Enroller:
         return align_texts(self._aligner, codes[None].to(self._device), lengths, [normalized])[0]
 
     def _enroll(self, reference: Reference) -> EnrolledReference:
+        prompt = None
+        if reference.text is not None:
+            prompt = self._aligned(Prompt(reference.text, self.encode(reference.wave)))
         return EnrolledReference(
             style=self.style(reference.wave),
             pitch_hz=voice_pitch(reference.wave, SAMPLE_RATE),
-            prompt=None if reference.text is None else self._prompt(reference.text, reference.wave),
+            prompt=prompt,
             weight=reference.weight,
+            origin=self.hashes,
         )
 
-    def _prompt(self, text: str, wave: np.ndarray) -> Prompt:
-        """Return a prompt, aligned if the GPT reads by a pointer."""
-        codes = self.encode(wave)
-        if not self._needs_alignment:
-            return Prompt(text, codes)
-        found = self.align(codes, text)
+    def _adopt(self, reference: EnrolledReference) -> EnrolledReference:
+        """Return a reference that was enrolled before, if it was by these models."""
+        for name in BundleHashes._fields:
+            wanted, found = (getattr(of, name, None) for of in (self.hashes, reference.origin))
+            if wanted is not None and found is not None and wanted != found:
+                raise VoiceError(
+                    f"voice {reference.source} does not fit the bundle: its {name} is {found[:16]},"
+                    f" the bundle's {wanted[:16]}; make it again with this one"
+                )
+        dim, V = self._vits2.config.style.dim, self._quantizer.config.codes.codebook_size
+        prompt = reference.prompt
+        if reference.style.shape != (1, dim) or (prompt and int(prompt.codes.max()) >= V):
+            raise VoiceError(
+                f"voice {reference.source} is damaged: its style must be [1, {dim}], its codes "
+                f"below {V}"
+            )
+        style = reference.style.to(self._device)
+        return replace(reference, style=style, prompt=prompt and self._aligned(prompt))
+
+    def _aligned(self, prompt: Prompt) -> Prompt:
+        """Return a prompt with its alignment, if the GPT reads by a pointer."""
+        if not self._needs_alignment or prompt.alignment is not None:
+            return prompt
+        found = self.align(prompt.codes, prompt.text)
         if isinstance(found, AlignmentError):
-            raise VoiceError(f"the ref-text {text[:60]!r} does not fit its recording: {found}")
-        return Prompt(text, codes, torch.from_numpy(found.characters.astype(np.int64)))
+            raise VoiceError(
+                f"the ref-text {prompt.text[:60]!r} does not fit its recording: {found}"
+            )
+        return prompt._replace(alignment=torch.from_numpy(found.characters.astype(np.int64)))

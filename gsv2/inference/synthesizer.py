@@ -21,7 +21,7 @@ from gsv2.inference.bundle_description import read_bundle_description
 from gsv2.inference.candidates import generate_best
 from gsv2.inference.code_decoder import NOISE_SCALE, CodeDecoder
 from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
-from gsv2.inference.enrollment import EnrolledReference, Enroller
+from gsv2.inference.enrollment import BundleHashes, EnrolledReference, Enroller
 from gsv2.inference.generate import GeneratedCodes, Utterance
 from gsv2.inference.references import Reference
 from gsv2.inference.sampling import SamplingConfig
@@ -96,10 +96,15 @@ class Synthesizer:
         """
         chosen = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         components = load_bundle(Path(path))
-        reading = read_bundle_description(Path(path)).reading
+        description = read_bundle_description(Path(path))
+        reading = description.reading
         if reading is not None and not reading.reads:
             logger.warning("the model in %s %s", path, reading)
-        return cls.from_components(components, chosen, encoders)
+        synthesizer = cls.from_components(components, chosen, encoders)
+        synthesizer.enroller.hashes = BundleHashes(
+            description.quantizer, description.files["vits2.safetensors"]
+        )
+        return synthesizer
 
     @classmethod
     def from_components(
@@ -215,12 +220,21 @@ class Synthesizer:
         each_step: Callable[[], None] | None = None,
     ) -> GeneratedCodes:
         """Generate the codes of sentences, of which the first has a number in its text."""
-        prompts = tuple(r.prompt for r in references if r.prompt is not None)
+        sampling = replace(sampling or SamplingConfig(), seed=seed)
+        spoken = [(r.prompt, r.weight) for r in references if r.prompt is not None]
+        prompts = tuple(prompt for prompt, _ in spoken)
+        several = len({r.speaker for r in references if r.prompt is not None}) > 1
+        fusion = sampling.prompt_fusion
+        averaged = fusion == "average" or (fusion == "auto" and several)
+        weights = tuple(weight for _, weight in spoken) if averaged else ()
         return generate_best(
             self.gpt,
             self.aligner,
-            [Utterance(text=sentence, prompts=prompts) for sentence in sentences],
-            replace(sampling or SamplingConfig(), seed=seed),
+            [
+                Utterance(text=sentence, prompts=prompts, prompt_weights=weights)
+                for sentence in sentences
+            ],
+            sampling,
             first=first,
             each_step=each_step,
         )

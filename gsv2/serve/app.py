@@ -125,11 +125,15 @@ class _Doors:
 
     async def speak(self, asked: SpeechRequest, request: Request) -> Response:
         """Speak a text; what cannot be spoken is told before the first byte."""
-        voice = self._check(asked)
+        self._check(asked)
+        parts = self._shelf.find_parts(asked.asked_voice)
 
         def make(check: CheckStop) -> Iterator[bytes]:
+            references = parts[0][0].references
+            if len(parts) > 1:
+                references = self._speaker.mix([(v.references, weight) for v, weight in parts])
             waves = self._speaker.stream(
-                asked.input, voice.references, speed=asked.speed, seed=asked.seed, check=check
+                asked.input, references, speed=asked.speed, seed=asked.seed, check=check
             )
             return encode_pieces(
                 waves,
@@ -155,8 +159,8 @@ class _Doors:
             return SpeechResponse(events, job, self.queue, "text/event-stream")
         return SpeechResponse(content, job, self.queue, MEDIA_TYPES[asked.response_format])
 
-    def _check(self, asked: SpeechRequest) -> ServedVoice:
-        """Return the voice of a request that can be met, as far as can be told without a model."""
+    def _check(self, asked: SpeechRequest) -> None:
+        """Check what can be told without a model."""
         most = self._limits.max_text_characters
         if len(asked.input) > most:
             raise RequestError(
@@ -170,7 +174,6 @@ class _Doors:
                 "instructions are followed by no model of this server; leave them out",
                 "instructions",
             )
-        return self._shelf.find(asked.asked_voice)
 
     async def _first(self, pieces: AsyncIterator[bytes], request: Request) -> bytes:
         """Return the first piece; give up waiting for it when the client has left.

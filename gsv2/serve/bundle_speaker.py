@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gsv2.data.corpus.format import SAMPLE_RATE
-from gsv2.inference.references import VoiceError, read_reference
+from gsv2.inference.references import VoiceError, check_weight, read_reference
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.synthesizer import Synthesizer
+from gsv2.inference.voice_file import load_voice
 
 
 class BundleSpeaker:
@@ -34,6 +36,26 @@ class BundleSpeaker:
     def enroll(self, content: bytes, name: str, text: str | None) -> Sequence[Any]:
         """Return the enrolled reference of a recording, see `Speaker`."""
         return self._synthesizer.enroll([read_reference(content, name, text)])
+
+    def load(self, path: Path) -> Sequence[Any]:
+        """Return the references of a voice file.
+
+        Raises:
+            VoiceError: it is none, or does not fit the bundle.
+        """
+        return self._synthesizer.enroll(load_voice(path).references)
+
+    def mix(self, parts: Sequence[tuple[Sequence[Any], float]]) -> Sequence[Any]:
+        """Return the voice that voices make together, see `Speaker`."""
+        mixed = []
+        for number, (references, weight) in enumerate(parts):
+            check_weight("a voice", weight)
+            share = weight / sum(reference.weight for reference in references)
+            mixed += [
+                replace(r, weight=r.weight * share, speaker=f"{number} {r.speaker}")
+                for r in references
+            ]
+        return mixed
 
     def stream(
         self,

@@ -27,6 +27,13 @@ class Speaker(Protocol):
             ValueError: it cannot give a voice.
         """
 
+    def mix(self, parts: Sequence[tuple[Sequence[Any], float]]) -> Sequence[Any]:
+        """Return the voice that voices make together, each with its weight.
+
+        Raises:
+            ValueError: a weight cannot be meant.
+        """
+
     def stream(
         self,
         text: str,

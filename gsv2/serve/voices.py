@@ -12,6 +12,9 @@ from typing import Any
 from gsv2.serve.errors import RequestError
 
 _NAME = re.compile(r"[^\W_][\w .'-]{0,63}")
+_PART = re.compile(r"(.+?)\s*(?:\(\s*(\d{0,6}(?:\.\d{1,6})?)\s*\))?")
+"""Voice of a mixture, and its weight: `anna(0.7)`."""
+_MOST_MIXED = 8
 _SHOWN = 20
 """Names that a message lists at most."""
 
@@ -71,6 +74,25 @@ class VoiceShelf:
                 400, f"voice {asked[:64]!r} is not known; there are: {known}", "voice", "voice"
             )
         return voice
+
+    def find_parts(self, asked: str) -> list[tuple[ServedVoice, float]]:
+        """Return the voices of a mixture `anna(0.7)+ben(0.3)`, with their weights; of a name, one.
+
+        Raises:
+            RequestError: 400, a voice is not known, too many are mixed, or all weights are 0.
+        """
+        if "+" not in asked:
+            return [(self.find(asked.strip()), 1.0)]
+        parts = asked.split("+")
+        matches = [match for part in parts if (match := _PART.fullmatch(part.strip()))]
+        if len(matches) != len(parts) or len(parts) > _MOST_MIXED:
+            raise RequestError(
+                400, f"a mixture is of at most {_MOST_MIXED} voices, as anna(0.7)+ben(0.3)", "voice"
+            )
+        found = [(self.find(match[1]), float(match[2] or 1)) for match in matches]
+        if not sum(weight for _, weight in found) > 0:
+            raise RequestError(400, "one voice of a mixture must have a weight above 0", "voice")
+        return found
 
     def check_new(self, name: str) -> None:
         """Check that a voice of a name can be added.

@@ -10,12 +10,12 @@ import soundfile
 
 from gsv2.audio.encoding import FORMATS, MEDIA_TYPES
 from tests.audio.test_encoding import decoded
-from tests.support.speech_server import RATE, ToneSpeaker, serving
+from tests.support.speech_server import ANNA, CARL, RATE, ToneSpeaker, serving
 
 
 @pytest.fixture(scope="module")
 def server():
-    with serving() as server:
+    with serving(voices=(ANNA, CARL)) as server:
         yield server
 
 
@@ -101,7 +101,7 @@ def test_a_voice_is_uploaded_spoken_with_and_deleted(http, client):
         name="Ben", audio_sample=sample, consent="Ben, by letter", extra_body={"text": "hello"}
     )
     listed = http.get("/v1/audio/voices").json()
-    assert [voice["name"] for voice in listed["data"]] == ["Anna", "Ben"]
+    assert [voice["name"] for voice in listed["data"]] == ["Anna", "Carl", "Ben"]
     for asked in ("ben", {"id": made.id}):
         client.audio.speech.create(model="any", voice=asked, input="hello")
     with pytest.raises(APIStatusError, match="there is a voice 'BEN' already"):
@@ -114,6 +114,20 @@ def test_a_voice_is_uploaded_spoken_with_and_deleted(http, client):
         client.audio.voices.delete("anna")
 
 
+def test_voices_are_mixed_by_weight(client):
+    def pitch(asked: str) -> float:
+        content = client.audio.speech.create(
+            model="any", voice=asked, input="one two three", response_format="pcm"
+        ).content
+        wave, rate = decoded(content, "pcm")
+        return np.abs(np.fft.rfft(wave)).argmax() * rate / len(wave)
+
+    assert pitch("anna") == pytest.approx(200, abs=4)
+    assert pitch("anna+carl") == pytest.approx(300, abs=4)
+    assert pitch("Anna(0.75) + carl(0.25)") == pytest.approx(250, abs=4)
+    assert pitch("anna(1)+carl(0)") == pytest.approx(200, abs=4)
+
+
 def test_models_are_listed_and_health_is_told(http, client):
     assert [model.id for model in client.models.list()] == ["gsv2"]
     assert http.get("/health").json() == {"status": "ok", "requests": 0}
@@ -122,8 +136,12 @@ def test_models_are_listed_and_health_is_told(http, client):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"voice": "nobody"}, "voice 'nobody' is not known; there are: Anna"),
+        ({"voice": "nobody"}, "voice 'nobody' is not known; there are: Anna, Carl"),
         ({"voice": "../../etc/passwd"}, "is not known"),
+        ({"voice": "anna+nobody"}, "voice 'nobody' is not known"),
+        ({"voice": "anna(0)+carl(0)"}, "one voice of a mixture must have a weight above 0"),
+        ({"voice": "anna+" * 9}, "at most 8 voices"),
+        ({"voice": "+"}, "as anna(0.7)+ben(0.3)"),
         ({"input": "x" * 4097}, "at most 4096 characters, but has 4097"),
         ({"input": "?!"}, "at least one letter or digit"),
         ({"input": None}, "input: "),

@@ -31,6 +31,7 @@ NOT_RUN = {
     "gsv2 train configs/gpt/base.yaml": "the same; tests/integration/test_text_vectors.py and "
     "tests/stages/test_gpt_start.py",
     "gsv2 serve": "serves until it is stopped; tests/serve, tests/commands/test_serve.py",
+    "gsv2 voice mix": "needs two voices; tests/commands/test_voice.py",
     "curl": "asks a server",
     "gsv2 corpus build --input PODCASTS": "tests/data/building/test_transcription.py",
     "sbatch": "needs Slurm; tests/launch/test_slurm.py has a stand-in",

@@ -19,6 +19,7 @@ from gsv2.serve.voices import ServedVoice
 
 RATE = 32_000
 ANNA = ServedVoice(id="anna", name="Anna", references=(200.0,))
+CARL = ServedVoice(id="carl", name="Carl", references=(400.0,))
 
 
 class ToneSpeaker:
@@ -39,6 +40,10 @@ class ToneSpeaker:
     def enroll(self, content: bytes, name: str, text: str | None) -> Sequence[Any]:
         read_reference(content, name, text)
         return (150.0,)
+
+    def mix(self, parts: Sequence[tuple[Sequence[Any], float]]) -> Sequence[Any]:
+        total = sum(weight for _, weight in parts)
+        return (sum(references[0] * weight / total for references, weight in parts),)
 
     def stream(
         self,
