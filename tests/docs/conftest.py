@@ -13,6 +13,7 @@ import pytest
 
 from gsv2.audio.wave import save_wave
 from gsv2.data.corpus.format import SAMPLE_RATE
+from tests.support.layouts import LAYOUTS
 from tests.support.shown_commands import ROOT
 from tests.support.tiny_corpus import synthetic_wave
 
@@ -38,6 +39,8 @@ def workspace(tiny_quickstart: Path, tmp_path_factory: pytest.TempPathFactory) -
     line = {"audio": "RECORDINGS/en/anna/0.wav", "text": "This is sentence 0."}
     (folder / "list.jsonl").write_text(json.dumps(line) + "\n")
     _write_foreign(folder / "LIBRI", speaker)
+    for name in ("pairs", "common-voice", "table"):
+        LAYOUTS[name].write(folder / "NEW" / name)
     return folder
 
 
