@@ -11,7 +11,18 @@ import typer
 from rich.logging import RichHandler
 
 from gsv2.caches import set_cache_folders
-from gsv2.commands import align, configs, corpus, evaluate, fit, serve, synthesize, voice
+from gsv2.commands import (
+    align,
+    configs,
+    corpus,
+    detect,
+    evaluate,
+    fit,
+    inspect,
+    serve,
+    synthesize,
+    voice,
+)
 
 Config = Annotated[
     Path, typer.Argument(help="YAML file of the run, or a shipped config, e.g. gpt/debug")
@@ -58,7 +69,9 @@ app = typer.Typer(
     help="Train GPT-SoVITS2 and speak with it. `--debug` shows tracebacks.",
 )
 app.command()(align.align)
+app.command()(detect.detect)
 app.command()(evaluate.evaluate)
+app.command()(inspect.inspect)
 app.command()(fit.fit)
 app.command()(serve.serve)
 app.command()(synthesize.synthesize)

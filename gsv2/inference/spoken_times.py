@@ -6,12 +6,14 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from gsv2.files import write_atomically
+from gsv2.text.words import word_ends
 
 _UNSPACED = re.compile(
     "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
@@ -36,7 +38,8 @@ class SpokenText(NamedTuple):
     characters: tuple[Spoken, ...]
     """All code points of the text, in order; without a gap."""
     words: tuple[Spoken, ...]
-    """Words between spaces, without the punctuation around them; each kana and Han is one."""
+    """Words between spaces, without the punctuation around them; each kana and Han is one, and with
+    the extra `gsv2[icu]` each word of Thai, Lao, Khmer and Burmese."""
     duration_sec: float
     """Length of the speech."""
 
@@ -99,8 +102,17 @@ def split_words(text: str) -> list[tuple[int, int]]:
             words.append((place, place + 1))
         elif start is None and not character.isspace():
             start = place
-    trimmed = (_trim(text, *word) for word in words)
+    parts = (part for word in words for part in _dictionary_words(text, *word))
+    trimmed = (_trim(text, *word) for word in parts)
     return [(start, end) for start, end in trimmed if start < end]
+
+
+def _dictionary_words(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Return the words of what stands between spaces, in scripts that put none between them."""
+    ends = word_ends(text[start:end])
+    if ends is None:
+        return [(start, end)]
+    return [(start + first, start + last) for first, last in pairwise([0, *ends])]
 
 
 def to_textgrid(spoken: SpokenText) -> str:

@@ -14,6 +14,7 @@ from fastapi import FastAPI, File, Form, Request, UploadFile
 from fastapi.responses import Response
 
 from gsv2.audio.encoding import MEDIA_TYPES
+from gsv2.audio.marking import MARK
 from gsv2.serve.answer import SpeechResponse, encode_pieces, to_events
 from gsv2.serve.errors import RequestError, install_handlers
 from gsv2.serve.guard import RequestGuard
@@ -139,6 +140,7 @@ class _Doors:
                 waves,
                 self._speaker.sample_rate,
                 asked.response_format,
+                {"comment": MARK},
                 is_streamed=asked.is_streamed,
             )
 
