@@ -70,7 +70,8 @@ def test_a_wav_knows_its_length_unless_it_is_streamed(client):
         ).content
 
     assert soundfile.info(io.BytesIO(speak())).frames == 0.2 * RATE
-    assert speak(stream_format="audio")[40:44] == b"\xff" * 4
+    streamed = speak(stream_format="audio")
+    assert streamed.partition(b"data")[2][:4] == b"\xff" * 4
 
 
 def test_bytes_come_before_the_speech_has_ended():
