@@ -1,59 +1,27 @@
-"""Generation of codes from text and prompts, in batches that end early."""
+"""Generation of codes from text and prompts: whole batches, or one utterance frame by frame."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from gsv2.inference.cached_backbone import CachedBackbone
-from gsv2.inference.sampling import Sampler, SamplingConfig
-from gsv2.inference.text_pointer import PointerSchedule, TextPointer, stretch_pointers
-from gsv2.models.gpt.model import GPTInputs, SemanticGPT
-from gsv2.nn.codes import NO_CODE
-from gsv2.text.normalize import normalize_text
+from gsv2.inference.decoder import Decoder, GeneratedCodes
+from gsv2.inference.sampling import SamplingConfig
+from gsv2.inference.text_pointer import stretch_pointers
+from gsv2.inference.utterances import Prompt, Utterance, embed_utterances
+from gsv2.models.gpt.model import SemanticGPT
 
-_UNENDED = 2**40
-"""Frames of an item whose end is not known yet: more than any clip has."""
-
-
-class Prompt(NamedTuple):
-    """A reference clip: the voice to speak in."""
-
-    text: str
-    """Transcript."""
-    codes: Tensor
-    """[K, T] int64."""
-    alignment: Tensor | None = None
-    """[T] int64 character spoken at each frame; a GPT that reads by a pointer needs it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Utterance:
-    """A text to speak, and the voice to speak it in."""
-
-    text: str
-    """Text of any language and script."""
-    prompts: tuple[Prompt, ...] = ()
-    """Clips of one speaker, in the order in which the model reads them."""
-
-
-class GeneratedCodes(NamedTuple):
-    """The codes of B utterances."""
-
-    codes: Tensor
-    """[B, K, T] int64, padded with -1."""
-    lengths: Tensor
-    """[B] int64 frames."""
-    ended: Tensor
-    """[B] bool: the model ended it; False = the cap of `SamplingConfig` did."""
-    characters: Tensor | None = None
-    """[B, T] int64 character of the text (as `normalize_text` returns it) that is spoken at each
-    frame; None unless a pointer reads."""
+__all__ = [
+    "GeneratedCodes",
+    "Prompt",
+    "Utterance",
+    "embed_utterances",
+    "generate",
+    "generate_frames",
+]
 
 
 @torch.inference_mode()
@@ -78,158 +46,66 @@ def generate(
     """
     if not utterances:
         raise ValueError("generate needs at least one utterance, but got none")
+    with _evaluating(model):
+        return _make_decoder(model, utterances, sampling, streams or range(len(utterances))).run()
+
+
+@torch.inference_mode()
+def generate_frames(
+    model: SemanticGPT, utterance: Utterance, sampling: SamplingConfig, stream: int = 0
+) -> Iterator[Tensor]:
+    """Yield the codes of an utterance frame by frame, each as soon as it is whole.
+
+    They are those that `generate` returns. With the pattern `nar` no frame is whole before the end,
+    and at another speaking rate than 1 all moves of the pointer are made first.
+
+    Args:
+        model: see `generate`.
+        utterance: what to say.
+        sampling: how codes are drawn.
+        stream: number that stands for i in `SamplingConfig.seed`.
+
+    Yields:
+        [K] int64.
+
+    Raises:
+        TextError: as `generate`.
+        ValueError: as `generate`.
+    """
+    with _evaluating(model):
+        decoder = _make_decoder(model, [utterance], sampling, [stream])
+        if model.pattern.refined:
+            yield from decoder.run().codes[0].T
+            return
+        num_told = 0
+        for num_steps in decoder.steps():
+            whole = min(model.pattern.num_whole_frames(num_steps), int(decoder.lengths[0]))
+            if whole > num_told:
+                yield from decoder.join(whole)[0, :, num_told:].T
+                num_told = whole
+
+
+@contextmanager
+def _evaluating(model: SemanticGPT) -> Iterator[None]:
+    """Put a model into evaluation mode inside."""
     was_training = model.training
     model.eval()
     try:
-        numbers = streams or range(len(utterances))
-        made = _Decoder(model, utterances, sampling, numbers).run()
-        if made.characters is None or sampling.speaking_rate == 1:
-            return made
-        schedule = stretch_pointers(
-            made.characters, made.lengths, made.ended, sampling.speaking_rate
-        )
-        return _Decoder(model, utterances, sampling, numbers, schedule).run()
+        yield
     finally:
         model.train(was_training)
 
 
-class _Decoder:
-    """The state of one call of `generate`."""
-
-    def __init__(
-        self,
-        model: SemanticGPT,
-        utterances: Sequence[Utterance],
-        sampling: SamplingConfig,
-        streams: Sequence[int],
-        schedule: PointerSchedule | None = None,
-    ) -> None:
-        self.model = model
-        self.sampler = Sampler(sampling, streams)
-        texts = [normalize_text(item.text) for item in utterances]
-        self.inputs, self.mask = embed_utterances(model, utterances)
-        self.pointer = (
-            TextPointer(model, texts, sampling, streams, schedule) if model.has_pointer else None
-        )
-        device = self.inputs.device
-        num_bytes = torch.tensor([len(text.encode()) for text in texts])
-        least, most = sampling.frame_bounds(num_bytes, model.config.codes.rate_hz)
-        if schedule is not None:
-            most = schedule.most
-        self.least, self.most = least.to(device), most.to(device)
-        self.lengths = torch.full_like(self.most, _UNENDED)
-        self.ended = torch.zeros_like(self.most, dtype=torch.bool)
-        self.drawn: list[list[Tensor]] = [[] for _ in range(model.pattern.num_codebooks)]
-        self.frames: list[int] = []
-
-    def run(self) -> GeneratedCodes:
-        """Prefill, then one step after the other until every item has all its codes."""
-        pattern = self.model.pattern
-        stream = CachedBackbone(self.model, self.mask)
-        hidden = stream(self.inputs)
-        steps: list[Tensor] = []
-        spoken: list[Tensor] = []
-        while True:
-            if self.pointer is not None and len(steps) % pattern.stride == 0:
-                spoken.append(self.pointer.place)
-            self.frames = pattern.frames_at(torch.tensor([len(steps)]))[:, 0].tolist()
-            steps.append(self.model.head.choose(hidden, self._choose))
-            if bool((len(steps) >= pattern.num_steps(self.lengths)).all()):
-                break
-            inputs = self.model.embed_steps(steps[-1][:, :, None])
-            if self.pointer is not None:
-                if len(steps) % pattern.stride == 0:  # the last step of a frame
-                    self.pointer.move(hidden, inputs[:, 0])
-                inputs = inputs + self.pointer.vectors()
-            hidden = stream(inputs)
-        codes = pattern.to_codes(torch.stack(steps, dim=2), self.lengths)
-        characters = torch.stack(spoken, dim=1)[:, : codes.shape[2]] if spoken else None
-        return GeneratedCodes(codes, self.lengths, self.ended, characters)
-
-    def _choose(self, codebook: int, logits: Tensor) -> Tensor:
-        """Draw the codes [B] of one codebook, and note which items end here."""
-        frame = self.frames[codebook]
-        nothing = torch.full_like(self.lengths, NO_CODE)
-        if frame < 0:
-            return nothing
-        if codebook == 0:
-            logits = self._bound(logits, frame)
-        drawn = self.sampler.draw(logits, self.drawn[codebook])
-        if codebook == 0:
-            # Said again, beside the logits: of NaN no draw is forbidden.
-            drawn = drawn.masked_fill(self._must_end(frame), self.model.end)
-            ends = (drawn == self.model.end) & (self.lengths > frame)
-            self.lengths = torch.where(ends, frame, self.lengths)
-            self.ended |= ends & (frame < self.most)
-        drawn = torch.where(frame < self.lengths, drawn, nothing)
-        self.drawn[codebook].append(drawn)
-        return drawn
-
-    def _bound(self, logits: Tensor, frame: int) -> Tensor:
-        """Forbid the end before the least frames, and all else after the most.
-
-        With a pointer the end comes where the text ends, and nowhere else.
-        """
-        is_end = torch.arange(logits.shape[1], device=logits.device) == self.model.end
-        must_end = self._must_end(frame)
-        may_not = frame < self.least if self.pointer is None else ~must_end
-        forbidden = torch.where(must_end[:, None], ~is_end, is_end & may_not[:, None])
-        return logits.masked_fill(forbidden, -torch.inf)
-
-    def _must_end(self, frame: int) -> Tensor:
-        """Tell which items [B] may not have the frame any more."""
-        is_over = frame >= self.most
-        return is_over if self.pointer is None else is_over | self.pointer.is_past
-
-
-def embed_utterances(model: SemanticGPT, utterances: Sequence[Utterance]) -> tuple[Tensor, Tensor]:
-    """Return the backbone's inputs [B, L, D] up to where codes start, and their mask [B, L].
-
-    Padded on the left, so that all end at the same position.
-
-    Raises:
-        ValueError: a prompt whose codes or alignment are not what the model reads.
-    """
-    K = model.pattern.num_codebooks
-    clips: list[Prompt] = []
-    sequence: list[int] = []
-    for item, utterance in enumerate(utterances):
-        to_speak = Prompt(utterance.text, torch.empty(K, 0, dtype=torch.int64))
-        clips += [*utterance.prompts, to_speak]
-        sequence += [item] * (len(utterance.prompts) + 1)
-    for clip in clips:
-        if clip.codes.ndim != 2 or clip.codes.shape[0] != K:
-            raise ValueError(
-                f"codes of a prompt must be [K={K}, T], but are {tuple(clip.codes.shape)}"
-            )
-    lengths = torch.tensor([clip.codes.shape[1] for clip in clips])
-    codes = _pad([clip.codes for clip in clips])
-    tokens = model.text_encoder.tokenize([normalize_text(clip.text) for clip in clips])
-    tensors = [tokens.ids, tokens.lengths, codes, lengths, torch.tensor(sequence)]
-    if model.has_pointer:
-        tensors.append(_pad([_alignment(clip) for clip in clips]))
-    device = model.text_start.device
-    inputs, mask = model.embed(GPTInputs(*(tensor.to(device) for tensor in tensors)))
-    shifts = (~mask).sum(dim=1).tolist()
-    rolled = [row.roll(shift, dims=0) for row, shift in zip(inputs, shifts, strict=True)]
-    return torch.stack(rolled), mask.flip(1)
-
-
-def _alignment(clip: Prompt) -> Tensor:
-    """Return the alignment [T] of a prompt; of a clip that is still to be spoken, nothing."""
-    T = clip.codes.shape[1]
-    alignment = torch.empty(0, dtype=torch.int64) if T == 0 else clip.alignment
-    if alignment is None or alignment.shape != (T,):
-        found = None if alignment is None else tuple(alignment.shape)
-        raise ValueError(
-            f"the alignment of a prompt must be [T={T}] for a GPT that reads by a pointer, "
-            f"but is {found}"
-        )
-    return alignment
-
-
-def _pad(parts: Sequence[Tensor]) -> Tensor:
-    """Stack int64 tensors [..., T_i], padded with `NO_CODE`."""
-    longest = max(part.shape[-1] for part in parts)
-    padded = [F.pad(part, (0, longest - part.shape[-1]), value=NO_CODE) for part in parts]
-    return torch.stack(padded).long()
+def _make_decoder(
+    model: SemanticGPT,
+    utterances: Sequence[Utterance],
+    sampling: SamplingConfig,
+    streams: Sequence[int],
+) -> Decoder:
+    """Return a decoder, whose pointer follows a schedule if the speaking rate asks for one."""
+    if not model.has_pointer or sampling.speaking_rate == 1:
+        return Decoder(model, utterances, sampling, streams)
+    made = Decoder(model, utterances, sampling, streams).run()
+    assert made.characters is not None, "a pointer reads"
+    schedule = stretch_pointers(made.characters, made.lengths, made.ended, sampling.speaking_rate)
+    return Decoder(model, utterances, sampling, streams, schedule)
