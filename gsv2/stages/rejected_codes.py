@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from gsv2.data.config import SourceConfig
+from gsv2.data.corpus.decode import decode_codes
 from gsv2.data.corpus.index import CorpusIndex
-from gsv2.data.stream.batch import BadClip
-from gsv2.data.stream.reader import MappedReader, read_clip
+from gsv2.data.stream.reader import MappedReader
 
 FAULTS = ("dropped", "repeated", "truncated")
 """What may happen to a span: it is missing, it is there twice, or the clip ends before it."""
@@ -72,15 +72,18 @@ class GivenCodes:
             )
 
     def find(self, key: str) -> Tensor | None:
-        """Return the rejected codes [K, T] int64 of a clip; None where there are none."""
+        """Return the rejected codes [K, T] int64 of a clip; None where there are none.
+
+        Raises:
+            ClipError: they are damaged.
+        """
         row = self._rows.get(key)
         if row is None:
             return None
-        clip = read_clip(self._reader, row)
-        if isinstance(clip, BadClip) or clip.codes is None or clip.codes.shape[1] == 0:
-            return None
-        return torch.from_numpy(clip.codes.astype("int64"))
+        codes = decode_codes(self._reader.read(row)["codes"])  # of another length than the audio
+        return torch.from_numpy(codes.astype("int64"))
 
     @cached_property
     def _rows(self) -> dict[str, int]:
-        return {self._index.key(row): row for row in range(self._index.num_clips)}
+        frames = self._index.numbers("num_code_frames")
+        return {self._index.key(int(row)): int(row) for row in (frames > 0).nonzero()[0]}
