@@ -6,7 +6,7 @@ the rows are over the backbone runs without them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gsv2.inference.cached_backbone import CachedBackbone
+from gsv2.inference.prompt_fusion import PromptFusion
 from gsv2.inference.sampling import Sampler, SamplingConfig
 from gsv2.inference.text_pointer import PointerSchedule, TextPointer
-from gsv2.inference.utterances import Utterance, embed_utterances, last_prompts
+from gsv2.inference.utterance import Utterance, embed_utterances, last_prompts
 from gsv2.models.gpt.model import SemanticGPT
 from gsv2.nn.codes import NO_CODE
 from gsv2.text.normalize import normalize_text
@@ -40,6 +41,12 @@ class GeneratedCodes(NamedTuple):
     """[B, T] int64 character of the text (as `normalize_text` returns it) that is spoken at each
     frame; None unless a pointer reads."""
 
+    def rows(self, chosen: Tensor) -> GeneratedCodes:
+        """Return the utterances of the given rows [B'] int64."""
+        chosen = chosen.to(self.lengths.device)
+        spoken = None if self.characters is None else self.characters[chosen]
+        return GeneratedCodes(self.codes[chosen], self.lengths[chosen], self.ended[chosen], spoken)
+
 
 class Decoder:
     """The state of one call of `generate`."""
@@ -51,13 +58,19 @@ class Decoder:
         sampling: SamplingConfig,
         streams: Sequence[int],
         schedule: PointerSchedule | None = None,
+        fusion: PromptFusion | None = None,
+        each_step: Callable[[], None] | None = None,
     ) -> None:
         self.model = model
+        self.fusion = fusion
+        self._each_step = each_step
         self.sampler = Sampler(sampling, streams)
         texts = [normalize_text(item.text) for item in utterances]
         self.inputs, self.mask = embed_utterances(model, utterances)
         self.pointer = (
-            TextPointer(model, texts, sampling, streams, schedule) if model.has_pointer else None
+            TextPointer(model, texts, sampling, streams, schedule, fusion)
+            if model.has_pointer
+            else None
         )
         device = self.inputs.device
         num_bytes = torch.tensor([len(text.encode()) for text in texts])
@@ -98,6 +111,8 @@ class Decoder:
         hidden = stream(self.inputs)
         every = _steps_a_question(hidden)
         while True:
+            if self._each_step is not None:
+                self._each_step()
             if self.pointer is not None and len(self._steps) % pattern.stride == 0:
                 self._spoken.append(self.pointer.place)
             self.frames = pattern.frames_at(torch.tensor([len(self._steps)]))[:, 0].tolist()
@@ -161,6 +176,8 @@ class Decoder:
         nothing = torch.full_like(self.lengths, NO_CODE)
         if frame < 0:
             return nothing
+        if self.fusion is not None:
+            logits = self.fusion.average(logits)
         if codebook == 0:
             logits = self._bound(logits, frame)
         drawn = self.sampler.draw(logits, self.drawn[codebook])

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from gsv2.inference.decoder import Decoder, GeneratedCodes
+from gsv2.inference.prompt_fusion import PromptFusion, count_rows, spread
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.text_pointer import stretch_pointers
-from gsv2.inference.utterances import Prompt, Utterance, embed_utterances
+from gsv2.inference.utterance import Prompt, Utterance, embed_utterances
 from gsv2.models.gpt.model import SemanticGPT
 
 __all__ = [
@@ -30,6 +31,7 @@ def generate(
     utterances: Sequence[Utterance],
     sampling: SamplingConfig,
     streams: Sequence[int] | None = None,
+    each_step: Callable[[], None] | None = None,
 ) -> GeneratedCodes:
     """Generate the codes of a batch of utterances.
 
@@ -39,6 +41,7 @@ def generate(
         sampling: how codes are drawn.
         streams: numbers that stand for i in `SamplingConfig.seed`, one an utterance, for calls
             that share the work of one; None = 0, 1, ...
+        each_step: called before each step; what it raises ends the work.
 
     Raises:
         TextError: a text has nothing to speak.
@@ -47,7 +50,10 @@ def generate(
     if not utterances:
         raise ValueError("generate needs at least one utterance, but got none")
     with _evaluating(model):
-        return _make_decoder(model, utterances, sampling, streams or range(len(utterances))).run()
+        numbers = streams or range(len(utterances))
+        decoder = _make_decoder(model, utterances, sampling, numbers, each_step)
+        made, fusion = decoder.run(), decoder.fusion
+        return made if fusion is None else made.rows(fusion.first_rows)
 
 
 @torch.inference_mode()
@@ -101,11 +107,32 @@ def _make_decoder(
     utterances: Sequence[Utterance],
     sampling: SamplingConfig,
     streams: Sequence[int],
+    each_step: Callable[[], None] | None = None,
 ) -> Decoder:
     """Return a decoder, whose pointer follows a schedule if the speaking rate asks for one."""
+    rows, numbers, fusion = _spread(utterances, streams)
+    decoder = Decoder(model, rows, sampling, numbers, fusion=fusion, each_step=each_step)
     if not model.has_pointer or sampling.speaking_rate == 1:
-        return Decoder(model, utterances, sampling, streams)
-    made = Decoder(model, utterances, sampling, streams).run()
+        return decoder
+    made = decoder.run()
     assert made.characters is not None, "a pointer reads"
     schedule = stretch_pointers(made.characters, made.lengths, made.ended, sampling.speaking_rate)
-    return Decoder(model, utterances, sampling, streams, schedule)
+    return Decoder(model, rows, sampling, numbers, schedule, fusion, each_step)
+
+
+def _spread(
+    utterances: Sequence[Utterance], streams: Sequence[int]
+) -> tuple[list[Utterance], list[int], PromptFusion | None]:
+    """Return a row for each prompt that is heard alone, its stream, and how rows are averaged."""
+    counts = [count_rows(utterance) for utterance in utterances]
+    if max(counts) == 1:
+        return list(utterances), list(streams), None
+    rows, weights = [], []
+    for utterance in utterances:
+        if not utterance.prompt_weights:
+            rows.append(utterance)
+            weights.append(1.0)
+        for prompt, weight in zip(utterance.prompts, utterance.prompt_weights, strict=False):
+            rows.append(Utterance(text=utterance.text, prompts=(prompt,)))
+            weights.append(weight)
+    return rows, spread(streams, counts), PromptFusion(counts, weights)

@@ -1,4 +1,4 @@
-"""Utterances: what to speak, and the prompts whose voice it is spoken in, as a GPT's inputs."""
+"""Utterances: texts to speak after prompts, and the inputs that they are to the GPT."""
 
 from __future__ import annotations
 
@@ -35,6 +35,20 @@ class Utterance:
     """Text of any language and script."""
     prompts: tuple[Prompt, ...] = ()
     """Clips of one speaker, in the order in which the model reads them."""
+    prompt_weights: tuple[float, ...] = ()
+    """One a prompt: the model reads each alone, and what it predicts is averaged by them. Empty =
+    it reads all, one after the other."""
+
+    def __post_init__(self) -> None:
+        """Check that weights can be meant."""
+        weights = self.prompt_weights
+        if weights and not (
+            len(weights) == len(self.prompts) and all(weight > 0 for weight in weights)
+        ):
+            raise ValueError(
+                f"prompt_weights must be one above 0 for each of {len(self.prompts)} prompts, "
+                f"but are {list(weights)}"
+            )
 
 
 def embed_utterances(model: SemanticGPT, utterances: Sequence[Utterance]) -> tuple[Tensor, Tensor]:
