@@ -6,11 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 from torch import Tensor
 
 from gsv2.audio.pitch import median_pitch
-from gsv2.data.corpus.format import SAMPLE_RATE
-from gsv2.inference.references import Reference
 
 _MIN_VOICED_FRAMES = 10
 """Fewer frames with a pitch, a fifth of a second, do not say a voice's."""
@@ -25,15 +24,17 @@ class Voice(NamedTuple):
     """Median pitch; 0 where none was found."""
 
 
-def fuse_pitches(references: Sequence[Reference]) -> float:
-    """Return the mean in Hz, by weight and over intervals, of the median pitches of references.
+def voice_pitch(wave: np.ndarray, sample_rate: int) -> float:
+    """Return the median pitch in Hz of a recording [N] at a rate in Hz; 0 where none is found."""
+    return median_pitch(wave, sample_rate, _MIN_VOICED_FRAMES) or 0.0
 
-    0 where none of them has a pitch.
+
+def fuse_pitches(pitches_hz: Sequence[float], weights: Sequence[float]) -> float:
+    """Return the mean in Hz, by weight and over intervals, of pitches.
+
+    Those that are 0 do not count; 0 where none is left.
     """
-    total = octaves = 0.0
-    for reference in references:
-        hz = median_pitch(reference.wave, SAMPLE_RATE, _MIN_VOICED_FRAMES)
-        if hz is not None:
-            total += reference.weight
-            octaves += reference.weight * math.log2(hz)
+    voiced = [(hz, weight) for hz, weight in zip(pitches_hz, weights, strict=True) if hz > 0]
+    total = sum(weight for _, weight in voiced)
+    octaves = sum(weight * math.log2(hz) for hz, weight in voiced)
     return 2 ** (octaves / total) if total > 0 else 0.0
