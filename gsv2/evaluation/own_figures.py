@@ -15,7 +15,9 @@ from gsv2.evaluation.estimates import Measurement
 from gsv2.evaluation.row import Measures
 from gsv2.evaluation.sentence import Sentence
 from gsv2.evaluation.spoken_errors import spoken_form
-from gsv2.inference.synthesizer import MAX_SENTENCE_BYTES, Speech, Synthesizer
+from gsv2.inference.speech import Speech
+from gsv2.inference.synthesizer import MAX_SENTENCE_BYTES, Synthesizer
+from gsv2.inference.text_synthesizer import TextSynthesizer
 from gsv2.models.aligner.model import Aligner
 from gsv2.models.aligner.reading_errors import count_errors
 from gsv2.text.normalize import normalize_text, split_sentences
@@ -46,7 +48,7 @@ def read_codes(aligner: Aligner, codes: Sequence[Tensor], texts: Sequence[str]) 
 
 
 def aligner_readings(
-    synthesizer: Synthesizer,
+    synthesizer: Synthesizer | TextSynthesizer,
     sentence: Sentence,
     speech: Speech,
     waves: Mapping[str, np.ndarray],
@@ -59,9 +61,9 @@ def aligner_readings(
         speech: what was said, with its codes.
         waves: source -> [N] at 32 kHz.
     """
-    aligner = synthesizer.aligner
-    if aligner is None:
+    if isinstance(synthesizer, TextSynthesizer) or synthesizer.aligner is None:
         return {}
+    aligner = synthesizer.aligner
     text = normalize_text(sentence.text)
     parts = [normalize_text(part) for part in split_sentences(text, MAX_SENTENCE_BYTES)]
     by_sound = {
@@ -75,7 +77,9 @@ def aligner_readings(
 
 
 def sound_measures(
-    synthesizer: Synthesizer, sentence: Sentence, waves: Mapping[str, np.ndarray]
+    synthesizer: Synthesizer | TextSynthesizer,
+    sentence: Sentence,
+    waves: Mapping[str, np.ndarray],
 ) -> Measures:
     """Return pitch, speaking rate and mel distance.
 
@@ -107,7 +111,9 @@ def sound_measures(
 
 
 @torch.inference_mode()
-def _mel_distance(synthesizer: Synthesizer, wave: np.ndarray, recording: np.ndarray) -> float:
+def _mel_distance(
+    synthesizer: Synthesizer | TextSynthesizer, wave: np.ndarray, recording: np.ndarray
+) -> float:
     """Return the mean absolute difference of the natural logarithms of the mel magnitudes."""
     length = min(len(wave), len(recording))
     pair = torch.from_numpy(np.stack([wave[:length], recording[:length]]))[:, None]

@@ -30,11 +30,12 @@ from gsv2.inference.bundle_description import (
 from gsv2.inference.bundle_parts import (
     OPTIONAL_PARTS,
     PARTS,
+    TEXT_PARTS,
     check_parts,
     described_encoders,
 )
 from gsv2.inference.reading import HeldOutReading
-from gsv2.models.component import Component, ComponentError, load_component
+from gsv2.models.component import Component, ComponentError, load_component, read_description
 from gsv2.training.checkpoints.checkpoint import STATE, CheckpointMissingError, find_component
 from gsv2.training.ema import EMA_SUFFIX
 
@@ -52,7 +53,8 @@ def export_bundle(runs: Sequence[Path], out: Path, *, averaged: bool | None = No
 
     Args:
         runs: run folders (or checkpoints) that hold a quantizer, a GPT and a VITS2 together, and
-            an aligner, without which a GPT that reads by a pointer cannot speak.
+            an aligner, without which a GPT that reads by a pointer cannot speak; or a VITS2 alone
+            that reads text.
         out: folder to write; an older bundle there is replaced.
         averaged: whether to take the moving averages of the weights (`optim.NAME.ema_decay`):
             True = of the GPT and VITS2, False = of none, None = of those that have them.
@@ -65,10 +67,7 @@ def export_bundle(runs: Sequence[Path], out: Path, *, averaged: bool | None = No
             different quantizers, or `out` holds something else.
     """
     _check_place(out)
-    sources = {kind: _find_part(runs, kind, averaged) for kind in PARTS}
-    for kind, name in OPTIONAL_PARTS.items():
-        if (file := _find_named(runs, kind, name, required=False)) is not None:
-            sources[kind] = file
+    sources = _find_sources(runs, averaged)
     out.parent.mkdir(parents=True, exist_ok=True)
     aside = _make_aside(out)
     try:
@@ -83,7 +82,8 @@ def load_bundle(path: Path) -> dict[str, Component]:
     """Read a bundle; check its hashes, its parts and that they belong together.
 
     Returns:
-        Kind of the part -> component, for every kind in `PARTS`, and the others that it has.
+        Kind of the part -> component, for every kind in `PARTS`, and the others that it has; of a
+        bundle whose waveform model reads text, `vits2` alone.
 
     Raises:
         BundleError: no bundle there, another format, a file that is missing or damaged, or parts
@@ -126,7 +126,7 @@ def _fill(folder: Path, sources: Mapping[str, Path]) -> None:
         components[kind] = load_component(copy, kind, path)
     quantizer = _checked(components)
     files = {name: _sha256(folder / name) for name in (f"{kind}.safetensors" for kind in sources)}
-    reading = _reading_of(sources["gpt"])
+    reading = _reading_of(sources["gpt"]) if "gpt" in sources else None
     description = BundleDescription(
         quantizer=quantizer, files=files, reading=reading, **described_encoders(components)
     )
@@ -147,8 +147,8 @@ def _reading_of(gpt: Path) -> HeldOutReading | None:
         raise BundleError(f"{state} is damaged: {error}") from error
 
 
-def _checked(components: dict[str, Component]) -> str:
-    """Return the hash of the quantizer of parts that belong together."""
+def _checked(components: dict[str, Component]) -> str | None:
+    """Return the hash of the quantizer of parts that belong together, if they have one."""
     try:
         return check_parts(components)
     except ComponentError as error:
@@ -175,6 +175,19 @@ def _put_in_place(aside: Path, out: Path) -> None:
             return
         _check_place(out)
     raise BundleError(f"{out} was replaced by others {_TRIES} times; are there so many exports?")
+
+
+def _find_sources(runs: Sequence[Path], averaged: bool | None) -> dict[str, Path]:
+    """Return kind -> file of every part that a bundle of these runs has."""
+    if _find_named(runs, "quantizer", PARTS["quantizer"], required=False) is None:
+        wave = _find_named(runs, "vits2", PARTS["vits2"], required=False)
+        if wave is not None and read_description(wave)["config"].get("prior") == "text":
+            return {kind: _find_part(runs, kind, averaged) for kind in TEXT_PARTS}
+    sources = {kind: _find_part(runs, kind, averaged) for kind in PARTS}
+    for kind, name in OPTIONAL_PARTS.items():
+        if (file := _find_named(runs, kind, name, required=False)) is not None:
+            sources[kind] = file
+    return sources
 
 
 def _find_part(runs: Sequence[Path], kind: str, averaged: bool | None) -> Path:

@@ -22,25 +22,35 @@ PARTS = {"quantizer": "quantizer", "gpt": "gpt", "vits2": "generator"}
 OPTIONAL_PARTS = {"aligner": "aligner"}
 """The same for parts that a bundle may lack: the aligner, which a GPT that reads by a pointer needs
 and which tells when words are spoken."""
+TEXT_PARTS = {"vits2": "generator"}
+"""The same for a bundle whose waveform model reads text: it speaks alone."""
 _CODEBOOKS = {"gpt": "audio_input.vectors.codebooks", "vits2": "code_vectors.codebooks"}
 """Kind of a part -> where it keeps the codebooks of its quantizer, if it does."""
 _TOLERANCE = 1e-5
 """Largest difference of equal codebooks: an average of equal values may round."""
 
 
-def check_parts(parts: Mapping[str, Component]) -> str:
+def check_parts(parts: Mapping[str, Component]) -> str | None:
     """Check the weights of all parts, and that they were trained on one quantizer.
 
     Args:
-        parts: kind -> component, for every kind in `PARTS`, and any in `OPTIONAL_PARTS`.
+        parts: kind -> component, for every kind in `PARTS`, and any in `OPTIONAL_PARTS`; or for
+            every kind in `TEXT_PARTS`.
 
     Returns:
-        The hash of the quantizer.
+        The hash of the quantizer; None without one.
 
     Raises:
         ComponentError: a part is damaged, or they are parts of different quantizers; the message
             names the file.
     """
+    if parts.keys() == TEXT_PARTS.keys():
+        _check_text_part(parts["vits2"])
+        return None
+    if parts["vits2"].config.get("prior") == "text":
+        raise ComponentError(
+            f"{parts['vits2'].name} reads text and not the codes of a GPT; it makes a bundle alone"
+        )
     shared = _shared_hash(parts)
     gpt = check_trained(parts["gpt"], GPTConfig, SemanticGPT)
     vits2 = check_trained(parts["vits2"], VITS2Config, VITS2)
@@ -56,12 +66,24 @@ def check_parts(parts: Mapping[str, Component]) -> str:
     _compare_codes(quantizer.config.codes, {"gpt": gpt.codes, "vits2": vits2.codes}, parts)
     _compare_codebooks(quantizer, parts)
     _check_aligner(gpt, parts)
+    _check_rate(vits2, parts["vits2"].name)
+    return shared
+
+
+def _check_text_part(part: Component) -> None:
+    """Check a waveform model that speaks alone."""
+    vits2 = check_trained(part, VITS2Config, VITS2)
+    if vits2.prior != "text":
+        raise ComponentError(f"{part.name} reads codes and needs the GPT that makes them")
+    _check_rate(vits2, part.name)
+
+
+def _check_rate(vits2: VITS2Config, name: str) -> None:
     if vits2.mel.sample_rate != SAMPLE_RATE:
         raise ComponentError(
-            f"{parts['vits2'].name}: config.mel.sample_rate must be {SAMPLE_RATE}, "
+            f"{name}: config.mel.sample_rate must be {SAMPLE_RATE}, "
             f"but is {vits2.mel.sample_rate}"
         )
-    return shared
 
 
 def described_encoders(parts: Mapping[str, Component]) -> dict[str, dict[str, Any]]:
@@ -74,14 +96,18 @@ def described_encoders(parts: Mapping[str, Component]) -> dict[str, dict[str, An
         `speech_encoder` and `text_encoder`, where there is one: name, source and hash.
     """
     found: dict[str, dict[str, Any]] = {}
-    speech = parts["quantizer"].read_config(QuantizerConfig).speech_encoder
-    if speech.is_pretrained:
-        found["speech_encoder"] = {**speech.identity, "source": speech.source}
-    gpt = parts["gpt"].read_config(GPTConfig)
-    if gpt.text_encoder != "bytes":
-        vectors = gpt.text_vectors
+    if "gpt" in parts:
+        speech = parts["quantizer"].read_config(QuantizerConfig).speech_encoder
+        if speech.is_pretrained:
+            found["speech_encoder"] = {**speech.identity, "source": speech.source}
+        gpt = parts["gpt"].read_config(GPTConfig)
+        name, vectors = gpt.text_encoder, gpt.text_vectors
+    else:
+        text = parts["vits2"].read_config(VITS2Config).text
+        name, vectors = text.encoder, text.vectors
+    if name != "bytes":
         found["text_encoder"] = {
-            "name": gpt.text_encoder,
+            "name": name,
             "source": vectors.weights.source,
             "dim": vectors.dim,
             "sha256": vectors.sha256,

@@ -15,10 +15,11 @@ from gsv2.audio.wave import save_wave
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.bundle_description import read_bundle_description
 from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
+from gsv2.inference.open_synthesizer import open_synthesizer
 from gsv2.inference.references import VoiceError, load_references
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.spoken_times import check_suffix, write_times
-from gsv2.inference.synthesizer import Speech, Synthesizer
+from gsv2.inference.speech import Speech
 from gsv2.text.normalize import normalize_text
 
 _SEED_BITS = 63
@@ -82,7 +83,7 @@ def write_speech(
         check_suffix(times)
     read_bundle_description(bundle)
     references = load_references(*voice)
-    synthesizer = Synthesizer.from_bundle(bundle, encoders=encoders)
+    synthesizer = open_synthesizer(bundle, encoders=encoders)
     speech = synthesizer.synthesize(text, references, seed=sampling.seed, sampling=sampling)
     try:
         save_wave(out, speech.wave, speech.sample_rate)

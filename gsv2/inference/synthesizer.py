@@ -18,7 +18,7 @@ from torch import Tensor
 from gsv2.audio.speech_encoders.make import make_speech_encoder
 from gsv2.audio.wave import join_waves
 from gsv2.data.corpus.format import SAMPLE_RATE
-from gsv2.inference.bundle import load_bundle
+from gsv2.inference.bundle import BundleError, load_bundle
 from gsv2.inference.bundle_description import read_bundle_description
 from gsv2.inference.candidates import generate_best
 from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
@@ -27,7 +27,7 @@ from gsv2.inference.references import Reference, VoiceError
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.speech import Speech as Speech
 from gsv2.inference.spoken_times import SpokenText, join_times, time_text
-from gsv2.inference.voice import Voice, fuse_pitches
+from gsv2.inference.voice import Voice, make_voice
 from gsv2.models.aligner.align import align_texts
 from gsv2.models.aligner.model import Aligner
 from gsv2.models.aligner.viterbi import Alignment, AlignmentError
@@ -35,7 +35,6 @@ from gsv2.models.component import Component
 from gsv2.models.gpt.model import SemanticGPT
 from gsv2.models.quantizer.model import Quantizer
 from gsv2.models.vits2.model import VITS2
-from gsv2.models.vits2.style import fuse_styles
 from gsv2.text.encoders.make import attach_text_encoder
 from gsv2.text.normalize import normalize_text, split_sentences
 
@@ -90,6 +89,11 @@ class Synthesizer:
         """
         chosen = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         components = load_bundle(Path(path))
+        if "gpt" not in components:
+            raise BundleError(
+                f"{path} has no GPT: its waveform model reads text itself; "
+                "gsv2.inference.open_synthesizer.open_synthesizer speaks with it"
+            )
         reading = read_bundle_description(Path(path)).reading
         if reading is not None and not reading.reads:
             logger.warning("the model in %s %s", path, reading)
@@ -169,16 +173,11 @@ class Synthesizer:
 
     def voice(self, references: Sequence[Reference]) -> Voice:
         """Return the voice that references have together."""
-        return Voice(self._style(references), fuse_pitches(references))
+        return make_voice(self.vits2, references, self.device)
 
-    @torch.inference_mode()
-    def _style(self, references: Sequence[Reference]) -> Tensor:
-        styles = []
-        for reference in references:
-            mel = self.vits2.mel(torch.from_numpy(reference.wave)[None, None].to(self.device))
-            mask = torch.ones(1, mel.shape[-1], dtype=torch.bool, device=self.device)
-            styles.append(self.vits2.style(mel, mask))
-        return fuse_styles(torch.cat(styles), [reference.weight for reference in references])
+    def resynthesise(self, wave: np.ndarray, voice: Voice) -> np.ndarray:
+        """Send a recording [N] at 32 kHz through its codes; returns [N] in a voice."""
+        return self.decode(self.encode(wave), voice, noise_scale=0.0)[: len(wave)]
 
     @torch.inference_mode()
     def decode(

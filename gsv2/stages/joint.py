@@ -59,6 +59,11 @@ class JointRunConfig(GPTRunConfig, VITS2RunConfig):
                 f"({self.data.max_tokens}) and data.batching=pack: VITS2 pads every clip to the "
                 "longest, which a budget of tokens does not bound"
             )
+        if self.model.generator.prior != "codes":
+            raise ValueError(
+                "model.generator.prior must be codes for stage=joint, whose GPT makes them, but is "
+                f"{self.model.generator.prior}"
+            )
 
 
 class JointStage:

@@ -23,56 +23,70 @@ from gsv2.losses.pitch import pitch_loss
 from gsv2.losses.reconstruction import mel_distance
 from gsv2.losses.stft import stft_loss
 from gsv2.models.vits2.discriminators import MultiDiscriminator
+from gsv2.models.vits2.duration_discriminator import DurationDiscriminator
 from gsv2.models.vits2.flops import VITS2Flops
-from gsv2.models.vits2.model import VITS2, Decoded, TrainedSegments
-from gsv2.models.vits2.references import next_references, random_references
+from gsv2.models.vits2.decoded import Decoded
+from gsv2.models.vits2.model import TrainedSegments
+from gsv2.models.vits2.references import random_references
 from gsv2.models.vits2.segments import cut_segments, random_starts
-from gsv2.nn.masks import length_mask
-from gsv2.stages.sections import check_optim, fill_codes
+from gsv2.stages.sections import check_optim
 from gsv2.stages.vits2_config import (
     DISCRIMINATOR,
+    DURATION_DISCRIMINATOR,
     GENERATOR,
     VITS2RunConfig,
-    fill_code_features,
+)
+from gsv2.stages.vits2_durations import (
+    alignable_clips,
+    duration_discriminator_update,
+    duration_terms,
 )
 from gsv2.stages.vits2_inputs import VITS2Inputs, make_inputs, silent_batch
+from gsv2.stages.vits2_network import make_network, vits2_members
+from gsv2.stages.vits2_validation import clip_figures, clip_panels, speak_clips
 from gsv2.training.precision.policy import PrecisionPolicy
-from gsv2.training.stage import Panel, Update, Workload, audio_workload, make_trainable
+from gsv2.training.stage import (
+    Panel,
+    Trainable,
+    Update,
+    Workload,
+    audio_workload,
+    make_trainable,
+)
 
 
 class VITS2Stage:
     """Yields the discriminators' update, where one is due, then the generator's."""
 
     members: tuple[str, ...] = ("audio", "codes")
+    """Members of a clip that a prior of codes needs; see `vits2_members`."""
 
     def __init__(self, config: VITS2RunConfig, device: torch.device) -> None:
-        names = (GENERATOR, DISCRIMINATOR)
-        check_optim(config.optim, names)
         self.section = config.model
+        self.members = vits2_members(config.model)
+        durations = config.model.duration_discriminator
+        names = [GENERATOR, DISCRIMINATOR] + [DURATION_DISCRIMINATOR] * bool(durations.channels)
+        check_optim(config.optim, names)
         self._max_steps = config.trainer.max_steps
         self.device = device
         self.precision = PrecisionPolicy(config.precision, (*names, "losses"))
-        quantizer = config.model.load_quantizer()
-        vectors = quantizer.code_vectors()
-        generator = fill_codes(config.model.generator, vectors.config, "model.generator")
-        self.model_config = fill_code_features(generator, quantizer.config)
-        self.codes = vectors.config
-        self._network = VITS2(self.model_config).to(device)
-        self._network.code_vectors.set_codebooks(vectors.codebooks)
-        if self._network.code_features is not None:
-            self._network.code_features.set_decoder(quantizer.decoder.state_dict())
+        network, self.model_config, provenance, self.codes = make_network(config.model, config.data)
+        self._network = network.to(device)
         self._loss_mel = MelSpectrogram(config.model.mel_loss).to(device)
         self._loss_stft = MultiResolutionSpectrogram(config.model.stft_loss).to(device)
         self._flops: VITS2Flops | None = None
         self._step = self.full_step
         networks = config.model.discriminator.network()
         discriminator = MultiDiscriminator(networks).to(device)
-        provenance = {"quantizer": quantizer.fingerprint()}
         optim = config.optim
         parts = {
             GENERATOR: ("vits2", self._network, self.model_config, optim[GENERATOR]),
             DISCRIMINATOR: ("discriminator", discriminator, networks, optim[DISCRIMINATOR]),
         }
+        if durations.channels:
+            judge = DurationDiscriminator(durations, self.model_config.channels).to(device)
+            name = DURATION_DISCRIMINATOR
+            parts[name] = (name, judge, durations, optim[name])
         self.trainables = {
             name: make_trainable(*part, self._max_steps, provenance) for name, part in parts.items()
         }
@@ -86,13 +100,17 @@ class VITS2Stage:
     def _total_steps(self) -> float:
         return self.trainables[GENERATOR].progress.total_steps
 
+    @property
+    def _judge_of_durations(self) -> Trainable | None:
+        return self.trainables.get(DURATION_DISCRIMINATOR)
+
     def initialise(self, batches: Iterable[Batch]) -> None:
         """Do nothing: no part depends on data."""
 
     def num_targets(self, batch: Batch) -> Mapping[str, int]:
         """Count the clips: each gives one segment and one mean divergence."""
         num_clips = batch.num_clips if batch.weight > 0 else 0
-        return {GENERATOR: num_clips, DISCRIMINATOR: num_clips}
+        return dict.fromkeys(self.trainables, num_clips)
 
     def workload(self, batch: Batch) -> Workload:
         """Return the audio."""
@@ -101,8 +119,11 @@ class VITS2Stage:
     def flops(self, batch: Batch) -> Mapping[str, float]:
         """Return what the clips cost the networks in the step that was asked for last.
 
-        Each clip counts with its own length.
+        Each clip counts with its own length. Nobody counts a prior of text, whose cost depends on
+        the texts too.
         """
+        if self.model_config.prior == "text":
+            return {}
         model, section = self.model_config, self.section
         if self._flops is None:
             judges = section.discriminator.network()
@@ -133,15 +154,22 @@ class VITS2Stage:
             pitch = track_pitch(real[:, 0], self.model_config.mel.sample_rate, hop)
         with self.precision.autocast(GENERATOR, self.device):
             decoded: Decoded = self.trainables[GENERATOR](
-                inputs.codes,
+                inputs.content,
                 inputs.magnitude,
                 inputs.lengths,
                 inputs.mel[reference],
                 inputs.lengths[reference],
                 TrainedSegments(starts, size, pitch),
+                self.section.alignment_noise_at(step),
             )
         if self.section.discriminator.trains_at(step, self._total_steps):
             yield _scaled(self._discriminator_update(real, decoded.wave.detach()), share)
+            if self._judge_of_durations is not None and decoded.aligned is not None:
+                with self.precision.autocast(DURATION_DISCRIMINATOR, self.device):
+                    update = duration_discriminator_update(
+                        self._judge_of_durations, decoded.aligned
+                    )
+                yield _scaled(update, share)
         yield _scaled(self._generator_update(real, pitch, decoded, step), share)
 
     def _inputs(self, batch: Batch) -> tuple[VITS2Inputs, float]:
@@ -161,24 +189,22 @@ class VITS2Stage:
     ) -> Update:
         weights = self.section.loss_weights
         terms: dict[str, Tensor] = {}
-        if self.section.discriminator.judges_at(step, self._total_steps):
+        is_judged = self.section.discriminator.judges_at(step, self._total_steps)
+        if is_judged:
             terms |= self._judge(real, decoded.wave)
         terms["mel"] = mel_distance(self._loss_mel(decoded.wave), self._loss_mel(real))
         if weights.stft:
             terms["stft"] = stft_loss(self._loss_stft(decoded.wave), self._loss_stft(real))
         if decoded.contour is not None and pitch is not None:
             terms["pitch"] = pitch_loss(decoded.contour.log_hz, decoded.contour.voiced, pitch)
+        mask = decoded.mask
+        if decoded.aligned is not None:
+            terms |= duration_terms(decoded.aligned, self._judge_of_durations if is_judged else None)
+            mask = mask & alignable_clips(decoded.aligned).unsqueeze(1)
         terms["kl"] = kl_divergence(
-            decoded.z_p, decoded.logs_q, decoded.m_p, decoded.logs_p, decoded.mask
+            decoded.z_p, decoded.logs_q, decoded.m_p, decoded.logs_p, mask
         )
-        factors = {
-            "adversarial": weights.adversarial,
-            "feature_matching": weights.feature_matching,
-            "mel": weights.mel,
-            "stft": weights.stft,
-            "pitch": weights.pitch,
-            "kl": weights.kl_at(step, self._total_steps),
-        }
+        factors = weights.at(step, self._total_steps)
         weighted = [factors[name] * term for name, term in terms.items()]
         metrics = {f"{GENERATOR}/{name}": term.detach() for name, term in terms.items()}
         return Update(GENERATOR, sum(weighted[1:], start=weighted[0]), metrics)
@@ -198,43 +224,19 @@ class VITS2Stage:
         }
 
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Return mel distances of whole clips: through codes, and through the posterior."""
+        """Return the figures of whole clips, see `clip_figures`."""
         inputs, share = self._inputs(batch)
-        size = inputs.mel.shape[-1]
-        mask = length_mask(inputs.lengths, size)
-        target = self._loss_mel(inputs.wave)[..., :size]
-        return {
-            f"{GENERATOR}/mel_{name}": share
-            * mel_distance(self._loss_mel(wave)[..., :size], target, mask)
-            for name, wave in self._speak(inputs).items()
-        }
+        with self.precision.autocast(GENERATOR, self.device):
+            spoken = speak_clips(self._network, inputs)
+        figures = clip_figures(self._loss_mel, inputs, spoken)
+        return {f"{GENERATOR}/{name}": share * figure for name, figure in figures.items()}
 
     def panels(self, batch: Batch) -> Sequence[Panel]:
-        """Return each clip as recorded, through its codes and through the posterior."""
+        """Return each clip as recorded, through its codes or text and through the posterior."""
         inputs, _ = self._inputs(batch)
-        waves = {"recording": inputs.wave, **self._speak(inputs)}
-        lengths = (inputs.lengths * self.model_config.mel.hop_length).tolist()
-        return [
-            Panel(name=key, waves={title: wave[i, 0, :length] for title, wave in waves.items()})
-            for i, (key, length) in enumerate(zip(batch.keys, lengths, strict=True))
-        ]
-
-    @torch.no_grad()
-    def _speak(self, inputs: VITS2Inputs) -> dict[str, Tensor]:
-        """Return clips [C, 1, N] through their codes and through the posterior.
-
-        The style is of the next clip of the same speaker.
-        """
-        model, reference = self._network, next_references(inputs.sequence)
-        mask = length_mask(inputs.lengths, inputs.mel.shape[-1])
         with self.precision.autocast(GENERATOR, self.device):
-            style = model.style(inputs.mel[reference], mask[reference])
-            return {
-                "through_codes": model.infer(
-                    inputs.codes, inputs.code_lengths, style, noise_scale=0.0
-                ),
-                "through_posterior": model.reconstruct(inputs.magnitude, inputs.lengths, style),
-            }
+            spoken = speak_clips(self._network, inputs)
+        return clip_panels(batch.keys, inputs, spoken, self.model_config.mel.hop_length)
 
 
 def _scaled(update: Update, share: float) -> Update:

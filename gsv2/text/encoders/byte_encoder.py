@@ -33,6 +33,14 @@ class ByteEncoder(nn.Module):
         lengths = torch.tensor([len(row) for row in rows])
         return TextTokens(pad_sequence(rows, batch_first=True, padding_value=PAD), lengths)
 
+    def character_spans(self, text: str) -> list[tuple[int, int]]:
+        """Return the characters from..to of `text` that each of its tokens is a part of."""
+        return [
+            (place, place + 1)
+            for place, character in enumerate(text)
+            for _ in character.encode()
+        ]
+
     def forward(self, ids: Tensor) -> Tensor:
         """Return the vector of each byte.
 

@@ -1,0 +1,134 @@
+"""Synthesizer without a GPT: VITS2 whose prior reads text, from text and references to a wave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gsv2.audio.wave import join_waves
+from gsv2.data.corpus.format import SAMPLE_RATE
+from gsv2.inference.bundle import BundleError, load_bundle
+from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
+from gsv2.inference.references import Reference
+from gsv2.inference.sampling import SamplingConfig
+from gsv2.inference.speech import Speech
+from gsv2.inference.spoken_times import SpokenText, join_times, time_tokens
+from gsv2.inference.synthesizer import MAX_SENTENCE_BYTES, NOISE_SCALE, PAUSE_SEC
+from gsv2.inference.voice import Voice, make_voice
+from gsv2.models.vits2.model import VITS2
+from gsv2.models.vits2.text_speech import TextSpeechOptions, speak_text
+from gsv2.text.encoders.interface import TextTokens
+from gsv2.text.encoders.make import attach_text_encoder
+from gsv2.text.normalize import normalize_text, split_sentences
+
+
+class TextSynthesizer:
+    """Speaks any text in the voice of its references, whose transcripts it does not need."""
+
+    aligner = None
+    """There are no codes to align."""
+
+    def __init__(
+        self, vits2: VITS2, device: torch.device, encoders: EncoderFolders = AS_IN_TRAINING
+    ) -> None:
+        assert vits2.text_prior is not None, "the config has a text prior"
+        self.device = device
+        self.vits2 = vits2.to(device).eval()
+        self.prior = vits2.text_prior
+        vectors = vits2.config.text.vectors
+        attach_text_encoder(self.prior.text_encoder, vectors, encoders.text, device)
+
+    @classmethod
+    def from_bundle(
+        cls,
+        path: str | Path,
+        device: torch.device | None = None,
+        encoders: EncoderFolders = AS_IN_TRAINING,
+    ) -> TextSynthesizer:
+        """Load a bundle.
+
+        Args:
+            device: None = the GPU, if there is one.
+            encoders: folders of the weights that `bundle.json` names.
+
+        Raises:
+            BundleError: no bundle there, a damaged one, or one with a GPT.
+            ValueError: weights of the text encoder are missing, or others.
+        """
+        components = load_bundle(Path(path))
+        if "gpt" in components:
+            raise BundleError(f"{path} has a GPT, whose codes are spoken; Synthesizer speaks them")
+        chosen = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return cls(VITS2.from_component(components["vits2"]), chosen, encoders)
+
+    def synthesize(
+        self,
+        text: str,
+        references: Sequence[Reference],
+        *,
+        seed: int = 0,
+        sampling: SamplingConfig | None = None,
+    ) -> Speech:
+        """Speak `text`.
+
+        Args:
+            text: any language and script; long texts are split at sentences.
+            references: one or more recordings of the voice.
+            seed: same seed, same speech.
+            sampling: its `speaking_rate` and `duration_temperature` count.
+
+        Raises:
+            TextError: nothing speakable in `text`.
+        """
+        sampling = sampling or SamplingConfig()
+        options = TextSpeechOptions(
+            noise_scale=NOISE_SCALE,
+            duration_noise_scale=sampling.duration_temperature,
+            rate=sampling.speaking_rate,
+        )
+        voice = self.voice(references)
+        waves: list[np.ndarray] = []
+        times: list[SpokenText] = []
+        start_sec = 0.0
+        for sentence in split_sentences(normalize_text(text), MAX_SENTENCE_BYTES):
+            wave, spoken = self._speak(normalize_text(sentence), voice, options, seed)
+            waves.append(wave)
+            times.append(spoken.shifted(start_sec))
+            start_sec += len(wave) / SAMPLE_RATE + PAUSE_SEC
+        joined = join_waves(waves, PAUSE_SEC, SAMPLE_RATE)
+        return Speech(joined, SAMPLE_RATE, True, join_times(times))
+
+    def voice(self, references: Sequence[Reference]) -> Voice:
+        """Return the voice that references have together."""
+        return make_voice(self.vits2, references, self.device)
+
+    @torch.inference_mode()
+    def resynthesise(self, wave: np.ndarray, voice: Voice) -> np.ndarray:
+        """Send a recording [N] at 32 kHz through the posterior; returns [N] at most, in a voice."""
+        magnitude = self.vits2.mel.spectrogram(torch.from_numpy(wave)[None, None].to(self.device))
+        lengths = torch.tensor([magnitude.shape[-1]], device=self.device)
+        spoken = self.vits2.reconstruct(magnitude, lengths, voice.style)
+        return spoken[0, 0, : len(wave)].float().cpu().numpy()
+
+    @torch.inference_mode()
+    def _speak(
+        self, sentence: str, voice: Voice, options: TextSpeechOptions, seed: int
+    ) -> tuple[np.ndarray, SpokenText]:
+        """Speak a normalised sentence."""
+        ids, lengths = self.prior.text_encoder.tokenize([sentence])
+        text = TextTokens(ids.to(self.device), lengths.to(self.device))
+        median_hz = torch.tensor([voice.pitch_hz], device=self.device)
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(seed)
+            spoken = speak_text(self.vits2, text, voice.style, options, median_hz)
+        times = time_tokens(
+            sentence,
+            self.prior.text_encoder.character_spans(sentence),
+            spoken.durations[0].tolist(),
+            self.vits2.config.frame_rate_hz,
+        )
+        return spoken.wave[0, 0].float().cpu().numpy(), times

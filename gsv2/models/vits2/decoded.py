@@ -1,0 +1,31 @@
+"""Results of one training pass of the waveform model."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from gsv2.models.vits2.harmonic_source import PitchContour
+from gsv2.models.vits2.text_prior import AlignedText
+
+
+class Decoded(NamedTuple):
+    """Results of one training pass."""
+
+    wave: Tensor
+    """[B, 1, num_frames * hop_length] float32: the decoded segments."""
+    z_p: Tensor
+    """[B, latent_channels, T]: posterior sample in the prior's space."""
+    m_p: Tensor
+    """[B, latent_channels, T]: the prior's mean."""
+    logs_p: Tensor
+    """[B, latent_channels, T]: the prior's log-std."""
+    logs_q: Tensor
+    """[B, latent_channels, T]: the posterior's log-std."""
+    mask: Tensor
+    """[B, T]."""
+    contour: PitchContour | None
+    """Pitch that the generator says of the segments; None without a harmonic source."""
+    aligned: AlignedText | None = None
+    """The texts along their recordings; None with a prior of codes."""
