@@ -74,10 +74,7 @@ def write_speech(
     """
     (out, times), sampling = files, sampling or SamplingConfig()
     normalize_text(text)
-    if not -(2**_SEED_BITS) <= sampling.seed < 2**_SEED_BITS:
-        raise SpeechFileError(
-            f"seed must be -2**{_SEED_BITS} to 2**{_SEED_BITS} - 1, but is {sampling.seed}"
-        )
+    check_seed(sampling.seed)
     check_output(out, voice.files)
     if times is not None:
         check_suffix(times)
@@ -97,6 +94,16 @@ def write_speech(
             )
         write_times(speech.times, times)
     return speech
+
+
+def check_seed(seed: int) -> None:
+    """Check that torch takes a seed.
+
+    Raises:
+        SpeechFileError: it does not.
+    """
+    if not -(2**_SEED_BITS) <= seed < 2**_SEED_BITS:
+        raise SpeechFileError(f"seed must be -2**{_SEED_BITS} to 2**{_SEED_BITS} - 1, but is {seed}")
 
 
 def check_output(out: Path, references: Sequence[Path] = ()) -> None:
