@@ -15,12 +15,12 @@ from torch import Tensor
 
 from gsv2.audio.mel import MelSpectrogram
 from gsv2.audio.multi_resolution import MultiResolutionSpectrogram
+from gsv2.audio.multi_resolution_mel import MultiResolutionMel
 from gsv2.audio.pitch import track_pitch
 from gsv2.data.stream.batch import Batch
-from gsv2.losses.adversarial import discriminator_loss, feature_matching_loss, generator_loss
 from gsv2.losses.kl import kl_divergence
 from gsv2.losses.pitch import pitch_loss
-from gsv2.losses.reconstruction import mel_distance
+from gsv2.losses.reconstruction import multi_mel_distance
 from gsv2.losses.stft import stft_loss
 from gsv2.models.vits2.discriminators import MultiDiscriminator
 from gsv2.models.vits2.duration_discriminator import DurationDiscriminator
@@ -30,6 +30,7 @@ from gsv2.models.vits2.model import TrainedSegments
 from gsv2.models.vits2.references import random_references
 from gsv2.models.vits2.segments import cut_segments, random_starts
 from gsv2.stages.sections import check_optim
+from gsv2.stages.vits2_adversarial import discriminator_update, judged_terms
 from gsv2.stages.vits2_config import (
     DISCRIMINATOR,
     DURATION_DISCRIMINATOR,
@@ -73,6 +74,9 @@ class VITS2Stage:
         network, self.model_config, provenance, self.codes = make_network(config.model, config.data)
         self._network = network.to(device)
         self._loss_mel = MelSpectrogram(config.model.mel_loss).to(device)
+        resolutions = config.model.mel_resolutions
+        mels = resolutions.split(config.model.mel_loss.sample_rate) or [config.model.mel_loss]
+        self._loss_mels = MultiResolutionMel(mels).to(device)
         self._loss_stft = MultiResolutionSpectrogram(config.model.stft_loss).to(device)
         self._flops: VITS2Flops | None = None
         self._step = self.full_step
@@ -163,7 +167,11 @@ class VITS2Stage:
                 self.section.alignment_noise_at(step),
             )
         if self.section.discriminator.trains_at(step, self._total_steps):
-            yield _scaled(self._discriminator_update(real, decoded.wave.detach()), share)
+            r1 = self.section.discriminator.r1_at(step, self._total_steps)
+            judges, fake = self.trainables[DISCRIMINATOR], decoded.wave.detach()
+            with self.precision.autocast(DISCRIMINATOR, self.device):
+                update = discriminator_update(judges, real, fake, self.section.discriminator, r1)
+            yield _scaled(update, share)
             if self._judge_of_durations is not None and decoded.aligned is not None:
                 with self.precision.autocast(DURATION_DISCRIMINATOR, self.device):
                     update = duration_discriminator_update(
@@ -178,12 +186,6 @@ class VITS2Stage:
             return make_inputs(batch, self._network), 1.0
         return make_inputs(silent_batch(batch, self._network, self.device), self._network), 0.0
 
-    def _discriminator_update(self, real: Tensor, fake: Tensor) -> Update:
-        with self.precision.autocast(DISCRIMINATOR, self.device):
-            logits, _ = self.trainables[DISCRIMINATOR](torch.cat([real, fake]))
-        of_real, of_fake = zip(*(both.chunk(2) for both in logits), strict=True)
-        return Update(DISCRIMINATOR, discriminator_loss(of_real, of_fake), {})
-
     def _generator_update(
         self, real: Tensor, pitch: Tensor | None, decoded: Decoded, step: int
     ) -> Update:
@@ -191,8 +193,10 @@ class VITS2Stage:
         terms: dict[str, Tensor] = {}
         is_judged = self.section.discriminator.judges_at(step, self._total_steps)
         if is_judged:
-            terms |= self._judge(real, decoded.wave)
-        terms["mel"] = mel_distance(self._loss_mel(decoded.wave), self._loss_mel(real))
+            judges, kind = self.trainables[DISCRIMINATOR], self.section.discriminator.loss
+            with self.precision.autocast(DISCRIMINATOR, self.device):
+                terms |= judged_terms(judges, real, decoded.wave, kind)
+        terms["mel"] = multi_mel_distance(self._loss_mels(decoded.wave), self._loss_mels(real))
         if weights.stft:
             terms["stft"] = stft_loss(self._loss_stft(decoded.wave), self._loss_stft(real))
         if decoded.contour is not None and pitch is not None:
@@ -208,20 +212,6 @@ class VITS2Stage:
         weighted = [factors[name] * term for name, term in terms.items()]
         metrics = {f"{GENERATOR}/{name}": term.detach() for name, term in terms.items()}
         return Update(GENERATOR, sum(weighted[1:], start=weighted[0]), metrics)
-
-    def _judge(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """Return the losses that the discriminators give the generator."""
-        with (
-            self.trainables[DISCRIMINATOR].frozen() as judge,
-            self.precision.autocast(DISCRIMINATOR, self.device),
-        ):
-            with torch.no_grad():
-                _, real_features = judge(real)
-            fake_logits, fake_features = judge(fake)
-        return {
-            "adversarial": generator_loss(fake_logits),
-            "feature_matching": feature_matching_loss(real_features, fake_features),
-        }
 
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return the figures of whole clips, see `clip_figures`."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from gsv2.audio.mel import MelConfig
 from gsv2.audio.multi_resolution import ResolutionsConfig
+from gsv2.audio.multi_resolution_mel import MelResolutionsConfig
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.models.quantizer.model import QuantizerConfig
 from gsv2.models.vits2.code_features import CodeFeaturesConfig
@@ -55,6 +56,9 @@ class VITS2ModelSection(CodesModelSection):
     """Steps in which that noise falls to 0."""
     mel_loss: MelConfig = field(default_factory=MelConfig)
     """Spectrogram whose distance is minimised; its frames are those of `generator.mel`."""
+    mel_resolutions: MelResolutionsConfig = field(default_factory=MelResolutionsConfig)
+    """Spectrograms whose mean distance is minimised in place of that of `mel_loss`, which is then
+    only measured; none by default."""
     stft_loss: ResolutionsConfig = field(default_factory=stft_resolutions)
     """Resolutions of the multi-resolution STFT loss."""
     loss_weights: LossWeights = field(default_factory=LossWeights)
