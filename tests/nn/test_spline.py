@@ -12,7 +12,7 @@ BOUND = 5.0
 def random_spline(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(seed)
     x = 4 * torch.randn(200, generator=generator)
-    return x, 2 * torch.randn(200, num_parameters(10), generator=generator)
+    return x, 0.5 * torch.randn(200, num_parameters(10), generator=generator)
 
 
 def test_the_inverse_undoes_the_map() -> None:
