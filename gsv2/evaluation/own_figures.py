@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gsv2.audio.pitch import median_pitch
+from gsv2.audio.distances import cepstral_distortion, pitch_errors
+from gsv2.audio.pitch import median_pitch, track_pitch
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.evaluation.estimates import Measurement
 from gsv2.evaluation.row import Measures
@@ -105,17 +106,27 @@ def sound_measures(
             off = abs(_SEMITONES * np.log2(pitch / np.mean(voiced)))
             measures.setdefault("pitch_off_semitones", {})[source] = Measurement(float(off))
     if "resynthesis" in waves:
-        distance = _mel_distance(synthesizer, waves["resynthesis"], waves["recording"])
-        measures["mel_l1"] = {"resynthesis": Measurement(distance)}
+        distances = _distances(synthesizer, waves["resynthesis"], waves["recording"])
+        measures |= {name: {"resynthesis": found} for name, found in distances.items()}
     return measures
 
 
 @torch.inference_mode()
-def _mel_distance(
+def _distances(
     synthesizer: Synthesizer | TextSynthesizer, wave: np.ndarray, recording: np.ndarray
-) -> float:
-    """Return the mean absolute difference of the natural logarithms of the mel magnitudes."""
+) -> dict[str, Measurement]:
+    """Return distances from a recording of a wave with the same frames."""
     length = min(len(wave), len(recording))
     pair = torch.from_numpy(np.stack([wave[:length], recording[:length]]))[:, None]
-    one, other = synthesizer.vits2.mel(pair.to(synthesizer.device))
-    return float((one - other).abs().mean())
+    mel = synthesizer.vits2.mel
+    one, other = mel(pair.to(synthesizer.device)).split(1)
+    mask = torch.ones(1, one.shape[-1], dtype=torch.bool, device=one.device)
+    pitches = track_pitch(pair[:, 0], mel.config.sample_rate, mel.config.hop_length).split(1)
+    errors = pitch_errors(*pitches, mask.cpu())
+    values = {
+        "mel_l1": (one - other).abs().mean(),
+        "mcd_db": cepstral_distortion(one, other, mask),
+        "pitch_error_semitones": errors.semitones,
+        "voicing_error": errors.voicing,
+    }
+    return {name: Measurement(float(value)) for name, value in values.items()}

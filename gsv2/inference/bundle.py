@@ -27,17 +27,13 @@ from gsv2.inference.bundle_description import (
     read_bundle_description,
     write_description,
 )
-from gsv2.inference.bundle_parts import (
-    OPTIONAL_PARTS,
-    PARTS,
-    TEXT_PARTS,
-    check_parts,
-    described_encoders,
-)
+from gsv2.inference.bundle_parts import PARTS, check_parts, described_encoders
+from gsv2.inference.bundle_sources import find_sources
 from gsv2.inference.reading import HeldOutReading
-from gsv2.models.component import Component, ComponentError, load_component, read_description
-from gsv2.training.checkpoints.checkpoint import STATE, CheckpointMissingError, find_component
-from gsv2.training.ema import EMA_SUFFIX
+from gsv2.models.component import Component, ComponentError, load_component, save_component
+from gsv2.models.vits2.folded_norms import fold_weight_norms
+from gsv2.models.vits2.model import VITS2
+from gsv2.training.checkpoints.checkpoint import STATE
 
 __all__ = ["PARTS", "BundleError", "export_bundle", "load_bundle"]
 
@@ -67,7 +63,7 @@ def export_bundle(runs: Sequence[Path], out: Path, *, averaged: bool | None = No
             different quantizers, or `out` holds something else.
     """
     _check_place(out)
-    sources = _find_sources(runs, averaged)
+    sources = find_sources(runs, averaged)
     out.parent.mkdir(parents=True, exist_ok=True)
     aside = _make_aside(out)
     try:
@@ -125,6 +121,7 @@ def _fill(folder: Path, sources: Mapping[str, Path]) -> None:
         shutil.copyfile(path, copy)
         components[kind] = load_component(copy, kind, path)
     quantizer = _checked(components)
+    _fold(components["vits2"], folder / "vits2.safetensors")
     files = {name: _sha256(folder / name) for name in (f"{kind}.safetensors" for kind in sources)}
     reading = _reading_of(sources["gpt"]) if "gpt" in sources else None
     description = BundleDescription(
@@ -132,6 +129,14 @@ def _fill(folder: Path, sources: Mapping[str, Path]) -> None:
     )
     write_description(folder, description)
     folder.chmod(_plain_mode(folder))
+
+
+def _fold(vits2: Component, file: Path) -> None:
+    """Write a waveform model as it only speaks, without its weight norms."""
+    model = fold_weight_norms(VITS2.from_component(vits2))
+    save_component(
+        file, model, kind=vits2.kind, config=vits2.config, provenance=vits2.provenance
+    )
 
 
 def _reading_of(gpt: Path) -> HeldOutReading | None:
@@ -175,53 +180,6 @@ def _put_in_place(aside: Path, out: Path) -> None:
             return
         _check_place(out)
     raise BundleError(f"{out} was replaced by others {_TRIES} times; are there so many exports?")
-
-
-def _find_sources(runs: Sequence[Path], averaged: bool | None) -> dict[str, Path]:
-    """Return kind -> file of every part that a bundle of these runs has."""
-    if _find_named(runs, "quantizer", PARTS["quantizer"], required=False) is None:
-        wave = _find_named(runs, "vits2", PARTS["vits2"], required=False)
-        if wave is not None and read_description(wave)["config"].get("prior") == "text":
-            return {kind: _find_part(runs, kind, averaged) for kind in TEXT_PARTS}
-    sources = {kind: _find_part(runs, kind, averaged) for kind in PARTS}
-    for kind, name in OPTIONAL_PARTS.items():
-        if (file := _find_named(runs, kind, name, required=False)) is not None:
-            sources[kind] = file
-    return sources
-
-
-def _find_part(runs: Sequence[Path], kind: str, averaged: bool | None) -> Path:
-    """Return the one file of `kind` among the runs; a damaged one is an error, never passed by."""
-    last = _find_named(runs, kind, PARTS[kind])
-    assert last is not None, "a required part is found, or an error"
-    if kind == "quantizer" or averaged is False:
-        return last
-    file = last.with_name(f"{PARTS[kind]}{EMA_SUFFIX}.safetensors")
-    if not file.is_file():
-        if averaged:
-            raise BundleError(f"{last.parent} holds no average of the weights of the {kind}")
-        return last
-    return find_component(file.parent, file.name.removesuffix(".safetensors"))  # checks it
-
-
-def _find_named(
-    runs: Sequence[Path], kind: str, name: str, *, required: bool = True
-) -> Path | None:
-    """Return the one file `NAME.safetensors` among the runs; None if there may be none."""
-    found = []
-    for run in runs:
-        if not run.exists():
-            raise BundleError(f"run {run} does not exist")
-        try:
-            found.append(find_component(run, name))
-        except CheckpointMissingError:
-            continue
-    if not found and not required:
-        return None
-    if len(found) != 1:
-        named = ", ".join(map(str, found or runs))
-        raise BundleError(f"exactly one run must hold a {kind}, but {len(found)} do: {named}")
-    return found[0]
 
 
 def _plain_mode(folder: Path) -> int:

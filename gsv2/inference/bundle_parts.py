@@ -53,7 +53,7 @@ def check_parts(parts: Mapping[str, Component]) -> str | None:
         )
     shared = _shared_hash(parts)
     gpt = check_trained(parts["gpt"], GPTConfig, SemanticGPT)
-    vits2 = check_trained(parts["vits2"], VITS2Config, VITS2)
+    vits2 = _check_vits2(parts["vits2"])
     quantizer = Quantizer.from_component(parts["quantizer"])
     name = parts["quantizer"].name
     if not quantizer.codebooks.initialised:
@@ -72,17 +72,21 @@ def check_parts(parts: Mapping[str, Component]) -> str | None:
 
 def _check_text_part(part: Component) -> None:
     """Check a waveform model that speaks alone."""
-    vits2 = check_trained(part, VITS2Config, VITS2)
+    vits2 = _check_vits2(part)
     if vits2.prior != "text":
         raise ComponentError(f"{part.name} reads codes and needs the GPT that makes them")
     _check_rate(vits2, part.name)
 
 
+def _check_vits2(part: Component) -> VITS2Config:
+    """Check the weights of a waveform model, folded or not."""
+    return check_trained(part, VITS2Config, VITS2.layout_of(part))
+
+
 def _check_rate(vits2: VITS2Config, name: str) -> None:
     if vits2.mel.sample_rate != SAMPLE_RATE:
         raise ComponentError(
-            f"{name}: config.mel.sample_rate must be {SAMPLE_RATE}, "
-            f"but is {vits2.mel.sample_rate}"
+            f"{name}: config.mel.sample_rate must be {SAMPLE_RATE}, but is {vits2.mel.sample_rate}"
         )
 
 

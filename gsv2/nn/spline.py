@@ -50,10 +50,11 @@ def apply_spline(
         inverse: undo the map.
 
     Returns:
-        The results [...] and the logarithms [...] of the derivatives there, both float32.
+        The results [...] and the logarithms [...] of the derivatives there, at least float32.
     """
     with torch.autocast(x.device.type, enabled=False):
-        x, parameters = x.float(), parameters.float()
+        dtype = torch.promote_types(x.dtype, torch.float32)
+        x, parameters = x.to(dtype), parameters.to(dtype)
         inside = x.clamp(-bound, bound)
         bins = _find_bins(inside, parameters, bound, inverse)
         share = _undo(inside, bins) if inverse else (inside - bins.x) / bins.width

@@ -44,7 +44,7 @@ from gsv2.stages.vits2_durations import (
 )
 from gsv2.stages.vits2_inputs import VITS2Inputs, make_inputs, silent_batch
 from gsv2.stages.vits2_network import make_network, vits2_members
-from gsv2.stages.vits2_validation import clip_figures, clip_panels, speak_clips
+from gsv2.stages.vits2_validation import ClipMeter, clip_panels, speak_clips
 from gsv2.training.precision.policy import PrecisionPolicy
 from gsv2.training.stage import (
     Panel,
@@ -66,18 +66,20 @@ class VITS2Stage:
         self.section = config.model
         self.members = vits2_members(config.model)
         durations = config.model.duration_discriminator
-        names = [GENERATOR, DISCRIMINATOR] + [DURATION_DISCRIMINATOR] * bool(durations.channels)
+        names = [GENERATOR, DISCRIMINATOR] + [DURATION_DISCRIMINATOR] * (durations is not None)
         check_optim(config.optim, names)
         self._max_steps = config.trainer.max_steps
         self.device = device
         self.precision = PrecisionPolicy(config.precision, (*names, "losses"))
         network, self.model_config, provenance, self.codes = make_network(config.model, config.data)
         self._network = network.to(device)
-        self._loss_mel = MelSpectrogram(config.model.mel_loss).to(device)
         resolutions = config.model.mel_resolutions
         mels = resolutions.split(config.model.mel_loss.sample_rate) or [config.model.mel_loss]
         self._loss_mels = MultiResolutionMel(mels).to(device)
         self._loss_stft = MultiResolutionSpectrogram(config.model.stft_loss).to(device)
+        figures = config.model.validation_figures
+        mel = MelSpectrogram(config.model.mel_loss).to(device)
+        self._meter = ClipMeter(mel, self._loss_stft, figures)
         self._flops: VITS2Flops | None = None
         self._step = self.full_step
         networks = config.model.discriminator.network()
@@ -87,7 +89,7 @@ class VITS2Stage:
             GENERATOR: ("vits2", self._network, self.model_config, optim[GENERATOR]),
             DISCRIMINATOR: ("discriminator", discriminator, networks, optim[DISCRIMINATOR]),
         }
-        if durations.channels:
+        if durations is not None:
             judge = DurationDiscriminator(durations, self.model_config.channels).to(device)
             name = DURATION_DISCRIMINATOR
             parts[name] = (name, judge, durations, optim[name])
@@ -214,11 +216,11 @@ class VITS2Stage:
         return Update(GENERATOR, sum(weighted[1:], start=weighted[0]), metrics)
 
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Return the figures of whole clips, see `clip_figures`."""
+        """Return the figures of whole clips, see `ClipMeter.measure`."""
         inputs, share = self._inputs(batch)
         with self.precision.autocast(GENERATOR, self.device):
-            spoken = speak_clips(self._network, inputs)
-        figures = clip_figures(self._loss_mel, inputs, spoken)
+            spoken = speak_clips(self._network, inputs, self.section.validation_figures)
+        figures = self._meter.measure(inputs, spoken)
         return {f"{GENERATOR}/{name}": share * figure for name, figure in figures.items()}
 
     def panels(self, batch: Batch) -> Sequence[Panel]:

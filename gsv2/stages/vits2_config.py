@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from gsv2.audio.mel import MelConfig
 from gsv2.audio.multi_resolution import ResolutionsConfig
@@ -21,6 +22,8 @@ from gsv2.training.optim import OptimConfig
 GENERATOR = "generator"
 DISCRIMINATOR = "discriminator"
 DURATION_DISCRIMINATOR = "duration_discriminator"
+ValidationFigures = Literal["mel", "all"]
+"""What a validation measures."""
 
 
 
@@ -44,11 +47,9 @@ class VITS2ModelSection(CodesModelSection):
     """The waveform model."""
     discriminator: DiscriminatorSection = field(default_factory=DiscriminatorSection)
     """The discriminators, and when they train."""
-    duration_discriminator: DurationDiscriminatorConfig = field(
-        default_factory=DurationDiscriminatorConfig
-    )
+    duration_discriminator: DurationDiscriminatorConfig | None = None
     """Discriminator of durations, for a deterministic predictor of a prior of text; it trains as
-    the others do, by `optim.duration_discriminator`."""
+    the others do, by `optim.duration_discriminator`. None = there is none."""
     alignment_noise: float = 0.01
     """Noise on the scores of the alignment search of a prior of text in the first step, in their
     standard deviations (VITS2, section 2.2): other paths than the likeliest are tried early."""
@@ -63,6 +64,9 @@ class VITS2ModelSection(CodesModelSection):
     """Resolutions of the multi-resolution STFT loss."""
     loss_weights: LossWeights = field(default_factory=LossWeights)
     """Weights of the generator's losses."""
+    validation_figures: ValidationFigures = "mel"
+    """What a validation measures: mel distances, or `all`: also mel-cepstral distortion, pitch,
+    voicing and STFT distance (over `stft_loss`), and each in the clip's own and in a mixed style."""
     segment_frames: int = 32
     """Frames of the segment that is decoded of each clip (32 = 20480 samples)."""
     self_reference_probability: float = 0.3
@@ -75,10 +79,11 @@ class VITS2ModelSection(CodesModelSection):
             raise ValueError(
                 f"model.segment_frames must be at least 1, but is {self.segment_frames}"
             )
-        if self.loss_weights.stft and not len(self.stft_loss):
+        needs_spectra = self.loss_weights.stft or self.validation_figures == "all"
+        if needs_spectra and not len(self.stft_loss):
             raise ValueError(
-                "model.stft_loss must have a resolution where loss_weights.stft is above 0, "
-                "but has none"
+                "model.stft_loss must have a resolution where loss_weights.stft is above 0 or "
+                "validation_figures is all, but has none"
             )
         if not 0 <= self.self_reference_probability <= 1:
             raise ValueError(
@@ -108,14 +113,13 @@ class VITS2ModelSection(CodesModelSection):
                 f"codes, but is {self.quantizer}"
             )
         durations = self.generator.text.durations
-        if self.duration_discriminator.channels and (
+        if self.duration_discriminator is not None and (
             self.generator.prior == "codes" or durations.kind == "stochastic"
         ):
             raise ValueError(
-                "model.duration_discriminator.channels must be 0 unless model.generator.prior is "
-                "text and model.generator.text.durations.kind is deterministic, but is "
-                f"{self.duration_discriminator.channels} for {self.generator.prior} and "
-                f"{durations.kind}"
+                "model.duration_discriminator must be left out unless model.generator.prior is "
+                "text and model.generator.text.durations.kind is deterministic, but they are "
+                f"{self.generator.prior} and {durations.kind}"
             )
         if not 0 <= self.alignment_noise < 1 or self.alignment_noise_steps < 1:
             raise ValueError(

@@ -32,7 +32,7 @@ def text_config(folder: Path, judge_channels: int = 0, **durations: Any) -> VITS
         "prior": "text",
         "text": {"durations": {**DURATIONS, **durations}},
     }
-    judge = {"channels": judge_channels, "num_blocks": 1}
+    judge = {"channels": judge_channels, "num_blocks": 1} if judge_channels else None
     return make_config(
         folder / "none",
         model={**TINY, "generator": generator, "duration_discriminator": judge},

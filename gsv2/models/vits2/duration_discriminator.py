@@ -18,8 +18,8 @@ from gsv2.nn.framerate import ConvBlock
 class DurationDiscriminatorConfig:
     """The duration discriminator."""
 
-    channels: int = 0
-    """Channels of its blocks; 0 = there is none."""
+    channels: int = 256
+    """Channels of its blocks."""
     num_blocks: int = 3
     """Number of convolution blocks."""
     kernel_size: int = 5

@@ -7,6 +7,7 @@ codes of a self-supervised encoder, as GPT-SoVITS does, or text, as the papers d
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -19,6 +20,7 @@ from gsv2.models.vits2.code_features import CodeFeatures
 from gsv2.models.vits2.config import VITS2Config
 from gsv2.models.vits2.content import ContentEncoder
 from gsv2.models.vits2.decoded import Decoded
+from gsv2.models.vits2.folded_norms import fold_weight_norms, is_folded
 from gsv2.models.vits2.generator import ResidualBlock, make_generator
 from gsv2.models.vits2.istft_generator import ConvNeXtBlock, ISTFTGenerator
 from gsv2.models.vits2.posterior import PosteriorEncoder
@@ -89,7 +91,14 @@ class VITS2(nn.Module):
         Raises:
             ComponentError: the file's config or weights are damaged.
         """
-        return build_trained(component, VITS2Config, cls).eval()
+        return build_trained(component, VITS2Config, cls.layout_of(component)).eval()
+
+    @classmethod
+    def layout_of(cls, component: Component) -> Callable[[VITS2Config], VITS2]:
+        """Return what builds a network with the tensors of a component: folded, or to train on."""
+        if is_folded(component.tensors):
+            return lambda config: fold_weight_norms(cls(config))
+        return cls
 
     def forward(
         self,

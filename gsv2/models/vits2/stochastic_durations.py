@@ -80,7 +80,7 @@ class SplineFlow(nn.Module):
             context: [B, S, channels] of the text.
             mask: [B, S].
         """
-        x = self.shift + self.log_scale.exp() * x.float()
+        x = self.shift + self.log_scale.exp() * x
         total = self.log_scale.sum().expand(mask.shape)
         for coupling in self.couplings:
             x, log_det = coupling(x, context, mask)

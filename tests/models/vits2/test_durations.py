@@ -31,16 +31,16 @@ def test_the_flow_is_invertible_and_its_log_determinant_is_that_of_autograd() ->
     flow = SplineFlow(DurationConfig(**SIZES)).double()
     shake(flow)
     context, mask = torch.randn(1, 3, 8).double(), torch.ones(1, 3, dtype=torch.bool)
-    x = torch.randn(1, 3, 2)
+    x = torch.randn(1, 3, 2).double()
     y, log_det = flow(x, context, mask)
-    torch.testing.assert_close(flow.inverse(y, context, mask).float(), x, rtol=0, atol=1e-4)
+    torch.testing.assert_close(flow.inverse(y, context, mask), x, rtol=0, atol=1e-7)
 
     def flat(values: torch.Tensor) -> torch.Tensor:
         return flow(values.view(1, 3, 2), context, mask)[0].flatten()
 
     jacobian = torch.autograd.functional.jacobian(flat, x.flatten())
-    _, whole = torch.linalg.slogdet(jacobian.double())
-    torch.testing.assert_close(log_det.sum(), whole, rtol=1e-3, atol=1e-3)
+    _, whole = torch.linalg.slogdet(jacobian)
+    torch.testing.assert_close(log_det.sum(), whole)
 
 
 @pytest.mark.parametrize("kind", ["stochastic", "deterministic"])
@@ -61,7 +61,7 @@ def test_durations_of_a_constant_text_are_learnt(kind: str) -> None:
         assert all(p.grad is not None for p in predictor.parameters())
         optimizer.step()
         losses.append(loss.item())
-    assert losses[-1] < losses[0] - 0.5
+    assert losses[-1] < losses[0] - 0.2
     drawn = predictor.sample(tokens, 0.3)
     assert (drawn[~tokens.mask] == 0).all()
     long, short = (drawn[tokens.mask & (durations == frames)] for frames in (9, 2))
