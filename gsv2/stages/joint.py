@@ -65,6 +65,11 @@ class JointRunConfig(GPTRunConfig, VITS2RunConfig):
                 "model.generator.prior must be codes for stage=joint, whose GPT makes them, but is "
                 f"{self.model.generator.prior}"
             )
+        if self.model.trained_quantizer is not None:
+            raise ValueError(
+                "model.trained_quantizer must be left out for stage=joint, whose GPT learns codes "
+                "that stay; train it in a run of stage=vits2 before"
+            )
 
 
 class JointStage:

@@ -20,7 +20,7 @@ MAX_PADDING = 0.02
 """Largest share of a grid of several rows that may be padding."""
 _MULTIPLE = 8
 """Rows are as long as a multiple of this number of tokens, which kernels like."""
-_OF_BATCH = ("bad",)
+_OF_BATCH = ("bad", "position")
 """Tuples that have no entry a clip."""
 
 

@@ -1,4 +1,4 @@
-"""Training of the waveform model against its discriminators; the quantizer is frozen.
+"""Training of the waveform model against its discriminators.
 
 One pass of the generator serves both updates of a step: the discriminators learn from its wave,
 detached, then the generator learns from the discriminators so updated (VITS, arXiv 2106.06103,
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,14 +24,11 @@ from gsv2.losses.kl import kl_divergence
 from gsv2.losses.pitch import pitch_loss
 from gsv2.losses.reconstruction import multi_mel_distance
 from gsv2.losses.stft import stft_loss
-from gsv2.models.vits2.discriminators import MultiDiscriminator
-from gsv2.models.vits2.duration_discriminator import DurationDiscriminator
-from gsv2.models.vits2.flops import VITS2Flops
 from gsv2.models.vits2.decoded import Decoded
+from gsv2.models.vits2.flops import VITS2Flops
 from gsv2.models.vits2.model import TrainedSegments
 from gsv2.models.vits2.references import random_references
 from gsv2.models.vits2.segments import cut_segments, random_starts
-from gsv2.stages.sections import check_optim
 from gsv2.stages.vits2_adversarial import discriminator_update, judged_terms
 from gsv2.stages.vits2_config import (
     DISCRIMINATOR,
@@ -43,17 +42,26 @@ from gsv2.stages.vits2_durations import (
     duration_terms,
 )
 from gsv2.stages.vits2_inputs import VITS2Inputs, make_inputs, silent_batch
-from gsv2.stages.vits2_network import make_network, vits2_members
+from gsv2.stages.vits2_network import vits2_members
+from gsv2.stages.vits2_parts import make_parts
+from gsv2.stages.vits2_quantizer import LivePass
 from gsv2.stages.vits2_validation import ClipMeter, clip_panels, speak_clips
-from gsv2.training.precision.policy import PrecisionPolicy
-from gsv2.training.stage import (
-    Panel,
-    Trainable,
-    Update,
-    Workload,
-    audio_workload,
-    make_trainable,
-)
+from gsv2.training.stage import Panel, Trainable, Update, Workload, audio_workload
+
+
+class _Run(NamedTuple):
+    """One pass of a micro-batch, whose graph all updates share."""
+
+    real: Tensor
+    """[C, 1, N] segments of the recordings."""
+    pitch: Tensor | None
+    """[C, frames] of the segments, where the generator needs it."""
+    decoded: Decoded
+    """What the network made of the recordings."""
+    share: float
+    """What the losses count: 0 for silence in place of clips."""
+    live: LivePass | None
+    """The quantizer's pass, while it trains."""
 
 
 class VITS2Stage:
@@ -65,14 +73,12 @@ class VITS2Stage:
     def __init__(self, config: VITS2RunConfig, device: torch.device) -> None:
         self.section = config.model
         self.members = vits2_members(config.model)
-        durations = config.model.duration_discriminator
-        names = [GENERATOR, DISCRIMINATOR] + [DURATION_DISCRIMINATOR] * (durations is not None)
-        check_optim(config.optim, names)
         self._max_steps = config.trainer.max_steps
         self.device = device
-        self.precision = PrecisionPolicy(config.precision, (*names, "losses"))
-        network, self.model_config, provenance, self.codes = make_network(config.model, config.data)
-        self._network = network.to(device)
+        parts = make_parts(config, device)
+        self._network, self.model_config, self.codes = parts.network, parts.config, parts.codes
+        self.precision, self.trainables = parts.precision, parts.trainables
+        self._quantizer = parts.quantizer
         resolutions = config.model.mel_resolutions
         mels = resolutions.split(config.model.mel_loss.sample_rate) or [config.model.mel_loss]
         self._loss_mels = MultiResolutionMel(mels).to(device)
@@ -82,20 +88,6 @@ class VITS2Stage:
         self._meter = ClipMeter(mel, self._loss_stft, figures)
         self._flops: VITS2Flops | None = None
         self._step = self.full_step
-        networks = config.model.discriminator.network()
-        discriminator = MultiDiscriminator(networks).to(device)
-        optim = config.optim
-        parts = {
-            GENERATOR: ("vits2", self._network, self.model_config, optim[GENERATOR]),
-            DISCRIMINATOR: ("discriminator", discriminator, networks, optim[DISCRIMINATOR]),
-        }
-        if durations is not None:
-            judge = DurationDiscriminator(durations, self.model_config.channels).to(device)
-            name = DURATION_DISCRIMINATOR
-            parts[name] = (name, judge, durations, optim[name])
-        self.trainables = {
-            name: make_trainable(*part, self._max_steps, provenance) for name, part in parts.items()
-        }
 
     @property
     def full_step(self) -> int:
@@ -111,7 +103,11 @@ class VITS2Stage:
         return self.trainables.get(DURATION_DISCRIMINATOR)
 
     def initialise(self, batches: Iterable[Batch]) -> None:
-        """Do nothing: no part depends on data."""
+        """Start the codebooks of a quantizer that trains; nothing else depends on data."""
+        if self._quantizer is not None:
+            self._quantizer.initialise(batches)
+            entries = self._quantizer.network.codebooks.entries
+            self._network.code_vectors.set_codebooks(entries)
 
     def num_targets(self, batch: Batch) -> Mapping[str, int]:
         """Count the clips: each gives one segment and one mean divergence."""
@@ -144,12 +140,31 @@ class VITS2Stage:
         }
 
     def updates(self, batch: Batch, step: int) -> Iterator[Update]:
-        """Yield the discriminators' update, then the generator's; without a clip, zero losses.
+        """Yield the discriminators' updates, the generator's, and that of a quantizer that trains.
 
-        Which of them are due depends on the step alone: all ranks yield the same.
+        Which of them are due depends on the step alone: all ranks yield the same. Without a clip,
+        the losses are 0.
         """
         self._step = step
-        inputs, share = self._inputs(batch)
+        run = self._run(batch, step)
+        if self.section.discriminator.trains_at(step, self._total_steps):
+            for judgement in self._judgements(run, step):
+                yield _scaled(judgement, run.share)
+        update = self._generator_update(run.real, run.pitch, run.decoded, step)
+        if self._quantizer is None or run.live is None:
+            yield _scaled(update, run.share)
+            return
+        yield _scaled(update._replace(loss=update.loss + run.live.probe), run.share)
+        yield self._quantizer.update(run.live, run.share)
+        self._quantizer.move_codebooks(self._network.code_vectors)
+
+    def _run(self, batch: Batch, step: int) -> _Run:
+        """Encode a micro-batch and decode its segments: the pass that all updates share."""
+        counted, share = self._counted(batch)
+        live: LivePass | None = None
+        if self._quantizer is not None and self._quantizer.trains_at(step):
+            live = self._quantizer.start_pass(counted, share)
+        inputs = self._inputs(counted, None if live is None else live.output.codes)
         size = self.section.segment_frames
         starts = random_starts(inputs.lengths, size)
         reference = random_references(inputs.sequence, self.section.self_reference_probability)
@@ -160,7 +175,7 @@ class VITS2Stage:
             pitch = track_pitch(real[:, 0], self.model_config.mel.sample_rate, hop)
         with self.precision.autocast(GENERATOR, self.device):
             decoded: Decoded = self.trainables[GENERATOR](
-                inputs.content,
+                inputs.content if live is None else live.codes,
                 inputs.magnitude,
                 inputs.lengths,
                 inputs.mel[reference],
@@ -168,25 +183,34 @@ class VITS2Stage:
                 TrainedSegments(starts, size, pitch),
                 self.section.alignment_noise_at(step),
             )
-        if self.section.discriminator.trains_at(step, self._total_steps):
-            r1 = self.section.discriminator.r1_at(step, self._total_steps)
-            judges, fake = self.trainables[DISCRIMINATOR], decoded.wave.detach()
-            with self.precision.autocast(DISCRIMINATOR, self.device):
-                update = discriminator_update(judges, real, fake, self.section.discriminator, r1)
-            yield _scaled(update, share)
-            if self._judge_of_durations is not None and decoded.aligned is not None:
-                with self.precision.autocast(DURATION_DISCRIMINATOR, self.device):
-                    update = duration_discriminator_update(
-                        self._judge_of_durations, decoded.aligned
-                    )
-                yield _scaled(update, share)
-        yield _scaled(self._generator_update(real, pitch, decoded, step), share)
+        return _Run(real, pitch, decoded, share, live)
 
-    def _inputs(self, batch: Batch) -> tuple[VITS2Inputs, float]:
-        """Return the inputs and what the losses count: 0 for a batch without a clip."""
+    def _judgements(self, run: _Run, step: int) -> Iterator[Update]:
+        """Yield the updates of what judges the generator."""
+        r1 = self.section.discriminator.r1_at(step, self._total_steps)
+        judges, fake = self.trainables[DISCRIMINATOR], run.decoded.wave.detach()
+        with self.precision.autocast(DISCRIMINATOR, self.device):
+            update = discriminator_update(judges, run.real, fake, self.section.discriminator, r1)
+        yield update
+        judge, aligned = self._judge_of_durations, run.decoded.aligned
+        if judge is not None and aligned is not None:
+            with self.precision.autocast(DURATION_DISCRIMINATOR, self.device):
+                update = duration_discriminator_update(judge, aligned)
+            yield update
+
+    def _counted(self, batch: Batch) -> tuple[Batch, float]:
+        """Return a batch with a clip and what the losses count: 0 for one that had none."""
         if batch.num_clips:
-            return make_inputs(batch, self._network), 1.0
-        return make_inputs(silent_batch(batch, self._network, self.device), self._network), 0.0
+            return batch, 1.0
+        return silent_batch(batch, self._network, self.device), 0.0
+
+    def _inputs(self, batch: Batch, codes: Tensor | None = None) -> VITS2Inputs:
+        """Return the inputs of a batch with a clip; `codes` that a quantizer has just made."""
+        if self._quantizer is not None:
+            codes = self._quantizer.encode(batch) if codes is None else codes
+            lengths = (codes[:, 0] >= 0).sum(dim=1)
+            batch = replace(batch, codes=codes, code_lengths=lengths)
+        return make_inputs(batch, self._network)
 
     def _generator_update(
         self, real: Tensor, pitch: Tensor | None, decoded: Decoded, step: int
@@ -217,7 +241,8 @@ class VITS2Stage:
 
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
         """Return the figures of whole clips, see `ClipMeter.measure`."""
-        inputs, share = self._inputs(batch)
+        counted, share = self._counted(batch)
+        inputs = self._inputs(counted)
         with self.precision.autocast(GENERATOR, self.device):
             spoken = speak_clips(self._network, inputs, self.section.validation_figures)
         figures = self._meter.measure(inputs, spoken)
@@ -225,7 +250,7 @@ class VITS2Stage:
 
     def panels(self, batch: Batch) -> Sequence[Panel]:
         """Return each clip as recorded, through its codes or text and through the posterior."""
-        inputs, _ = self._inputs(batch)
+        inputs = self._inputs(self._counted(batch)[0])
         with self.precision.autocast(GENERATOR, self.device):
             spoken = speak_clips(self._network, inputs)
         return clip_panels(batch.keys, inputs, spoken, self.model_config.mel.hop_length)

@@ -16,6 +16,7 @@ from gsv2.models.vits2.duration_discriminator import DurationDiscriminatorConfig
 from gsv2.stages.sections import CodesModelSection
 from gsv2.stages.vits2_discriminators import DiscriminatorSection
 from gsv2.stages.vits2_loss_weights import LossWeights
+from gsv2.stages.vits2_quantizer import TrainedQuantizer
 from gsv2.training.config import RunConfig
 from gsv2.training.optim import OptimConfig
 
@@ -42,7 +43,10 @@ class VITS2ModelSection(CodesModelSection):
 
     quantizer: str = ""
     """Run folder, checkpoint, bundle or file of the quantizer that made the codes; left out where
-    `generator.prior` is `text`."""
+    `generator.prior` is `text`, and for `trained_quantizer`."""
+    trained_quantizer: TrainedQuantizer | None = None
+    """Quantizer that trains with the waveform model until a set step, by `optim.quantizer`, and
+    makes its codes: corpora need none. None = the frozen one that `quantizer` names."""
     generator: VITS2Config = field(default_factory=VITS2Config)
     """The waveform model."""
     discriminator: DiscriminatorSection = field(default_factory=DiscriminatorSection)
@@ -105,12 +109,21 @@ class VITS2ModelSection(CodesModelSection):
 
     def _check_prior(self) -> None:
         """Check what only one of the priors has."""
-        if self.generator.prior == "codes":
+        if self.generator.prior == "codes" and self.trained_quantizer is None:
             super().__post_init__()
         elif self.quantizer:
             raise ValueError(
                 "model.quantizer must be left out for model.generator.prior=text, which reads no "
-                f"codes, but is {self.quantizer}"
+                "codes, and for model.trained_quantizer, which makes them, but is "
+                f"{self.quantizer}"
+            )
+        if self.trained_quantizer is not None and (
+            self.generator.prior == "text" or self.generator.content_input == "features"
+        ):
+            raise ValueError(
+                "model.trained_quantizer needs model.generator.prior=codes and "
+                "content_input=vectors, but they are "
+                f"{self.generator.prior} and {self.generator.content_input}"
             )
         durations = self.generator.text.durations
         if self.duration_discriminator is not None and (

@@ -7,9 +7,11 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from gsv2.data.config import DataConfig
+from gsv2.models.quantizer.model import Quantizer
 from gsv2.models.vits2.config import VITS2Config
 from gsv2.models.vits2.model import VITS2
 from gsv2.nn.codes import CodeConfig
+from gsv2.stages.codebook_updates import LiveFingerprint
 from gsv2.stages.sections import fill_codes, fill_vectors
 from gsv2.stages.vits2_config import VITS2ModelSection, fill_code_features
 
@@ -24,18 +26,25 @@ class VITS2Network(NamedTuple):
     provenance: Mapping[str, str]
     """Hashes of what it depends on."""
     codes: CodeConfig | None
-    """Shape of the codes that it reads; None for a prior of text."""
+    """Shape of the codes that corpora must hold for it; None where they need none."""
 
 
-def make_network(section: VITS2ModelSection, data: DataConfig) -> VITS2Network:
+def make_network(
+    section: VITS2ModelSection, data: DataConfig, trained: Quantizer | None = None
+) -> VITS2Network:
     """Build the network of a run.
+
+    Args:
+        section: section `model`.
+        data: section `data`, whose sources may have text vectors.
+        trained: quantizer that trains with it; None = the frozen one that the section names.
 
     Raises:
         ValueError: the quantizer or the text vectors are missing, damaged or do not fit.
     """
     if section.generator.prior == "text":
         return _of_text(section.generator, data)
-    quantizer = section.load_quantizer()
+    quantizer = section.load_quantizer() if trained is None else trained
     vectors = quantizer.code_vectors()
     filled = fill_codes(section.generator, vectors.config, "model.generator")
     config = fill_code_features(filled, quantizer.config)
@@ -43,6 +52,8 @@ def make_network(section: VITS2ModelSection, data: DataConfig) -> VITS2Network:
     model.code_vectors.set_codebooks(vectors.codebooks)
     if model.code_features is not None:
         model.code_features.set_decoder(quantizer.decoder.state_dict())
+    if trained is not None:
+        return VITS2Network(model, config, LiveFingerprint(trained), None)
     return VITS2Network(model, config, {"quantizer": quantizer.fingerprint()}, vectors.config)
 
 
@@ -62,6 +73,8 @@ def _of_text(config: VITS2Config, data: DataConfig) -> VITS2Network:
 
 def vits2_members(section: VITS2ModelSection) -> tuple[str, ...]:
     """Return what the stage reads of a clip beside its text."""
+    if section.trained_quantizer is not None:
+        return ("audio",)
     if section.generator.prior == "codes":
         return ("audio", "codes")
     is_vectors = section.generator.text.encoder != "bytes"

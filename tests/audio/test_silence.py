@@ -36,10 +36,10 @@ def test_speech_without_silence_and_silence_alone_stay_as_they_are():
 
 def test_long_speech_is_cut_within_its_pauses_and_nothing_is_lost():
     wave = np.concatenate([speech()] * 5)
-    pieces = cut_at_quiet(wave, 160, 120)
+    pieces = cut_at_quiet(wave, 160, 240)
     assert np.array_equal(np.concatenate(pieces), wave)
-    assert all(60 <= len(piece) / 160 <= 120 for piece in pieces[:-1])
-    assert len(pieces[-1]) <= 120 * 160
+    assert all(120 <= len(piece) / 160 <= 240 for piece in pieces[:-1])
+    assert len(pieces[-1]) <= 240 * 160
     assert all(len(piece) % 160 == 0 for piece in pieces[:-1])
     assert all(not piece[-1] for piece in pieces[:-1])
 

@@ -1,4 +1,4 @@
-"""Results of one training pass of the waveform model."""
+"""Inputs and results of one training pass of the waveform model."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ from torch import Tensor
 
 from gsv2.models.vits2.harmonic_source import PitchContour
 from gsv2.models.vits2.text_prior import AlignedText
+
+
+class LiveCodes(NamedTuple):
+    """Codes of a quantizer that trains beside the waveform model."""
+
+    vectors: Tensor
+    """[B, T_codes, codes.dim] code vectors as the quantizer has them now."""
 
 
 class Decoded(NamedTuple):

@@ -19,7 +19,7 @@ from gsv2.models.trained_module import build_trained
 from gsv2.models.vits2.code_features import CodeFeatures
 from gsv2.models.vits2.config import VITS2Config
 from gsv2.models.vits2.content import ContentEncoder
-from gsv2.models.vits2.decoded import Decoded
+from gsv2.models.vits2.decoded import Decoded, LiveCodes
 from gsv2.models.vits2.folded_norms import fold_weight_norms, is_folded
 from gsv2.models.vits2.generator import ResidualBlock, make_generator
 from gsv2.models.vits2.istft_generator import ConvNeXtBlock, ISTFTGenerator
@@ -102,7 +102,7 @@ class VITS2(nn.Module):
 
     def forward(
         self,
-        content: Tensor | TextTokens,
+        content: Tensor | LiveCodes | TextTokens,
         magnitude: Tensor,
         lengths: Tensor,
         reference: Tensor,
@@ -113,7 +113,8 @@ class VITS2(nn.Module):
         """Encode recordings and decode one segment of each; uses every parameter.
 
         Args:
-            content: codes [B, K, T_codes] int64, -1 at padding; or texts, for a prior of text.
+            content: codes [B, K, T_codes] int64, -1 at padding; or those of a quantizer that still
+                trains; or texts, for a prior of text.
             magnitude: [B, num_bins, T] linear spectrogram.
             lengths: [B] int64, in frames.
             reference: [B, num_mels, T_reference] log-mel of a clip of the same voice.
@@ -127,7 +128,9 @@ class VITS2(nn.Module):
         mask = length_mask(lengths, magnitude.shape[-1])
         style = self.style(reference, length_mask(reference_lengths, reference.shape[-1]))
         aligned: AlignedText | None = None
-        if not isinstance(content, TextTokens):
+        if isinstance(content, LiveCodes):
+            m_p, logs_p = self.content_encoder(content.vectors, mask, style)
+        elif not isinstance(content, TextTokens):
             m_p, logs_p = self._prior(content, mask, style)
         m_q, logs_q = self.posterior(magnitude, mask, style)
         z = (m_q + torch.randn_like(m_q) * logs_q.exp()) * mask.unsqueeze(1)
