@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gsv2.data.building.codes import write_codes
+from gsv2.data.building.codes import CodesOrigin, write_codes
 from gsv2.data.building.encode import ClipRecord, ShardConfig
 from gsv2.data.building.shards import write_corpus
 from gsv2.data.corpus.format import SAMPLE_RATE
@@ -45,7 +45,7 @@ def write_token_corpus(root: Path, num_clips: int, seed: int = 0) -> tuple[Path,
             shape = (NUM_CODEBOOKS, int(np.ceil(duration * CODE_RATE_HZ)))
             yield _shard_name(number), _key(number), rng.integers(CODEBOOK_SIZE, size=shape)
 
-    write_codes(root / "corpus", root / "codes", codes(), quantizer="0" * 64)
+    write_codes(root / "corpus", root / "codes", codes(), CodesOrigin("0" * 64))
     return root / "corpus", root / "codes"
 
 

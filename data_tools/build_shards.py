@@ -16,51 +16,61 @@ import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from gsv2.data.building.build import build_corpus
+from gsv2.data.building.build import BuildRun, build_corpus
 from gsv2.data.building.checks import CHECKS, CheckConfig
 from gsv2.data.building.encode import ShardConfig
-from gsv2.data.building.readers.choice import AUTO, READERS
-from gsv2.data.building.readers.reader import COLUMNS, ReadingOptions
+from gsv2.data.building.readers.choice import READERS
+from gsv2.data.building.readers.reader import AUTO, COLUMNS, ReadingOptions
 from gsv2.data.corpus.manifest import Manifest
 
 ItemT = TypeVar("ItemT")
 Format = StrEnum("Format", [(name, name) for name in (AUTO, *(r.name for r in READERS))])
 
 
+Source = Annotated[Path, typer.Option("--input", help="Recordings: a folder, list or table.")]
+SourceFormat = Annotated[
+    Format, typer.Option("--format", help="Layout of the recordings; `auto` looks at them.")
+]
+AudioDir = Annotated[
+    Path | None, typer.Option(help="Folder of the audio that a list or table names.")
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(help="Column, tier or suffix: text=sentence, speaker=spk; NAME= for none."),
+]
+IgnoredFields = Annotated[
+    list[str] | None, typer.Option(help="Field of a JSONL manifest that does not matter.")
+]
+Rejecting = Annotated[
+    list[str] | None,
+    typer.Option(help=f"Leave suspects out: {', '.join(CHECKS)}. Else they are named only."),
+]
+MinBandwidth = Annotated[float, typer.Option(help="Clips without sound above it are suspects.")]
+KeptSilence = Annotated[
+    float | None, typer.Option(help="Cut silence at both ends down to this; default: keep all.")
+]
+BlockClips = Annotated[int, typer.Option(help="Clips of one speaker that lie together.")]
+Workers = Annotated[int, typer.Option(help="Processes that read and encode audio.", min=0)]
+
+
 def main(
-    source: Annotated[Path, typer.Option("--input", help="Recordings: a folder, list or table.")],
+    source: Source,
     out: Annotated[Path, typer.Option(help="Corpus folder to write.")],
-    source_format: Annotated[
-        Format, typer.Option("--format", help="Layout of the recordings; `auto` looks at them.")
-    ] = Format.auto,
+    source_format: SourceFormat = Format.auto,
     language: Annotated[str | None, typer.Option(help="Of input that names none.")] = None,
     speaker: Annotated[str, typer.Option(help="Of recordings that name none.")] = "",
-    audio_dir: Annotated[
-        Path | None, typer.Option(help="Folder of the audio that a list or table names.")
-    ] = None,
-    column: Annotated[
-        list[str] | None,
-        typer.Option(help="Column, tier or suffix: text=sentence, speaker=spk; NAME= for none."),
-    ] = None,
+    audio_dir: AudioDir = None,
+    column: Columns = None,
     encoding: Annotated[str, typer.Option(help="Of lists, tables and transcripts.")] = "utf-8",
-    ignore_field: Annotated[
-        list[str] | None, typer.Option(help="Field of a JSONL manifest that does not matter.")
-    ] = None,
-    reject: Annotated[
-        list[str] | None,
-        typer.Option(help=f"Leave suspects out: {', '.join(CHECKS)}. Else they are named only."),
-    ] = None,
-    min_bandwidth_hz: Annotated[
-        float, typer.Option(help="Clips without sound above it are suspects.")
-    ] = CheckConfig.min_bandwidth_hz,
-    keep_silence_sec: Annotated[
-        float | None, typer.Option(help="Cut silence at both ends down to this; default: keep all.")
-    ] = None,
+    ignore_field: IgnoredFields = None,
+    reject: Rejecting = None,
+    min_bandwidth_hz: MinBandwidth = CheckConfig.min_bandwidth_hz,
+    keep_silence_sec: KeptSilence = None,
     name: Annotated[str, typer.Option(help="Shards are LANGUAGE/NAME-000000.tar.")] = "clips",
     shard_mb: Annotated[float, typer.Option(help="Size of a shard in MiB.")] = 512.0,
-    block_clips: Annotated[int, typer.Option(help="Clips of one speaker that lie together.")] = 16,
+    block_clips: BlockClips = 16,
     seed: Annotated[int, typer.Option(help="Of the order of blocks.")] = 0,
-    workers: Annotated[int, typer.Option(help="Processes that read and encode audio.", min=0)] = 0,
+    workers: Workers = 0,
     overwrite: Annotated[bool, typer.Option(help="Replace a complete corpus at OUT.")] = False,
 ) -> None:
     """Write OUT, complete or not at all, and print what it holds and what was rejected.
@@ -71,27 +81,25 @@ def main(
     """
     try:
         reading = ReadingOptions(
-            language=language, speaker=speaker, audio_dir=audio_dir, encoding=encoding,
-            columns=dict(_columns(column or ())), ignore=tuple(ignore_field or ()),
+            reader=source_format.value, language=language, speaker=speaker, audio_dir=audio_dir,
+            encoding=encoding, columns=dict(_columns(column or ())),
+            ignore=tuple(ignore_field or ()),
         )  # fmt: skip
-        manifest = build_corpus(
-            source, out,
-            layout=source_format.value,
-            reading=reading,
-            config=ShardConfig(
-                name=name, shard_mb=shard_mb, block_clips=block_clips, seed=seed,
-                keep_silence_sec=keep_silence_sec,
-            ),
-            checks=CheckConfig(min_bandwidth_hz=min_bandwidth_hz, reject=tuple(reject or ())),
-            workers=workers,
-            overwrite=overwrite,
-            say=lambda line: typer.echo(line, err=True),
-            track=_with_progress,
+        config = ShardConfig(
+            name=name, shard_mb=shard_mb, block_clips=block_clips, seed=seed,
+            keep_silence_sec=keep_silence_sec,
         )  # fmt: skip
+        checks = CheckConfig(min_bandwidth_hz=min_bandwidth_hz, reject=tuple(reject or ()))
+        run = BuildRun(workers=workers, overwrite=overwrite, say=_say, track=_with_progress)
+        manifest = build_corpus(source, out, reading=reading, config=config, checks=checks, run=run)
     except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
     _report(manifest, out)
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
 
 
 def _columns(options: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -22,26 +22,32 @@ from gsv2.training.telemetry.progress import counting_bar
 _FIELDS = ("text", "language", "speaker")
 
 
+Out = Annotated[
+    Path | None, typer.Option(help="Folder of indexes and links to the tars; default: CORPUS.")
+]
+AudioSuffixes = Annotated[
+    list[str], typer.Option(help="Suffix of audio; the first that a clip has is taken.")
+]
+Fields = Annotated[
+    list[str], typer.Option(help="Field of the JSON: text=sentence, speaker=meta.spk.")
+]
+RecordingPattern = Annotated[
+    str, typer.Option(help="The same: clips of a recording without speaker share a voice.")
+]
+
+
 def main(
     corpus: Annotated[Path, typer.Option(help="Folder with tars, at any depth; only read.")],
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of indexes and links to the tars; default: CORPUS.")
-    ] = None,
-    audio: Annotated[
-        list[str], typer.Option(help="Suffix of audio; the first that a clip has is taken.")
-    ] = list(AUDIO_SUFFIXES),  # noqa: B006 - typer copies it
+    out: Out = None,
+    audio: AudioSuffixes = list(AUDIO_SUFFIXES),  # noqa: B006 - typer copies it
     codes: Annotated[str, typer.Option(help="Suffix of codes, uint16 [K, T].")] = "codes.npy",
     text_suffix: Annotated[str, typer.Option(help="Suffix of plain transcripts.")] = "txt",
-    field: Annotated[
-        list[str], typer.Option(help="Field of the JSON: text=sentence, speaker=meta.spk.")
-    ] = [],  # noqa: B006 - typer copies it
+    field: Fields = [],  # noqa: B006 - typer copies it
     language: Annotated[str, typer.Option(help="Of clips whose JSON names none.")] = "",
     language_from_folder: Annotated[bool, typer.Option(help="As --language, per folder.")] = False,
     speaker: Annotated[str, typer.Option(help="Of clips that name none.")] = "",
     speaker_from_key: Annotated[str, typer.Option(help="Regular expression with a group.")] = "",
-    recording_from_key: Annotated[
-        str, typer.Option(help="The same: clips of a recording without speaker share a voice.")
-    ] = "",
+    recording_from_key: RecordingPattern = "",
     prefix_keys: Annotated[bool, typer.Option(help="Keys count inside a tar only.")] = False,
     block_clips: Annotated[int, typer.Option(help="Clips of one speaker in a block.")] = 16,
     decode: Annotated[bool, typer.Option(help="Decode all audio: finds NaN.")] = False,
@@ -56,26 +62,16 @@ def main(
     try:
         form = ArchiveFormat(
             audio_suffixes=tuple(_suffix(name) for name in audio),
-            codes_suffix=_suffix(codes),
-            text_suffix=_suffix(text_suffix),
-            language=language,
-            language_from_folder=language_from_folder,
-            speaker=speaker,
-            speaker_pattern=speaker_from_key,
-            recording_pattern=recording_from_key,
-            prefix_keys=prefix_keys,
-            block_clips=block_clips,
-            decode=decode,
-            **_field_options(field),
-        )
+            codes_suffix=_suffix(codes), text_suffix=_suffix(text_suffix),
+            language=language, language_from_folder=language_from_folder,
+            speaker=speaker, speaker_pattern=speaker_from_key,
+            recording_pattern=recording_from_key, prefix_keys=prefix_keys,
+            block_clips=block_clips, decode=decode, **_field_options(field),
+        )  # fmt: skip
         with counting_bar("tars") as progress:
+            pool = ShardPool(workers=workers, progress=progress)
             manifest = index_corpus(
-                corpus,
-                form,
-                out=out,
-                allow_damaged=allow_damaged,
-                overwrite=overwrite,
-                pool=ShardPool(workers=workers, progress=progress),
+                corpus, form, out=out, allow_damaged=allow_damaged, overwrite=overwrite, pool=pool
             )
     except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)

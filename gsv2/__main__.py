@@ -1,4 +1,4 @@
-"""The `gsv2` command, also as `python -m gsv2`."""
+"""Command `gsv2`, also as `python -m gsv2`."""
 
 from __future__ import annotations
 

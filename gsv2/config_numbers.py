@@ -16,7 +16,7 @@ _ZERO_OF_MODEL = frozenset(
         "adversarial", "alignment_noise", "attention_dropout", "codebook_weights",
         "commitment_weight", "dead_share", "dropout", "duration", "duration_adversarial", "f_min",
         "feature_matching", "kl", "kl_warmup_fraction", "kl_warmup_steps", "level_dropout", "mel",
-        "noise_channels", "pitch", "r1", "self_reference_probability", "start_fraction",
+        "noise_channels", "pitch", "r1", "rank", "self_reference_probability", "start_fraction",
         "start_step", "stft", "style_layer",
     }
 )  # fmt: skip

@@ -58,7 +58,7 @@ class PretrainedSource:
         if not folder.is_dir():
             folder = self._fetch()
         missing = [name for name in (CONFIG, *self.files) if not (folder / name).is_file()]
-        if not _weight_files(folder):
+        if not weight_files(folder):
             if (folder / _PICKLE).is_file():
                 raise ValueError(
                     f"{folder} holds {_PICKLE}, a pickle, which is never loaded; make {WEIGHTS} "
@@ -77,7 +77,7 @@ class PretrainedSource:
         settings = read_json(folder / CONFIG)
         decisive = {key: value for key, value in settings.items() if key not in _FREE_SETTINGS}
         digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode())
-        for file in (*(folder / name for name in self.files), *_weight_files(folder)):
+        for file in (*(folder / name for name in self.files), *weight_files(folder)):
             state = file.stat()
             digest.update(_file_hash(file, state.st_size, state.st_mtime_ns).encode())
         return digest.hexdigest()[:_HASH_LENGTH]
@@ -184,7 +184,7 @@ def read_json(file: Path) -> dict[str, Any]:
     return values
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def weight_files(folder: Path) -> list[Path]:
     """Return the files of the weights that are all there; [] if one is missing."""
     index = folder / _WEIGHTS_INDEX
     names = [WEIGHTS]

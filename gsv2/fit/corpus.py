@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gsv2.data.building.build import build_corpus
+from gsv2.data.building.build import BuildRun, build_corpus
 from gsv2.data.building.readers.reader import ReadingOptions
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
@@ -153,10 +153,11 @@ def build_if_needed(source: Path, out: Path, language: str | None) -> Path:
     if not is_complete(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         build_corpus(
-            source, out,
+            source,
+            out,
             reading=ReadingOptions(language=language),
-            track=lambda clips: counted(clips, "building the corpus"),
-        )  # fmt: skip
+            run=BuildRun(track=lambda clips: counted(clips, "building the corpus")),
+        )
     return out
 
 

@@ -16,6 +16,7 @@ import socket
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -31,6 +32,8 @@ from gsv2.inference.bundle_parts import PARTS, check_parts, described_encoders
 from gsv2.inference.bundle_sources import find_sources
 from gsv2.inference.reading import HeldOutReading
 from gsv2.models.component import Component, ComponentError, load_component, save_component
+from gsv2.models.gpt.lora import merge_adapters
+from gsv2.models.gpt.model import SemanticGPT
 from gsv2.models.vits2.folded_norms import fold_weight_norms
 from gsv2.models.vits2.model import VITS2
 from gsv2.training.checkpoints.checkpoint import STATE
@@ -119,7 +122,7 @@ def _fill(folder: Path, sources: Mapping[str, Path]) -> None:
         # What was copied is checked, and not what it was copied from: a run may go on meanwhile.
         copy = folder / f"{kind}.safetensors"
         shutil.copyfile(path, copy)
-        components[kind] = load_component(copy, kind, path)
+        components[kind] = _without_adapters(copy, load_component(copy, kind, path))
     quantizer = _checked(components)
     _fold(components["vits2"], folder / "vits2.safetensors")
     files = {name: _sha256(folder / name) for name in (f"{kind}.safetensors" for kind in sources)}
@@ -137,6 +140,16 @@ def _fold(vits2: Component, file: Path) -> None:
     save_component(
         file, model, kind=vits2.kind, config=vits2.config, provenance=vits2.provenance
     )
+
+
+def _without_adapters(file: Path, component: Component) -> Component:
+    """Return a component whose adapters, if it has any, are merged, in its file too."""
+    merged = merge_adapters(component)
+    if merged is not component:
+        gpt = SemanticGPT.from_component(merged)
+        about: dict[str, Any] = {"config": merged.config, "provenance": merged.provenance}
+        save_component(file, gpt, kind=merged.kind, **about)
+    return merged
 
 
 def _reading_of(gpt: Path) -> HeldOutReading | None:

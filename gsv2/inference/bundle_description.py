@@ -50,8 +50,8 @@ class BundleDescription:
     """`name`, `source`, `layer`, `num_features` and `sha256` of the pretrained speech encoder,
     whose weights are too large to be copied; None where the encoder has none."""
     text_encoder: Mapping[str, Any] | None = None
-    """`name`, `source`, `dim` and `sha256` of the frozen text encoder; None where the GPT reads
-    bytes."""
+    """`name`, `source`, `dim` and `sha256` of the frozen text encoder, or `size` and the others of
+    a tokenizer; None where the GPT reads bytes."""
 
 
 def write_description(folder: Path, description: BundleDescription) -> None:

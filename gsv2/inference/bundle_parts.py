@@ -16,6 +16,7 @@ from gsv2.models.trained_module import check_trained
 from gsv2.models.vits2.config import VITS2Config
 from gsv2.models.vits2.model import VITS2
 from gsv2.nn.codes import CodeConfig
+from gsv2.text.encoders.config import BGE_M3, QWEN2
 
 PARTS = {"quantizer": "quantizer", "gpt": "gpt", "vits2": "generator"}
 """Kind of a part -> name of the trainable that holds it in a run."""
@@ -97,7 +98,8 @@ def described_encoders(parts: Mapping[str, Component]) -> dict[str, dict[str, An
         parts: kind -> component, as `check_parts` has found them good.
 
     Returns:
-        `speech_encoder` and `text_encoder`, where there is one: name, source and hash.
+        `speech_encoder` and `text_encoder`, where there is one: name, source and hash. Of `qwen2`
+        it is the tokenizer, which the GPT reads with.
     """
     found: dict[str, dict[str, Any]] = {}
     if "gpt" in parts:
@@ -109,14 +111,22 @@ def described_encoders(parts: Mapping[str, Component]) -> dict[str, dict[str, An
     else:
         text = parts["vits2"].read_config(VITS2Config).text
         name, vectors = text.encoder, text.vectors
-    if name != "bytes":
+    if name == BGE_M3:
         found["text_encoder"] = {
             "name": name,
             "source": vectors.weights.source,
             "dim": vectors.dim,
             "sha256": vectors.sha256,
         }
+    elif gpt.text_encoder == QWEN2:
+        found["text_encoder"] = {"name": gpt.text_encoder, **_tokenizer_of(gpt)}
     return found
+
+
+def _tokenizer_of(gpt: GPTConfig) -> dict[str, Any]:
+    """Return what a bundle says of a tokenizer."""
+    made = gpt.tokenizer
+    return {"source": made.path, "size": made.size, "sha256": made.sha256}
 
 
 def _check_aligner(gpt: GPTConfig, parts: Mapping[str, Component]) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 
 from gsv2.audio.speech_encoders.make import make_speech_encoder
-from gsv2.data.building.codes import write_codes
+from gsv2.data.building.codes import CodesOrigin, write_codes
 from gsv2.data.building.sidecar import ClipArray, find_sidecar
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
@@ -71,9 +71,7 @@ def extract_codes(
         corpus,
         out,
         partial(_codes, model, clips, work.progress),
-        fingerprint,
-        codebook_size=model.config.codes.codebook_size,
-        code_rate_hz=model.config.codes.rate_hz,
+        CodesOrigin(fingerprint, model.config.codes.codebook_size, model.config.codes.rate_hz),
         overwrite=is_complete(out),
         workers=work.ranks,
     )

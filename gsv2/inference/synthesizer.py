@@ -65,8 +65,8 @@ class Synthesizer:
         frozen = make_speech_encoder(quantizer.config.speech_encoder, encoders.speech)
         self.speech_encoder = frozen.to(device)
         self.gpt = gpt.to(device).eval()
-        vectors = gpt.config.text_vectors
-        attach_text_encoder(gpt.text_encoder, vectors, encoders.text, device)
+        reader = (gpt.config.text_vectors, gpt.config.tokenizer)
+        attach_text_encoder(gpt.text_encoder, *reader, encoders.text, device)
         self.vits2 = vits2.to(device).eval()
         self.aligner = None if aligner is None else aligner.to(device).eval()
 

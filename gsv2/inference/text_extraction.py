@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from gsv2.data.building.sidecar import ClipArray, find_sidecar
-from gsv2.data.building.text_vectors import write_text_vectors
+from gsv2.data.building.text_vectors import TextVectorsOrigin, write_text_vectors
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import Manifest, is_complete
@@ -61,8 +61,7 @@ def extract_text_vectors(
         corpus,
         out,
         partial(_vectors, network, index, _precision(device, dtype), work.progress),
-        config.sha256,
-        build={"encoder": BGE_M3, "source": config.weights.source},
+        TextVectorsOrigin(config.sha256, {"encoder": BGE_M3, "source": config.weights.source}),
         overwrite=is_complete(out),
         workers=work.ranks,
     )

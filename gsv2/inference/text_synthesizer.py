@@ -21,7 +21,8 @@ from gsv2.inference.voice import Voice, make_voice
 from gsv2.models.vits2.model import VITS2
 from gsv2.models.vits2.text_speech import TextSpeechOptions, speak_text
 from gsv2.text.encoders.interface import TextTokens
-from gsv2.text.encoders.make import attach_text_encoder
+from gsv2.text.encoders.make import make_text_encoder
+from gsv2.text.encoders.vector_input import VectorInput
 from gsv2.text.normalize import normalize_text, split_sentences
 
 
@@ -38,8 +39,9 @@ class TextSynthesizer:
         self.device = device
         self.vits2 = vits2.to(device).eval()
         self.prior = vits2.text_prior
-        vectors = vits2.config.text.vectors
-        attach_text_encoder(self.prior.text_encoder, vectors, encoders.text, device)
+        encoder, vectors = self.prior.text_encoder, vits2.config.text.vectors
+        if isinstance(encoder, VectorInput):
+            encoder.attach(make_text_encoder(vectors, encoders.text).to(device))
 
     @classmethod
     def from_bundle(

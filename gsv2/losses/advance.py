@@ -1,4 +1,4 @@
-"""What it costs to predict how far the pointer into the text moves on."""
+"""Loss of the pointer's advance: how far into the text each frame moves it on."""
 
 from __future__ import annotations
 

@@ -5,39 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from gsv2.data.corpus.decode import AlignClip
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.stream.batch import Batch
-from gsv2.inference.clip_aligner import ClipAligner
 from gsv2.losses.advance import advance_loss
 from gsv2.losses.code_prediction import PredictionLoss, code_prediction_loss
-from gsv2.models.aligner.model import Aligner
-from gsv2.models.component import load_component
 from gsv2.models.gpt.flops import count_gpt_flops
 from gsv2.models.gpt.interleave import NUM_STARTS, PackedRows
-from gsv2.models.gpt.model import GPTInputs, GPTOutput, SemanticGPT
-from gsv2.models.quantizer.model import Quantizer
-from gsv2.stages.gpt_config import (
-    GPT,
-    GPTModelSection,
-    GPTRunConfig,
-    check_token_count,
-    codebook_weights,
-    fill_text_vectors,
-    gpt_members,
-)
+from gsv2.models.gpt.model import GPTInputs, GPTOutput
+from gsv2.stages.gpt_config import GPT, GPTRunConfig, codebook_weights
 from gsv2.stages.gpt_listening import GPTListeningTest
+from gsv2.stages.gpt_network import make_network
 from gsv2.stages.gpt_panels import code_panels
-from gsv2.stages.sections import check_optim, fill_codes
+from gsv2.stages.gpt_start import start_gpt
+from gsv2.stages.sections import check_optim
 from gsv2.stages.swapped_texts import with_swapped_texts
+from gsv2.text.encoders.config import QWEN2
 from gsv2.text.encoders.interface import TextTokens
 from gsv2.text.encoders.make import attach_text_encoder
-from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.precision.policy import PrecisionPolicy
 from gsv2.training.stage import Panel, Update, Workload, make_trainable
 
@@ -56,41 +44,34 @@ class GPTStage:
     def __init__(self, config: GPTRunConfig, device: torch.device) -> None:
         self.precision = PrecisionPolicy(config.precision, (GPT, "losses"))
         check_optim(config.optim, (GPT,))
-        quantizer = config.model.load_quantizer()
-        self.quantizer_hash = quantizer.fingerprint()
-        self.members = gpt_members(self.members, config.model)
-        file = _find_aligner(config.model)
-        aligner = None if file is None else _load_aligner(file, quantizer)
-        provenance = {"quantizer": self.quantizer_hash}
-        self.align_clip: AlignClip | None = None
-        if file is not None and aligner is not None and "align" in self.members:
-            provenance["aligner"] = aligner.fingerprint()
-            self.align_clip = ClipAligner(file)
-        gpt_config = fill_codes(config.model.gpt, quantizer.config.codes, "model.gpt")
-        gpt_config = fill_text_vectors(gpt_config, config.data)
-        if gpt_config.text_vectors.sha256 is not None:
-            provenance["text_encoder"] = gpt_config.text_vectors.sha256
-        self.weights = codebook_weights(config.model, gpt_config.codes.num_codebooks)
+        made = make_network(config, self.members)
+        self.model, self.members, self.align_clip = made.model, made.members, made.align_clip
+        self.quantizer_hash = made.provenance["quantizer"]
+        self.codes = self.model.config.codes
+        self.weights = codebook_weights(config.model, self.codes.num_codebooks)
         self.loss_clips = config.model.loss_clips
         self.advance_weight = config.model.advance_weight
-        check_token_count(config.data, gpt_config)
-        self.model = SemanticGPT(gpt_config)
-        self.model.set_codebooks(quantizer.code_vectors().codebooks)
+        self._init = config.init
         self._flops = count_gpt_flops(self.model)
         self.model.to(device)
-        self.codes = gpt_config.codes
         optim, steps = config.optim[GPT], config.trainer.max_steps
-        trainable = make_trainable("gpt", self.model, gpt_config, optim, steps, provenance)
+        trainable = make_trainable(
+            "gpt", self.model, self.model.config, optim, steps, made.provenance
+        )
         self.trainables = {GPT: trainable}
         self.listening_test: GPTListeningTest | None = None
-        if aligner is not None and (count := config.model.validation_sentences):
-            vectors = gpt_config.text_vectors
-            attach_text_encoder(self.model.text_encoder, vectors, None, device)
+        count = 0 if made.aligner is None else config.model.validation_sentences
+        if count or self.model.config.text_encoder == QWEN2:
+            reader = (self.model.config.text_vectors, self.model.config.tokenizer)
+            attach_text_encoder(self.model.text_encoder, *reader, None, device)
+        if made.aligner is not None and count:
+            aligner = made.aligner.to(device)
             autocast = partial(self.precision.autocast, GPT)
-            self.listening_test = GPTListeningTest(self.model, aligner.to(device), count, autocast)
+            self.listening_test = GPTListeningTest(self.model, aligner, count, autocast)
 
     def initialise(self, batches: Iterable[Batch]) -> None:
-        """Do nothing: no parameter depends on data."""
+        """Take the weights that a fresh run starts from, if any; no parameter depends on data."""
+        start_gpt(self.model, self._init, self.quantizer_hash)
 
     def num_targets(self, batch: Batch) -> Mapping[str, int]:
         """Return the code frames; the end of a clip counts with its frames."""
@@ -217,24 +198,6 @@ class GPTStage:
         )
         loss, metrics = self._loss(frame)
         return PredictionLoss(loss * 0.0, {name: value * 0.0 for name, value in metrics.items()})
-
-
-def _find_aligner(model: GPTModelSection) -> Path | None:
-    """Return the file of the aligner that a pointer follows and that judges, if there is one.
-
-    It is looked for once: a run folder may have a newer one at the second look.
-    """
-    return None if model.aligner is None else find_component(Path(model.aligner), "aligner")
-
-
-def _load_aligner(file: Path, quantizer: Quantizer) -> Aligner:
-    component = load_component(file, "aligner")
-    if component.provenance.get("quantizer") != quantizer.fingerprint():
-        raise ValueError(
-            f"model.aligner {file} must be trained on the codes of model.quantizer "
-            f"({quantizer.fingerprint()}), but was on {component.provenance.get('quantizer')}"
-        )
-    return Aligner.from_component(component)
 
 
 def _rows(batch: Batch) -> PackedRows | None:

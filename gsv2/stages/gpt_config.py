@@ -12,7 +12,9 @@ from gsv2.data.config import DataConfig
 from gsv2.models.gpt.interleave import NUM_STARTS
 from gsv2.models.gpt.model import GPTConfig
 from gsv2.models.gpt.patterns import make_pattern
+from gsv2.stages.gpt_start import GPTInitConfig
 from gsv2.stages.sections import CodesModelSection, fill_vectors
+from gsv2.text.encoders.config import BGE_M3
 from gsv2.training.config import RunConfig
 from gsv2.training.optim import OptimConfig
 
@@ -37,6 +39,8 @@ class GPTModelSection(CodesModelSection):
     loss_clips: Literal["all", "last"] = "all"
     """Clips of a sequence whose codes are learnt: all, so that each is spoken with 0, 1, ...
     prompts, or the last alone, spoken with all others as its prompts."""
+    freeze: tuple[str, ...] = ()
+    """Modules, or single parameters, of the GPT that do not train, such as `backbone.layers.0`."""
     advance_weight: float = 0.5
     """Weight in the loss of how far the pointer moves on, in nats a frame beside those of codes."""
 
@@ -67,13 +71,15 @@ class GPTRunConfig(RunConfig):
 
     model: GPTModelSection
     """The GPT, its loss and the quantizer whose codes it reads."""
+    init: GPTInitConfig = field(default_factory=GPTInitConfig)
+    """What a fresh run of the GPT starts from."""
     optim: dict[str, OptimConfig] = field(default_factory=lambda: {GPT: OptimConfig()})
     """Optimizer and schedule of `gpt`."""
 
 
 def gpt_members(members: tuple[str, ...], model: GPTModelSection) -> tuple[str, ...]:
     """Return what a GPT reads beside `members`, which are those of reading bytes by attention."""
-    if model.gpt.text_encoder != "bytes":
+    if model.gpt.text_encoder == BGE_M3:
         return (*members, "text_vectors")
     return members if model.gpt.reading == "attention" else (*members, "align")
 
@@ -84,7 +90,7 @@ def fill_text_vectors(gpt: GPTConfig, data: DataConfig) -> GPTConfig:
     Raises:
         ValueError: no source has text vectors, or they are of another encoder than the config's.
     """
-    if gpt.text_encoder == "bytes":
+    if gpt.text_encoder != BGE_M3:
         return gpt
     filled = fill_vectors(
         gpt.text_encoder, gpt.text_vectors, data, "model.gpt.text_encoder", "model.gpt.text_vectors"

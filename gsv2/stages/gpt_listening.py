@@ -24,7 +24,7 @@ from gsv2.inference.sampling import SamplingConfig
 from gsv2.models.aligner.model import Aligner
 from gsv2.models.aligner.reading_errors import count_errors
 from gsv2.models.gpt.model import SemanticGPT
-from gsv2.text.encoders.vector_input import VectorInput
+from gsv2.text.encoders.make import share_text_encoder
 
 _LOSS = "validation/gpt/loss"
 _CLEARLY = 0.1
@@ -180,9 +180,7 @@ class GPTListeningTest:
             return self._model
         copy = SemanticGPT(self._model.config).to(self._model.text_start.device)
         copy.load_state_dict({**self._model.state_dict(), **weights})
-        if isinstance(copy.text_encoder, VectorInput):
-            assert isinstance(self._model.text_encoder, VectorInput), "one config made both"
-            copy.text_encoder.share(self._model.text_encoder)
+        share_text_encoder(copy.text_encoder, self._model.text_encoder)
         return copy.eval()
 
 

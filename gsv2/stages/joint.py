@@ -100,7 +100,8 @@ class JointStage:
         return self.vits2.full_step
 
     def initialise(self, batches: Iterable[Batch]) -> None:
-        """Do nothing: no part depends on data."""
+        """Take the weights that the GPT starts from, if any; no part depends on data."""
+        self.gpt.initialise(batches)
 
     def num_targets(self, batch: Batch) -> Mapping[str, int]:
         """Count the code frames for the GPT, the clips for the others."""

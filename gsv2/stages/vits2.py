@@ -24,23 +24,18 @@ from gsv2.losses.kl import kl_divergence
 from gsv2.losses.pitch import pitch_loss
 from gsv2.losses.reconstruction import multi_mel_distance
 from gsv2.losses.stft import stft_loss
-from gsv2.models.vits2.decoded import Decoded
+from gsv2.models.vits2.decoded import Decoded, TrainedSegments
 from gsv2.models.vits2.flops import VITS2Flops
-from gsv2.models.vits2.model import TrainedSegments
 from gsv2.models.vits2.references import random_references
 from gsv2.models.vits2.segments import cut_segments, random_starts
-from gsv2.stages.vits2_adversarial import discriminator_update, judged_terms
+from gsv2.stages.vits2_adversarial import adversarial_updates, judged_terms
 from gsv2.stages.vits2_config import (
     DISCRIMINATOR,
     DURATION_DISCRIMINATOR,
     GENERATOR,
     VITS2RunConfig,
 )
-from gsv2.stages.vits2_durations import (
-    alignable_clips,
-    duration_discriminator_update,
-    duration_terms,
-)
+from gsv2.stages.vits2_durations import alignable_clips, duration_terms
 from gsv2.stages.vits2_inputs import VITS2Inputs, make_inputs, silent_batch
 from gsv2.stages.vits2_network import vits2_members
 from gsv2.stages.vits2_parts import make_parts
@@ -147,8 +142,11 @@ class VITS2Stage:
         """
         self._step = step
         run = self._run(batch, step)
-        if self.section.discriminator.trains_at(step, self._total_steps):
-            for judgement in self._judgements(run, step):
+        section, autocast = self.section.discriminator, self.precision.autocast
+        if section.trains_at(step, self._total_steps):
+            r1 = section.r1_at(step, self._total_steps)
+            of = (self.trainables, run.real, run.decoded, section, r1)
+            for judgement in adversarial_updates(*of, autocast):
                 yield _scaled(judgement, run.share)
         update = self._generator_update(run.real, run.pitch, run.decoded, step)
         if self._quantizer is None or run.live is None:
@@ -173,30 +171,17 @@ class VITS2Stage:
         pitch = None
         if self._network.has_pitch:
             pitch = track_pitch(real[:, 0], self.model_config.mel.sample_rate, hop)
+        noise = self.section.alignment_noise_at(step)
         with self.precision.autocast(GENERATOR, self.device):
             decoded: Decoded = self.trainables[GENERATOR](
-                inputs.content if live is None else live.codes,
+                inputs.content(noise) if live is None else live.codes,
                 inputs.magnitude,
                 inputs.lengths,
                 inputs.mel[reference],
                 inputs.lengths[reference],
                 TrainedSegments(starts, size, pitch),
-                self.section.alignment_noise_at(step),
             )
         return _Run(real, pitch, decoded, share, live)
-
-    def _judgements(self, run: _Run, step: int) -> Iterator[Update]:
-        """Yield the updates of what judges the generator."""
-        r1 = self.section.discriminator.r1_at(step, self._total_steps)
-        judges, fake = self.trainables[DISCRIMINATOR], run.decoded.wave.detach()
-        with self.precision.autocast(DISCRIMINATOR, self.device):
-            update = discriminator_update(judges, run.real, fake, self.section.discriminator, r1)
-        yield update
-        judge, aligned = self._judge_of_durations, run.decoded.aligned
-        if judge is not None and aligned is not None:
-            with self.precision.autocast(DURATION_DISCRIMINATOR, self.device):
-                update = duration_discriminator_update(judge, aligned)
-            yield update
 
     def _counted(self, batch: Batch) -> tuple[Batch, float]:
         """Return a batch with a clip and what the losses count: 0 for one that had none."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+
 import torch
 from torch import Tensor
 
@@ -12,9 +15,44 @@ from gsv2.losses.adversarial import (
     generator_loss,
     gradient_penalty,
 )
-from gsv2.stages.vits2_config import DISCRIMINATOR
+from gsv2.models.vits2.decoded import Decoded
+from gsv2.stages.vits2_config import DISCRIMINATOR, DURATION_DISCRIMINATOR
 from gsv2.stages.vits2_discriminators import DiscriminatorSection
+from gsv2.stages.vits2_durations import duration_discriminator_update
 from gsv2.training.stage import Trainable, Update
+
+
+Autocast = Callable[[str, torch.device], AbstractContextManager[None]]
+"""Name of a module, device -> context that it computes in."""
+
+
+def adversarial_updates(
+    trainables: Mapping[str, Trainable],
+    real: Tensor,
+    decoded: Decoded,
+    section: DiscriminatorSection,
+    r1: float,
+    autocast: Autocast,
+) -> Iterator[Update]:
+    """Yield the update of the discriminators of waves, then that of durations, if there is one.
+
+    Args:
+        trainables: networks of the stage.
+        real: [B, 1, N] segments of recordings.
+        decoded: what the generator made of the recordings.
+        section: which loss it is.
+        r1: weight of R1 in this step; 0 = it does not count.
+        autocast: context of each discriminator.
+    """
+    judges, fake = trainables[DISCRIMINATOR], decoded.wave.detach()
+    with autocast(DISCRIMINATOR, real.device):
+        update = discriminator_update(judges, real, fake, section, r1)
+    yield update
+    judge, aligned = trainables.get(DURATION_DISCRIMINATOR), decoded.aligned
+    if judge is not None and aligned is not None:
+        with autocast(DURATION_DISCRIMINATOR, real.device):
+            update = duration_discriminator_update(judge, aligned)
+        yield update
 
 
 def discriminator_update(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from gsv2.data.stream.batch import Batch
+from gsv2.models.vits2.decoded import TextToAlign
 from gsv2.models.vits2.model import VITS2
 from gsv2.models.vits2.text_prior import TextPrior
 from gsv2.text.encoders.interface import TextTokens
@@ -34,12 +35,12 @@ class VITS2Inputs(NamedTuple):
     sequence: Tensor
     """[C] int64: the same-speaker sequence of each clip."""
 
-    @property
-    def content(self) -> Tensor | TextTokens:
-        """What the prior reads."""
-        content = self.codes if self.text is None else self.text
-        assert content is not None
-        return content
+    def content(self, alignment_noise: float) -> Tensor | TextToAlign:
+        """Return what the prior reads, texts with the noise of their alignment."""
+        if self.text is not None:
+            return TextToAlign(self.text, alignment_noise)
+        assert self.codes is not None
+        return self.codes
 
 
 def make_inputs(batch: Batch, model: VITS2) -> VITS2Inputs:

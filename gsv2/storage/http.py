@@ -53,7 +53,7 @@ class HttpBody:
         timeout_sec: silence that is an error, and the time for all headers; 0 = wait for ever.
 
     Raises:
-        FileNotFoundError: 404.
+        FileNotFoundError: the server answers with 404.
         RefusedError: the request will never be answered.
         OSError: it may be answered later.
     """

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
@@ -39,6 +40,9 @@ class OptimConfig:
     """Share of the peak at the last step: the end of every schedule that falls."""
     max_grad_norm: float = 1.0
     """Gradients are clipped to this norm."""
+    lr_factors: dict[str, float] = field(default_factory=dict)
+    """Module, or single parameter -> factor on its learning rate, such as `backbone: 0.1` where the
+    backbone starts from a text LM; of a module and one inside it, the inner one counts."""
     ema_decay: float = 0.0
     """Decay of the moving average of the weights, a step (see `gsv2.training.ema`); 0 = none."""
 
@@ -52,6 +56,9 @@ class OptimConfig:
         for name in ("weight_decay", "warmup_steps"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be at least 0, but is {getattr(self, name)}")
+        for name, factor in self.lr_factors.items():
+            if not 0 < factor < math.inf:
+                raise ValueError(f"lr_factors.{name} must be above 0, but is {factor}")
         if not all(0 <= beta < 1 for beta in self.betas):
             raise ValueError(f"betas must lie in [0, 1), but are {[*self.betas]}")
         if not 0 < self.final_lr_fraction <= 1:
@@ -70,30 +77,51 @@ class OptimConfig:
 def make_optimizer(module: nn.Module, config: OptimConfig) -> Optimizer:
     """Return AdamW (arXiv 1711.05101), fused where torch can, over the parameters that train.
 
-    Call it when `module` is on its device.
+    Call it when `module` is on its device. The first group has the learning rate of the config,
+    unless every parameter has a factor on it.
+
+    Raises:
+        ValueError: a factor for a module that is not there, or does not train.
     """
-    decayed: list[nn.Parameter] = []
-    spared: list[nn.Parameter] = []
-    embeddings = {id(m.weight) for m in module.modules() if isinstance(m, nn.Embedding)}
-    for parameter in module.parameters():
-        if parameter.requires_grad:
-            is_spared = id(parameter) in embeddings or not _is_matrix(parameter)
-            (spared if is_spared else decayed).append(parameter)
-    devices = {parameter.device.type for parameter in (*decayed, *spared)}
+    groups = _parameter_groups(module, config)
+    devices = {parameter.device.type for group in groups for parameter in group["params"]}
     is_fused = devices <= set(FUSED_DEVICES)
     if not is_fused:
         logger.warning("no fused AdamW on %s: the optimizer is slower", ", ".join(sorted(devices)))
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": spared, "weight_decay": 0.0},
+    return AdamW(groups, lr=config.lr, betas=config.betas, eps=config.eps, fused=is_fused)
+
+
+def _parameter_groups(module: nn.Module, config: OptimConfig) -> list[dict[str, Any]]:
+    """Return groups by factor on the learning rate, each with and without weight decay."""
+    embeddings = {id(m.weight) for m in module.modules() if isinstance(m, nn.Embedding)}
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    used = set()
+    for path, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            owner = max(_owners(path, config), key=len, default=None)
+            used.add(owner)
+            factor = 1.0 if owner is None else config.lr_factors[owner]
+            is_spared = id(parameter) in embeddings or not _is_matrix(parameter)
+            groups.setdefault((factor, is_spared), []).append(parameter)
+    for name in config.lr_factors:
+        if name not in used:
+            raise ValueError(
+                f"lr_factors must name modules or parameters of the network that train, but has "
+                f"{name!r}; there are {', '.join(n for n, _ in module.named_children())}"
+            )
+    return [
+        {
+            "params": groups[factor, is_spared],
+            "lr": config.lr * factor,
+            "weight_decay": 0.0 if is_spared else config.weight_decay,
+        }
+        for factor, is_spared in sorted(groups, key=lambda group: (group[0] != 1, group))
     ]
-    return AdamW(
-        [group for group in groups if group["params"]],
-        lr=config.lr,
-        betas=config.betas,
-        eps=config.eps,
-        fused=is_fused,
-    )
+
+
+def _owners(path: str, config: OptimConfig) -> Iterator[str]:
+    """Yield the modules with a factor that a parameter lies in."""
+    return (name for name in config.lr_factors if path == name or path.startswith(f"{name}."))
 
 
 def _is_matrix(parameter: Tensor) -> bool:

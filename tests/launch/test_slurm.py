@@ -57,6 +57,29 @@ def calls(folder: Path) -> list[str]:
     return [line.split()[0] for line in (folder / "calls").read_text().splitlines()]
 
 
+def test_a_job_that_meets_its_time_limit_is_told_and_started_to_resume(
+    tmp_path: Path,
+) -> None:
+    """SIGUSR1 reaches what runs on every node, whose 85 has the job requeued."""
+    told = f"{tmp_path}/told$SLURM_NODEID"
+    wait = f"trap 'exit 85' USR1; touch {told}; while :; do sleep 0.05; done"
+    python = fake_python(tmp_path, f"[ -e {told} ] || {{ {wait}; }}")
+    job = submit(tmp_path, "run.yaml", GSV2_PYTHON=python, GSV2_PREFLIGHT="0")
+    while job.poll() is None and len(list(tmp_path.glob("told?"))) < slurm.NODES:
+        time.sleep(0.02)
+    (tmp_path / "time-limit").touch()
+    errors = finish(job)
+    assert job.returncode == 0, errors
+    assert calls(tmp_path) == [
+        "sbatch", "scontrol", "srun", "scontrol", "scontrol", "srun",
+    ]  # fmt: skip
+    started = (tmp_path / "started").read_text().splitlines()
+    lines = [re.sub(r".*:\d+ ", "", line) for line in started]
+    first = ["-- -m gsv2.train run.yaml"] * slurm.NODES
+    assert lines == first + [f"{line} checkpoint.resume=auto" for line in first]
+
+
+@pytest.mark.slow
 def test_a_job_that_meets_its_time_limit_goes_on_where_it_stood(
     tmp_path: Path, tiny_corpus: Any
 ) -> None:

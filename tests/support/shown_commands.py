@@ -28,7 +28,8 @@ NOT_RUN = {
     "accelerate launch --config_file launch/accelerate/multi_node.yaml": "needs two machines",
     "gsv2 train configs/quantizer/base.yaml": "tests/integration/test_pretrained_encoders.py",
     "gsv2 corpus extract-text": "needs pretrained weights; tests/inference/test_text_extraction.py",
-    "gsv2 train configs/gpt/base.yaml": "the same; tests/integration/test_text_vectors.py",
+    "gsv2 train configs/gpt/base.yaml": "the same; tests/integration/test_text_vectors.py and "
+    "tests/stages/test_gpt_start.py",
     "sbatch": "needs Slurm; tests/launch/test_slurm.py has a stand-in",
     "kubectl": "needs Kubernetes; tests/launch/test_kubeflow.py reads the files",
     "python launch/node.py --ranks 8": "8 ranks of the base model; tests/launch/test_preflight.py",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gsv2.data.building.codes import write_codes
+from gsv2.data.building.codes import CodesOrigin, write_codes
 from gsv2.data.building.shards import ClipRecord, ShardConfig, write_corpus
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.format import HOP_LENGTH, SAMPLE_RATE
@@ -84,7 +84,7 @@ def make_codes(
             shape = (num_codebooks, frames)
             yield clip.shard, clip.key, rng.integers(codebook_size, size=shape)
 
-    write_codes(corpus, out, codes(), quantizer)
+    write_codes(corpus, out, codes(), CodesOrigin(quantizer))
     return out
 
 

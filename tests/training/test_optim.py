@@ -77,3 +77,23 @@ def test_a_device_without_fused_adamw_gets_the_plain_one_and_a_note(
     assert not optimizer.param_groups[0]["fused"]
     assert "no fused AdamW on meta" in caplog.text
     assert make_optimizer(nn.Linear(2, 2), OptimConfig()).param_groups[0]["fused"]
+
+
+def test_modules_with_a_factor_have_their_own_rate_the_inner_one_counts_and_others_come_first():
+    net = nn.ModuleDict({"a": nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2)]), "b": Net()})
+    config = OptimConfig(lr=0.1, weight_decay=0.5, lr_factors={"a": 0.5, "a.1": 2.0})
+    groups = make_optimizer(net, config).param_groups
+    names = {id(p): name for name, p in net.named_parameters()}
+    found = {names[id(p)]: (g["lr"], g["weight_decay"]) for g in groups for p in g["params"]}
+    assert groups[0]["lr"] == found["b.linear.weight"][0] == 0.1
+    assert found["a.0.weight"] == (0.05, 0.5)
+    assert found["a.0.bias"] == (0.05, 0.0)
+    assert found["a.1.weight"] == (0.2, 0.5)
+
+
+def test_factors_of_nothing_and_of_frozen_modules_and_impossible_ones_are_refused():
+    for name in ("nothing", "frozen"):
+        with pytest.raises(ValueError, match=f"lr_factors must name modules .* has '{name}'"):
+            make_optimizer(Net(), OptimConfig(lr_factors={name: 0.1}))
+    with pytest.raises(ValueError, match=r"lr_factors.a must be above 0, but is 0"):
+        OptimConfig(lr_factors={"a": 0})

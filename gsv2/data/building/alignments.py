@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gsv2.data.building.sidecar import ClipArrays, Workers, build_sidecar
+from gsv2.data.building.sidecar import ClipArrays, Sidecar, Workers, build_sidecar
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.alignment import encode_alignment
 from gsv2.data.corpus.index import CorpusIndex
@@ -51,16 +51,14 @@ def write_alignments(
     def finish(entries: Sequence[ShardEntry], widths: Set[int]) -> Manifest:
         return replace(made, shards=tuple(entries), aligner=aligner)
 
-    return build_sidecar(
-        codes,
-        made.shards,
-        alignments,
-        shards.write,
-        finish,
-        overwrite=True,
+    sidecar = Sidecar(
+        out=codes,
+        shards=made.shards,
+        write_shard=shards.write,
+        finish=finish,
         resume=sources,
-        workers=workers,
     )
+    return build_sidecar(sidecar, alignments, overwrite=True, workers=workers)
 
 
 class _Shards:

@@ -46,10 +46,7 @@ class ClipChecks:
         self._places: dict[int, int] = {}  # hash of the sound -> place of its key in the file
         self._keys = tempfile.TemporaryFile()
 
-    def __enter__(self) -> ClipChecks:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         """Remove what was kept of the clips."""
         self._keys.close()
 

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Sequence, Set
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from gsv2.data.building.sidecar import (
     ClipArray,
     ClipArrayKind,
     ClipArrays,
+    Sidecar,
     Workers,
     build_sidecar,
     write_clip_arrays,
@@ -32,14 +34,23 @@ from gsv2.data.corpus.manifest import (
 from gsv2.data.stream.reader import MappedReader
 
 
+class CodesOrigin(NamedTuple):
+    """What made the codes of a corpus."""
+
+    quantizer: str
+    """Hash of the quantizer."""
+    codebook_size: int | None = None
+    """Number of codes of a codebook, V; None = not known."""
+    rate_hz: float | None = None
+    """Code frames a second; None = not known."""
+
+
 def write_codes(
     corpus: Path,
     out: Path,
     codes: Iterable[ClipArray] | ClipArrays,
-    quantizer: str,
+    origin: CodesOrigin,
     *,
-    codebook_size: int | None = None,
-    code_rate_hz: float | None = None,
     overwrite: bool = False,
     workers: Workers | None = None,
 ) -> Manifest:
@@ -52,19 +63,17 @@ def write_codes(
             any order inside a shard; clips that could not be encoded are left out. Or a function
             that yields them without the shards that it is given: then an ended call keeps its
             whole shards, and the next one goes on.
-        quantizer: hash of the quantizer.
-        codebook_size: codes of a codebook, V; None = not known.
-        code_rate_hz: code frames a second; None = not known.
+        origin: what made them.
         overwrite: replace a complete sidecar at `out`.
         workers: this process among others that make the same call; None = alone.
 
     Raises:
         CorpusError: a shard or key that the corpus does not have, shards out of order, different
             numbers of codebooks, no codes at all, or a clip whose JSON cannot be read.
-        ValueError: a code that is not below `codebook_size`.
+        ValueError: a code that its codebook does not have.
     """
     audio = read_manifest(corpus)
-    sources = json.dumps([quantizer, [(shard.name, shard.sha256) for shard in audio.shards]])
+    sources = json.dumps([origin.quantizer, [(shard.name, shard.sha256) for shard in audio.shards]])
 
     def finish(shards: Sequence[ShardEntry], widths: Set[int]) -> Manifest:
         if len(widths) != 1:
@@ -75,22 +84,21 @@ def write_codes(
             languages=totals_by_language(shards),
             num_speakers=audio.num_speakers,
             build={"corpus": os.path.relpath(corpus.resolve(), out.resolve())},
-            quantizer=quantizer,
+            quantizer=origin.quantizer,
             num_codebooks=next(iter(widths)),
-            codebook_size=codebook_size,
-            code_rate_hz=code_rate_hz,
+            codebook_size=origin.codebook_size,
+            code_rate_hz=origin.rate_hz,
         )
 
-    return build_sidecar(
-        out,
-        audio.shards,
-        codes if callable(codes) else lambda _: codes,
-        _Shards(corpus, codebook_size).write,
-        finish,
-        overwrite=overwrite,
+    sidecar = Sidecar(
+        out=out,
+        shards=audio.shards,
+        write_shard=_Shards(corpus, origin.codebook_size).write,
+        finish=finish,
         resume=sources if callable(codes) else None,
-        workers=workers,
     )
+    arrays = codes if callable(codes) else lambda _: codes
+    return build_sidecar(sidecar, arrays, overwrite=overwrite, workers=workers)
 
 
 class _Shards:

@@ -1,4 +1,4 @@
-"""One clip on its way into a shard: checked, levelled, as FLAC and JSON."""
+"""Encoding of one clip for a shard: checked, levelled, as FLAC and JSON."""
 
 from __future__ import annotations
 
@@ -122,21 +122,14 @@ def encode_clip(clip: ClipRecord, config: ShardConfig) -> EncodedClip | Rejected
         return Rejected(key=clip.key, reason="key with dots or blanks")
     if not is_language(clip.language):
         return Rejected(key=clip.key, reason="language is not a tag like en or zh-Hant")
-    wave = np.asarray(clip.wave)
-    if wave.ndim != 1 or not np.isfinite(wave).all():
+    whole = np.asarray(clip.wave)
+    if whole.ndim != 1 or not np.isfinite(whole).all():
         return Rejected(key=clip.key, reason="audio is not one finite channel")
-    whole_sec = wave.size / SAMPLE_RATE
+    wave = whole
     if config.keep_silence_sec is not None:
-        wave = trim_silence(wave, SAMPLE_RATE, config.keep_silence_sec)
-    duration_sec = wave.size / SAMPLE_RATE
-    if not config.min_clip_sec <= duration_sec <= config.max_clip_sec:
-        long = duration_sec > config.max_clip_sec
-        return Rejected(
-            key=clip.key,
-            reason="audio too long" if long else "audio too short",
-            measured=duration_sec,
-            threshold=config.max_clip_sec if long else config.min_clip_sec,
-        )
+        wave = trim_silence(whole, SAMPLE_RATE, config.keep_silence_sec)
+    if fault := _length_fault(clip.key, wave, config):
+        return fault
     try:
         text = normalize_text(clip.text)
     except TextError:
@@ -151,22 +144,41 @@ def encode_clip(clip: ClipRecord, config: ShardConfig) -> EncodedClip | Rejected
             measured=error.measured,
             threshold=error.threshold,
         )
-    fields = {
-        "text": text,
-        "language": clip.language,
-        "speaker": clip.speaker,
-        "duration_sec": duration_sec,
-        "source": clip.source,
-        "licence": clip.licence,
-    }
-    described = json.dumps(fields, ensure_ascii=False).encode()
+    described = _describe(clip, text, wave)
     if len(audio) > SIZE_LIMITS["audio"] or len(described) > SIZE_LIMITS["json"]:
         return Rejected(key=clip.key, reason="member above the size limit")
     return EncodedClip(
         clip.key, audio, described, wave.size, len(text.encode()), level,
         bandwidth_hz=measure_bandwidth(wave, SAMPLE_RATE),
-        trimmed_sec=whole_sec - duration_sec,
+        trimmed_sec=whole.size / SAMPLE_RATE - wave.size / SAMPLE_RATE,
     )  # fmt: skip
+
+
+def _length_fault(key: str, wave: np.ndarray, config: ShardConfig) -> Rejected | None:
+    """Return why a clip of this length is left out, if it is."""
+    duration_sec = wave.size / SAMPLE_RATE
+    if config.min_clip_sec <= duration_sec <= config.max_clip_sec:
+        return None
+    long = duration_sec > config.max_clip_sec
+    return Rejected(
+        key=key,
+        reason="audio too long" if long else "audio too short",
+        measured=duration_sec,
+        threshold=config.max_clip_sec if long else config.min_clip_sec,
+    )
+
+
+def _describe(clip: ClipRecord, text: str, wave: np.ndarray) -> bytes:
+    """Return the JSON of a clip."""
+    fields = {
+        "text": text,
+        "language": clip.language,
+        "speaker": clip.speaker,
+        "duration_sec": wave.size / SAMPLE_RATE,
+        "source": clip.source,
+        "licence": clip.licence,
+    }
+    return json.dumps(fields, ensure_ascii=False).encode()
 
 
 def _encode_audio(wave: np.ndarray, target_lufs: float) -> tuple[bytes, Level]:

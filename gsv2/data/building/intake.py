@@ -5,21 +5,31 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
-from gsv2.data.building.checks import ClipChecks
+from gsv2.data.building.checks import CheckConfig, ClipChecks
 from gsv2.data.building.encode import ClipRecord, EncodedClip, Rejected, ShardConfig, encode_clip
 from gsv2.data.building.offered import RecordedClip, RejectedFile
 from gsv2.data.building.spool import ClipSpool
-from gsv2.data.building.text_rate import TextRates, count_letters
+from gsv2.data.building.text_rate import TextRateConfig, TextRates, count_letters
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.files import named_errors
 from gsv2.text.language import LanguageError, canonical_language
 
 Offered = ClipRecord | tuple[ClipRecord, EncodedClip] | Rejected
 """A clip to encode, one that is encoded, or one that cannot be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntakeConfig:
+    """What is looked at in every clip before it is accepted."""
+
+    text_rate: TextRateConfig | None = None
+    """Which texts cannot be what is said; None: not checked."""
+    checks: CheckConfig | None = None
+    """Which clips are suspects, named in `suspects.jsonl` or left out; None: not checked."""
 
 
 class Rejections:
@@ -42,80 +52,100 @@ class Rejections:
             file.write(line.encode("utf-8", "backslashreplace"))
 
 
-def accepted_clips(
-    clips: Iterable[Offered],
-    config: ShardConfig,
-    rejections: Rejections,
-    rates: TextRates | None = None,
-    checks: ClipChecks | None = None,
-    suspects: Rejections | None = None,
-) -> Iterator[tuple[ClipRecord, EncodedClip]]:
-    """Yield the clips that can be written, encoded; the others go to `rejections`.
+class Intake:
+    """Intake of one corpus, which keeps account of every clip that it is offered.
 
-    A key that was used before is rejected too. Suspects of `checks` that stay go to `suspects`.
+    Args:
+        folder: gets `rejected.jsonl` and `suspects.jsonl`.
+        shards: limits and loudness of clips.
+        config: what is looked at.
     """
-    seen: set[bytes] = set()  # of key hashes, about 60 bytes a clip
-    for clip in clips:
-        if isinstance(clip, Rejected):
-            rejections.add(clip)
-            continue
-        encoded = clip if isinstance(clip, tuple) else encode_offered(clip, config)
-        key = encoded.key if isinstance(encoded, Rejected) else encoded[0].key
-        mark = blake2b(key.encode(errors="surrogateescape"), digest_size=12).digest()
-        if not isinstance(encoded, Rejected) and rates is not None:
-            encoded = _plausible(*encoded, rates)
-        if not isinstance(encoded, Rejected) and checks is not None and mark not in seen:
-            encoded = _looked_at(*encoded, checks, suspects)
-        if isinstance(encoded, Rejected):
-            rejections.add(encoded)
-        elif mark in seen:
-            rejections.add(Rejected(key=key, reason="key used twice"))
-        else:
-            seen.add(mark)
-            if rates is not None:
-                rates.add(encoded[0].language, _rate(*encoded))
-            yield encoded
 
+    def __init__(self, folder: Path, shards: ShardConfig, config: IntakeConfig) -> None:
+        self.num_offered = 0
+        self.rejections = Rejections(folder / "rejected.jsonl")
+        self.suspects = Rejections(folder / "suspects.jsonl")
+        """Clips that a check named, and that stay."""
+        self._shards = shards
+        self._rates = None if config.text_rate is None else TextRates(config.text_rate)
+        self._checks = None if config.checks is None else ClipChecks(config.checks)
 
-def leave_out_unlikely(spool: ClipSpool, rates: TextRates, rejections: Rejections) -> None:
-    """Take the clips out of the spool whose texts are far from those of their language."""
-    for language in spool.languages:
-        for outlier in rates.outliers(language):
-            head, _ = spool.drop(language, outlier.clip)
-            row, _, file = json.loads(head)
-            rejections.add(
-                RejectedFile(
-                    key=row["key"],
-                    reason=outlier.reason,
-                    file=file,
-                    value=outlier.value,
-                    measured=outlier.measured,
-                    threshold=outlier.threshold,
+    def __enter__(self) -> Intake:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Remove what the checks kept of the clips."""
+        if self._checks is not None:
+            self._checks.close()
+
+    def accepted(self, clips: Iterable[Offered]) -> Iterator[tuple[ClipRecord, EncodedClip]]:
+        """Yield the clips that can be written, encoded; the others go to `rejections`.
+
+        A key that was used before is rejected too.
+        """
+        seen: set[bytes] = set()  # of key hashes, about 60 bytes a clip
+        for clip in clips:
+            self.num_offered += 1
+            if isinstance(clip, Rejected):
+                self.rejections.add(clip)
+                continue
+            encoded = clip if isinstance(clip, tuple) else encode_offered(clip, self._shards)
+            key = encoded.key if isinstance(encoded, Rejected) else encoded[0].key
+            mark = blake2b(key.encode(errors="surrogateescape"), digest_size=12).digest()
+            if not isinstance(encoded, Rejected):
+                encoded = self._looked_at(*encoded, is_new=mark not in seen)
+            if isinstance(encoded, Rejected):
+                self.rejections.add(encoded)
+            elif mark in seen:
+                self.rejections.add(Rejected(key=key, reason="key used twice"))
+            else:
+                seen.add(mark)
+                if self._rates is not None:
+                    self._rates.add(encoded[0].language, _rate(*encoded))
+                yield encoded
+
+    def leave_out_unlikely(self, spool: ClipSpool) -> None:
+        """Take the clips out of the spool whose texts are far from those of their language."""
+        if self._rates is None:
+            return
+        for language in spool.languages:
+            for outlier in self._rates.outliers(language):
+                head, _ = spool.drop(language, outlier.clip)
+                row, _, file = json.loads(head)
+                self.rejections.add(
+                    RejectedFile(
+                        key=row["key"],
+                        reason=outlier.reason,
+                        file=file,
+                        value=outlier.value,
+                        measured=outlier.measured,
+                        threshold=outlier.threshold,
+                    )
                 )
-            )
 
-
-def _looked_at(
-    clip: ClipRecord, encoded: EncodedClip, checks: ClipChecks, suspects: Rejections | None
-) -> tuple[ClipRecord, EncodedClip] | Rejected:
-    """Return the clip, or why a check leaves it out."""
-    found = checks.suspicions(clip, encoded)
-    for check, why in found:
-        if checks.rejects(check):
-            return why
-    if suspects is not None:
+    def _looked_at(
+        self, clip: ClipRecord, encoded: EncodedClip, *, is_new: bool
+    ) -> tuple[ClipRecord, EncodedClip] | Rejected:
+        """Return the clip, or why it is left out; suspects that stay go to `suspects`."""
+        if self._rates is not None and (fault := _text_fault(clip, encoded, self._rates)):
+            return fault
+        if self._checks is None or not is_new:
+            return clip, encoded
+        found = self._checks.suspicions(clip, encoded)
+        for check, why in found:
+            if self._checks.rejects(check):
+                return why
         for _, why in found:
-            suspects.add(why)
-    return clip, encoded
+            self.suspects.add(why)
+        return clip, encoded
 
 
-def _plausible(
-    clip: ClipRecord, encoded: EncodedClip, rates: TextRates
-) -> tuple[ClipRecord, EncodedClip] | Rejected:
+def _text_fault(clip: ClipRecord, encoded: EncodedClip, rates: TextRates) -> RejectedFile | None:
+    """Return why the text cannot be what is said, if it cannot."""
     rate = _rate(clip, encoded)
     fault = rates.fault(rate)
     if fault is None:
-        return clip, encoded
+        return None
     return RejectedFile(
         key=clip.key,
         reason=fault[0],

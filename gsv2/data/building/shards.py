@@ -9,20 +9,17 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gsv2.data.building.checks import CheckConfig, ClipChecks
 from gsv2.data.building.encode import ClipRecord, EncodedClip, ShardConfig
-from gsv2.data.building.intake import Offered, Rejections, accepted_clips, leave_out_unlikely
+from gsv2.data.building.intake import Intake, IntakeConfig, Offered
 from gsv2.data.building.offered import RecordedClip
 from gsv2.data.building.spool import ClipSpool
 from gsv2.data.building.staging import staged_corpus
-from gsv2.data.building.text_rate import TextRateConfig, TextRates
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.corpus.index_columns import AUDIO_SCHEMA
 from gsv2.data.corpus.manifest import (
@@ -42,10 +39,9 @@ def write_corpus(
     out: Path,
     config: ShardConfig | None = None,
     *,
+    intake: IntakeConfig | None = None,
     overwrite: bool = False,
     arguments: Mapping[str, Any] | None = None,
-    text_rate: TextRateConfig | None = None,
-    checks: CheckConfig | None = None,
 ) -> Manifest:
     """Write a corpus; `out` appears complete or not at all.
 
@@ -54,29 +50,25 @@ def write_corpus(
             manifest's `rejected`.
         out: corpus folder.
         config: how to cut it.
+        intake: what is looked at in every clip besides; None: nothing.
         overwrite: replace a complete corpus at `out`.
         arguments: what the clips were made with; joins `config` in the manifest's `build`.
-        text_rate: which texts cannot be what is said; None: not checked.
-        checks: which clips are suspects, named in `suspects.jsonl` or left out; None: not checked.
 
     Raises:
         CorpusError: `out` is in the way, or no clip was usable.
     """
     config = config or ShardConfig()
     with staged_corpus(out, overwrite=overwrite) as building:
-        rejections = Rejections(building / "rejected.jsonl")
-        suspects = Rejections(building / "suspects.jsonl")
-        rates = None if text_rate is None else TextRates(text_rate)
-        offered = _Counted(clips)
-        looks = ClipChecks(checks) if checks is not None else None
-        with ClipSpool(building / ".spool") as spool, looks or nullcontext():
-            accepted = accepted_clips(offered, config, rejections, rates, looks, suspects)
-            totals = _fill(spool, accepted)
-            if rates is not None:
-                leave_out_unlikely(spool, rates, rejections)
+        with (
+            ClipSpool(building / ".spool") as spool,
+            Intake(building, config, intake or IntakeConfig()) as taken,
+        ):
+            totals = _fill(spool, taken.accepted(clips))
+            taken.leave_out_unlikely(spool)
+            rejected = dict(sorted(taken.rejections.counts.items()))
             if not spool.languages:
                 raise CorpusError(
-                    f"{out}: no usable clip; rejected: {dict(rejections.counts)}{rejections.first}"
+                    f"{out}: no usable clip; rejected: {rejected}{taken.rejections.first}"
                 )
             shards = list(_write_languages(spool, building, config))
         shutil.rmtree(building / ".spool")
@@ -87,28 +79,15 @@ def write_corpus(
             build={
                 **asdict(config),
                 **(arguments or {}),
-                "offered": offered.count,
-                "suspects": dict(sorted(suspects.counts.items())),
+                "offered": taken.num_offered,
+                "suspects": dict(sorted(taken.suspects.counts.items())),
                 "trimmed_sec": round(totals.trimmed_sec, 3),
             },
-            rejected=dict(sorted(rejections.counts.items())),
+            rejected=rejected,
         )
-        _check_total(manifest, offered.count)
+        _check_total(manifest, taken.num_offered)
         write_manifest(manifest, building)
     return manifest
-
-
-class _Counted:
-    """Clips as they are offered, counted."""
-
-    def __init__(self, clips: Iterable[Offered]) -> None:
-        self._clips = clips
-        self.count = 0
-
-    def __iter__(self) -> Iterator[Offered]:
-        for clip in self._clips:
-            self.count += 1
-            yield clip
 
 
 def _check_total(manifest: Manifest, offered: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
@@ -48,6 +48,22 @@ class ClipArrayKind(NamedTuple):
     """Array of a clip and its row in the index of the corpus -> members by name, and columns."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Sidecar:
+    """A sidecar corpus that is to be built."""
+
+    out: Path
+    """Its folder."""
+    shards: Sequence[ShardEntry]
+    """Shards of the corpus that it goes beside."""
+    write_shard: ShardWriting
+    finish: Callable[[Sequence[ShardEntry], Set[int]], Manifest]
+    """Makes the manifest of all shards, and of all numbers of codebooks."""
+    resume: str | None
+    """What the content is made of: an ended call of the same keeps its whole shards, and the next
+    one goes on, on however many processes; None = it begins anew."""
+
+
 class Workers(Protocol):
     """Processes that build one sidecar together, on one file system."""
 
@@ -80,48 +96,35 @@ class OneWorker:
 
 
 def build_sidecar(
-    out: Path,
-    shards: Sequence[ShardEntry],
-    arrays: ClipArrays,
-    write_shard: ShardWriting,
-    finish: Callable[[Sequence[ShardEntry], Set[int]], Manifest],
-    *,
-    overwrite: bool,
-    resume: str | None,
-    workers: Workers | None = None,
+    sidecar: Sidecar, arrays: ClipArrays, *, overwrite: bool, workers: Workers | None = None
 ) -> Manifest:
-    """Build a sidecar corpus, which appears complete at `out` or not at all.
+    """Build a sidecar corpus, which appears complete in its folder or not at all.
 
     Args:
-        out: folder of the sidecar.
-        shards: shards of the corpus that it goes beside.
         arrays: makes its content; that of one shard is held in memory.
-        write_shard: writes a shard.
-        finish: makes the manifest of all shards, and of all numbers of codebooks.
-        overwrite: replace a complete sidecar at `out`.
-        resume: what the content is made of: an ended call of the same keeps its whole shards, and
-            the next one goes on, on however many processes; None = it begins anew.
+        overwrite: replace a complete sidecar.
         workers: this process among others that make the same call; None = alone.
 
     Raises:
         CorpusError: a shard that the corpus does not have, or out of order; see `staged_corpus`.
-        InUseError: another call writes to `out`.
+        InUseError: another call writes to the folder.
     """
     workers = workers or OneWorker()
+    names = [entry.name for entry in sidecar.shards]
     with ExitStack() as stack:
-        staged = staged_corpus(out, overwrite=overwrite, resume=resume)
+        staged = staged_corpus(sidecar.out, overwrite=overwrite, resume=sidecar.resume)
         building = workers.on_main(lambda: stack.enter_context(staged))
         done = workers.on_main(lambda: FinishedShards(building).names)
-        left = [entry for entry in shards if entry.name not in done][workers.rank :: workers.world]
-        skipped = frozenset(entry.name for entry in shards) - {entry.name for entry in left}
+        mine = [name for name in names if name not in done][workers.rank :: workers.world]
+        skipped = frozenset(names) - set(mine)
         finished = FinishedShards(building, workers.rank)
-        workers.on_all(lambda: _write(left, arrays(skipped), building, write_shard, finished, out))
+        workers.on_all(lambda: _write(sidecar, arrays, skipped, building, finished))
 
         def end() -> Manifest:
             every = FinishedShards(building)
             every.remove()
-            widths = {width for entry in shards for width in every.widths(entry.name)}
-            manifest = finish([every.entry(entry.name) for entry in shards], widths)
+            widths = {width for name in names for width in every.widths(name)}
+            manifest = sidecar.finish([every.entry(name) for name in names], widths)
             write_manifest(manifest, building)
             stack.close()
             return manifest
@@ -175,24 +178,24 @@ def write_clip_arrays(
 
 
 def _write(
-    shards: Sequence[ShardEntry],
-    arrays: Iterable[ClipArray],
+    sidecar: Sidecar,
+    arrays: ClipArrays,
+    skipped: frozenset[str],
     building: Path,
-    write_shard: ShardWriting,
     finished: FinishedShards,
-    out: Path,
 ) -> None:
-    """Write the shards of this process; one without arrays is empty."""
-    groups = groupby(arrays, key=lambda item: item[0])
+    """Write the shards that are not skipped; one without arrays is empty."""
+    groups = groupby(arrays(skipped), key=lambda item: item[0])
     pending = next(groups, None)
-    for entry in shards:
+    for entry in (entry for entry in sidecar.shards if entry.name not in skipped):
         of_shard: dict[str, np.ndarray] = {}
         if pending is not None and pending[0] == entry.name:
             of_shard = {key: array for _, key, array in pending[1]}
             pending = next(groups, None)
-        finished.add(*write_shard(building, entry, of_shard))
+        finished.add(*sidecar.write_shard(building, entry, of_shard))
     if pending is not None:
-        raise CorpusError(f"{out}: {pending[0]} is no shard of the corpus, or comes too late")
+        name = pending[0]
+        raise CorpusError(f"{sidecar.out}: {name} is no shard of the corpus, or comes too late")
 
 
 class FinishedShards:

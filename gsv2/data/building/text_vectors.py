@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
+from functools import partial
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gsv2.data.building.sidecar import (
     ClipArrayKind,
     ClipArrays,
+    Sidecar,
     Workers,
     build_sidecar,
     write_clip_arrays,
@@ -37,13 +40,21 @@ def _members(vectors: np.ndarray, row: int) -> tuple[dict[str, bytes], dict[str,
 _KIND = ClipArrayKind("text vectors", TEXTS_SCHEMA, _members)
 
 
+class TextVectorsOrigin(NamedTuple):
+    """What made the text vectors of a corpus."""
+
+    encoder: str
+    """Hash of the text encoder."""
+    build: Mapping[str, Any] = MappingProxyType({})
+    """What corpus.json says of it besides."""
+
+
 def write_text_vectors(
     corpus: Path,
     out: Path,
     vectors: ClipArrays,
-    encoder: str,
+    origin: TextVectorsOrigin,
     *,
-    build: dict[str, Any] | None = None,
     overwrite: bool = False,
     workers: Workers | None = None,
 ) -> Manifest:
@@ -56,8 +67,7 @@ def write_text_vectors(
         out: folder of the sidecar corpus.
         vectors: yields (shard name, key, [S, D] vectors) shard after shard in the order of the
             corpus, without the shards that it is given; clips that it leaves out get none.
-        encoder: hash of the text encoder.
-        build: what corpus.json says of how they were made.
+        origin: what made them.
         overwrite: replace a complete sidecar at `out`.
         workers: this process among others that make the same call; None = alone.
 
@@ -67,14 +77,6 @@ def write_text_vectors(
         ValueError: vectors that are not [S, D] or not finite in float16.
     """
     audio = read_manifest(corpus)
-    index = CorpusIndex.open(SourceConfig(path=str(corpus)))
-
-    def write(
-        building: Path, entry: ShardEntry, of_shard: dict[str, np.ndarray]
-    ) -> tuple[ShardEntry, Set[int]]:
-        dims = {array.shape[1] for array in of_shard.values() if array.ndim > 1}
-        shard = write_clip_arrays(index, building, entry, _KIND, of_shard)
-        return shard, dims
 
     def finish(shards: Sequence[ShardEntry], dims: Set[int]) -> Manifest:
         if len(dims) != 1:
@@ -84,18 +86,24 @@ def write_text_vectors(
             shards=tuple(shards),
             languages=totals_by_language(shards),
             num_speakers=audio.num_speakers,
-            build={"corpus": os.path.relpath(corpus.resolve(), out.resolve()), **(build or {})},
-            text_encoder=encoder,
+            build={"corpus": os.path.relpath(corpus.resolve(), out.resolve()), **origin.build},
+            text_encoder=origin.encoder,
             text_dim=next(iter(dims)),
         )
 
-    return build_sidecar(
-        out,
-        audio.shards,
-        vectors,
-        write,
-        finish,
-        overwrite=overwrite,
-        resume=json.dumps([encoder, [(shard.name, shard.sha256) for shard in audio.shards]]),
-        workers=workers,
+    sidecar = Sidecar(
+        out=out,
+        shards=audio.shards,
+        write_shard=partial(_write_shard, CorpusIndex.open(SourceConfig(path=str(corpus)))),
+        finish=finish,
+        resume=json.dumps([origin.encoder, [(shard.name, shard.sha256) for shard in audio.shards]]),
     )
+    return build_sidecar(sidecar, vectors, overwrite=overwrite, workers=workers)
+
+
+def _write_shard(
+    index: CorpusIndex, building: Path, entry: ShardEntry, vectors: dict[str, np.ndarray]
+) -> tuple[ShardEntry, Set[int]]:
+    """Write one shard; return its entry and the dimensions of its vectors."""
+    dims = {array.shape[1] for array in vectors.values() if array.ndim > 1}
+    return write_clip_arrays(index, building, entry, _KIND, vectors), dims

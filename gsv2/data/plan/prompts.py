@@ -55,7 +55,8 @@ def make_sequences(
         Sequences of clip numbers 0..n-1, in random order.
     """
     by_voice = _draw_voice_order(voices, lengths, config, budget, rng)
-    starts = _cut(by_voice, voices, seconds, lengths, config, budget, rng)
+    ordered = (column[by_voice] for column in (voices, seconds, lengths))
+    starts = _cut(*ordered, config=config, budget=budget, rng=rng)
     sizes = np.diff(starts, append=len(by_voice))
     if config.prompt_dropout:
         is_dropped = rng.random(len(sizes)) < config.prompt_dropout
@@ -84,23 +85,23 @@ def _draw_voice_order(
 
 
 def _cut(
-    order: np.ndarray,
     voices: np.ndarray,
     seconds: np.ndarray,
     lengths: np.ndarray,
+    *,
     config: DataConfig,
     budget: Budget,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Return the places in `order` where sequences begin, [Q] int64.
+    """Return the places where sequences begin, [Q] int64, among clips that lie voice by voice.
 
     A loop over every clip that is ever planned: written for speed.
     """
-    wanted = (1 + rng.random(len(order)) * config.max_clips).astype(np.int64).tolist()
+    wanted = (1 + rng.random(len(voices)) * config.max_clips).astype(np.int64).tolist()
     in_frames = budget.unit == "frames"
     ratio = config.max_length_ratio if in_frames else float("inf")
     max_seconds, limit = config.max_seconds, budget.limit
-    columns = (column[order].tolist() for column in (voices, seconds, lengths))
+    columns = (column.tolist() for column in (voices, seconds, lengths))
     starts: list[int] = []
     current_voice, count, num_clips, total, longest, units = None, 0, 0, 0.0, 0, 0
     first = 0.0  # length of the sequence's first clip

@@ -42,13 +42,9 @@ def collate(
         ValueError: the clips' codes have different numbers of codebooks.
     """
     flat, counts = list(chain.from_iterable(clips)), [len(sequence) for sequence in clips]
-    waves = [clip.wave for clip in flat if clip.wave is not None]
-    wave, wave_lengths = (buffer or WaveBuffer([])).stack(waves) if waves else (None, None)
+    wave, wave_lengths = _stack_waves(flat, buffer or WaveBuffer([]))
     codes, code_lengths = _stack_codes([c.codes for c in flat if c.codes is not None])
-    aligned = [c.alignment for c in flat if c.alignment is not None]
-    vectors = [c.text_vectors for c in flat if c.text_vectors is not None]
-    text_vectors, text_vector_lengths = _stack_vectors(vectors) if vectors else (None, None)
-    kept = [count for count in counts if count]
+    vectors, vector_lengths = _stack_vectors(flat)
     parts, epochs = zip(*planned.passes, strict=True) if planned.passes else ((), ())
     return Batch(
         micro_batch=planned.micro_batch,
@@ -61,7 +57,7 @@ def collate(
         texts=tuple([clip.text for clip in flat]),
         mixture_parts=_spread(parts, counts),
         epochs=_spread(epochs, counts),
-        sequence=_to_tensor(_spread(range(len(kept)), kept)),
+        sequence=_number_sequences(counts),
         packed_row=_to_tensor(_spread(planned.packed_rows, counts)) if num_packed_rows else None,
         num_packed_rows=num_packed_rows,
         row_tokens=row_tokens,
@@ -69,9 +65,9 @@ def collate(
         wave_lengths=wave_lengths,
         codes=codes,
         code_lengths=code_lengths,
-        alignments=_stack_alignments(aligned) if aligned else None,
-        text_vectors=text_vectors,
-        text_vector_lengths=text_vector_lengths,
+        alignments=_stack_alignments(flat),
+        text_vectors=vectors,
+        text_vector_lengths=vector_lengths,
         weight=1.0 if flat else 0.0,
         padding=planned.padding,
         bad=tuple(bad),
@@ -83,24 +79,38 @@ def _spread(values: Sequence[int], counts: Sequence[int]) -> tuple[int, ...]:
     return tuple(chain.from_iterable(map(repeat, values, counts)))
 
 
+def _number_sequences(counts: Sequence[int]) -> Tensor:
+    """Return the number of each clip's sequence, [C]; those without clips are not counted."""
+    kept = [count for count in counts if count]
+    return _to_tensor(_spread(range(len(kept)), kept))
+
+
 def _to_tensor(values: Sequence[int]) -> Tensor:
     """Return int64; by way of numpy, which reads a sequence three times as fast as torch."""
     return torch.from_numpy(np.array(values, dtype=np.int64))
 
 
-def _stack_alignments(aligned: list[np.ndarray]) -> Tensor:
-    """Stack [T_i] uint16 into [C, T] int64."""
-    stacked, _ = _stack_codes([characters[None] for characters in aligned])
-    assert stacked is not None
-    return stacked[:, 0]
+def _stack_waves(clips: Sequence[Clip], buffer: WaveBuffer) -> tuple[Tensor | None, Tensor | None]:
+    """Stack waves of N_i samples into [C, 1, N] with lengths [C]; (None, None) for nothing."""
+    waves = [clip.wave for clip in clips if clip.wave is not None]
+    return buffer.stack(waves) if waves else (None, None)
 
 
-def _stack_vectors(vectors: list[np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Stack [S_i, D] float16 into [C, S, D] with lengths [C].
+def _stack_alignments(clips: Sequence[Clip]) -> Tensor | None:
+    """Stack [T_i] uint16 into [C, T] int64; None for nothing."""
+    stacked, _ = _stack_codes([c.alignment[None] for c in clips if c.alignment is not None])
+    return None if stacked is None else stacked[:, 0]
+
+
+def _stack_vectors(clips: Sequence[Clip]) -> tuple[Tensor | None, Tensor | None]:
+    """Stack [S_i, D] float16 into [C, S, D] with lengths [C]; (None, None) for nothing.
 
     Raises:
         ValueError: vectors of different dimensions.
     """
+    vectors = [clip.text_vectors for clip in clips if clip.text_vectors is not None]
+    if not vectors:
+        return None, None
     dims = {array.shape[1] for array in vectors}
     if len(dims) > 1:
         raise ValueError(f"text vectors of one micro-batch have dimensions {sorted(dims)}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -37,36 +38,34 @@ def extreme_batches(
     num_clips = config.max_clips if config.max_tokens is not None else 1
     longest = [min(config.max_clip_sec, config.max_seconds / num_clips)] * num_clips
     return {
-        "short clips": _fill(config, shortest, members, num_codebooks),
-        "long clips": _fill(config, longest, members, num_codebooks),
+        "short clips": _make_batch(config, _fill(config, shortest), members, num_codebooks),
+        "long clips": _make_batch(config, _fill(config, longest), members, num_codebooks),
     }
 
 
-def _fill(
-    config: DataConfig, seconds: Sequence[float], members: Sequence[str], num_codebooks: int
-) -> Batch:
-    """Return a batch of as many sequences of such clips as the budget holds."""
+class _Filling(NamedTuple):
+    """Clips that fill a budget."""
+
+    frames: list[int]
+    """Frames of each clip."""
+    sequence: Tensor
+    """[C] sequence of each clip."""
+    packed_row: Tensor | None
+    """[C] row of each clip, if rows are packed."""
+    text: str
+    """Text of every clip."""
+
+
+def _fill(config: DataConfig, seconds: Sequence[float]) -> _Filling:
+    """Return as many sequences of such clips as the budget holds."""
     if config.max_frames is not None:
-        frames, sequence = _fill_frames(config, config.max_frames, seconds[0])
-        text = _spoken(frames[0])
-        packed_row = None
-    else:
-        assert config.max_tokens is not None, "DataConfig sets one of the two"
-        frames, sequence, packed_row = _fill_tokens(config, config.max_tokens, seconds)
-        text = _TEXT if config.tokens_per_text_byte else _spoken(frames[0])
-    return _make_batch(
-        config,
-        frames,
-        text=text,
-        sequence=sequence,
-        packed_row=packed_row,
-        members=members,
-        num_codebooks=num_codebooks,
-    )
+        return _fill_frames(config, config.max_frames, seconds[0])
+    assert config.max_tokens is not None, "DataConfig sets one of the two"
+    return _fill_tokens(config, config.max_tokens, seconds)
 
 
-def _fill_frames(config: DataConfig, max_frames: int, seconds: float) -> tuple[list[int], Tensor]:
-    """Return the frames of each clip and its sequence [C].
+def _fill_frames(config: DataConfig, max_frames: int, seconds: float) -> _Filling:
+    """Return clips under a budget of frames.
 
     One sequence has all the company that it may have, the others none: what costs most where
     sequences are padded to the longest.
@@ -74,13 +73,12 @@ def _fill_frames(config: DataConfig, max_frames: int, seconds: float) -> tuple[l
     frames = _frames(config, min(seconds * FRAME_RATE_HZ, max_frames))
     num_clips = max(1, max_frames // frames)
     company = min(config.max_clips, max(1, int(config.max_seconds / seconds)))
-    return [frames] * num_clips, (torch.arange(num_clips) - company + 1).clamp(min=0)
+    sequence = (torch.arange(num_clips) - company + 1).clamp(min=0)
+    return _Filling([frames] * num_clips, sequence, None, _spoken(frames))
 
 
-def _fill_tokens(
-    config: DataConfig, max_tokens: int, seconds: Sequence[float]
-) -> tuple[list[int], Tensor, Tensor | None]:
-    """Return the frames of each clip, its sequence [C], and its row [C] if rows are packed."""
+def _fill_tokens(config: DataConfig, max_tokens: int, seconds: Sequence[float]) -> _Filling:
+    """Return clips under a budget of tokens."""
     limit = config.row_tokens or max_tokens
     text = len(_TEXT) * config.tokens_per_text_byte
     most = (limit // len(seconds) - config.clip_overhead_tokens - text) / (
@@ -91,7 +89,9 @@ def _fill_tokens(
     num_rows = max_tokens // limit
     rows = _each(range(num_rows), per_row * len(frames)) if config.row_tokens else None
     num_sequences = per_row * num_rows
-    return frames * num_sequences, _each(range(num_sequences), len(frames)), rows
+    spoken = _TEXT if config.tokens_per_text_byte else _spoken(frames[0])
+    sequence = _each(range(num_sequences), len(frames))
+    return _Filling(frames * num_sequences, sequence, rows, spoken)
 
 
 def _spoken(frames: int) -> str:
@@ -119,15 +119,9 @@ def _each(values: Sequence[int], times: int) -> Tensor:
 
 
 def _make_batch(
-    config: DataConfig,
-    frames: Sequence[int],
-    *,
-    text: str,
-    sequence: Tensor,
-    packed_row: Tensor | None,
-    members: Sequence[str],
-    num_codebooks: int,
+    config: DataConfig, filling: _Filling, members: Sequence[str], num_codebooks: int
 ) -> Batch:
+    frames = filling.frames
     C, longest = len(frames), max(frames)
     noise = torch.Generator().manual_seed(0)
     has_audio, has_codes = "audio" in members, "codes" in members
@@ -143,11 +137,11 @@ def _make_batch(
         keys=("largest",) * C,
         speakers=("",) * C,
         languages=("",) * C,
-        texts=(text,) * C,
+        texts=(filling.text,) * C,
         mixture_parts=(0,) * C,
         epochs=(0,) * C,
-        sequence=sequence,
-        packed_row=packed_row,
+        sequence=filling.sequence,
+        packed_row=filling.packed_row,
         num_packed_rows=(config.max_tokens or 0) // config.row_tokens if config.row_tokens else 0,
         row_tokens=config.row_tokens or 0,
         wave=wave if has_audio else None,

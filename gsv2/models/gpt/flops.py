@@ -1,14 +1,15 @@
 """Floating-point operations that training the GPT on given clips needs.
 
 A weight of a matrix product costs 6 per row that it meets: 2 forward, 2 for the gradient of its
-input, 2 for its own (arXiv:2001.08361, section 2.1); 4 where the input is frozen. Attention costs
-12 D per pair of tokens and layer (arXiv:2204.02311, appendix B), and only the pairs that a causal
-mask lets see each other count, which that appendix does not halve. Norms, rotations and softmax
-are left out, as everywhere.
+input, 2 for its own (arXiv:2001.08361, section 2.1); 4 where the input or the weight is frozen.
+Attention costs 12 D per pair of tokens and layer (arXiv:2204.02311, appendix B), and only the pairs
+that a causal mask lets see each other count, which that appendix does not halve. Norms, rotations
+and softmax are left out, as everywhere.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -80,20 +81,21 @@ def count_gpt_flops(model: SemanticGPT) -> GPTFlops:
         K = len(head.classifiers)
         pairs = _causal_pairs(torch.tensor([K]))
         predicted = (
-            _TRAINED * (_num_weights(head.input) + K * _num_weights(head.transformer))
+            _trained(head.input)
+            + K * _trained(head.transformer)
             + _FROZEN_INPUT * _num_weights(head.code_inputs)
             + _attention(model.config.depth, pairs)
         )
     pointer = model.pointer if model.has_pointer else None
     return GPTFlops(
-        text_byte=0.0 if pointer is None else _TRAINED * _num_weights(pointer.reader),
-        advance=0.0 if pointer is None else _TRAINED * _num_weights(pointer.advance),
+        text_byte=0.0 if pointer is None else _trained(pointer.reader),
+        advance=0.0 if pointer is None else _trained(pointer.advance),
         backbone=model.config.backbone,
-        token=_TRAINED * _num_weights(model.backbone),
+        token=_trained(model.backbone),
         input_step=_FROZEN_INPUT * _num_weights(project) if isinstance(project, VectorInput) else 0,
         predicted_step=predicted,
         codebooks=tuple(
-            _TRAINED * _num_weights(classifier) + _FROZEN_INPUT * entries.numel()
+            _trained(classifier) + _FROZEN_INPUT * entries.numel()
             for classifier, entries in zip(head.classifiers, head.entries, strict=True)
         ),
     )
@@ -101,7 +103,19 @@ def count_gpt_flops(model: SemanticGPT) -> GPTFlops:
 
 def _num_weights(module: nn.Module) -> int:
     """Return the weights of all matrix products in a module."""
-    return sum(m.weight.numel() for m in module.modules() if isinstance(m, nn.Linear | nn.Conv1d))
+    return sum(weight.numel() for weight in _weights(module))
+
+
+def _trained(module: nn.Module) -> int:
+    """Return what the matrix products of a module cost a row whose gradient is wanted."""
+    return sum(
+        (_TRAINED if weight.requires_grad else _FROZEN_INPUT) * weight.numel()
+        for weight in _weights(module)
+    )
+
+
+def _weights(module: nn.Module) -> Iterator[Tensor]:
+    return (m.weight for m in module.modules() if isinstance(m, nn.Linear | nn.Conv1d))
 
 
 def _causal_pairs(lengths: Tensor) -> int:

@@ -21,12 +21,13 @@ from gsv2.models.component import Component
 from gsv2.models.gpt.backbone import BackboneConfig, make_backbone, recompute_layers, run_rows
 from gsv2.models.gpt.heads import DepthHead, FlatHead
 from gsv2.models.gpt.interleave import Interleaved, PackedRows, interleave
+from gsv2.models.gpt.lora import LoraConfig, add_adapters, merge_adapters
 from gsv2.models.gpt.patterns import PatternName, make_pattern
 from gsv2.models.gpt.pointer import Pointer, PointerConfig, ReadingName, count_characters
 from gsv2.models.trained_module import build_trained
 from gsv2.nn.audio_input import AudioInputName, make_audio_input
 from gsv2.nn.codes import NO_CODE, CodeConfig
-from gsv2.text.encoders.config import TextEncoderName, TextVectorsConfig
+from gsv2.text.encoders.config import TextEncoderName, TextVectorsConfig, TokenizerConfig
 from gsv2.text.encoders.make import make_text_input
 
 _START_STD = 0.02
@@ -39,10 +40,13 @@ class GPTConfig:
     backbone: BackboneConfig = field(default_factory=BackboneConfig)
     """The transformer over the sequence; its `dim` is the model dimension D."""
     text_encoder: TextEncoderName = "bytes"
-    """Encoder of the text: bytes with trained vectors, or the vectors of a frozen network, which
-    corpora hold (`data.sources` with `texts`)."""
+    """Encoder of the text: bytes with trained vectors (`bytes`), the vectors of a frozen network,
+    which corpora hold (`bge-m3`, `data.sources` with `texts`), or the subwords of a text LM with
+    trained vectors (`qwen2`, see `init.backbone`)."""
     text_vectors: TextVectorsConfig = field(default_factory=TextVectorsConfig)
-    """The frozen network, unless the text encoder is `bytes`; the stage fills it in."""
+    """The frozen network of `bge-m3`; the stage fills it in."""
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    """Tokenizer of `qwen2`."""
     reading: ReadingName = "attention"
     """How the text reaches the codes: it stands in the sequence (`attention`), each step's input
     holds the character that is spoken (`pointer`), or both."""
@@ -58,6 +62,8 @@ class GPTConfig:
         )
     )
     """The transformer over the codes of a frame, if the pattern is `depth`."""
+    lora: LoraConfig = field(default_factory=LoraConfig)
+    """Low-rank adapters of the backbone, whose own weights then stay as they are."""
     dropout: float = 0.0
     """Probability of dropping a value of the backbone's inputs and outputs."""
     codes: CodeConfig = field(default_factory=CodeConfig)
@@ -114,12 +120,16 @@ class SemanticGPT(nn.Module):
         self.config = config
         dim = config.backbone.dim
         self.pattern = make_pattern(config.pattern, config.codes.num_codebooks)
-        self.text_encoder = make_text_input(config.text_encoder, config.text_vectors, dim)
+        self.text_encoder = make_text_input(
+            config.text_encoder, config.text_vectors, config.tokenizer, dim
+        )
         self.text_start = nn.Parameter(torch.randn(dim) * _START_STD)
         self.audio_start = nn.Parameter(torch.randn(dim) * _START_STD)
         self.audio_input = make_audio_input(config.audio_input, dim, config.codes)
         self.dropout = nn.Dropout(config.dropout)
         self.backbone = make_backbone(config.backbone)
+        if config.lora.rank:
+            add_adapters(self.backbone, config.lora)
         self.head = (
             DepthHead(dim, config.codes, config.depth)
             if self.pattern.ordered
@@ -140,12 +150,12 @@ class SemanticGPT(nn.Module):
 
     @classmethod
     def from_component(cls, component: Component) -> SemanticGPT:
-        """Return the trained GPT of a component file, in eval mode.
+        """Return the trained GPT of a component file, in eval mode, with its adapters merged.
 
         Raises:
             ComponentError: the file's config or weights are damaged.
         """
-        return build_trained(component, GPTConfig, cls).eval()
+        return build_trained(merge_adapters(component), GPTConfig, cls).eval()
 
     def set_codebooks(self, codebooks: Tensor) -> None:
         """Take the codebooks [K, V, dim / groups] of the quantizer, before training."""

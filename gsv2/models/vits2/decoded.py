@@ -8,6 +8,18 @@ from torch import Tensor
 
 from gsv2.models.vits2.harmonic_source import PitchContour
 from gsv2.models.vits2.text_prior import AlignedText
+from gsv2.text.encoders.interface import TextTokens
+
+
+class TrainedSegments(NamedTuple):
+    """One segment of each recording, which the generator decodes in training."""
+
+    starts: Tensor
+    """[B] int64, first frame of each."""
+    num_frames: int
+    """Frames of each."""
+    pitch: Tensor | None = None
+    """[B, num_frames] in Hz, 0 where there is none, for a harmonic source."""
 
 
 class LiveCodes(NamedTuple):
@@ -15,6 +27,15 @@ class LiveCodes(NamedTuple):
 
     vectors: Tensor
     """[B, T_codes, codes.dim] code vectors as the quantizer has them now."""
+
+
+class TextToAlign(NamedTuple):
+    """Texts whose alignment with their recordings is sought."""
+
+    tokens: TextTokens
+    """Ids or vectors of the tokens."""
+    noise: float
+    """Noise on the scores of the search, see `TextPrior.align`."""
 
 
 class Decoded(NamedTuple):

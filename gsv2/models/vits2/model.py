@@ -8,7 +8,6 @@ codes of a self-supervised encoder, as GPT-SoVITS does, or text, as the papers d
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +18,7 @@ from gsv2.models.trained_module import build_trained
 from gsv2.models.vits2.code_features import CodeFeatures
 from gsv2.models.vits2.config import VITS2Config
 from gsv2.models.vits2.content import ContentEncoder
-from gsv2.models.vits2.decoded import Decoded, LiveCodes
+from gsv2.models.vits2.decoded import Decoded, LiveCodes, TextToAlign, TrainedSegments
 from gsv2.models.vits2.folded_norms import fold_weight_norms, is_folded
 from gsv2.models.vits2.generator import ResidualBlock, make_generator
 from gsv2.models.vits2.istft_generator import ConvNeXtBlock, ISTFTGenerator
@@ -31,21 +30,9 @@ from gsv2.nn.codes import CodeVectors
 from gsv2.nn.flow import Flow
 from gsv2.nn.masks import length_mask
 from gsv2.nn.recompute import mark_recomputed
-from gsv2.text.encoders.interface import TextTokens
 
 _MAGNITUDE_FLOOR = 1e-5
 """Smallest magnitude before the posterior's logarithm."""
-
-
-class TrainedSegments(NamedTuple):
-    """One segment of each recording, which the generator decodes in training."""
-
-    starts: Tensor
-    """[B] int64, first frame of each."""
-    num_frames: int
-    """Frames of each."""
-    pitch: Tensor | None = None
-    """[B, num_frames] in Hz, 0 where there is none, for a harmonic source."""
 
 
 class VITS2(nn.Module):
@@ -102,13 +89,12 @@ class VITS2(nn.Module):
 
     def forward(
         self,
-        content: Tensor | LiveCodes | TextTokens,
+        content: Tensor | LiveCodes | TextToAlign,
         magnitude: Tensor,
         lengths: Tensor,
         reference: Tensor,
         reference_lengths: Tensor,
         segments: TrainedSegments,
-        alignment_noise: float = 0.0,
     ) -> Decoded:
         """Encode recordings and decode one segment of each; uses every parameter.
 
@@ -120,7 +106,6 @@ class VITS2(nn.Module):
             reference: [B, num_mels, T_reference] log-mel of a clip of the same voice.
             reference_lengths: [B] int64, in frames.
             segments: what is decoded of the recordings.
-            alignment_noise: noise on the alignment of texts, see `TextPrior.align`.
 
         Returns:
             The decoded segments, and prior and posterior. Noise from torch's default generator.
@@ -130,14 +115,14 @@ class VITS2(nn.Module):
         aligned: AlignedText | None = None
         if isinstance(content, LiveCodes):
             m_p, logs_p = self.content_encoder(content.vectors, mask, style)
-        elif not isinstance(content, TextTokens):
+        elif not isinstance(content, TextToAlign):
             m_p, logs_p = self._prior(content, mask, style)
         m_q, logs_q = self.posterior(magnitude, mask, style)
         z = (m_q + torch.randn_like(m_q) * logs_q.exp()) * mask.unsqueeze(1)
         z_p = self.flow(z, mask, style)
-        if isinstance(content, TextTokens):
+        if isinstance(content, TextToAlign):
             assert self.text_prior is not None, "the config has a text prior"
-            aligned = self.text_prior.align(content, z_p, mask, style, alignment_noise)
+            aligned = self.text_prior.align(content.tokens, z_p, mask, style, content.noise)
             m_p, logs_p = aligned.mean, aligned.log_std
         cut, contour = cut_segments(z, segments.starts, segments.num_frames), None
         if isinstance(self.generator, ISTFTGenerator):

@@ -26,8 +26,5 @@ class TextEncoder(Protocol):
     def tokenize(self, texts: Sequence[str]) -> TextTokens:
         """Return the tokens of texts, on the CPU."""
 
-    def character_spans(self, text: str) -> list[tuple[int, int]]:
-        """Return the characters from..to of `text` that each of its tokens is a part of."""
-
     def __call__(self, ids: Tensor) -> Tensor:
         """Return the vectors [C, S, D] of what `tokenize` gives."""

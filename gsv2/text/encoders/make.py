@@ -9,29 +9,43 @@ import torch
 
 from gsv2.pretrained import CONFIG, read_json
 from gsv2.text.encoders.byte_encoder import ByteEncoder
-from gsv2.text.encoders.config import TextEncoderName, TextVectorsConfig
+from gsv2.text.encoders.config import (
+    BGE_M3,
+    QWEN2,
+    TextEncoderName,
+    TextVectorsConfig,
+    TokenizerConfig,
+    tokenizer_hash,
+)
+from gsv2.text.encoders.subword_encoder import SubwordEncoder, read_tokenizer
 from gsv2.text.encoders.vector_input import VectorInput
 from gsv2.text.encoders.xlm_roberta import XlmRoberta
 
+TextInput = ByteEncoder | VectorInput | SubwordEncoder
+"""Part of a GPT that text enters through."""
+
 
 def make_text_input(
-    name: TextEncoderName, vectors: TextVectorsConfig, dim: int
-) -> ByteEncoder | VectorInput:
+    name: TextEncoderName, vectors: TextVectorsConfig, tokenizer: TokenizerConfig, dim: int
+) -> TextInput:
     """Return the part of a GPT that text enters through.
 
     Args:
         name: text encoder.
-        vectors: of the frozen encoder, where the name is not `bytes`.
+        vectors: of the frozen encoder `bge-m3`.
+        tokenizer: of `qwen2`.
         dim: model dimension.
 
     Raises:
-        ValueError: the dimension of the vectors is not known.
+        ValueError: the dimension of the vectors, or the number of subwords, is not known.
     """
-    if name == "bytes":
+    sizes = {BGE_M3: ("text_vectors.dim", vectors.dim), QWEN2: ("tokenizer.size", tokenizer.size)}
+    if name not in sizes:
         return ByteEncoder(dim)
-    if vectors.dim is None:
-        raise ValueError(f"text_vectors.dim of {name} is not known yet")
-    return VectorInput(vectors.dim, dim)
+    key, size = sizes[name]
+    if size is None:
+        raise ValueError(f"{key} of {name} is not known yet")
+    return VectorInput(size, dim) if name == BGE_M3 else SubwordEncoder(size, dim)
 
 
 def make_text_encoder(config: TextVectorsConfig, folder: Path | None = None) -> XlmRoberta:
@@ -50,24 +64,49 @@ def make_text_encoder(config: TextVectorsConfig, folder: Path | None = None) -> 
 
 
 def attach_text_encoder(
-    text_input: ByteEncoder | VectorInput,
-    config: TextVectorsConfig,
+    text_input: TextInput,
+    vectors: TextVectorsConfig,
+    tokenizer: TokenizerConfig,
     folder: Path | None,
     device: torch.device,
 ) -> None:
-    """Load the frozen text encoder of a GPT, for texts that no corpus holds; bytes have none.
+    """Give a GPT what turns texts into its tokens; bytes need nothing.
 
     Args:
         text_input: part of the GPT that text enters through.
-        config: the encoder.
-        folder: folder of its weights; None = where the config says.
+        vectors: of its frozen encoder, for texts that no corpus holds.
+        tokenizer: of its subwords.
+        folder: folder of the encoder or the tokenizer; None = where the config says.
         device: device to compute on.
 
     Raises:
-        ValueError: see `make_text_encoder`.
+        ValueError: see `make_text_encoder` and `TokenizerConfig.find`.
     """
     if isinstance(text_input, VectorInput):
-        text_input.attach(make_text_encoder(config, folder).to(device))
+        text_input.attach(make_text_encoder(vectors, folder).to(device))
+    elif isinstance(text_input, SubwordEncoder):
+        text_input.attach(read_tokenizer(tokenizer.find(folder)))
+
+
+def share_text_encoder(text_input: TextInput, other: TextInput) -> None:
+    """Give a GPT what another of the same config was given by `attach_text_encoder`."""
+    if isinstance(text_input, VectorInput):
+        assert isinstance(other, VectorInput), "one config made both"
+        text_input.share(other)
+    elif isinstance(text_input, SubwordEncoder):
+        assert isinstance(other, SubwordEncoder), "one config made both"
+        text_input.share(other)
+
+
+def resolve_tokenizer(config: TokenizerConfig) -> TokenizerConfig:
+    """Return a config with what the file of the tokenizer says: size and hash.
+
+    Raises:
+        ValueError: it is missing, damaged, or another one.
+    """
+    file = config.find()
+    size = max(read_tokenizer(file).get_vocab(with_added_tokens=True).values()) + 1
+    return replace(config, size=size, sha256=tokenizer_hash(file))
 
 
 def resolve_text_vectors(config: TextVectorsConfig) -> TextVectorsConfig:

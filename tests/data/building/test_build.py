@@ -12,6 +12,7 @@ import pytest
 import soundfile
 
 from gsv2.data.building.build import build_corpus
+from gsv2.data.building.intake import Intake
 from gsv2.data.building.readers.reader import ReadingOptions
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
@@ -137,16 +138,14 @@ def test_where_nothing_can_be_used_the_first_reason_is_told(tmp_path):
 
 
 def test_clips_that_get_lost_fail_the_build(tmp_path, monkeypatch):
-    from gsv2.data.building import shards
-
     put(tmp_path / "in" / "en" / "anna" / "a.wav", sound(speech())).with_suffix(".txt").write_text(
         "Hi."
     )
     put(tmp_path / "in" / "en" / "anna" / "b.wav", sound(speech())).with_suffix(".txt").write_text(
         "Hi."
     )
-    accepted = shards.accepted_clips
-    monkeypatch.setattr(shards, "accepted_clips", lambda *rest: list(accepted(*rest))[1:])
+    accepted = Intake.accepted
+    monkeypatch.setattr(Intake, "accepted", lambda *rest: list(accepted(*rest))[1:])
     with pytest.raises(CorpusError, match="2 clips were offered, but 1 are in the shards and 0"):
         build_corpus(tmp_path / "in", tmp_path / "out")
     assert not (tmp_path / "out").exists()

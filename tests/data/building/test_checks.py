@@ -10,6 +10,7 @@ import pytest
 
 from gsv2.data.building.checks import CheckConfig
 from gsv2.data.building.encode import ClipRecord, ShardConfig
+from gsv2.data.building.intake import IntakeConfig
 from gsv2.data.building.shards import write_corpus
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
@@ -35,7 +36,7 @@ def lines(path: Path) -> dict[str, dict]:
 
 
 def test_suspects_are_kept_and_named_with_what_was_measured(tmp_path):
-    manifest = write_corpus(CLIPS, tmp_path / "c", checks=CheckConfig())
+    manifest = write_corpus(CLIPS, tmp_path / "c", intake=IntakeConfig(checks=CheckConfig()))
     assert manifest.num_clips == 5
     assert manifest.rejected == {}
     named = lines(tmp_path / "c" / "suspects.jsonl")
@@ -51,7 +52,7 @@ def test_suspects_are_kept_and_named_with_what_was_measured(tmp_path):
 
 def test_checks_that_reject_leave_their_suspects_out(tmp_path):
     config = CheckConfig(reject=("duplicates",), min_bandwidth_hz=3_000)
-    manifest = write_corpus(CLIPS, tmp_path / "c", checks=config)
+    manifest = write_corpus(CLIPS, tmp_path / "c", intake=IntakeConfig(checks=config))
     assert manifest.rejected == {"sound of another clip": 2}
     assert set(lines(tmp_path / "c" / "rejected.jsonl")) == {"c", "e"}
     assert not (tmp_path / "c" / "suspects.jsonl").exists()

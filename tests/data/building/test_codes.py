@@ -5,7 +5,7 @@ from multiprocessing import get_context
 
 import numpy as np
 
-from gsv2.data.building.codes import write_codes
+from gsv2.data.building.codes import CodesOrigin, write_codes
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.format import HOP_LENGTH
 from gsv2.data.corpus.index import CorpusIndex
@@ -30,7 +30,7 @@ def files(folder):
 
 
 def write(corpus, out, **options):
-    return write_codes(corpus, out, partial(codes_of, corpus, **options), "quantizer")
+    return write_codes(corpus, out, partial(codes_of, corpus, **options), CodesOrigin("quantizer"))
 
 
 def killed(corpus, out, kill_at):
@@ -63,7 +63,6 @@ def test_another_quantizer_begins_anew(tmp_path, make_corpus):
     make_corpus(corpus, 12, seconds=(0.3, 0.5), shard_mb=0.05)
     killed(corpus, tmp_path / "codes", {"kill_at": 1})
     seen = []
-    made = write_codes(
-        corpus, tmp_path / "codes", partial(codes_of, corpus, seen=seen), "another quantizer"
-    )
+    codes = partial(codes_of, corpus, seen=seen)
+    made = write_codes(corpus, tmp_path / "codes", codes, CodesOrigin("another quantizer"))
     assert seen == [shard.name for shard in made.shards]

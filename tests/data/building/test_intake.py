@@ -3,8 +3,8 @@ import json
 import numpy as np
 
 from gsv2.data.building.encode import ClipRecord, Rejected, ShardConfig
-from gsv2.data.building.intake import Rejections, accepted_clips
-from gsv2.data.building.text_rate import TextRateConfig, TextRates
+from gsv2.data.building.intake import Intake, IntakeConfig
+from gsv2.data.building.text_rate import TextRateConfig
 
 
 def record(key, text="hello", seconds=1.0):
@@ -21,25 +21,25 @@ def test_every_offered_clip_is_accepted_or_named_with_a_reason(tmp_path):
         Rejected(key="lost", reason="audio missing or unreadable"),
         record("b"),
     ]
-    rejections = Rejections(tmp_path / "rejected.jsonl")
-    accepted = [clip.key for clip, _ in accepted_clips(offered, ShardConfig(), rejections)]
+    with Intake(tmp_path, ShardConfig(), IntakeConfig()) as intake:
+        accepted = [clip.key for clip, _ in intake.accepted(offered)]
     named = [json.loads(line) for line in (tmp_path / "rejected.jsonl").read_text().splitlines()]
     assert accepted == ["a", "b"]
     assert [clip["key"] for clip in named] == ["mute", "a", "tiny", "lost"]
     assert named[1]["reason"] == "key used twice"
-    assert sum(rejections.counts.values()) == 4
+    assert sum(intake.rejections.counts.values()) == 4
+    assert intake.num_offered == len(offered)
 
 
 def test_what_breaks_a_limit_is_named_with_the_measured_value_and_the_limit(tmp_path):
-    rejections = Rejections(tmp_path / "rejected.jsonl")
     offered = [
         record("tiny", seconds=0.05),
         record("packed", text="letters " * 20),
         record("faint", seconds=1.0),
     ]
     offered[2].wave[:] *= 1e-5
-    rates = TextRates(TextRateConfig())
-    assert not list(accepted_clips(offered, ShardConfig(), rejections, rates))
+    with Intake(tmp_path, ShardConfig(), IntakeConfig(text_rate=TextRateConfig())) as intake:
+        assert not list(intake.accepted(offered))
     named = [json.loads(line) for line in (tmp_path / "rejected.jsonl").read_text().splitlines()]
     limits = {clip["key"]: (clip["measured"], clip["threshold"]) for clip in named}
     assert limits["tiny"] == (0.05, 0.1)

@@ -11,7 +11,7 @@ import soundfile
 import webdataset
 
 from gsv2.audio.wave import measure_loudness
-from gsv2.data.building.codes import write_codes
+from gsv2.data.building.codes import CodesOrigin, write_codes
 from gsv2.data.building.encode import ClipRecord, Rejected, ShardConfig
 from gsv2.data.building.shards import write_corpus
 from gsv2.data.config import SourceConfig
@@ -212,7 +212,7 @@ def test_codes_of_unknown_clips_or_shards_are_errors(tiny_corpus, tmp_path):
         ([], "number of codebooks"),
     ):
         with pytest.raises(CorpusError, match=message):
-            write_codes(tiny_corpus.path, tmp_path / "codes", items, "hash")
+            write_codes(tiny_corpus.path, tmp_path / "codes", items, CodesOrigin("hash"))
     assert list(tmp_path.iterdir()) == []
 
 

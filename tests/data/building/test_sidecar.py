@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gsv2.data.building.sidecar import FinishedShards, OneWorker, build_sidecar
+from gsv2.data.building.sidecar import FinishedShards, OneWorker, Sidecar, build_sidecar
 from gsv2.data.corpus.manifest import CorpusError, Manifest, ShardEntry, is_complete
 from tests.support.thread_ranks import run_ranks
 
@@ -50,10 +50,10 @@ class Builder:
             assert widths == {1}
             return Manifest(kind="codes", shards=tuple(entries))
 
-        return build_sidecar(
-            out, SHARDS, self.arrays, self.write, finish,
-            overwrite=False, resume=resume, workers=workers,
-        )  # fmt: skip
+        sidecar = Sidecar(
+            out=out, shards=SHARDS, write_shard=self.write, finish=finish, resume=resume
+        )
+        return build_sidecar(sidecar, self.arrays, overwrite=False, workers=workers)
 
 
 def files(out: Path) -> dict[str, bytes]:

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from gsv2.data.building.intake import IntakeConfig
 from gsv2.data.building.offered import RecordedClip
 from gsv2.data.building.shards import write_corpus
 from gsv2.data.building.text_rate import TextRateConfig, TextRates, count_letters
@@ -44,7 +45,7 @@ def test_implausible_transcripts_are_left_out_of_a_corpus_by_file_and_value(tmp_
         for n, text in enumerate(texts)
     ]  # fmt: skip
     config = TextRateConfig(min_clips=20, min_letters_per_sec=2.0)
-    write_corpus(clips, tmp_path / "c", text_rate=config)
+    write_corpus(clips, tmp_path / "c", intake=IntakeConfig(text_rate=config))
     manifest = read_manifest(tmp_path / "c")
     assert manifest.num_clips == 30
     assert manifest.rejected == {

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from gsv2.data.building.codes import write_codes
+from gsv2.data.building.codes import CodesOrigin, write_codes
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.code_format import CodeFormat, CodesError, far_from_audio
 from gsv2.data.corpus.decode import Clip
@@ -65,7 +65,7 @@ def sidecar(tiny_corpus, tmp_path):
                 made = np.zeros((2, -(-(len(clip.wave) // HOP_LENGTH) // 2)), dtype=np.int64)
                 yield clip.shard, clip.key, change(made) if row == 3 else made
 
-        write_codes(tiny_corpus.path, tmp_path / "codes", codes(), "0" * 64, **options)
+        write_codes(tiny_corpus.path, tmp_path / "codes", codes(), CodesOrigin("0" * 64, **options))
         return SourceConfig(path=str(tiny_corpus.path), codes=str(tmp_path / "codes"))
 
     return make
@@ -96,7 +96,7 @@ def test_such_a_clip_is_left_out_by_name_and_the_others_are_read(sidecar, name):
 def test_verify_names_such_a_clip(sidecar, tiny_corpus, tmp_path, name, monkeypatch):
     change, kind = CHANGES[name]
     monkeypatch.setattr(CodeFormat, "check_all", lambda *_: None)  # as damage would
-    source = sidecar(change, codebook_size=1024, code_rate_hz=25.0)
+    source = sidecar(change, codebook_size=1024, rate_hz=25.0)
     result = verify_corpus(tmp_path / "codes", audio=tiny_corpus.path, decode=True)
     key = CorpusIndex.open(source).key(3)
     assert [problem.examples[0].split(":")[0] for problem in result.problems] == [key]
@@ -118,7 +118,7 @@ def test_codes_outside_the_codebooks_are_not_written(sidecar):
 
 
 def test_codes_of_another_format_than_asked_for_are_refused_by_folder(sidecar, tmp_path):
-    index = CorpusIndex.open(sidecar(lambda codes: codes, codebook_size=512, code_rate_hz=50.0))
+    index = CorpusIndex.open(sidecar(lambda codes: codes, codebook_size=512, rate_hz=50.0))
     assert index.code_format == CodeFormat(2, 512, 50.0)
     assert read_manifest(tmp_path / "codes").code_format == CodeFormat(2, 512, 50.0)
     message = r"codebook_size 512, not 1024, rate_hz 50\.0, not 25\.0"

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from gsv2.data.building.codes import write_codes
+from gsv2.data.building.codes import CodesOrigin, write_codes
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import CorpusError, read_manifest
 from gsv2.data.indexing.corpus import index_corpus
@@ -150,7 +150,7 @@ def test_codes_half_or_twice_as_long_as_their_audio_are_named_by_key(tiny_corpus
         (source.shard_of(row).name, keys[row], np.zeros((2, length), int))
         for row, length in enumerate(lengths)
     )
-    write_codes(tiny_corpus.path, tmp_path / "codes", codes, "q", code_rate_hz=25.0)
+    write_codes(tiny_corpus.path, tmp_path / "codes", codes, CodesOrigin("q", rate_hz=25.0))
     problems = verify_corpus(tmp_path / "codes", audio=tiny_corpus.path).problems
     named = [e for p in problems if p.kind == "codes are not as long as their audio"
              for e in p.examples]  # fmt: skip

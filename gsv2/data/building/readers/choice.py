@@ -17,16 +17,13 @@ from gsv2.data.building.readers.lhotse import LhotseReader
 from gsv2.data.building.readers.libritts import LibriTtsReader
 from gsv2.data.building.readers.ljspeech import LJSpeechReader
 from gsv2.data.building.readers.parquet import ParquetReader
-from gsv2.data.building.readers.reader import Reader
+from gsv2.data.building.readers.reader import AUTO, Reader
 from gsv2.data.building.readers.subtitles import SubtitlesReader
 from gsv2.data.building.readers.table import TableReader
 from gsv2.data.building.readers.textgrid import TextGridReader
 from gsv2.data.building.readers.vctk import VctkReader
 from gsv2.data.building.readers.webdataset import WebDatasetReader
 from gsv2.data.corpus.manifest import CorpusError
-
-AUTO = "auto"
-"""Value of `--format` by which the input is looked at."""
 
 READERS: tuple[Reader, ...] = (
     LibriTtsReader(),

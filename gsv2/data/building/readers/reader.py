@@ -16,6 +16,8 @@ from gsv2.data.building.readers.glance import Glance
 from gsv2.data.corpus.manifest import CorpusError
 from gsv2.text.language import LanguageError, canonical_language
 
+AUTO = "auto"
+"""Value of `--format` by which the input is looked at."""
 COLUMNS = (
     "audio", "text", "language", "speaker", "start", "duration", "end", "key", "source", "licence"
 )  # fmt: skip
@@ -27,8 +29,10 @@ Listed = Iterator[Recording | RejectedFile]
 
 @dataclass(frozen=True, kw_only=True)
 class ReadingOptions:
-    """What the user says of recordings, where the layout leaves it open."""
+    """What the user says of recordings: their layout, and what that leaves open."""
 
+    reader: str | Reader = AUTO
+    """Name of a reader, `auto`, or a reader of your own."""
     language: str | None = None
     """Language (BCP 47) of recordings that name none."""
     speaker: str = ""

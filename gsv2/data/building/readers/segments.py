@@ -48,18 +48,14 @@ def segmented_recordings(
     if source.is_file():
         raise CorpusError(f"input {source} must be a folder of recordings beside such files")
     for folder, names in walk_folders(source):
-        by_stem: dict[str, list[str]] = {}
-        for name in names:
-            if name.lower().endswith(tuple(suffixes)) and not name.startswith("."):
-                by_stem.setdefault(Path(name).stem, []).append(name)
-        used: set[str] = set()
+        sidecars = _Sidecars(names, suffixes)
         for name in names:
             path = folder / name
             if not why_no_audio(path):
-                yield from _one_recording(source, path, by_stem, used, suffixes, parse, options)
+                yield from _one_recording(source, path, sidecars, parse, options)
         for name in names:
             path = folder / name
-            if name not in used and why_no_audio(path):
+            if name not in sidecars.used and why_no_audio(path):
                 yield left_alone(path, _why(name, suffixes) or why_no_audio(path))
 
 
@@ -68,21 +64,57 @@ def _why(name: str, suffixes: Sequence[str]) -> str:
     return "no recording of this name, or another language of it is read" if is_sidecar else ""
 
 
+class _Sidecars:
+    """Files of segments in one folder, and which of them are read.
+
+    Args:
+        names: names of all files in the folder.
+        suffixes: those of files of segments, in lower case.
+    """
+
+    def __init__(self, names: Sequence[str], suffixes: Sequence[str]) -> None:
+        self.used: set[str] = set()
+        self._suffixes = suffixes
+        self._by_stem: dict[str, list[str]] = {}
+        for name in names:
+            if name.lower().endswith(tuple(suffixes)) and not name.startswith("."):
+                self._by_stem.setdefault(Path(name).stem, []).append(name)
+
+    def take(self, audio: Path, options: ReadingOptions) -> tuple[str, Path]:
+        """Return the language that the name of a recording's file says, and the file.
+
+        Raises:
+            LeftOutError: the recording has none.
+        """
+        label, name = self._find(audio.stem, options)
+        if not name:
+            wanted = " or ".join(f"{audio.stem}{suffix}" for suffix in self._suffixes)
+            raise LeftOutError("no transcript", f"no file {wanted}")
+        self.used.add(name)
+        return label, audio.with_name(name)
+
+    def _find(self, stem: str, options: ReadingOptions) -> tuple[str, str]:
+        if names := self._by_stem.get(stem):
+            return "", names[0]
+        found = {
+            of_file.removeprefix(f"{stem}."): names[0]
+            for of_file, names in self._by_stem.items()
+            if of_file.startswith(f"{stem}.")
+        }
+        if not found:
+            return "", ""
+        label = options.language if options.language in found else min(found)
+        return label, found[label]
+
+
 def _one_recording(
-    root: Path,
-    audio: Path,
-    by_stem: dict[str, list[str]],
-    used: set[str],
-    suffixes: Sequence[str],
-    parse: Parse,
-    options: ReadingOptions,
+    root: Path, audio: Path, sidecars: _Sidecars, parse: Parse, options: ReadingOptions
 ) -> Iterator[Recording | RejectedFile]:
-    label, sidecar = _sidecar(audio, by_stem, options)
-    if sidecar is None:
-        wanted = " or ".join(f"{audio.stem}{suffix}" for suffix in suffixes)
-        yield left_out(audio, "no transcript", f"no file {wanted}")
+    try:
+        label, sidecar = sidecars.take(audio, options)
+    except LeftOutError as error:
+        yield left_out(audio, error.reason, error.value)
         return
-    used.add(sidecar.name)
     try:
         segments = parse(_content(sidecar, options.encoding), options)
     except LeftOutError as error:
@@ -98,23 +130,6 @@ def _one_recording(
             yield _recording(root, audio, place, segment, label, options)
         except LeftOutError as error:
             yield left_out(place, error.reason, error.value)
-
-
-def _sidecar(
-    audio: Path, by_stem: dict[str, list[str]], options: ReadingOptions
-) -> tuple[str, Path | None]:
-    """Return the language that the name of the file says, and the file."""
-    if names := by_stem.get(audio.stem):
-        return "", audio.with_name(names[0])
-    found = {
-        stem.removeprefix(f"{audio.stem}."): names[0]
-        for stem, names in by_stem.items()
-        if stem.startswith(f"{audio.stem}.")
-    }
-    if not found:
-        return "", None
-    label = options.language if options.language in found else min(found)
-    return label, audio.with_name(found[label])
 
 
 def _content(path: Path, encoding: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from gsv2.data.building.build import build_corpus
+from gsv2.data.building.build import BuildRun, build_corpus
 from gsv2.data.building.readers.choice import READERS, choose_reader
 from gsv2.data.building.readers.reader import ReadingOptions
 from gsv2.data.config import SourceConfig
@@ -40,7 +40,9 @@ def test_recordings_in_a_layout_come_through_with_text_speaker_language_and_soun
     source = layout.write(tmp_path / "in")
     reading = ReadingOptions(language=layout.language, columns=layout.columns)
     said: list[str] = []
-    manifest = build_corpus(source, tmp_path / "out", reading=reading, say=said.append)
+    manifest = build_corpus(
+        source, tmp_path / "out", reading=reading, run=BuildRun(say=said.append)
+    )
     clips = clips_of(tmp_path / "out")
     assert f"read as {layout.reader}: " in said[0]
     assert len(said) == 1, "nothing else could be meant"
