@@ -13,8 +13,8 @@ from gsv2.evaluation.report import EvaluationReport, make_report
 from gsv2.evaluation.row import RowFolder, SentenceRow, file_name
 from gsv2.evaluation.sentence import UNKNOWN_LANGUAGE, Sentence
 from gsv2.evaluation.sentence_meter import SentenceMeter
-from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.open_synthesizer import open_synthesizer
+from gsv2.inference.sampling import SamplingConfig
 from gsv2.training.distributed.patient_ranks import PatientRanks
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.telemetry.progress import counting_bar

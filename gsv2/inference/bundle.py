@@ -137,9 +137,7 @@ def _fill(folder: Path, sources: Mapping[str, Path]) -> None:
 def _fold(vits2: Component, file: Path) -> None:
     """Write a waveform model as it only speaks, without its weight norms."""
     model = fold_weight_norms(VITS2.from_component(vits2))
-    save_component(
-        file, model, kind=vits2.kind, config=vits2.config, provenance=vits2.provenance
-    )
+    save_component(file, model, kind=vits2.kind, config=vits2.config, provenance=vits2.provenance)
 
 
 def _without_adapters(file: Path, component: Component) -> Component:

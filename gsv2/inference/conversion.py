@@ -50,8 +50,8 @@ def convert_recording(
     check_output(out, [recording, *voice.files])
     if read_bundle_description(bundle).quantizer is None:
         raise BundleError(
-            f"{bundle} has no quantizer, which makes codes of a recording: its waveform model reads "
-            "text itself"
+            f"{bundle} has no quantizer, which makes codes of a recording: its waveform model "
+            "reads text itself"
         )
     wave = _load(recording)
     references = load_references(*voice)
@@ -82,9 +82,7 @@ def convert(
     padded = np.pad(wave, (0, -len(wave) % code_samples))  # codes cover whole frames
     voice = synthesizer.voice(references)
     pieces = cut_at_quiet(padded, code_samples, int(MAX_PIECE_SEC * SAMPLE_RATE / code_samples))
-    spoken = [
-        synthesizer.decode(synthesizer.encode(piece), voice, seed=seed) for piece in pieces
-    ]
+    spoken = [synthesizer.decode(synthesizer.encode(piece), voice, seed=seed) for piece in pieces]
     return np.concatenate(spoken)[: len(wave)]
 
 

@@ -18,8 +18,8 @@ from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
 from gsv2.inference.open_synthesizer import open_synthesizer
 from gsv2.inference.references import VoiceError, load_references
 from gsv2.inference.sampling import SamplingConfig
-from gsv2.inference.spoken_times import check_suffix, write_times
 from gsv2.inference.speech import Speech
+from gsv2.inference.spoken_times import check_suffix, write_times
 from gsv2.text.normalize import normalize_text
 
 _SEED_BITS = 63
@@ -103,7 +103,9 @@ def check_seed(seed: int) -> None:
         SpeechFileError: it does not.
     """
     if not -(2**_SEED_BITS) <= seed < 2**_SEED_BITS:
-        raise SpeechFileError(f"seed must be -2**{_SEED_BITS} to 2**{_SEED_BITS} - 1, but is {seed}")
+        raise SpeechFileError(
+            f"seed must be -2**{_SEED_BITS} to 2**{_SEED_BITS} - 1, but is {seed}"
+        )
 
 
 def check_output(out: Path, references: Sequence[Path] = ()) -> None:

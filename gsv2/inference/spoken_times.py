@@ -93,7 +93,7 @@ def time_tokens(
         durations: frames of a silence, of each token, and of a silence.
         rate_hz: frames a second.
     """
-    before, *said, after = durations
+    before, *said, _ = durations
     places = [
         start + number * max(1, end - start) // frames
         for (start, end), frames in zip(spans, said, strict=True)

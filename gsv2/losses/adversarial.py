@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 AdversarialKind = Literal["least_squares", "hinge"]
-"""`least_squares`: scores of 1 and 0 are learnt. `hinge` (Geometric GAN, arXiv 1705.02894, equations
-14 and 15): scores above 1 and below -1 are good enough."""
+"""`least_squares`: scores of 1 and 0 are learnt. `hinge` (Geometric GAN, arXiv 1705.02894,
+equations 14 and 15): scores above 1 and below -1 are good enough."""
 
 
 def discriminator_loss(

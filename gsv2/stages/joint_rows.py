@@ -1,8 +1,8 @@
 """Packed rows for the GPT of the joint stage, whose micro-batches are cut for the waveform model.
 
 The plan buckets clips by frames, so that the GPT's sequences, of one clip or several, are of any
-length. They are packed end to end, into as many rows as can be filled (arXiv:2107.02027): short rows
-cost the least attention.
+length. They are packed end to end, into as many rows as can be filled (arXiv:2107.02027): short
+rows cost the least attention.
 """
 
 from __future__ import annotations

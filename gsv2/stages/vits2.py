@@ -214,11 +214,11 @@ class VITS2Stage:
             terms["pitch"] = pitch_loss(decoded.contour.log_hz, decoded.contour.voiced, pitch)
         mask = decoded.mask
         if decoded.aligned is not None:
-            terms |= duration_terms(decoded.aligned, self._judge_of_durations if is_judged else None)
+            terms |= duration_terms(
+                decoded.aligned, self._judge_of_durations if is_judged else None
+            )
             mask = mask & alignable_clips(decoded.aligned).unsqueeze(1)
-        terms["kl"] = kl_divergence(
-            decoded.z_p, decoded.logs_q, decoded.m_p, decoded.logs_p, mask
-        )
+        terms["kl"] = kl_divergence(decoded.z_p, decoded.logs_q, decoded.m_p, decoded.logs_p, mask)
         factors = weights.at(step, self._total_steps)
         weighted = [factors[name] * term for name, term in terms.items()]
         metrics = {f"{GENERATOR}/{name}": term.detach() for name, term in terms.items()}

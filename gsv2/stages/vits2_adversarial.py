@@ -21,7 +21,6 @@ from gsv2.stages.vits2_discriminators import DiscriminatorSection
 from gsv2.stages.vits2_durations import duration_discriminator_update
 from gsv2.training.stage import Trainable, Update
 
-
 Autocast = Callable[[str, torch.device], AbstractContextManager[None]]
 """Name of a module, device -> context that it computes in."""
 

@@ -27,7 +27,6 @@ ValidationFigures = Literal["mel", "all"]
 """What a validation measures."""
 
 
-
 def stft_resolutions() -> ResolutionsConfig:
     """Return the resolutions of Parallel WaveGAN (arXiv 1910.11480, table 1), and a longer one."""
     return ResolutionsConfig(
@@ -70,7 +69,7 @@ class VITS2ModelSection(CodesModelSection):
     """Weights of the generator's losses."""
     validation_figures: ValidationFigures = "mel"
     """What a validation measures: mel distances, or `all`: also mel-cepstral distortion, pitch,
-    voicing and STFT distance (over `stft_loss`), and each in the clip's own and in a mixed style."""
+    voicing and STFT distance (over `stft_loss`), and all in the clip's own and in a mixed style."""
     segment_frames: int = 32
     """Frames of the segment that is decoded of each clip (32 = 20480 samples)."""
     self_reference_probability: float = 0.3

@@ -121,7 +121,9 @@ def silent_batch(batch: Batch, model: VITS2, device: torch.device) -> Batch:
         keys=("silence",),
         texts=(".",),
         text_vectors=None if dim is None else torch.zeros(1, 1, dim, device=device),
-        text_vector_lengths=None if dim is None else torch.ones(1, dtype=torch.int64, device=device),
+        text_vector_lengths=None
+        if dim is None
+        else torch.ones(1, dtype=torch.int64, device=device),
         sequence=torch.zeros(1, dtype=torch.int64, device=device),
         wave=torch.zeros(1, 1, length, device=device),
         wave_lengths=torch.tensor([length], device=device),

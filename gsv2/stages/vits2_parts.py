@@ -1,4 +1,4 @@
-"""Parts of the waveform stage, untrained: networks with their optimizers, and the policy of both."""
+"""Parts of the waveform stage, untrained: networks, their optimizers, the policy of precision."""
 
 from __future__ import annotations
 

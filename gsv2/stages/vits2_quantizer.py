@@ -1,9 +1,9 @@
 """Quantizer that trains beside the waveform model until a set step (as GPT-SoVITS did).
 
-Its codes serve what speech sounds like, not its features alone. The waveform model's update and the
-quantizer's are two: the first ends at the code vectors, whose gradients the second takes up, so that
-either has its own engine, clipping and schedule, and both together are one chain rule. At the set
-step the quantizer is frozen; its hash is what codes and later stages know it by.
+Its codes serve what speech sounds like, not its features alone. The waveform model's update and
+the quantizer's are two: the first ends at the code vectors, whose gradients the second takes up, so
+that either has its own engine, clipping and schedule, and both together are one chain rule. At the
+set step the quantizer is frozen; its hash is what codes and later stages know it by.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from tests.support.hand_made_batches import make_clips
 
 
 def test_at_most_2_percent_is_empty_where_padding_to_the_longest_leaves_a_third() -> None:
-    """Micro-batches of about 80 s in same-speaker sequences of 1 to 4 clips, as base configs cut."""
+    """Micro-batches of about 80 s in sequences of 1 to 4 clips, as base configs cut them."""
     random = np.random.default_rng(0)
     empty, padded = [], []
     for _ in range(50):

@@ -1,4 +1,4 @@
-"""Speech of a waveform model whose prior reads text: with durations of its own, or of recordings."""
+"""Speech of a waveform model whose prior reads text, with durations predicted or recorded."""
 
 from __future__ import annotations
 

@@ -36,9 +36,7 @@ class ByteEncoder(nn.Module):
     def character_spans(self, text: str) -> list[tuple[int, int]]:
         """Return the characters from..to of `text` that each of its tokens is a part of."""
         return [
-            (place, place + 1)
-            for place, character in enumerate(text)
-            for _ in character.encode()
+            (place, place + 1) for place, character in enumerate(text) for _ in character.encode()
         ]
 
     def forward(self, ids: Tensor) -> Tensor:

@@ -30,7 +30,8 @@ def test_a_bundle_is_folded_and_speaks_as_the_run_does(tmp_path: Path) -> None:
 
 
 def test_folding_twice_changes_nothing(tiny_vits2: VITS2) -> None:
-    once = {name: value.clone() for name, value in fold_weight_norms(tiny_vits2).state_dict().items()}
+    folded = fold_weight_norms(tiny_vits2).state_dict()
+    once = {name: value.clone() for name, value in folded.items()}
     twice = fold_weight_norms(tiny_vits2).state_dict()
     assert once.keys() == twice.keys()
     assert all(value.equal(twice[name]) for name, value in once.items())
