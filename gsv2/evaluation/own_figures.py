@@ -121,8 +121,8 @@ def _distances(
     mel = synthesizer.vits2.mel
     one, other = mel(pair.to(synthesizer.device)).split(1)
     mask = torch.ones(1, one.shape[-1], dtype=torch.bool, device=one.device)
-    pitches = track_pitch(pair[:, 0], mel.config.sample_rate, mel.config.hop_length).split(1)
-    errors = pitch_errors(*pitches, mask.cpu())
+    pitches = track_pitch(pair[:, 0], mel.config.sample_rate, mel.config.hop_length)
+    errors = pitch_errors(pitches[:1], pitches[1:], mask.cpu())
     values = {
         "mel_l1": (one - other).abs().mean(),
         "mcd_db": cepstral_distortion(one, other, mask),

@@ -16,7 +16,7 @@ from gsv2.models.trained_module import check_trained
 from gsv2.models.vits2.config import VITS2Config
 from gsv2.models.vits2.model import VITS2
 from gsv2.nn.codes import CodeConfig
-from gsv2.text.encoders.config import BGE_M3, QWEN2
+from gsv2.text.encoders.config import BGE_M3, QWEN2, TextVectorsConfig
 
 PARTS = {"quantizer": "quantizer", "gpt": "gpt", "vits2": "generator"}
 """Kind of a part -> name of the trainable that holds it in a run."""
@@ -101,26 +101,29 @@ def described_encoders(parts: Mapping[str, Component]) -> dict[str, dict[str, An
         `speech_encoder` and `text_encoder`, where there is one: name, source and hash. Of `qwen2`
         it is the tokenizer, which the GPT reads with.
     """
-    found: dict[str, dict[str, Any]] = {}
-    if "gpt" in parts:
-        speech = parts["quantizer"].read_config(QuantizerConfig).speech_encoder
-        if speech.is_pretrained:
-            found["speech_encoder"] = {**speech.identity, "source": speech.source}
-        gpt = parts["gpt"].read_config(GPTConfig)
-        name, vectors = gpt.text_encoder, gpt.text_vectors
-    else:
+    if "gpt" not in parts:
         text = parts["vits2"].read_config(VITS2Config).text
-        name, vectors = text.encoder, text.vectors
-    if name == BGE_M3:
-        found["text_encoder"] = {
-            "name": name,
-            "source": vectors.weights.source,
-            "dim": vectors.dim,
-            "sha256": vectors.sha256,
-        }
+        return {} if text.encoder != BGE_M3 else {"text_encoder": _encoder_of(text.vectors)}
+    found: dict[str, dict[str, Any]] = {}
+    speech = parts["quantizer"].read_config(QuantizerConfig).speech_encoder
+    if speech.is_pretrained:
+        found["speech_encoder"] = {**speech.identity, "source": speech.source}
+    gpt = parts["gpt"].read_config(GPTConfig)
+    if gpt.text_encoder == BGE_M3:
+        found["text_encoder"] = _encoder_of(gpt.text_vectors)
     elif gpt.text_encoder == QWEN2:
         found["text_encoder"] = {"name": gpt.text_encoder, **_tokenizer_of(gpt)}
     return found
+
+
+def _encoder_of(vectors: TextVectorsConfig) -> dict[str, Any]:
+    """Return name, source and hash of a frozen text encoder."""
+    return {
+        "name": BGE_M3,
+        "source": vectors.weights.source,
+        "dim": vectors.dim,
+        "sha256": vectors.sha256,
+    }
 
 
 def _tokenizer_of(gpt: GPTConfig) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ from gsv2.stages.vits2_discriminators import DiscriminatorSection
 from gsv2.stages.vits2_durations import duration_discriminator_update
 from gsv2.training.stage import Trainable, Update
 
-Autocast = Callable[[str, torch.device], AbstractContextManager[None]]
+Autocast = Callable[[str, torch.device], AbstractContextManager[Any]]
 """Name of a module, device -> context that it computes in."""
 
 

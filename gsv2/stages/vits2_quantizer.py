@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -97,7 +97,7 @@ class QuantizerTraining:
         max_steps: int,
         micro_batches_per_step: int,
         device: torch.device,
-        autocast: Callable[[str, torch.device], AbstractContextManager[None]],
+        autocast: Callable[[str, torch.device], AbstractContextManager[Any]],
     ) -> None:
         if optim.ema_decay:
             raise ValueError(

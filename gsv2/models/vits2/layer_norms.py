@@ -15,4 +15,6 @@ singular value 1 (arXiv 1802.05957), which bounds the discriminator's slope."""
 
 def normalise(layer: LayerT, norm: WeightNorm) -> LayerT:
     """Return the layer with its weight normalised in every pass."""
-    return weight_norm(layer) if norm == "weight" else spectral_norm(layer)
+    parametrize = weight_norm if norm == "weight" else spectral_norm
+    parametrize(layer)  # in place
+    return layer
