@@ -10,18 +10,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TypeVar
+from types import SimpleNamespace
+from typing import Annotated, TypeVar, get_args
 
 import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from gsv2.data.building.build import BuildRun, build_corpus
+from gsv2.audio.speech_cut import CutConfig
+from gsv2.data.building.build import BuildRun, build_corpus, encode_share
 from gsv2.data.building.checks import CHECKS, CheckConfig
 from gsv2.data.building.encode import ShardConfig
+from gsv2.data.building.intake import IntakeConfig
 from gsv2.data.building.readers.choice import READERS
 from gsv2.data.building.readers.reader import AUTO, COLUMNS, ReadingOptions
-from gsv2.data.corpus.manifest import Manifest
+from gsv2.data.building.split import SplitBy, SplitConfig
+from gsv2.data.building.tasks import parse_task
+from gsv2.data.building.text_rate import TextRateConfig
+from gsv2.data.building.transcription import Transcription
+from gsv2.data.corpus.manifest import Manifest, is_complete, read_manifest
+from gsv2.folder_lock import InUseError
 
 ItemT = TypeVar("ItemT")
 Format = StrEnum("Format", [(name, name) for name in (AUTO, *(r.name for r in READERS))])
@@ -49,6 +57,20 @@ MinBandwidth = Annotated[float, typer.Option(help="Clips without sound above it 
 KeptSilence = Annotated[
     float | None, typer.Option(help="Cut silence at both ends down to this; default: keep all.")
 ]
+MinSnr = Annotated[float, typer.Option(help="Clips with more noise are suspects.")]
+MaxClipped = Annotated[float, typer.Option(help="Clips with a larger share at a ceiling are.")]
+Validation = Annotated[float, typer.Option(help="Share of speakers for OUT/validation.")]
+Test = Annotated[float, typer.Option(help="Share of speakers for OUT/test.")]
+By = StrEnum("By", [(name, name) for name in get_args(SplitBy)])
+Split = Annotated[By, typer.Option(help="What training and held-out clips do not share.")]
+Transcribe = Annotated[
+    str | None,
+    typer.Option(help="Write down recordings without text: whisper:FOLDER or pocketsphinx."),
+]
+CutSec = Annotated[float, typer.Option(help="Longest clip that --transcribe cuts, in seconds.")]
+TaskOption = Annotated[
+    str | None, typer.Option("--task", help="I/N: encode this share; the last to end writes OUT.")
+]
 BlockClips = Annotated[int, typer.Option(help="Clips of one speaker that lie together.")]
 Workers = Annotated[int, typer.Option(help="Processes that read and encode audio.", min=0)]
 
@@ -65,37 +87,101 @@ def main(
     ignore_field: IgnoredFields = None,
     reject: Rejecting = None,
     min_bandwidth_hz: MinBandwidth = CheckConfig.min_bandwidth_hz,
+    min_snr_db: MinSnr = CheckConfig.min_snr_db,
+    max_clipped: MaxClipped = CheckConfig.max_clipped,
+    validation_share: Validation = 0.0,
+    test_share: Test = 0.0,
+    split_by: Split = By.speaker,
     keep_silence_sec: KeptSilence = None,
+    transcribe: Transcribe = None,
+    cut_sec: CutSec = CutConfig.max_sec,
     name: Annotated[str, typer.Option(help="Shards are LANGUAGE/NAME-000000.tar.")] = "clips",
     shard_mb: Annotated[float, typer.Option(help="Size of a shard in MiB.")] = 512.0,
     block_clips: BlockClips = 16,
     seed: Annotated[int, typer.Option(help="Of the order of blocks.")] = 0,
     workers: Workers = 0,
+    task: TaskOption = None,
     overwrite: Annotated[bool, typer.Option(help="Replace a complete corpus at OUT.")] = False,
+    add: Annotated[bool, typer.Option(help="Add to the corpus at OUT what is new.")] = False,
 ) -> None:
     """Write OUT, complete or not at all, and print what it holds and what was rejected.
 
     A build that was ended goes on with the same command: what it encoded stays in `.OUT.encoded`.
+    Jobs of a cluster share one build by `--task 1/N` to `--task N/N`.
 
     Example: python data_tools/build_shards.py --input recordings --out corpora/mine
     """
+    given = SimpleNamespace(**locals())
     try:
-        reading = ReadingOptions(
-            reader=source_format.value, language=language, speaker=speaker, audio_dir=audio_dir,
-            encoding=encoding, columns=dict(_columns(column or ())),
-            ignore=tuple(ignore_field or ()),
-        )  # fmt: skip
-        config = ShardConfig(
-            name=name, shard_mb=shard_mb, block_clips=block_clips, seed=seed,
-            keep_silence_sec=keep_silence_sec,
-        )  # fmt: skip
-        checks = CheckConfig(min_bandwidth_hz=min_bandwidth_hz, reject=tuple(reject or ()))
-        run = BuildRun(workers=workers, overwrite=overwrite, say=_say, track=_with_progress)
-        manifest = build_corpus(source, out, reading=reading, config=config, checks=checks, run=run)
+        manifest = _build(given, task)
     except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
-    _report(manifest, out)
+    if manifest is not None:
+        _report(manifest, out)
+
+
+def _build(given: SimpleNamespace, task: str | None) -> Manifest | None:
+    """Build the corpus, or encode a task's share of it; None where another task writes it."""
+    settings = {
+        "reading": _reading(given),
+        "config": ShardConfig(
+            name=given.name, shard_mb=given.shard_mb, block_clips=given.block_clips,
+            seed=given.seed, keep_silence_sec=given.keep_silence_sec,
+        ),
+        "run": BuildRun(
+            workers=given.workers, overwrite=given.overwrite, add=given.add, say=_say,
+            track=_with_progress,
+        ),
+    }  # fmt: skip
+    intake, (source, out) = _intake(given), (given.source, given.out)
+    if task is not None and not encode_share(source, out, parse_task(task), **settings):
+        _say(f"task {task} has encoded its share; the last of the tasks writes {out}")
+        return None
+    try:
+        return build_corpus(source, out, intake=intake, **settings)
+    except InUseError as error:
+        if task is None:
+            raise
+        _say(f"task {task} has encoded its share; {error}")
+        return None
+
+
+def _reading(given: SimpleNamespace) -> ReadingOptions:
+    return ReadingOptions(
+        reader=given.source_format.value,
+        language=given.language,
+        speaker=given.speaker,
+        audio_dir=given.audio_dir,
+        encoding=given.encoding,
+        columns=dict(_columns(given.column or ())),
+        ignore=tuple(given.ignore_field or ()),
+        transcription=_transcription(given.transcribe, given.cut_sec),
+    )
+
+
+def _intake(given: SimpleNamespace) -> IntakeConfig:
+    return IntakeConfig(
+        text_rate=TextRateConfig(),
+        checks=CheckConfig(
+            min_bandwidth_hz=given.min_bandwidth_hz,
+            min_snr_db=given.min_snr_db,
+            max_clipped=given.max_clipped,
+            reject=tuple(given.reject or ()),
+        ),
+        split=SplitConfig(
+            validation=given.validation_share, test=given.test_share, by=given.split_by.value
+        ),
+    )
+
+
+def _transcription(name: str | None, longest_sec: float) -> Transcription | None:
+    """Return who writes down recordings without a text, if somebody does."""
+    if name is None:
+        return None
+    from gsv2.evaluation.judge_names import NamedRecognizer  # torch takes seconds
+
+    return Transcription(source=NamedRecognizer(name), cut=CutConfig(max_sec=longest_sec))
 
 
 def _say(line: str) -> None:
@@ -118,12 +204,12 @@ def _with_progress(items: Iterable[ItemT]) -> Iterator[ItemT]:
 
 
 def _report(manifest: Manifest, out: Path) -> None:
-    print(
-        f"{out}: {manifest.num_clips} clips, {manifest.hours:.3f} h, "
-        f"{manifest.num_speakers} speakers, {len(manifest.shards)} shards"
-    )
-    for language, totals in manifest.languages.items():
-        print(f"  {language}: {totals['clips']} clips, {totals['hours']:.3f} h")
+    if "split" not in manifest.build:
+        _report_clips(manifest, out)
+    for part in manifest.build.get("split", {"clips": {}})["clips"]:
+        if is_complete(out / part):
+            _report_clips(read_manifest(out / part), out / part)
+    folder = out / "train" if "split" in manifest.build else out
     for reason, count in manifest.rejected.items():
         print(
             f"  {count} {reason}"
@@ -131,11 +217,20 @@ def _report(manifest: Manifest, out: Path) -> None:
             else f"  rejected {count}: {reason}"
         )
     for reason, count in manifest.build["suspects"].items():
-        print(f"  suspect {count}: {reason}; named in {out / 'suspects.jsonl'}")
+        print(f"  suspect {count}: {reason}; named in {folder / 'suspects.jsonl'}")
     if trimmed_sec := manifest.build["trimmed_sec"]:
         print(f"  {trimmed_sec:.1f} s of silence were cut off")
     if manifest.rejected:
-        print(f"  what was left out is named in {out / 'rejected.jsonl'}")
+        print(f"  what was left out is named in {folder / 'rejected.jsonl'}")
+
+
+def _report_clips(manifest: Manifest, folder: Path) -> None:
+    print(
+        f"{folder}: {manifest.num_clips} clips, {manifest.hours:.3f} h, "
+        f"{manifest.num_speakers} speakers, {len(manifest.shards)} shards"
+    )
+    for language, totals in manifest.languages.items():
+        print(f"  {language}: {totals['clips']} clips, {totals['hours']:.3f} h")
 
 
 if __name__ == "__main__":

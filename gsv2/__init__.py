@@ -13,13 +13,15 @@ from gsv2.version import __version__
 if TYPE_CHECKING:
     from gsv2.inference.references import load_references
     from gsv2.inference.synthesizer import Synthesizer
+    from gsv2.inference.voice_sources import load_voices
     from gsv2.train import main as train
 
-__all__ = ["Synthesizer", "__version__", "load_references", "train"]
+__all__ = ["Synthesizer", "__version__", "load_references", "load_voices", "train"]
 
 _MODULES = {
     "Synthesizer": "gsv2.inference.synthesizer",
     "load_references": "gsv2.inference.references",
+    "load_voices": "gsv2.inference.voice_sources",
 }
 
 

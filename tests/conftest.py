@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.forked_runs import ForkedRuns
-from tests.support.shared_folder import shared_folder
+from tests.support.shared_folder import session_folder, shared_folder
 
 if TYPE_CHECKING:
     from tests.support.tiny_corpus import TinyCorpus
@@ -88,8 +88,10 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from gsv2.inference.bundle import export_bundle
     from tests.support.tiny_bundle import save_parts
 
-    root = tmp_path_factory.mktemp("bundle")
-    return export_bundle([save_parts(root / "parts")], root / "bundle")
+    def make(root: Path) -> None:
+        export_bundle([save_parts(root / "parts")], root / "bundle")
+
+    return shared_folder(tmp_path_factory, "tiny_bundle", make) / "bundle"
 
 
 @pytest.fixture(scope="session")
@@ -107,9 +109,9 @@ def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def forked_runs() -> Iterator[ForkedRuns]:
-    """Forks runs and ranks."""
-    with ForkedRuns() as forked_runs:
+def forked_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkedRuns]:
+    """Forks runs and ranks, for all workers of the session."""
+    with ForkedRuns(session_folder(tmp_path_factory)) as forked_runs:
         yield forked_runs
 
 

@@ -76,7 +76,13 @@ def _decode(container: Any, stream: Any, max_sec: float) -> tuple[np.ndarray, in
     if said_sec > max_sec:
         raise WaveError(f"lasts too long: {said_sec:.2f} s, at most {max_sec:.2f} s can be read")
     rate = int(stream.rate)
-    blocks = [mean_channel(frames) for frames in _frames(container, stream, rate)]
+    blocks: list[np.ndarray] = []
+    num_samples = 0
+    for frames in _frames(container, stream, rate):
+        blocks.append(mean_channel(frames))
+        num_samples += len(frames)
+        if num_samples > max_sec * rate:  # of a track whose header says nothing, or less
+            raise WaveError(f"lasts too long: at most {max_sec:.2f} s can be read")
     wave = np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
     if len(wave) < (said_sec - _SLACK_SEC) * rate:
         raise cut_error(said_sec, len(wave) / rate)

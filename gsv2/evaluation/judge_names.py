@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +12,26 @@ import torch
 from gsv2.evaluation.grammar import vocabulary, vocabulary_grammar
 from gsv2.evaluation.judges import JudgeMissingError, Judges, Recognizer, SpeakerEncoder
 from gsv2.evaluation.pocketsphinx_recognizer import PocketSphinx, pronounceable
+
+
+@dataclass(frozen=True)
+class NamedRecognizer:
+    """Recogniser that is loaded where it is needed, once in each process.
+
+    Args:
+        name: see `load_judges`.
+    """
+
+    name: str
+
+    def load(self) -> Recognizer:
+        """Return the recogniser, on the CPU.
+
+        Raises:
+            ValueError: no such recogniser, or its package is not installed.
+        """
+        return _recognizer(self.name, torch.device("cpu"), [], [])
+
 
 DEFAULT_RECOGNIZERS = ("pocketsphinx",)
 DEFAULT_ENCODERS = ("resemblyzer",)

@@ -12,6 +12,7 @@ import numpy as np
 
 from gsv2.data.building.build import BuildRun, build_corpus
 from gsv2.data.building.readers.reader import ReadingOptions
+from gsv2.data.building.staging import is_split
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import is_complete, read_manifest
@@ -22,6 +23,8 @@ from gsv2.training.telemetry.progress import counted
 CODES, CODES_UNALIGNED, CODES_SHIFTED = "codes", "codes_unaligned", "codes_shifted"
 """Folders of a fit: the codes; as they were before they were aligned; and those of the same clips
 with their frames elsewhere in the sound."""
+_HELD_OUT = ("heldout", "validation")
+"""Names of corpora beside one named `train`."""
 HELD_OUT_SHARE = 0.02
 """Share of a corpus that is held out, if nothing else is."""
 _LEAST_CLIPS = 12
@@ -97,15 +100,16 @@ def choose_corpora(corpus: Path, held_out: Path | None) -> FitCorpora:
     """Return what trains and what is held out.
 
     Args:
-        corpus: a corpus; of one named `train` beside one named `heldout`, that one is held out.
+        corpus: a corpus; of one named `train` beside one named `heldout` or `validation`, that one
+            is held out.
         held_out: another corpus to hold out; None = that one, or a part of `corpus`.
 
     Raises:
         ValueError: a corpus is missing or damaged.
     """
-    beside = corpus.parent / "heldout"
-    if held_out is None and corpus.name == "train" and is_complete(beside):
-        held_out = beside
+    for name in _HELD_OUT if held_out is None and corpus.name == "train" else ():
+        if held_out is None and is_complete(corpus.parent / name):
+            held_out = corpus.parent / name
     if held_out is not None:
         read_manifest(held_out)
         return FitCorpora(
@@ -139,7 +143,8 @@ def build_if_needed(source: Path, out: Path, language: str | None) -> Path:
     """Return the corpus at `source`, or the one built at `out` from the recordings there.
 
     Args:
-        source: corpus; or recordings in any layout that `gsv2 corpus build` reads.
+        source: corpus, or the folder of one that is split; or recordings in any layout that `gsv2
+            corpus build` reads.
         out: folder of the corpus that is built; a build that was ended goes on.
         language: language of recordings that name none.
 
@@ -148,6 +153,8 @@ def build_if_needed(source: Path, out: Path, language: str | None) -> Path:
     """
     if is_complete(source):
         return source
+    if is_split(source):
+        return source / "train"
     if not source.exists():
         raise ValueError(f"{source} does not exist; name a corpus, or recordings with transcripts")
     if not is_complete(out):

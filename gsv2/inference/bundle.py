@@ -105,6 +105,19 @@ def load_bundle(path: Path) -> dict[str, Component]:
     return components
 
 
+def check_has_gpt(path: str | Path, components: Mapping[str, Component]) -> None:
+    """Check that a bundle speaks the codes of a GPT.
+
+    Raises:
+        BundleError: its waveform model reads text.
+    """
+    if "gpt" not in components:
+        raise BundleError(
+            f"{path} has no GPT: its waveform model reads text itself; "
+            "gsv2.inference.open_synthesizer.open_synthesizer speaks with it"
+        )
+
+
 def _make_aside(out: Path) -> Path:
     """Return an empty folder beside `out`, and remove those of processes that are gone."""
     beginning = f"{ASIDE}{out.name}-{socket.gethostname()}-"

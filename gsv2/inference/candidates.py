@@ -7,13 +7,14 @@ aligner of the bundle, by the log-probability that it gives the text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from gsv2.inference.generate import GeneratedCodes, Utterance, generate
+from gsv2.inference.prompt_fusion import count_rows
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.models.aligner.align import align_texts
 from gsv2.models.aligner.model import Aligner
@@ -35,6 +36,9 @@ def generate_best(
     aligner: Aligner | None,
     utterances: Sequence[Utterance],
     sampling: SamplingConfig,
+    *,
+    first: int = 0,
+    each_step: Callable[[], None] | None = None,
 ) -> GeneratedCodes:
     """Generate the codes of utterances, the best of `sampling.candidates` of each.
 
@@ -45,6 +49,8 @@ def generate_best(
         aligner: judge, of the same quantizer; without one there is one candidate.
         utterances: what to say, at least one.
         sampling: how codes are drawn.
+        first: number of the first utterance among those of its text, which share a seed.
+        each_step: called before each step; what it raises ends the work.
 
     Raises:
         TextError: a text has nothing to speak.
@@ -52,18 +58,19 @@ def generate_best(
     """
     count = sampling.candidates
     if aligner is None or count == 1:
-        return generate(model, utterances, sampling)
-    at_once = max(1, _MOST_ROWS // count)
+        numbers = range(first, first + len(utterances))
+        return generate(model, utterances, sampling, numbers, each_step)
+    at_once = max(1, _MOST_ROWS // (count * max(map(count_rows, utterances), default=1)))
     kept = []
     for start in range(0, max(len(utterances), 1), at_once):
         items = utterances[start : start + at_once]
         rows = [item for item in items for _ in range(count)]
-        numbers = range(start, start + len(items))
+        numbers = range(first + start, first + start + len(items))
         streams = [i + c * _STREAMS_APART for i in numbers for c in range(count)]
-        made = generate(model, rows, sampling, streams)
+        made = generate(model, rows, sampling, streams, each_step)
         scores = score_codes(aligner, made, [row.text for row in rows])
         best = scores.view(-1, count).argmax(dim=1).to(made.lengths.device)
-        kept.append(_select(made, torch.arange(len(items), device=best.device) * count + best))
+        kept.append(made.rows(torch.arange(len(items), device=best.device) * count + best))
     return _join(kept)
 
 
@@ -83,12 +90,6 @@ def score_codes(aligner: Aligner, generated: GeneratedCodes, texts: Sequence[str
         if not isinstance(path, AlignmentError):
             scores[i] = path.score * lengths[i] + (0.0 if ended[i] else _UNENDED)
     return scores
-
-
-def _select(generated: GeneratedCodes, rows: Tensor) -> GeneratedCodes:
-    codes, lengths, ended, characters = generated
-    chosen = None if characters is None else characters[rows]
-    return GeneratedCodes(codes[rows], lengths[rows], ended[rows], chosen)
 
 
 def _join(parts: Sequence[GeneratedCodes]) -> GeneratedCodes:

@@ -13,9 +13,11 @@ from gsv2.audio.wave import WaveError, load_wave, save_wave
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.bundle_description import BundleError, read_bundle_description
 from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
-from gsv2.inference.references import Reference, load_references
+from gsv2.inference.enrollment import EnrolledReference
+from gsv2.inference.references import Reference
 from gsv2.inference.speech_file import SpeechFileError, VoiceRecordings, check_output, check_seed
 from gsv2.inference.synthesizer import Synthesizer
+from gsv2.inference.voice_sources import load_voices
 
 MAX_PIECE_SEC = 20.0
 """Longer recordings are cut at quiet places, so that a piece stays as long as clips in training."""
@@ -36,7 +38,7 @@ def convert_recording(
         bundle: bundle with a quantizer.
         recording: audio of any rate, number of channels and length.
         out: audio file to write, as long as the recording.
-        voice: recordings of the voice; transcripts are not needed.
+        voice: recordings of the voice, or voice files; transcripts are not needed.
         seed: same seed, same speech.
         encoders: folders of the bundle's pretrained encoders, if they have moved.
 
@@ -54,7 +56,7 @@ def convert_recording(
             "reads text itself"
         )
     wave = _load(recording)
-    references = load_references(*voice)
+    references = load_voices(*voice)
     converted = convert(Synthesizer.from_bundle(bundle, encoders=encoders), wave, references, seed)
     try:
         save_wave(out, converted, SAMPLE_RATE)
@@ -64,14 +66,17 @@ def convert_recording(
 
 
 def convert(
-    synthesizer: Synthesizer, wave: np.ndarray, references: Sequence[Reference], seed: int = 0
+    synthesizer: Synthesizer,
+    wave: np.ndarray,
+    references: Sequence[Reference | EnrolledReference],
+    seed: int = 0,
 ) -> np.ndarray:
     """Return what a recording says, in the voice of references.
 
     Args:
         synthesizer: synthesizer of a bundle.
         wave: [N] at 32 kHz, loudness-normalised.
-        references: recordings of the voice, at least one.
+        references: recordings of the voice, or voices that were enrolled; at least one.
         seed: same seed, same speech.
 
     Returns:
@@ -80,7 +85,7 @@ def convert(
     config = synthesizer.vits2.config
     code_samples = config.frames_per_code * config.mel.hop_length
     padded = np.pad(wave, (0, -len(wave) % code_samples))  # codes cover whole frames
-    voice = synthesizer.voice(references)
+    voice = synthesizer.voice(synthesizer.enroll(references))
     pieces = cut_at_quiet(padded, code_samples, int(MAX_PIECE_SEC * SAMPLE_RATE / code_samples))
     spoken = [synthesizer.decode(synthesizer.encode(piece), voice, seed=seed) for piece in pieces]
     return np.concatenate(spoken)[: len(wave)]

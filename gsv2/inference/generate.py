@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from gsv2.inference.cached_backbone import CachedBackbone
+from gsv2.inference.prompt_fusion import PromptFusion, count_rows, spread
 from gsv2.inference.sampling import Sampler, SamplingConfig
 from gsv2.inference.text_pointer import PointerSchedule, TextPointer, stretch_pointers
-from gsv2.models.gpt.model import GPTInputs, SemanticGPT
+from gsv2.inference.utterance import Prompt as Prompt
+from gsv2.inference.utterance import Utterance as Utterance
+from gsv2.inference.utterance import embed_utterances
+from gsv2.models.gpt.model import SemanticGPT
 from gsv2.nn.codes import NO_CODE
 from gsv2.text.normalize import normalize_text
 
 _UNENDED = 2**40
 """Frames of an item whose end is not known yet: more than any clip has."""
-
-
-class Prompt(NamedTuple):
-    """A reference clip: the voice to speak in."""
-
-    text: str
-    """Transcript."""
-    codes: Tensor
-    """[K, T] int64."""
-    alignment: Tensor | None = None
-    """[T] int64 character spoken at each frame; a GPT that reads by a pointer needs it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Utterance:
-    """A text to speak, and the voice to speak it in."""
-
-    text: str
-    """Text of any language and script."""
-    prompts: tuple[Prompt, ...] = ()
-    """Clips of one speaker, in the order in which the model reads them."""
 
 
 class GeneratedCodes(NamedTuple):
@@ -55,6 +36,12 @@ class GeneratedCodes(NamedTuple):
     """[B, T] int64 character of the text (as `normalize_text` returns it) that is spoken at each
     frame; None unless a pointer reads."""
 
+    def rows(self, chosen: Tensor) -> GeneratedCodes:
+        """Return the utterances of the given rows [B'] int64."""
+        chosen = chosen.to(self.lengths.device)
+        spoken = None if self.characters is None else self.characters[chosen]
+        return GeneratedCodes(self.codes[chosen], self.lengths[chosen], self.ended[chosen], spoken)
+
 
 @torch.inference_mode()
 def generate(
@@ -62,6 +49,7 @@ def generate(
     utterances: Sequence[Utterance],
     sampling: SamplingConfig,
     streams: Sequence[int] | None = None,
+    each_step: Callable[[], None] | None = None,
 ) -> GeneratedCodes:
     """Generate the codes of a batch of utterances.
 
@@ -71,6 +59,7 @@ def generate(
         sampling: how codes are drawn.
         streams: numbers that stand for i in `SamplingConfig.seed`, one an utterance, for calls
             that share the work of one; None = 0, 1, ...
+        each_step: called before each step; what it raises ends the work.
 
     Raises:
         TextError: a text has nothing to speak.
@@ -81,16 +70,34 @@ def generate(
     was_training = model.training
     model.eval()
     try:
-        numbers = streams or range(len(utterances))
-        made = _Decoder(model, utterances, sampling, numbers).run()
-        if made.characters is None or sampling.speaking_rate == 1:
-            return made
-        schedule = stretch_pointers(
-            made.characters, made.lengths, made.ended, sampling.speaking_rate
-        )
-        return _Decoder(model, utterances, sampling, numbers, schedule).run()
+        rows, numbers, fusion = _spread(utterances, streams or range(len(utterances)))
+        made = _Decoder(model, rows, sampling, numbers, fusion=fusion).run(each_step)
+        if made.characters is not None and sampling.speaking_rate != 1:
+            schedule = stretch_pointers(
+                made.characters, made.lengths, made.ended, sampling.speaking_rate
+            )
+            made = _Decoder(model, rows, sampling, numbers, schedule, fusion).run(each_step)
+        return made if fusion is None else made.rows(fusion.first_rows)
     finally:
         model.train(was_training)
+
+
+def _spread(
+    utterances: Sequence[Utterance], streams: Sequence[int]
+) -> tuple[list[Utterance], list[int], PromptFusion | None]:
+    """Return a row for each prompt that is heard alone, its stream, and how rows are averaged."""
+    counts = [count_rows(utterance) for utterance in utterances]
+    if max(counts) == 1:
+        return list(utterances), list(streams), None
+    rows, weights = [], []
+    for utterance in utterances:
+        if not utterance.prompt_weights:
+            rows.append(utterance)
+            weights.append(1.0)
+        for prompt, weight in zip(utterance.prompts, utterance.prompt_weights, strict=False):
+            rows.append(Utterance(text=utterance.text, prompts=(prompt,)))
+            weights.append(weight)
+    return rows, spread(streams, counts), PromptFusion(counts, weights)
 
 
 class _Decoder:
@@ -103,13 +110,17 @@ class _Decoder:
         sampling: SamplingConfig,
         streams: Sequence[int],
         schedule: PointerSchedule | None = None,
+        fusion: PromptFusion | None = None,
     ) -> None:
         self.model = model
+        self.fusion = fusion
         self.sampler = Sampler(sampling, streams)
         texts = [normalize_text(item.text) for item in utterances]
         self.inputs, self.mask = embed_utterances(model, utterances)
         self.pointer = (
-            TextPointer(model, texts, sampling, streams, schedule) if model.has_pointer else None
+            TextPointer(model, texts, sampling, streams, schedule, fusion)
+            if model.has_pointer
+            else None
         )
         device = self.inputs.device
         num_bytes = torch.tensor([len(text.encode()) for text in texts])
@@ -122,7 +133,7 @@ class _Decoder:
         self.drawn: list[list[Tensor]] = [[] for _ in range(model.pattern.num_codebooks)]
         self.frames: list[int] = []
 
-    def run(self) -> GeneratedCodes:
+    def run(self, each_step: Callable[[], None] | None = None) -> GeneratedCodes:
         """Prefill, then one step after the other until every item has all its codes."""
         pattern = self.model.pattern
         stream = CachedBackbone(self.model, self.mask)
@@ -130,6 +141,8 @@ class _Decoder:
         steps: list[Tensor] = []
         spoken: list[Tensor] = []
         while True:
+            if each_step is not None:
+                each_step()
             if self.pointer is not None and len(steps) % pattern.stride == 0:
                 spoken.append(self.pointer.place)
             self.frames = pattern.frames_at(torch.tensor([len(steps)]))[:, 0].tolist()
@@ -152,6 +165,8 @@ class _Decoder:
         nothing = torch.full_like(self.lengths, NO_CODE)
         if frame < 0:
             return nothing
+        if self.fusion is not None:
+            logits = self.fusion.average(logits)
         if codebook == 0:
             logits = self._bound(logits, frame)
         drawn = self.sampler.draw(logits, self.drawn[codebook])
@@ -180,56 +195,3 @@ class _Decoder:
         """Tell which items [B] may not have the frame any more."""
         is_over = frame >= self.most
         return is_over if self.pointer is None else is_over | self.pointer.is_past
-
-
-def embed_utterances(model: SemanticGPT, utterances: Sequence[Utterance]) -> tuple[Tensor, Tensor]:
-    """Return the backbone's inputs [B, L, D] up to where codes start, and their mask [B, L].
-
-    Padded on the left, so that all end at the same position.
-
-    Raises:
-        ValueError: a prompt whose codes or alignment are not what the model reads.
-    """
-    K = model.pattern.num_codebooks
-    clips: list[Prompt] = []
-    sequence: list[int] = []
-    for item, utterance in enumerate(utterances):
-        to_speak = Prompt(utterance.text, torch.empty(K, 0, dtype=torch.int64))
-        clips += [*utterance.prompts, to_speak]
-        sequence += [item] * (len(utterance.prompts) + 1)
-    for clip in clips:
-        if clip.codes.ndim != 2 or clip.codes.shape[0] != K:
-            raise ValueError(
-                f"codes of a prompt must be [K={K}, T], but are {tuple(clip.codes.shape)}"
-            )
-    lengths = torch.tensor([clip.codes.shape[1] for clip in clips])
-    codes = _pad([clip.codes for clip in clips])
-    tokens = model.text_encoder.tokenize([normalize_text(clip.text) for clip in clips])
-    tensors = [tokens.ids, tokens.lengths, codes, lengths, torch.tensor(sequence)]
-    if model.has_pointer:
-        tensors.append(_pad([_alignment(clip) for clip in clips]))
-    device = model.text_start.device
-    inputs, mask = model.embed(GPTInputs(*(tensor.to(device) for tensor in tensors)))
-    shifts = (~mask).sum(dim=1).tolist()
-    rolled = [row.roll(shift, dims=0) for row, shift in zip(inputs, shifts, strict=True)]
-    return torch.stack(rolled), mask.flip(1)
-
-
-def _alignment(clip: Prompt) -> Tensor:
-    """Return the alignment [T] of a prompt; of a clip that is still to be spoken, nothing."""
-    T = clip.codes.shape[1]
-    alignment = torch.empty(0, dtype=torch.int64) if T == 0 else clip.alignment
-    if alignment is None or alignment.shape != (T,):
-        found = None if alignment is None else tuple(alignment.shape)
-        raise ValueError(
-            f"the alignment of a prompt must be [T={T}] for a GPT that reads by a pointer, "
-            f"but is {found}"
-        )
-    return alignment
-
-
-def _pad(parts: Sequence[Tensor]) -> Tensor:
-    """Stack int64 tensors [..., T_i], padded with `NO_CODE`."""
-    longest = max(part.shape[-1] for part in parts)
-    padded = [F.pad(part, (0, longest - part.shape[-1]), value=NO_CODE) for part in parts]
-    return torch.stack(padded).long()

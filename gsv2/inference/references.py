@@ -43,12 +43,40 @@ def load_reference(path: str | Path, text: str | None = None, weight: float = 1.
     """Read a recording of any rate and number of channels.
 
     Raises:
+        WaveError, VoiceError, TextError: as `read_reference`.
+    """
+    return make_reference(load_wave(path, SAMPLE_RATE), path, text, weight)
+
+
+def read_reference(content: bytes, name: str, text: str | None = None) -> Reference:
+    """Read the bytes of a recording that somebody sent; no more is decoded than may be used.
+
+    Args:
+        content: audio file of any kind.
+        name: what messages call it.
+        text: transcript.
+
+    Raises:
         WaveError: it cannot be read as audio.
         VoiceError: it is too short, too long or silent, or the weight is negative, not finite or
             too small or large to be told beside others.
         TextError: a transcript without anything speakable.
     """
-    wave = load_wave(path, SAMPLE_RATE)
+    wave = load_wave(content, SAMPLE_RATE, max_sec=2 * MAX_REFERENCE_SEC)
+    return make_reference(wave, name, text)
+
+
+def make_reference(
+    wave: np.ndarray, path: str | Path, text: str | None = None, weight: float = 1.0
+) -> Reference:
+    """Return the reference of a recording [N] at 32 kHz, which is changed in place.
+
+    Args:
+        path: name of the recording in messages.
+
+    Raises:
+        VoiceError, TextError: as `read_reference`.
+    """
     seconds = len(wave) / SAMPLE_RATE
     if not MIN_REFERENCE_SEC <= seconds <= MAX_REFERENCE_SEC:
         raise VoiceError(
@@ -61,7 +89,7 @@ def load_reference(path: str | Path, text: str | None = None, weight: float = 1.
         raise VoiceError(f"reference {path} {error.reason}") from error
     if level.lufs < SILENCE_LUFS:
         raise VoiceError(f"reference {path} is silent: {level.lufs:.1f} LUFS")
-    _check_weight(path, weight)
+    check_weight(path, weight)
     try:
         transcript = None if text is None else normalize_text(text)
     except TextError as error:
@@ -86,25 +114,54 @@ def load_references(
     Raises:
         VoiceError: the numbers do not match, all weights are 0, or as `load_reference`.
     """
-    if not paths:
-        raise VoiceError("at least one reference recording is needed")
-    for name, values in (("ref-text", texts), ("weight", weights)):
-        if values and len(values) != len(paths):
-            raise VoiceError(
-                f"there must be one {name} a reference ({len(paths)}) or none, "
-                f"but there are {len(values)}"
-            )
-    for path, weight in zip(paths, weights, strict=bool(weights)):
-        _check_weight(path, weight)
-    if weights and not sum(weights) > 0:
-        raise VoiceError(f"weights must have a positive sum, but are {list(weights)}")
-    transcripts: Sequence[str | None] = texts or [None] * len(paths)
-    shares = weights or [1.0] * len(paths)
+    shares = check_shares(paths, weights)
+    transcripts = match_texts(paths, texts)
     return [load_reference(*given) for given in zip(paths, transcripts, shares, strict=True)]
 
 
-def _check_weight(path: str | Path, weight: float) -> None:
-    """Check a weight before any recording is read."""
+def match_texts(paths: Sequence[str | Path], texts: Sequence[str]) -> Sequence[str | None]:
+    """Return a transcript, or None, for each recording.
+
+    Raises:
+        VoiceError: there are some, but not one for each.
+    """
+    if texts and len(texts) != len(paths):
+        raise VoiceError(
+            f"there must be one ref-text a recording ({len(paths)}) or none, "
+            f"but there are {len(texts)}"
+        )
+    return texts or [None] * len(paths)
+
+
+def check_shares(paths: Sequence[str | Path], weights: Sequence[float]) -> Sequence[float]:
+    """Return the weight of each of several voices, 1 where none are given.
+
+    Raises:
+        VoiceError: no voice, another number of weights, or weights that cannot be meant.
+    """
+    if not paths:
+        raise VoiceError("at least one reference is needed: a recording, or a voice file")
+    if weights and len(weights) != len(paths):
+        raise VoiceError(
+            f"there must be one weight a reference ({len(paths)}) or none, "
+            f"but there are {len(weights)}"
+        )
+    for path, weight in zip(paths, weights, strict=bool(weights)):
+        check_weight(path, weight)
+    if weights and not sum(weights) > 0:
+        raise VoiceError(f"weights must have a positive sum, but are {list(weights)}")
+    return weights or [1.0] * len(paths)
+
+
+def check_weight(path: str | Path, weight: float) -> None:
+    """Check the weight of a reference.
+
+    Args:
+        path: name of the reference in the message.
+
+    Raises:
+        VoiceError: negative, not finite, or too small or large to be told beside others.
+    """
     if not weight >= 0:
         raise VoiceError(f"the weight of {path} must be at least 0, but is {weight}")
     if weight != 0 and not MIN_WEIGHT <= weight <= MAX_WEIGHT:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from gsv2.nn.codes import NO_CODE
 
+PromptFusionName = Literal["auto", "concatenate", "average"]
 _AT_LEAST_ZERO = (
     "temperature",
     "top_k",
@@ -58,6 +60,10 @@ class SamplingConfig:
     candidates: int = 8
     """Utterances that are drawn of each sentence where a bundle has an aligner, which picks the one
     that it reads best; 1 = no choice. `generate` itself draws one."""
+    prompt_fusion: PromptFusionName = "auto"
+    """How several prompts are heard: one after the other, as clips of one speaker are trained on,
+    or each alone, what the GPT predicts after each being averaged by weight. `auto`: averaged
+    where voice files are of several speakers, else one after the other."""
     seed: int = 0
     """The codes of item i of a call depend on (seed, i) and on nothing else in the call."""
 
@@ -71,6 +77,10 @@ class SamplingConfig:
             raise ValueError(f"speaking_rate must be above 0, but is {self.speaking_rate}")
         if self.candidates < 1:
             raise ValueError(f"candidates must be at least 1, but is {self.candidates}")
+        if self.prompt_fusion not in get_args(PromptFusionName):
+            raise ValueError(
+                f"prompt_fusion must be auto, concatenate or average, but is {self.prompt_fusion!r}"
+            )
         if not 0 < self.top_p <= 1:
             raise ValueError(f"top_p must be above 0 and at most 1, but is {self.top_p}")
 

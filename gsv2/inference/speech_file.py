@@ -16,10 +16,11 @@ from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.bundle_description import read_bundle_description
 from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
 from gsv2.inference.open_synthesizer import open_synthesizer
-from gsv2.inference.references import VoiceError, load_references
+from gsv2.inference.references import VoiceError
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.speech import Speech
 from gsv2.inference.spoken_times import check_suffix, write_times
+from gsv2.inference.voice_sources import load_voices
 from gsv2.text.normalize import normalize_text
 
 _SEED_BITS = 63
@@ -33,13 +34,13 @@ class SpeechFileError(ValueError):
 
 
 class VoiceRecordings(NamedTuple):
-    """Recordings of a voice, as `load_references` takes them."""
+    """Recordings and voice files, as `load_voices` takes them."""
 
     files: Sequence[Path]
     transcripts: Sequence[str] = ()
     """One for each recording, or none at all."""
     weights: Sequence[float] = ()
-    """One for each recording, or none at all for equal ones."""
+    """One for each of `files`, or none at all for equal ones."""
 
 
 class SpeechFiles(NamedTuple):
@@ -79,7 +80,7 @@ def write_speech(
     if times is not None:
         check_suffix(times)
     read_bundle_description(bundle)
-    references = load_references(*voice)
+    references = load_voices(*voice)
     synthesizer = open_synthesizer(bundle, encoders=encoders)
     speech = synthesizer.synthesize(text, references, seed=sampling.seed, sampling=sampling)
     try:

@@ -7,7 +7,7 @@ codes in the fused style of the references.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,21 +16,19 @@ import torch
 from torch import Tensor
 
 from gsv2.audio.speech_encoders.make import make_speech_encoder
-from gsv2.audio.wave import join_waves
-from gsv2.data.corpus.format import SAMPLE_RATE
-from gsv2.inference.bundle import BundleError, load_bundle
+from gsv2.inference.bundle import check_has_gpt, load_bundle
 from gsv2.inference.bundle_description import read_bundle_description
 from gsv2.inference.candidates import generate_best
+from gsv2.inference.code_decoder import NOISE_SCALE, CodeDecoder
 from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
-from gsv2.inference.generate import GeneratedCodes, Prompt, Utterance
-from gsv2.inference.references import Reference, VoiceError
+from gsv2.inference.enrollment import BundleHashes, EnrolledReference, Enroller
+from gsv2.inference.generate import GeneratedCodes, Utterance
+from gsv2.inference.references import Reference
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.speech import Speech as Speech
-from gsv2.inference.spoken_times import SpokenText, join_times, time_text
-from gsv2.inference.voice import Voice, make_voice
-from gsv2.models.aligner.align import align_texts
+from gsv2.inference.speech import Timeline
+from gsv2.inference.voice import Voice
 from gsv2.models.aligner.model import Aligner
-from gsv2.models.aligner.viterbi import Alignment, AlignmentError
 from gsv2.models.component import Component
 from gsv2.models.gpt.model import SemanticGPT
 from gsv2.models.quantizer.model import Quantizer
@@ -44,8 +42,6 @@ MAX_SENTENCE_BYTES = 300
 """Longer sentences are split, so that an utterance stays as long as those of the training."""
 PAUSE_SEC = 0.2
 """Silence between sentences."""
-NOISE_SCALE = 0.5
-"""Factor on the prior's standard deviation, as VITS speaks."""
 
 
 class Synthesizer:
@@ -69,6 +65,17 @@ class Synthesizer:
         attach_text_encoder(gpt.text_encoder, *reader, encoders.text, device)
         self.vits2 = vits2.to(device).eval()
         self.aligner = None if aligner is None else aligner.to(device).eval()
+        self.enroller = Enroller(
+            self.speech_encoder,
+            self.quantizer,
+            self.vits2,
+            self.aligner,
+            needs_alignment=self.gpt.has_pointer,
+            device=device,
+        )
+        rate_hz = gpt.config.codes.rate_hz
+        align = None if aligner is None else self.enroller.align
+        self.decoder = CodeDecoder(self.vits2, align, rate_hz, device)
 
     @classmethod
     def from_bundle(
@@ -89,15 +96,16 @@ class Synthesizer:
         """
         chosen = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         components = load_bundle(Path(path))
-        if "gpt" not in components:
-            raise BundleError(
-                f"{path} has no GPT: its waveform model reads text itself; "
-                "gsv2.inference.open_synthesizer.open_synthesizer speaks with it"
-            )
-        reading = read_bundle_description(Path(path)).reading
+        check_has_gpt(path, components)
+        description = read_bundle_description(Path(path))
+        reading = description.reading
         if reading is not None and not reading.reads:
             logger.warning("the model in %s %s", path, reading)
-        return cls.from_components(components, chosen, encoders)
+        synthesizer = cls.from_components(components, chosen, encoders)
+        synthesizer.enroller.hashes = BundleHashes(
+            str(description.quantizer), description.files["vits2.safetensors"]
+        )
+        return synthesizer
 
     @classmethod
     def from_components(
@@ -120,7 +128,7 @@ class Synthesizer:
     def synthesize(
         self,
         text: str,
-        references: Sequence[Reference],
+        references: Sequence[Reference | EnrolledReference],
         *,
         seed: int = 0,
         sampling: SamplingConfig | None = None,
@@ -138,107 +146,105 @@ class Synthesizer:
             VoiceError: a reference whose transcript cannot be aligned with it, which a GPT that
                 reads by a pointer asks for.
         """
-        sentences = split_sentences(normalize_text(text), MAX_SENTENCE_BYTES)
-        prompts = tuple(
-            self._prompt(reference.text, self.encode(reference.wave))
-            for reference in references
-            if reference.text is not None
-        )
-        generated = generate_best(
-            self.gpt,
-            self.aligner,
-            [Utterance(text=sentence, prompts=prompts) for sentence in sentences],
-            replace(sampling or SamplingConfig(), seed=seed),
-        )
-        waves = self._speak(generated, self.voice(references), seed)
-        times = self._times(generated, sentences)
-        codes = tuple(
-            item[:, :length]
-            for item, length in zip(generated.codes, generated.lengths.tolist(), strict=True)
-        )
-        return Speech(
-            join_waves(waves, PAUSE_SEC, SAMPLE_RATE),
-            SAMPLE_RATE,
-            bool(generated.ended.all()),
-            times,
-            codes,
-        )
+        sentences = _split(text)
+        enrolled = self.enroll(references)
+        generated = self._generate(sentences, enrolled, sampling, seed)
+        timeline = Timeline(PAUSE_SEC)
+        for spoken in self.decoder.speak(generated, sentences, self.voice(enrolled), seed):
+            timeline.add(spoken)
+        return timeline.whole()
 
-    @torch.inference_mode()
+    def stream(
+        self,
+        text: str,
+        references: Sequence[Reference | EnrolledReference],
+        *,
+        seed: int = 0,
+        sampling: SamplingConfig | None = None,
+        each_step: Callable[[], None] | None = None,
+    ) -> Iterator[Speech]:
+        """Speak `text` sentence by sentence: what comes, joined, is what `synthesize` returns.
+
+        Args:
+            text: as for `synthesize`, as are references, seed and sampling.
+            each_step: called before each step of the GPT; what it raises ends the speech.
+
+        Yields:
+            Speech of each sentence, with the pause before it and times from the text's beginning.
+
+        Raises:
+            TextError: nothing speakable in `text`.
+            VoiceError: as `synthesize`.
+        """
+        sentences = _split(text)
+        enrolled = self.enroll(references)
+        voice, timeline = self.voice(enrolled), Timeline(PAUSE_SEC)
+        for number, sentence in enumerate(sentences):
+            generated = self._generate(
+                [sentence], enrolled, sampling, seed, first=number, each_step=each_step
+            )
+            for spoken in self.decoder.speak(generated, [sentence], voice, seed):
+                yield timeline.add(spoken)
+
     def encode(self, wave: np.ndarray) -> Tensor:
         """Return the codes [K, T] of a recording [N] at 32 kHz."""
-        batch = torch.from_numpy(wave)[None, None].to(self.device)
-        lengths = torch.tensor([len(wave)], device=self.device)
-        return self.quantizer.encode(*self.speech_encoder(batch, lengths))[0]
+        return self.enroller.encode(wave)
 
-    def voice(self, references: Sequence[Reference]) -> Voice:
+    def enroll(
+        self, references: Sequence[Reference | EnrolledReference]
+    ) -> list[EnrolledReference]:
+        """Return references as the models read them, to be spoken with many times.
+
+        Raises:
+            VoiceError: as `synthesize`.
+        """
+        return self.enroller.enroll(references)
+
+    def voice(self, references: Sequence[Reference | EnrolledReference]) -> Voice:
         """Return the voice that references have together."""
-        return make_voice(self.vits2, references, self.device)
+        return self.enroller.voice(references)
+
+    def decode(
+        self, codes: Tensor, voice: Voice, *, noise_scale: float = NOISE_SCALE, seed: int = 0
+    ) -> np.ndarray:
+        """Speak codes [K, T] in a voice; returns [N] float32 at 32 kHz."""
+        return self.decoder.decode(codes, voice, noise_scale=noise_scale, seed=seed)
 
     def resynthesise(self, wave: np.ndarray, voice: Voice) -> np.ndarray:
         """Send a recording [N] at 32 kHz through its codes; returns [N] in a voice."""
         return self.decode(self.encode(wave), voice, noise_scale=0.0)[: len(wave)]
 
-    @torch.inference_mode()
-    def decode(
-        self, codes: Tensor, voice: Voice, *, noise_scale: float = NOISE_SCALE, seed: int = 0
-    ) -> np.ndarray:
-        """Speak codes [K, T] in a voice; returns [N] float32 at 32 kHz."""
-        devices = [self.device] if self.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(seed)
-            lengths = torch.tensor([codes.shape[1]], device=self.device)
-            wave = self.vits2.infer(
-                codes[None].to(self.device),
-                lengths,
-                voice.style,
-                noise_scale,
-                torch.tensor([voice.pitch_hz], device=self.device),
-            )
-        return wave[0, 0].float().cpu().numpy()
+    def _generate(
+        self,
+        sentences: Sequence[str],
+        references: Sequence[EnrolledReference],
+        sampling: SamplingConfig | None,
+        seed: int,
+        *,
+        first: int = 0,
+        each_step: Callable[[], None] | None = None,
+    ) -> GeneratedCodes:
+        """Generate the codes of sentences, of which the first has a number in its text."""
+        sampling = replace(sampling or SamplingConfig(), seed=seed)
+        spoken = [(r.prompt, r.weight) for r in references if r.prompt is not None]
+        prompts = tuple(prompt for prompt, _ in spoken)
+        several = len({r.speaker for r in references if r.prompt is not None}) > 1
+        fusion = sampling.prompt_fusion
+        averaged = fusion == "average" or (fusion == "auto" and several)
+        weights = tuple(weight for _, weight in spoken) if averaged else ()
+        return generate_best(
+            self.gpt,
+            self.aligner,
+            [
+                Utterance(text=sentence, prompts=prompts, prompt_weights=weights)
+                for sentence in sentences
+            ],
+            sampling,
+            first=first,
+            each_step=each_step,
+        )
 
-    def _prompt(self, text: str, codes: Tensor) -> Prompt:
-        """Return a prompt, aligned if the GPT reads by a pointer."""
-        if not self.gpt.has_pointer:
-            return Prompt(text, codes)
-        found = self._align(codes, text)
-        if isinstance(found, AlignmentError):
-            raise VoiceError(f"the ref-text {text[:60]!r} does not fit its recording: {found}")
-        return Prompt(text, codes, torch.from_numpy(found.characters.astype(np.int64)))
 
-    def _align(self, codes: Tensor, text: str) -> Alignment | AlignmentError:
-        """Align codes [K, T] with their text."""
-        if self.aligner is None:
-            raise VoiceError("a GPT that reads by a pointer needs a bundle with an aligner")
-        lengths = torch.tensor([codes.shape[1]], device=self.device)
-        normalized = normalize_text(text)
-        return align_texts(self.aligner, codes[None].to(self.device), lengths, [normalized])[0]
-
-    def _times(self, generated: GeneratedCodes, sentences: Sequence[str]) -> SpokenText | None:
-        """Return when the sentences are spoken, one after the other with `PAUSE_SEC` between."""
-        parts: list[SpokenText] = []
-        start_sec = 0.0
-        for item, length in enumerate(generated.lengths.tolist()):
-            if length == 0:
-                continue
-            text = normalize_text(sentences[item])
-            if generated.characters is not None:
-                characters = generated.characters[item, :length].cpu().numpy()
-            elif self.aligner is not None:
-                found = self._align(generated.codes[item, :, :length], text)
-                if isinstance(found, AlignmentError):
-                    return None
-                characters = found.characters
-            else:
-                return None
-            spoken = time_text(text, characters, self.gpt.config.codes.rate_hz)
-            parts.append(spoken.shifted(start_sec))
-            start_sec = parts[-1].duration_sec + PAUSE_SEC
-        return join_times(parts)
-
-    def _speak(self, generated: GeneratedCodes, voice: Voice, seed: int) -> list[np.ndarray]:
-        return [
-            self.decode(codes[:, :length], voice, seed=seed)
-            for codes, length in zip(generated.codes, generated.lengths.tolist(), strict=True)
-            if length > 0
-        ]
+def _split(text: str) -> list[str]:
+    """Return the sentences of a text."""
+    return split_sentences(normalize_text(text), MAX_SENTENCE_BYTES)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gsv2.inference.prompt_fusion import PromptFusion
 from gsv2.inference.sampling import SamplingConfig, make_generators
 from gsv2.models.gpt.model import SemanticGPT
 from gsv2.models.gpt.pointer import MAX_ADVANCE, count_characters, point
@@ -95,8 +96,10 @@ class TextPointer:
         sampling: SamplingConfig,
         streams: Sequence[int],
         schedule: PointerSchedule | None = None,
+        fusion: PromptFusion | None = None,
     ) -> None:
         self._schedule = schedule
+        self._fusion = fusion
         self._frame = 0
         ids = model.text_encoder.tokenize(texts).ids.to(model.text_start.device)
         self._head = model.pointer.advance
@@ -131,7 +134,10 @@ class TextPointer:
         if self._schedule is not None:
             self._follow(self._schedule)
             return
-        chances = self._head(hidden, step).float().log_softmax(dim=-1)  # [B, A]
+        logits = self._head(hidden, step).float()  # [B, A]
+        if self._fusion is not None:
+            logits = self._fusion.average(logits)
+        chances = logits.log_softmax(dim=-1)
         self._survival = self._survival + chances[:, 0]
         self._num_here = self._num_here + 1
         stay, far = self._drawn

@@ -8,17 +8,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from gsv2.audio.wave import join_waves
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.bundle import BundleError, load_bundle
+from gsv2.inference.code_decoder import NOISE_SCALE
 from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
-from gsv2.inference.references import Reference
+from gsv2.inference.enrollment import EnrolledReference
+from gsv2.inference.references import Reference, VoiceError
 from gsv2.inference.sampling import SamplingConfig
-from gsv2.inference.speech import Speech
-from gsv2.inference.spoken_times import SpokenText, join_times, time_tokens
-from gsv2.inference.synthesizer import MAX_SENTENCE_BYTES, NOISE_SCALE, PAUSE_SEC
-from gsv2.inference.voice import Voice, make_voice
+from gsv2.inference.speech import Speech, Timeline
+from gsv2.inference.spoken_times import time_tokens
+from gsv2.inference.synthesizer import MAX_SENTENCE_BYTES, PAUSE_SEC
+from gsv2.inference.voice import Voice, fuse_pitches, voice_pitch
 from gsv2.models.vits2.model import VITS2
+from gsv2.models.vits2.style import fuse_styles
 from gsv2.models.vits2.text_speech import TextSpeechOptions, speak_text
 from gsv2.text.encoders.interface import TextTokens
 from gsv2.text.encoders.make import make_text_encoder
@@ -69,7 +71,7 @@ class TextSynthesizer:
     def synthesize(
         self,
         text: str,
-        references: Sequence[Reference],
+        references: Sequence[Reference | EnrolledReference],
         *,
         seed: int = 0,
         sampling: SamplingConfig | None = None,
@@ -84,6 +86,7 @@ class TextSynthesizer:
 
         Raises:
             TextError: nothing speakable in `text`.
+            VoiceError: a voice file, which holds codes.
         """
         sampling = sampling or SamplingConfig()
         options = TextSpeechOptions(
@@ -92,20 +95,31 @@ class TextSynthesizer:
             rate=sampling.speaking_rate,
         )
         voice = self.voice(references)
-        waves: list[np.ndarray] = []
-        times: list[SpokenText] = []
-        start_sec = 0.0
+        timeline = Timeline(PAUSE_SEC)
         for sentence in split_sentences(normalize_text(text), MAX_SENTENCE_BYTES):
-            wave, spoken = self._speak(normalize_text(sentence), voice, options, seed)
-            waves.append(wave)
-            times.append(spoken.shifted(start_sec))
-            start_sec += len(wave) / SAMPLE_RATE + PAUSE_SEC
-        joined = join_waves(waves, PAUSE_SEC, SAMPLE_RATE)
-        return Speech(joined, SAMPLE_RATE, True, join_times(times))
+            timeline.add(self._speak(normalize_text(sentence), voice, options, seed))
+        return timeline.whole()
 
-    def voice(self, references: Sequence[Reference]) -> Voice:
-        """Return the voice that references have together."""
-        return make_voice(self.vits2, references, self.device)
+    @torch.inference_mode()
+    def voice(self, references: Sequence[Reference | EnrolledReference]) -> Voice:
+        """Return the voice that recordings have together.
+
+        Raises:
+            VoiceError: a voice file among them.
+        """
+        styles, pitches = [], []
+        for reference in references:
+            if isinstance(reference, EnrolledReference):
+                raise VoiceError(
+                    f"voice {reference.source} holds codes, which a bundle without a GPT does not "
+                    "read; name recordings"
+                )
+            mel = self.vits2.mel(torch.from_numpy(reference.wave)[None, None].to(self.device))
+            mask = torch.ones(1, mel.shape[-1], dtype=torch.bool, device=self.device)
+            styles.append(self.vits2.style(mel, mask))
+            pitches.append(voice_pitch(reference.wave, SAMPLE_RATE))
+        weights = [reference.weight for reference in references]
+        return Voice(fuse_styles(torch.cat(styles), weights), fuse_pitches(pitches, weights))
 
     @torch.inference_mode()
     def resynthesise(self, wave: np.ndarray, voice: Voice) -> np.ndarray:
@@ -116,9 +130,7 @@ class TextSynthesizer:
         return spoken[0, 0, : len(wave)].float().cpu().numpy()
 
     @torch.inference_mode()
-    def _speak(
-        self, sentence: str, voice: Voice, options: TextSpeechOptions, seed: int
-    ) -> tuple[np.ndarray, SpokenText]:
+    def _speak(self, sentence: str, voice: Voice, options: TextSpeechOptions, seed: int) -> Speech:
         """Speak a normalised sentence."""
         ids, lengths = self.prior.text_encoder.tokenize([sentence])
         text = TextTokens(ids.to(self.device), lengths.to(self.device))
@@ -133,4 +145,4 @@ class TextSynthesizer:
             spoken.durations[0].tolist(),
             self.vits2.config.frame_rate_hz,
         )
-        return spoken.wave[0, 0].float().cpu().numpy(), times
+        return Speech(spoken.wave[0, 0].float().cpu().numpy(), SAMPLE_RATE, True, times)

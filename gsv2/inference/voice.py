@@ -6,14 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from gsv2.audio.pitch import median_pitch
-from gsv2.data.corpus.format import SAMPLE_RATE
-from gsv2.inference.references import Reference
-from gsv2.models.vits2.model import VITS2
-from gsv2.models.vits2.style import fuse_styles
 
 _MIN_VOICED_FRAMES = 10
 """Fewer frames with a pitch, a fifth of a second, do not say a voice's."""
@@ -28,33 +24,17 @@ class Voice(NamedTuple):
     """Median pitch; 0 where none was found."""
 
 
-@torch.inference_mode()
-def make_voice(vits2: VITS2, references: Sequence[Reference], device: torch.device) -> Voice:
-    """Return the voice that references have together.
+def voice_pitch(wave: np.ndarray, sample_rate: int) -> float:
+    """Return the median pitch in Hz of a recording [N] at a rate in Hz; 0 where none is found."""
+    return median_pitch(wave, sample_rate, _MIN_VOICED_FRAMES) or 0.0
 
-    Args:
-        vits2: waveform model on `device`, whose style it is.
-        references: at least one.
-        device: device to compute on.
+
+def fuse_pitches(pitches_hz: Sequence[float], weights: Sequence[float]) -> float:
+    """Return the mean in Hz, by weight and over intervals, of pitches.
+
+    Those that are 0 do not count; 0 where none is left.
     """
-    styles = []
-    for reference in references:
-        mel = vits2.mel(torch.from_numpy(reference.wave)[None, None].to(device))
-        mask = torch.ones(1, mel.shape[-1], dtype=torch.bool, device=device)
-        styles.append(vits2.style(mel, mask))
-    weights = [reference.weight for reference in references]
-    return Voice(fuse_styles(torch.cat(styles), weights), fuse_pitches(references))
-
-
-def fuse_pitches(references: Sequence[Reference]) -> float:
-    """Return the mean in Hz, by weight and over intervals, of the median pitches of references.
-
-    0 where none of them has a pitch.
-    """
-    total = octaves = 0.0
-    for reference in references:
-        hz = median_pitch(reference.wave, SAMPLE_RATE, _MIN_VOICED_FRAMES)
-        if hz is not None:
-            total += reference.weight
-            octaves += reference.weight * math.log2(hz)
+    voiced = [(hz, weight) for hz, weight in zip(pitches_hz, weights, strict=True) if hz > 0]
+    total = sum(weight for _, weight in voiced)
+    octaves = sum(weight * math.log2(hz) for hz, weight in voiced)
     return 2 ** (octaves / total) if total > 0 else 0.0

@@ -53,6 +53,16 @@ def test_a_corpus_beside_it_is_held_out_and_one_that_is_named_first_of_all(
         choose_corpora(tmp_path / "train", tmp_path / "absent")
 
 
+def test_a_corpus_that_was_split_trains_and_validates_on_its_parts(
+    tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    for name in ("train", "validation", "test"):
+        make_corpus(tmp_path / name, num_clips=3)
+    corpus = build_if_needed(tmp_path, tmp_path / "other", None)
+    found = choose_corpora(corpus, None)
+    assert found.paths == (str(tmp_path / "train"), str(tmp_path / "validation"))
+
+
 def test_recordings_are_built_into_a_corpus_once(tmp_path: Path) -> None:
     for clip in synthetic_clips(4):
         folder = tmp_path / "recordings" / clip.language / clip.speaker

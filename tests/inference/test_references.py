@@ -50,7 +50,7 @@ def test_a_missing_recording_is_named(tmp_path):
 
 def test_numbers_of_transcripts_and_weights_must_match(tmp_path):
     path = write(tmp_path / "voice.wav", tone(1.0))
-    with pytest.raises(VoiceError, match=r"one ref-text a reference \(2\) or none"):
+    with pytest.raises(VoiceError, match=r"one ref-text a recording \(2\) or none"):
         load_references([path, path], ["one"], [])
     with pytest.raises(VoiceError, match=r"one weight a reference \(1\) or none"):
         load_references([path], [], [0.5, 0.5])

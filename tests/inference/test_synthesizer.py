@@ -60,6 +60,33 @@ def test_sentences_of_a_long_text_are_joined(synthesizer, voice):
     assert len(speech.wave) > 2 * HOP_LENGTH
 
 
+def test_a_stream_joined_is_the_speech_as_a_whole(synthesizer, voice):
+    references = synthesizer.enroll([load_reference(voice, "a voice")])
+    text = "One. Two, three. Four!"
+    whole = synthesizer.synthesize(text, references, seed=3, sampling=SHORT)
+    steps = []
+    pieces = synthesizer.stream(
+        text, references, seed=3, sampling=SHORT, each_step=lambda: steps.append(1)
+    )
+    first = next(pieces)
+    of_first = len(steps)
+    rest = list(pieces)
+    assert len(rest) == 2
+    assert len(steps) > of_first > 0  # the others were not made before the first was heard
+    assert np.array_equal(np.concatenate([first.wave, *(p.wave for p in rest)]), whole.wave)
+    codes = [code for piece in (first, *rest) for code in piece.codes]
+    assert all(map(torch.equal, codes, whole.codes))
+
+
+def test_what_each_step_raises_ends_the_speech(synthesizer, voice):
+    def leave() -> None:
+        raise KeyboardInterrupt
+
+    pieces = synthesizer.stream("One.", [load_reference(voice)], each_step=leave)
+    with pytest.raises(KeyboardInterrupt):
+        next(pieces)
+
+
 def test_a_text_in_an_unseen_script_is_spoken(synthesizer, voice):
     speech = synthesizer.synthesize("ᚠᚢᚦᚨᚱᚲ", [load_reference(voice)], sampling=SHORT)
     assert np.isfinite(speech.wave).all()

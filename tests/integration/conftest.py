@@ -14,9 +14,11 @@ from tests.support.shared_folder import shared_folder
 @pytest.fixture(scope="session")
 def unbroken(forked_runs: ForkedRuns, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What one process trains that nothing befalls."""
-    folder = tmp_path_factory.mktemp("unbroken")
-    assert forked_runs.run(folder) == [0]
-    return folder
+
+    def make(folder: Path) -> None:
+        assert forked_runs.run(folder) == [0]
+
+    return shared_folder(tmp_path_factory, "unbroken", make)
 
 
 @pytest.fixture(scope="session")

@@ -1,25 +1,29 @@
 """Ranks as processes of their own, without the seconds of an import and of a launcher.
 
-One process (`python -m tests.support.forked_runs`) imports everything once and forks a child for
-every rank: of the toy that meets faults, or of a module in `tests.support.ranks`. Orders and
-answers are JSON lines.
+One process (`python -m tests.support.forked_runs FILE`) imports everything once, for all workers of
+a test session, and forks a child for every rank: of the toy that meets faults, or of a module in
+`tests.support.ranks`. Orders and answers are JSON lines over a socket; its port is in the file. It
+ends with the last worker that is connected, and a worker's children end with its connection.
 """
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import importlib
 import json
 import os
+import selectors
+import socket
 import subprocess
 import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, NoReturn, Self
 
 from tests.support.processes import ROOT, WARNINGS, environment, free_port
 
@@ -60,19 +64,47 @@ class Child:
 
 
 class ForkedRuns:
-    """Starts runs; a context manager that leaves none behind."""
+    """Starts runs; a context manager that leaves none behind.
+
+    Args:
+        folder: one that all workers of the session see.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._port_file = folder / "forked_runs.port"
+        self._server: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
-        command = [sys.executable, *WARNINGS, *("-W", DDP_OF_TINY), "-m", __name__]
-        pipe = subprocess.PIPE
-        variables = {**environment(), "DS_ACCELERATOR": "cpu"}
-        self._process = subprocess.Popen(
-            command, cwd=ROOT, env=variables, text=True, stdin=pipe, stdout=pipe
-        )
+        with self._port_file.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not self._connect():
+                self._port_file.unlink(missing_ok=True)
+                command = [sys.executable, *WARNINGS, *("-W", DDP_OF_TINY), "-m", __name__]
+                variables = {**environment(), "DS_ACCELERATOR": "cpu"}
+                self._server = subprocess.Popen(
+                    [*command, str(self._port_file)], cwd=ROOT, env=variables
+                )
+                while not self._connect():
+                    assert self._server.poll() is None, "the process that forks has ended"
+                    time.sleep(0.02)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.communicate()  # it ends, and with it all that it has forked
+        self._orders.close()
+        self._socket.close()  # with it, all that it has started
+        if self._server is not None:
+            self._server.wait()  # for the other workers too: it is this one's child
+
+    def _connect(self) -> bool:
+        """Connect to the process that forks, if there is one."""
+        if not self._port_file.exists():
+            return False
+        try:
+            self._socket = socket.create_connection(("127.0.0.1", int(self._port_file.read_text())))
+            self._orders = self._socket.makefile("rw")
+            return self.ask({"hello": True}) == 0
+        except (OSError, ValueError):  # it has ended, or is about to
+            return False
 
     def start(self, folder: Path, *, world: int = 1, **spec: Any) -> list[Child]:
         """Start the ranks of a run in `folder` (see `tests.support.faulty_run.run`).
@@ -114,52 +146,102 @@ class ForkedRuns:
 
     def ask(self, order: Mapping[str, Any]) -> int:
         """Send an order and return the answer."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
+        self._orders.write(json.dumps(order) + "\n")
+        self._orders.flush()
+        return int(self._orders.readline())
 
 
-def _serve() -> None:
-    for name in IMPORTED_LATE:
-        importlib.import_module(name)
-    from gsv2.training.distributed.ranks import leave
-    from tests.support import faulty_run
+@dataclass
+class _Worker:
+    """A worker that is connected, and what it has started."""
 
-    codes: dict[int, int] = {}
-    started: set[int] = set()
-    gc.freeze()
-    for line in sys.stdin:
-        order = json.loads(line)
-        pid = order.get("poll")
-        if pid is None:
-            run = _main_of(order["module"]) if "module" in order else faulty_run.run
-            answer = os.fork()
-            if not answer:
-                if order.get("ends_as_programs_do"):
-                    _become(order)
-                    leave(run(order))
-                try:
-                    _become(order)
-                    code = run(order)
-                    sys.stderr.flush()
-                    os._exit(code)  # the interpreter's own end takes longer than a run
-                finally:
-                    traceback.print_exc()  # of what got past `run`
-                    os._exit(1)
-            started.add(answer)
-        elif pid in codes:
-            answer = codes[pid]
-        else:
+    orders: IO[str]
+    codes: dict[int, int] = field(default_factory=dict)
+    """Process -> exit code, of those that have ended."""
+    started: set[int] = field(default_factory=set)
+
+    def leave(self) -> None:
+        """End what still runs."""
+        for pid in self.started - self.codes.keys():
+            with suppress(ProcessLookupError):
+                os.kill(pid, 9)
+        self.orders.close()
+
+    def poll(self, pid: int) -> int:
+        """Return the exit code of a process, or `STILL_RUNNING`."""
+        if pid not in self.codes:
             done, status = os.waitpid(pid, os.WNOHANG)
-            answer = codes.setdefault(pid, os.waitstatus_to_exitcode(status)) if done else 1000
-        sys.stdout.write(f"{answer}\n")
-        sys.stdout.flush()
-    for pid in started - codes.keys():
-        with suppress(ProcessLookupError):
-            os.kill(pid, 9)
-    os._exit(0)  # the interpreter's own end takes seconds
+            if not done:
+                return STILL_RUNNING
+            self.codes[pid] = os.waitstatus_to_exitcode(status)
+        return self.codes[pid]
+
+
+class _Server:
+    """Forks what the workers ask for."""
+
+    def __init__(self, port_file: Path) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._sockets = selectors.DefaultSelector()
+        self._sockets.register(self._listener, selectors.EVENT_READ)
+        aside = port_file.with_suffix(".new")
+        aside.write_text(str(self._listener.getsockname()[1]))
+        aside.rename(port_file)
+
+    def serve(self) -> None:
+        """Answer until the last worker has left."""
+        while True:
+            for key, _ in self._sockets.select():
+                if key.fileobj is self._listener:
+                    connection, _ = self._listener.accept()
+                    worker = _Worker(connection.makefile("rw"))
+                    self._sockets.register(connection, selectors.EVENT_READ, worker)
+                elif line := key.data.orders.readline():
+                    answer = self._answer(key.data, json.loads(line))
+                    key.data.orders.write(f"{answer}\n")
+                    key.data.orders.flush()
+                else:
+                    self._sockets.unregister(key.fileobj).data.leave()
+                    key.fileobj.close()
+                    if len(self._sockets.get_map()) == 1:
+                        return
+
+    def _answer(self, worker: _Worker, order: Mapping[str, Any]) -> int:
+        if "hello" in order:
+            return 0
+        if "poll" in order:
+            return worker.poll(order["poll"])
+        run = _main_of(order["module"]) if "module" in order else faulty_run.run
+        child = os.fork()
+        if not child:
+            self._close()
+            _run_child(order, run)
+        worker.started.add(child)
+        return child
+
+    def _close(self) -> None:
+        """Close the sockets, which a child has too."""
+        for key in list(self._sockets.get_map().values()):
+            if key.data is not None:
+                key.data.orders.close()
+            key.fileobj.close()
+        self._sockets.close()
+
+
+def _run_child(order: Mapping[str, Any], run: Callable[[Mapping[str, Any]], int]) -> NoReturn:
+    from gsv2.training.distributed.ranks import leave
+
+    if order.get("ends_as_programs_do"):
+        _become(order)
+        leave(run(order))
+    try:
+        _become(order)
+        code = run(order)
+        sys.stderr.flush()
+        os._exit(code)  # the interpreter's own end takes longer than a run
+    finally:
+        traceback.print_exc()  # of what got past `run`
+        os._exit(1)
 
 
 def _main_of(module: str) -> Callable[[Mapping[str, Any]], int]:
@@ -221,4 +303,10 @@ def codes_of(children: Sequence[Child]) -> list[int]:
 
 
 if __name__ == "__main__":
-    _serve()
+    for late in IMPORTED_LATE:
+        importlib.import_module(late)
+    from tests.support import faulty_run
+
+    gc.freeze()
+    _Server(Path(sys.argv[1])).serve()
+    os._exit(0)  # the interpreter's own end takes seconds

@@ -11,6 +11,12 @@ from pathlib import Path
 import pytest
 
 
+def session_folder(factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a test session, which all its workers see."""
+    root = factory.getbasetemp()
+    return root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+
 def shared_folder(
     factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]
 ) -> Path:
@@ -21,9 +27,7 @@ def shared_folder(
         name: of the folder.
         make: fills the empty folder that it is given.
     """
-    root = factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        root = root.parent
+    root = session_folder(factory)
     folder, done = root / name, root / f"{name}.done"
     with (root / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

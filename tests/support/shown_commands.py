@@ -30,6 +30,10 @@ NOT_RUN = {
     "gsv2 corpus extract-text": "needs pretrained weights; tests/inference/test_text_extraction.py",
     "gsv2 train configs/gpt/base.yaml": "the same; tests/integration/test_text_vectors.py and "
     "tests/stages/test_gpt_start.py",
+    "gsv2 serve": "serves until it is stopped; tests/serve, tests/commands/test_serve.py",
+    "gsv2 voice mix": "needs two voices; tests/commands/test_voice.py",
+    "curl": "asks a server",
+    "gsv2 corpus build --input PODCASTS": "tests/data/building/test_transcription.py",
     "sbatch": "needs Slurm; tests/launch/test_slurm.py has a stand-in",
     "kubectl": "needs Kubernetes; tests/launch/test_kubeflow.py reads the files",
     "python launch/node.py --ranks 8": "8 ranks of the base model; tests/launch/test_preflight.py",

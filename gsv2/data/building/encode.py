@@ -12,7 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from gsv2.audio.bandwidth import measure_bandwidth
+from gsv2.audio.clipping import clipped_share
 from gsv2.audio.level import Level, apply_level, level_gain, measure_level
+from gsv2.audio.noise import estimate_snr
 from gsv2.audio.silence import trim_silence
 from gsv2.audio.wave import TARGET_LUFS, WaveError, save_wave
 from gsv2.data.corpus.format import SAMPLE_RATE, SIZE_LIMITS
@@ -107,6 +109,10 @@ class EncodedClip(NamedTuple):
     """Frequency up to which `audio` holds sound; None: not measured."""
     trimmed_sec: float = 0.0
     """Silence that was taken off both ends."""
+    snr_db: float | None = None
+    """Estimated ratio of speech to noise; None: not measured, or too short."""
+    clipped: float | None = None
+    """Share of samples at a ceiling; None: not measured."""
 
 
 def encode_clip(clip: ClipRecord, config: ShardConfig) -> EncodedClip | Rejected:
@@ -151,6 +157,8 @@ def encode_clip(clip: ClipRecord, config: ShardConfig) -> EncodedClip | Rejected
         clip.key, audio, described, wave.size, len(text.encode()), level,
         bandwidth_hz=measure_bandwidth(wave, SAMPLE_RATE),
         trimmed_sec=whole.size / SAMPLE_RATE - wave.size / SAMPLE_RATE,
+        snr_db=estimate_snr(wave, SAMPLE_RATE),
+        clipped=clipped_share(wave),
     )  # fmt: skip
 
 

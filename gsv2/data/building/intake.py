@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 
 from gsv2.data.building.checks import CheckConfig, ClipChecks
 from gsv2.data.building.encode import ClipRecord, EncodedClip, Rejected, ShardConfig, encode_clip
 from gsv2.data.building.offered import RecordedClip, RejectedFile
+from gsv2.data.building.split import SplitConfig
 from gsv2.data.building.spool import ClipSpool
 from gsv2.data.building.text_rate import TextRateConfig, TextRates, count_letters
 from gsv2.data.corpus.format import SAMPLE_RATE
@@ -21,15 +22,20 @@ from gsv2.text.language import LanguageError, canonical_language
 Offered = ClipRecord | tuple[ClipRecord, EncodedClip] | Rejected
 """A clip to encode, one that is encoded, or one that cannot be."""
 
+KnownClip = tuple[str, int, int]
+"""Key, length and CRC-32 of the encoded audio."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class IntakeConfig:
-    """What is looked at in every clip before it is accepted."""
+    """What is looked at in every clip before it is accepted, and where it goes."""
 
     text_rate: TextRateConfig | None = None
     """Which texts cannot be what is said; None: not checked."""
     checks: CheckConfig | None = None
     """Which clips are suspects, named in `suspects.jsonl` or left out; None: not checked."""
+    split: SplitConfig = field(default_factory=SplitConfig)
+    """Which clips are held out, each part a corpus of its own; by default none."""
 
 
 class Rejections:
@@ -67,6 +73,7 @@ class Intake:
         self.suspects = Rejections(folder / "suspects.jsonl")
         """Clips that a check named, and that stay."""
         self._shards = shards
+        self._seen: set[bytes] = set()  # of key hashes, about 60 bytes a clip
         self._rates = None if config.text_rate is None else TextRates(config.text_rate)
         self._checks = None if config.checks is None else ClipChecks(config.checks)
 
@@ -78,12 +85,22 @@ class Intake:
         if self._checks is not None:
             self._checks.close()
 
+    def know(self, clips: Iterable[KnownClip]) -> None:
+        """Note the clips that the corpus has, so that new ones have keys and sounds of their own.
+
+        Args:
+            clips: key, length and CRC-32 of the encoded audio of each.
+        """
+        for key, length, checksum in clips:
+            self._seen.add(_mark(key))
+            if self._checks is not None:
+                self._checks.know(key, length, checksum)
+
     def accepted(self, clips: Iterable[Offered]) -> Iterator[tuple[ClipRecord, EncodedClip]]:
         """Yield the clips that can be written, encoded; the others go to `rejections`.
 
         A key that was used before is rejected too.
         """
-        seen: set[bytes] = set()  # of key hashes, about 60 bytes a clip
         for clip in clips:
             self.num_offered += 1
             if isinstance(clip, Rejected):
@@ -91,15 +108,15 @@ class Intake:
                 continue
             encoded = clip if isinstance(clip, tuple) else encode_offered(clip, self._shards)
             key = encoded.key if isinstance(encoded, Rejected) else encoded[0].key
-            mark = blake2b(key.encode(errors="surrogateescape"), digest_size=12).digest()
+            mark = _mark(key)
             if not isinstance(encoded, Rejected):
-                encoded = self._looked_at(*encoded, is_new=mark not in seen)
+                encoded = self._looked_at(*encoded, is_new=mark not in self._seen)
             if isinstance(encoded, Rejected):
                 self.rejections.add(encoded)
-            elif mark in seen:
+            elif mark in self._seen:
                 self.rejections.add(Rejected(key=key, reason="key used twice"))
             else:
-                seen.add(mark)
+                self._seen.add(mark)
                 if self._rates is not None:
                     self._rates.add(encoded[0].language, _rate(*encoded))
                 yield encoded
@@ -138,6 +155,10 @@ class Intake:
         for _, why in found:
             self.suspects.add(why)
         return clip, encoded
+
+
+def _mark(key: str) -> bytes:
+    return blake2b(key.encode(errors="surrogateescape"), digest_size=12).digest()
 
 
 def _text_fault(clip: ClipRecord, encoded: EncodedClip, rates: TextRates) -> RejectedFile | None:

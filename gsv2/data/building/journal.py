@@ -6,8 +6,8 @@ import json
 import struct
 import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -20,93 +20,152 @@ from gsv2.data.building.encode import ClipRecord, EncodedClip, Rejected, ShardCo
 from gsv2.data.building.intake import encode_offered
 from gsv2.data.building.offered import RecordedClip, Recording, RejectedFile, StoredClip
 from gsv2.data.building.recordings import load_recording
+from gsv2.data.building.transcription import Transcription
 from gsv2.data.process_pool import map_ahead
 from gsv2.files import named_errors
 
-_FRAME = struct.Struct("<12sIII")  # identity, bytes of head and body, CRC-32 of both
-_VERSION = 2
+MARK_BYTES = 12
+_FRAME = struct.Struct(f"<{MARK_BYTES}sIII")  # identity, bytes of head and body, CRC-32 of both
+_VERSION = 3
 _NO_WAVE = np.zeros(0, dtype=np.float32)
 
 Encoded = tuple[ClipRecord, EncodedClip] | Rejected
 
 
+@dataclass(frozen=True, kw_only=True)
+class Encoding:
+    """How recordings become encoded clips."""
+
+    config: ShardConfig
+    """Limits and loudness of clips."""
+    transcription: Transcription | None = None
+    """Writes down recordings without a text; None: they are left out."""
+
+
+class Journal:
+    """Encoded clips of an unfinished build: a file that is added to, and those of other tasks.
+
+    A clip costs about 150 bytes of memory.
+
+    Args:
+        own: file of this process, made if need be; it is the caller's to remove.
+        others: files that are read too.
+    """
+
+    def __init__(self, own: Path, others: Sequence[Path] = ()) -> None:
+        self._own = own
+        own.parent.mkdir(parents=True, exist_ok=True)
+        own.touch()
+        self._files: list[BinaryIO] = [own.open("r+b")]
+        self._files += [path.open("rb") for path in others if path != own]
+        self._places: dict[bytes, tuple[int, int]] = {}  # identity -> file and offset
+        for number, file in enumerate(self._files):
+            for mark, offset in _places(file, is_ours=number == 0):
+                self._places.setdefault(mark, (number, offset))
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the files."""
+        for file in self._files:
+            file.close()
+
+    def find(self, mark: bytes) -> StoredClip | None:
+        """Return where the clip of an identity lies; None if it is not there."""
+        return StoredClip(*self._places[mark]) if mark in self._places else None
+
+    def read(self, clip: StoredClip) -> Encoded:
+        """Return a clip that is there."""
+        file = self._files[clip.file]
+        file.seek(clip.offset)
+        return _read(file)
+
+    def add(self, mark: bytes, encoded: Encoded) -> None:
+        """Add a clip; it is not found before the next start."""
+        with named_errors(self._own):
+            _append(self._files[0], mark, encoded)
+
+
 def encoded_recordings(
-    recordings: Iterable[Recording | RejectedFile], path: Path, config: ShardConfig, workers: int
+    recordings: Iterable[Recording | RejectedFile],
+    journal: Journal,
+    encoding: Encoding,
+    workers: int,
 ) -> Iterator[Encoded]:
     """Yield recordings encoded, in order; those that the journal has are not read again.
 
     Args:
         recordings: listed as they are needed.
-        path: the journal, made if need be. It is the caller's to remove.
-        config: how clips are encoded.
+        journal: open; gets what it lacks.
+        encoding: how clips are encoded.
         workers: processes that read, level and encode audio; 0 does it in this one.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
     marks: deque[bytes] = deque()
-    with path.open("r+b") as file:
-        places = _places(file)
+    known = repr((_VERSION, asdict(encoding.config)))
+    by = encoding.transcription.identity if encoding.transcription is not None else ""
 
-        def missing() -> Iterator[Recording | RejectedFile | StoredClip]:
-            for recording in recordings:
-                mark = _identity(recording, config)
-                marks.append(mark)
-                yield StoredClip(places[mark]) if mark in places else recording
+    def missing() -> Iterator[Recording | RejectedFile | StoredClip]:
+        for recording in recordings:
+            is_silent = isinstance(recording, Recording) and recording.text is None
+            marks.append(recording_mark(recording, known + by if is_silent else known))
+            yield journal.find(marks[-1]) or recording
 
-        work = partial(_load_and_encode, config=config)
-        for encoded in map_ahead(work, missing(), workers):
-            mark = marks.popleft()
-            if isinstance(encoded, StoredClip):
-                file.seek(encoded.offset)
-                yield _read(file)
-                continue
-            with named_errors(path):
-                _append(file, mark, encoded)
-            yield encoded
+    for encoded in map_ahead(partial(_load_and_encode, encoding=encoding), missing(), workers):
+        mark = marks.popleft()
+        if isinstance(encoded, StoredClip):
+            yield journal.read(encoded)
+            continue
+        journal.add(mark, encoded)
+        yield encoded
 
 
 def _load_and_encode(
-    recording: Recording | RejectedFile | StoredClip, config: ShardConfig
+    recording: Recording | RejectedFile | StoredClip, encoding: Encoding
 ) -> Encoded | StoredClip:
-    loaded = load_recording(recording)
+    loaded = load_recording(recording, encoding.transcription)
     if isinstance(loaded, Rejected | StoredClip):
         return loaded
-    encoded = encode_offered(loaded, config)
+    encoded = encode_offered(loaded, encoding.config)
     if isinstance(encoded, Rejected):
         return encoded
     record, clip = encoded
     return replace(record, wave=_NO_WAVE), clip  # the wave is not needed any more, and large
 
 
-def _identity(recording: Recording | RejectedFile, config: ShardConfig) -> bytes:
-    """Return what changes with anything that the encoded clip is made of."""
+def recording_mark(recording: Recording | RejectedFile, encoding: str = "") -> bytes:
+    """Return what changes with anything that an encoded clip is made of.
+
+    Args:
+        recording: what was listed; its files by size and time.
+        encoding: how it is encoded.
+    """
     files = []
     if isinstance(recording, Recording):
         audio = recording.audio
         files = [audio if isinstance(audio, Path) else audio.path]
         files += [recording.text] if isinstance(recording.text, Path) else []
     stats = [(s.st_size, s.st_mtime_ns) if (s := _stat(path)) else None for path in files]
-    known = repr((_VERSION, asdict(recording), asdict(config), stats))
-    return blake2b(known.encode(errors="surrogateescape"), digest_size=12).digest()
+    known = repr((encoding, asdict(recording), stats))
+    return blake2b(known.encode(errors="surrogateescape"), digest_size=MARK_BYTES).digest()
 
 
 def _stat(path: Path) -> Any:
     return path.stat() if path.exists() else None
 
 
-def _places(file: BinaryIO) -> dict[bytes, int]:
-    """Return identity -> offset of the whole records; what a kill has left of one is cut off."""
-    places = {}
+def _places(file: BinaryIO, *, is_ours: bool) -> Iterator[tuple[bytes, int]]:
+    """Yield identity and offset of the whole records; what a kill has left of one is cut off."""
     offset = 0
     while len(frame := file.read(_FRAME.size)) == _FRAME.size:
         mark, head, body, crc = _FRAME.unpack(frame)
         content = file.read(head + body)
         if len(content) < head + body or zlib.crc32(content) != crc:
             break
-        places[mark] = offset
+        yield mark, offset
         offset = file.tell()
-    file.truncate(offset)
-    return places
+    if is_ours:
+        file.truncate(offset)
 
 
 def _append(file: BinaryIO, mark: bytes, encoded: Encoded) -> None:

@@ -96,5 +96,7 @@ def left_out(place: str | Path, reason: str, value: str, key: str = "") -> Rejec
 class StoredClip:
     """A clip that an earlier, unfinished build has encoded."""
 
+    file: int
+    """Number of the file of the journal..."""
     offset: int
-    """Where it lies in the journal."""
+    """...and the byte in it where the clip begins."""

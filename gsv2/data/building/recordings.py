@@ -20,6 +20,7 @@ from gsv2.data.building.offered import (
     left_out,
 )
 from gsv2.data.building.suffixes import UNDECODABLE
+from gsv2.data.building.transcription import Transcription
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.corpus.manifest import CorpusError
 from gsv2.data.process_pool import map_ahead
@@ -62,8 +63,12 @@ def checked_recordings(
         )
 
 
-def load_recording(recording: Offer) -> Loaded:
+def load_recording(recording: Offer, transcription: Transcription | None = None) -> Loaded:
     """Read the audio and the transcript of a recording, at `SAMPLE_RATE`.
+
+    Args:
+        recording: what was listed.
+        transcription: writes down what has no transcript; None: that is left out.
 
     Raises:
         OSError: the machine's fault, not the file's: too many open files, a disk that fails.
@@ -71,8 +76,12 @@ def load_recording(recording: Offer) -> Loaded:
     if not isinstance(recording, Recording):
         return recording
     try:
-        text = _text(recording)
-        wave = _wave(recording)
+        if recording.text is None and transcription is not None:
+            wave = _wave(recording)
+            text = transcription.write_down(recording, wave)
+        else:
+            text = _text(recording)
+            wave = _wave(recording)
     except LeftOutError as error:
         return left_out(recording.place, error.reason, error.value, recording.key)
     return RecordedClip(

@@ -7,6 +7,7 @@ language is written block by block in shuffled order.
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
@@ -18,6 +19,7 @@ import numpy as np
 from gsv2.data.building.encode import ClipRecord, EncodedClip, ShardConfig
 from gsv2.data.building.intake import Intake, IntakeConfig, Offered
 from gsv2.data.building.offered import RecordedClip
+from gsv2.data.building.split import PARTS, Part, SplitConfig
 from gsv2.data.building.spool import ClipSpool
 from gsv2.data.building.staging import staged_corpus
 from gsv2.data.corpus.format import SAMPLE_RATE
@@ -30,6 +32,8 @@ from gsv2.data.corpus.manifest import (
     write_manifest,
 )
 from gsv2.data.corpus.shard_writer import ShardWriter
+
+logger = logging.getLogger(__name__)
 
 _MIB = 1 << 20
 
@@ -48,75 +52,127 @@ def write_corpus(
     Args:
         clips: read once, never held together. Unusable ones are counted by reason in the
             manifest's `rejected`.
-        out: corpus folder.
+        out: corpus folder; where clips are held out, the folder of the parts' corpora `train`,
+            `validation` and `test`, of which the first has `rejected.jsonl`.
         config: how to cut it.
-        intake: what is looked at in every clip besides; None: nothing.
+        intake: what is looked at in every clip besides, and its part; None: nothing.
         overwrite: replace a complete corpus at `out`.
         arguments: what the clips were made with; joins `config` in the manifest's `build`.
+
+    Returns:
+        The manifest of the training clips.
 
     Raises:
         CorpusError: `out` is in the way, or no clip was usable.
     """
-    config = config or ShardConfig()
+    config, intake = config or ShardConfig(), intake or IntakeConfig()
     with staged_corpus(out, overwrite=overwrite) as building:
+        folders = part_folders(building, intake.split)
         with (
             ClipSpool(building / ".spool") as spool,
-            Intake(building, config, intake or IntakeConfig()) as taken,
+            Intake(folders["train"], config, intake) as taken,
         ):
-            totals = _fill(spool, taken.accepted(clips))
+            totals = fill_spool(spool, taken.accepted(clips), intake.split)
             taken.leave_out_unlikely(spool)
-            rejected = dict(sorted(taken.rejections.counts.items()))
             if not spool.languages:
+                rejected = dict(sorted(taken.rejections.counts.items()))
                 raise CorpusError(
                     f"{out}: no usable clip; rejected: {rejected}{taken.rejections.first}"
                 )
-            shards = list(_write_languages(spool, building, config))
+            shards = {
+                part: list(write_languages(spool, folder, config, part))
+                for part, folder in folders.items()
+            }
         shutil.rmtree(building / ".spool")
-        manifest = Manifest(
-            shards=tuple(shards),
-            languages=totals_by_language(shards),
-            num_speakers=totals.num_speakers,
-            build={
-                **asdict(config),
-                **(arguments or {}),
-                "offered": taken.num_offered,
-                "suspects": dict(sorted(taken.suspects.counts.items())),
-                "trimmed_sec": round(totals.trimmed_sec, 3),
-            },
-            rejected=rejected,
+        common = {**asdict(config), **(arguments or {})}
+        manifests = _manifests(shards, totals, common, taken, intake.split)
+        written = sum(manifest.num_clips for manifest in manifests.values())
+        check_total(written, sum(taken.rejections.counts.values()), taken.num_offered)
+        for part, manifest in manifests.items():
+            write_manifest(manifest, folders[part])
+        for part in folders.keys() - manifests.keys():
+            folders[part].rmdir()
+    return manifests["train"]
+
+
+def part_folders(out: Path, split: SplitConfig) -> dict[Part, Path]:
+    """Return the folder of each part below `out`, made: `out` itself where nothing is held out."""
+    if len(split.parts) == 1:
+        return {"train": out}
+    folders = {part: out / part for part in split.parts}
+    for folder in folders.values():
+        folder.mkdir()
+    return folders
+
+
+def _manifests(
+    shards: Mapping[Part, list[ShardEntry]],
+    totals: Totals,
+    common: dict[str, Any],
+    taken: Intake,
+    split: SplitConfig,
+) -> dict[Part, Manifest]:
+    """Return the manifests of the parts that hold clips; the first one tells what was left out."""
+    counts = {part: sum(entry.num_clips for entry in found) for part, found in shards.items()}
+    if not counts["train"]:
+        raise CorpusError(f"no clip is left to train on: {counts}; hold out a smaller share")
+    if len(counts) > 1:
+        common = {**common, "split": {**asdict(split), "clips": counts}}
+    of_train = {
+        "offered": taken.num_offered,
+        "suspects": dict(sorted(taken.suspects.counts.items())),
+        "trimmed_sec": round(totals.trimmed_sec, 3),
+    }
+    found: dict[Part, Manifest] = {}
+    for part, entries in shards.items():
+        if not entries:
+            logger.warning("no %s falls into %s: of %s", split.by, part, counts)
+            continue
+        is_train = part == "train"
+        found[part] = Manifest(
+            shards=tuple(entries),
+            languages=totals_by_language(entries),
+            num_speakers=len(totals.speakers.get(part, ())),
+            build={**common, **of_train} if is_train else {**common, "part": part},
+            rejected=dict(sorted(taken.rejections.counts.items())) if is_train else {},
         )
-        _check_total(manifest, taken.num_offered)
-        write_manifest(manifest, building)
-    return manifest
+    return found
 
 
-def _check_total(manifest: Manifest, offered: int) -> None:
-    """Check that every clip that was offered is in the shards or among the rejected."""
-    rejected = sum(manifest.rejected.values())
-    if manifest.num_clips + rejected != offered:
+def check_total(written: int, rejected: int, offered: int) -> None:
+    """Check that every clip that was offered is in the shards or among the rejected.
+
+    Raises:
+        CorpusError: clips were lost.
+    """
+    if written + rejected != offered:
         raise CorpusError(
-            f"{offered} clips were offered, but {manifest.num_clips} are in the shards and "
+            f"{offered} clips were offered, but {written} are in the shards and "
             f"{rejected} rejected: clips were lost, which is a fault of gsv2"
         )
 
 
-class _Totals(NamedTuple):
+class Totals(NamedTuple):
     """Totals of accepted clips."""
 
-    num_speakers: int
+    speakers: dict[Part, set[str]]
     trimmed_sec: float
 
 
-def _fill(spool: ClipSpool, clips: Iterable[tuple[ClipRecord, EncodedClip]]) -> _Totals:
+def fill_spool(
+    spool: ClipSpool, clips: Iterable[tuple[ClipRecord, EncodedClip]], split: SplitConfig
+) -> Totals:
     """Spool all clips."""
-    speakers: set[str] = set()
+    speakers: dict[Part, set[str]] = {}
     trimmed_sec = 0.0
     for record, encoded in clips:
-        spool.append(record.language, _voice(record), _head(record, encoded), encoded.audio)
+        part = split.part_of(record)
+        head, number = _head(record, encoded), PARTS.index(part)
+        spool.append(record.language, _voice(record), head, encoded.audio, number)
         trimmed_sec += encoded.trimmed_sec
         if record.speaker:
-            speakers.add(record.speaker)
-    return _Totals(len(speakers), trimmed_sec)
+            speakers.setdefault(part, set()).add(record.speaker)
+    return Totals(speakers, trimmed_sec)
 
 
 def _voice(clip: ClipRecord) -> str:
@@ -139,21 +195,37 @@ def _head(record: ClipRecord, clip: EncodedClip) -> bytes:
     return json.dumps([row, clip.json.decode(), file]).encode()
 
 
-def _write_languages(spool: ClipSpool, root: Path, config: ShardConfig) -> Iterator[ShardEntry]:
+def write_languages(
+    spool: ClipSpool,
+    root: Path,
+    config: ShardConfig,
+    part: Part,
+    first: Mapping[str, int] | None = None,
+) -> Iterator[ShardEntry]:
+    """Write the shards of a part, language by language.
+
+    Args:
+        spool: accepted clips.
+        root: folder of the part.
+        config: how to cut it.
+        part: which of the clips.
+        first: language -> number of its first shard; 0 by default.
+    """
     for language in spool.languages:
-        yield from _write_language(spool, language, root, config)
+        rng = np.random.default_rng([config.seed, *language.encode()])
+        blocks = spool.blocks(language, config.block_clips, rng, PARTS.index(part))
+        stem = f"{language}/{config.name}"
+        yield from _write_language(blocks, root / stem, config, (first or {}).get(language, 0))
 
 
 def _write_language(
-    spool: ClipSpool, language: str, root: Path, config: ShardConfig
+    blocks: Iterator[list[tuple[bytes, bytes]]], stem: Path, config: ShardConfig, number: int
 ) -> Iterator[ShardEntry]:
-    """Write the shards of one language."""
-    rng = np.random.default_rng([config.seed, *language.encode()])
-    blocks = spool.blocks(language, config.block_clips, rng)
+    """Write the shards of one language, from `STEM-NUMBER` on."""
     following = next(blocks, None)
-    number = 0
+    root, language = stem.parent.parent, stem.parent.name
     while following is not None:
-        name = f"{language}/{config.name}-{number:06d}"
+        name = f"{language}/{stem.name}-{number:06d}"
         seconds, block_number = 0.0, 0
         with ShardWriter(root, name, AUDIO_SCHEMA) as shard:
             while following is not None and shard.num_bytes < config.shard_mb * _MIB:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gsv2.data.building.split import PARTS
 from gsv2.data.corpus.manifest import CorpusError, is_complete
 from gsv2.files import replace_folder
 from gsv2.folder_lock import FolderLock
@@ -37,7 +38,7 @@ def staged_corpus(out: Path, *, overwrite: bool, resume: str | None = None) -> I
         advice="wait for it, stop it, or choose another folder",
     )
     with lock.held():
-        _check_place(out, overwrite)
+        check_place(out, overwrite=overwrite)
         building = out.parent / f".{out.name}.building"
         mark = building / RESUME_FILE
         if resume is None or not (mark.is_file() and mark.read_text(encoding="utf-8") == resume):
@@ -54,8 +55,19 @@ def staged_corpus(out: Path, *, overwrite: bool, resume: str | None = None) -> I
                 shutil.rmtree(building, ignore_errors=True)
 
 
-def _check_place(out: Path, overwrite: bool) -> None:
-    complete = is_complete(out)
+def is_split(out: Path) -> bool:
+    """Tell whether a folder holds the corpora of a split and nothing else."""
+    inside = list(out.iterdir()) if out.is_dir() else []
+    return bool(inside) and all(path.name in PARTS and is_complete(path) for path in inside)
+
+
+def check_place(out: Path, *, overwrite: bool) -> None:
+    """Check that a corpus may be written to a folder.
+
+    Raises:
+        CorpusError: see `staged_corpus`.
+    """
+    complete = is_complete(out) or is_split(out)
     if complete and not overwrite:
         raise CorpusError(f"corpus {out} exists already; overwrite it or choose another folder")
     if not complete and out.exists() and not (out.is_dir() and not any(out.iterdir())):

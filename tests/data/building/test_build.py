@@ -47,7 +47,7 @@ GOOD = {
     "flac_named.mp3": sound(speech(), kind="FLAC"),
     "mp3_named.wav": sound(speech(rate=32_000), 32_000, "MP3"),
     "opus.ogg": sound(speech(rate=48_000), 48_000, "OGG", "OPUS"),
-    "clipped.wav": sound(np.clip(speech() * 20, -1, 1)),
+    "clipped.wav": sound(np.clip(np.convolve(speech() * 40, np.ones(9) / 9, "same"), -1, 1)),
     "dup.wav": sound(speech()),
     "dup.flac": sound(speech(), kind="FLAC"),
 }
@@ -118,6 +118,13 @@ def test_what_cannot_is_named_with_its_reason_and_the_counts_add_up(built):
     assert all(line["value"] for line in lines)
     assert manifest.build["offered"] == len(GOOD) + len(lines)
     assert manifest.num_clips + sum(manifest.rejected.values()) == manifest.build["offered"]
+
+
+def test_what_is_clipped_or_noisy_stays_and_is_a_suspect(built):
+    _, out = built
+    lines = list(map(json.loads, (out / "suspects.jsonl").read_text().splitlines()))
+    named = {(Path(line["file"]).name, line["reason"]) for line in lines}
+    assert {("clipped.wav", "audio is clipped"), ("8bit.wav", "audio is noisy")} <= named
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

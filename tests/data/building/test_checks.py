@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,12 @@ from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import read_manifest
 
+SYLLABLES = np.maximum(np.sin(np.arange(32_000) * 2e-3), 0)
+"""Level of a second of speech: noise with pauses."""
+
 
 def clip(key: str, seed: int, *, narrow: bool = False) -> ClipRecord:
-    wave = 0.1 * np.random.default_rng(seed).standard_normal(32_000)
+    wave = 0.1 * SYLLABLES * np.random.default_rng(seed).standard_normal(32_000)
     if narrow:
         spectrum = np.fft.rfft(wave)
         spectrum[4_000:] = 0
@@ -56,10 +60,44 @@ def test_checks_that_reject_leave_their_suspects_out(tmp_path):
     assert manifest.rejected == {"sound of another clip": 2}
     assert set(lines(tmp_path / "c" / "rejected.jsonl")) == {"c", "e"}
     assert not (tmp_path / "c" / "suspects.jsonl").exists()
-    with pytest.raises(ValueError, match="check must be one of bandwidth, duplicates"):
-        CheckConfig(reject=("noise",))
+    with pytest.raises(ValueError, match="check must be one of bandwidth, noise"):
+        CheckConfig(reject=("hum",))
     with pytest.raises(ValueError, match="min_bandwidth_hz must be 0 to 16000"):
         CheckConfig(min_bandwidth_hz=-1)
+
+
+def test_noise_clipping_and_a_text_said_twice_are_suspects(tmp_path):
+    noise = 0.1 * np.random.default_rng(9).standard_normal(32_000)
+    loud = CLIPS[3].wave * 3
+    waves = {
+        "noisy": CLIPS[0].wave + noise,
+        "clipped": np.clip(loud, -0.3, 0.3),
+        "once": CLIPS[1].wave,
+        "again": CLIPS[3].wave,
+    }
+    texts = {"once": "Hello there.", "again": "hello, there"}
+    clips = [
+        replace(
+            CLIPS[0], key=key, wave=wave.astype(np.float32), text=texts.get(key, key), speaker="eva"
+        )
+        for key, wave in waves.items()
+    ]
+    other = replace(clips[-1], key="other", speaker="carl", wave=CLIPS[0].wave)
+    config = IntakeConfig(checks=CheckConfig(min_bandwidth_hz=0))
+    manifest = write_corpus([*clips, other], tmp_path / "c", intake=config)
+    assert manifest.num_clips == 5
+    named = lines(tmp_path / "c" / "suspects.jsonl")
+    assert set(named) == {"noisy", "clipped", "again"}
+    assert named["noisy"]["reason"] == "audio is noisy"
+    assert named["noisy"]["measured"] < named["noisy"]["threshold"] == 10
+    assert named["clipped"]["reason"] == "audio is clipped"
+    assert named["clipped"]["measured"] > named["clipped"]["threshold"] == 0.004
+    assert named["again"]["value"] == "it is that of once"
+    config = IntakeConfig(checks=CheckConfig(min_bandwidth_hz=0, reject=("noise", "texts")))
+    left = write_corpus([*clips, other], tmp_path / "d", intake=config)
+    assert left.rejected == {"audio is noisy": 1, "text of another clip of the speaker": 1}
+    with pytest.raises(ValueError, match="max_clipped must be above 0"):
+        CheckConfig(max_clipped=0)
 
 
 def test_silence_at_the_ends_is_cut_and_counted_where_that_is_said(tmp_path):

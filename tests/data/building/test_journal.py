@@ -4,7 +4,7 @@ import pytest
 from gsv2.audio.wave import save_wave
 from gsv2.data.building import recordings as reading
 from gsv2.data.building.encode import ShardConfig
-from gsv2.data.building.journal import encoded_recordings
+from gsv2.data.building.journal import Encoding, Journal, encoded_recordings
 from gsv2.data.building.readers.folder import folder_recordings
 from gsv2.data.building.shards import write_corpus
 from gsv2.data.corpus.manifest import read_manifest
@@ -22,8 +22,10 @@ def folder(tmp_path):
 
 
 def build(folder, out, journal, workers=0):
-    clips = encoded_recordings(folder_recordings(folder), journal, ShardConfig(), workers)
-    write_corpus(clips, out)
+    encoding = Encoding(config=ShardConfig())
+    with Journal(journal) as kept:
+        clips = encoded_recordings(folder_recordings(folder), kept, encoding, workers)
+        write_corpus(clips, out)
     return {
         p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()
     }  # fmt: skip
@@ -59,3 +61,26 @@ def test_an_ended_build_goes_on_and_gives_the_same_bytes(folder, tmp_path, monke
     assert again == whole
     assert len(read) == 7
     assert read_manifest(tmp_path / "c").rejected == {"no transcript": 1}
+
+
+def test_clips_that_others_have_encoded_are_not_read_again(folder, tmp_path, monkeypatch):
+    whole = build(folder, tmp_path / "a", tmp_path / "a.journal")
+    encoding = Encoding(config=ShardConfig())
+    for number in range(2):
+        with Journal(tmp_path / f"b.journal-{number}") as journal:
+            share = list(folder_recordings(folder))[number::3]
+            list(encoded_recordings(share, journal, encoding, 0))
+    read = []
+    load_wave = reading.load_wave
+    monkeypatch.setattr(
+        reading, "load_wave", lambda path, *rest: read.append(path.name) or load_wave(path, *rest)
+    )
+    others = [tmp_path / "b.journal-0", tmp_path / "b.journal-1"]
+    with Journal(tmp_path / "b.journal", others) as journal:
+        write_corpus(
+            encoded_recordings(folder_recordings(folder), journal, encoding, 0), tmp_path / "b"
+        )
+    assert read == ["2.wav"]
+    assert {
+        p.relative_to(tmp_path / "b"): p.read_bytes() for p in (tmp_path / "b").rglob("*.*")
+    } == whole

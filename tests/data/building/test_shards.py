@@ -13,7 +13,9 @@ import webdataset
 from gsv2.audio.wave import measure_loudness
 from gsv2.data.building.codes import CodesOrigin, write_codes
 from gsv2.data.building.encode import ClipRecord, Rejected, ShardConfig
+from gsv2.data.building.intake import IntakeConfig
 from gsv2.data.building.shards import write_corpus
+from gsv2.data.building.split import SplitConfig
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.corpus.index import CorpusIndex
@@ -219,3 +221,38 @@ def test_codes_of_unknown_clips_or_shards_are_errors(tiny_corpus, tmp_path):
 def test_a_shard_name_cannot_leave_the_corpus():
     with pytest.raises(ValueError, match="letters, digits"):
         ShardConfig(name="../evil")
+
+
+def test_parts_that_are_held_out_are_corpora_of_their_own(tmp_path):
+    clips = [
+        clip(f"c{number}", text=f"text {number}", speaker=f"s{number % 20}") for number in range(60)
+    ]
+    clips.append(clip("mute", text="!"))
+    split = SplitConfig(validation=0.2, test=0.2)
+    taken = IntakeConfig(split=split)
+    manifest = write_corpus(clips, tmp_path / "c", intake=taken)
+    parts = {part: read_manifest(tmp_path / "c" / part) for part in split.parts}
+    assert parts["train"] == manifest
+    assert manifest.rejected == {"no speech in the text": 1}
+    assert sum(part.num_clips for part in parts.values()) + 1 == manifest.build["offered"] == 61
+    assert sum(part.num_speakers for part in parts.values()) == 20
+    assert manifest.build["split"]["clips"] == {n: part.num_clips for n, part in parts.items()}
+    for name, part in parts.items():
+        index = CorpusIndex.open(SourceConfig(path=str(tmp_path / "c" / name)))
+        speakers = set(index.strings("speaker").to_pylist())
+        assert part.num_speakers == len(speakers)
+        assert {split.part_of(clip("a", speaker=speaker)) for speaker in speakers} == {name}
+    with pytest.raises(CorpusError, match="exists already"):
+        write_corpus(clips, tmp_path / "c", intake=taken)
+    write_corpus(clips, tmp_path / "c", intake=taken, overwrite=True)
+    assert not (tmp_path / "c" / ".spool").exists()
+
+
+def test_a_part_that_nobody_falls_into_is_left_out_and_told(tmp_path, caplog):
+    split = SplitConfig(validation=0.01)
+    write_corpus([clip("a", speaker="anna")], tmp_path / "c", intake=IntakeConfig(split=split))
+    assert [path.name for path in (tmp_path / "c").iterdir()] == ["train"]
+    assert "no speaker falls into validation" in caplog.text
+    full = IntakeConfig(split=SplitConfig(validation=0.99))
+    with pytest.raises(CorpusError, match="no clip is left to train on"):
+        write_corpus([clip("a", speaker="anna")], tmp_path / "d", intake=full)

@@ -51,10 +51,21 @@ def recording_of(
         start_sec=start,
         duration_sec=duration,
         language=language_of(str(fields.get("language") or ""), options),
-        speaker=str(fields.get("speaker") or "").strip() or options.speaker,
+        speaker=speaker_of(fields, options),
         source=str(fields.get("source") or source),
         licence=str(fields.get("licence") or ""),
     )
+
+
+def speaker_of(fields: Mapping[str, Any], options: ReadingOptions) -> str:
+    """Return the speaker of a row, as SOURCE/SPEAKER where the row names its source.
+
+    Rows of several sources have speakers of one name that are not the same.
+    """
+    given = fields.get("speaker")
+    speaker = "" if given is None else str(given).strip()
+    source = str(fields.get("source") or "").strip()
+    return f"{source}/{speaker}" if source and speaker else speaker or options.speaker
 
 
 def segment_of(times: Mapping[str, float | None]) -> tuple[float | None, float | None]:

@@ -11,7 +11,7 @@ from typing import Any
 from gsv2.data.building.keys import safe_key
 from gsv2.data.building.offered import Recording
 from gsv2.data.building.readers.audio_paths import AudioPaths
-from gsv2.data.building.readers.fields import segment_name, segment_of
+from gsv2.data.building.readers.fields import segment_name, segment_of, speaker_of
 from gsv2.data.building.readers.glance import Glance, first_lines
 from gsv2.data.building.readers.reader import Listed, ReadingOptions, canonical_once
 from gsv2.data.corpus.manifest import CorpusError
@@ -189,7 +189,7 @@ def _recording(
         start_sec=start,
         duration_sec=duration,
         language=canonical_once(label),
-        speaker=str(fields.get("speaker", options.speaker)),
+        speaker=speaker_of(fields, options),
         source=fields.get("source", manifest.stem),
         licence=fields.get("licence", ""),
     )

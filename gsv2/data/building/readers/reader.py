@@ -13,6 +13,7 @@ from typing import Protocol
 
 from gsv2.data.building.offered import LeftOutError, Recording, RejectedFile
 from gsv2.data.building.readers.glance import Glance
+from gsv2.data.building.transcription import Transcription
 from gsv2.data.corpus.manifest import CorpusError
 from gsv2.text.language import LanguageError, canonical_language
 
@@ -45,6 +46,8 @@ class ReadingOptions:
     """Fields of a JSON-lines manifest that do not matter."""
     encoding: str = "utf-8"
     """Encoding of lists, tables and transcripts."""
+    transcription: Transcription | None = None
+    """Cuts recordings that have no transcript, and writes them down; None: they are left out."""
 
     def __post_init__(self) -> None:
         """Check the values that no type can."""

@@ -22,7 +22,14 @@ def test_a_row_becomes_a_recording() -> None:
     assert (found.start_sec, found.duration_sec, found.key) == (1.5, 0.75, "a-00001500-00002250")
     assert (found.source, found.licence) == ("t", "CC0")
     assert made({"key": "mine"}).key == "mine"
+    assert made({"speaker": 0}).speaker == "0"
     assert made({"language": ""}, language="de").language == "de"
+
+
+def test_speakers_of_rows_that_name_their_source_are_apart() -> None:
+    first, second = (made({"speaker": "1", "source": name}) for name in ("libri", "vctk"))
+    assert (first.speaker, second.speaker) == ("libri/1", "vctk/1")
+    assert made({"source": "libri"}).speaker == ""
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,76 @@
+"""Speaker of a bundle, by its synthesizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gsv2.data.corpus.format import SAMPLE_RATE
+from gsv2.inference.references import VoiceError, check_weight, read_reference
+from gsv2.inference.sampling import SamplingConfig
+from gsv2.inference.synthesizer import Synthesizer
+from gsv2.inference.voice_file import load_voice
+
+
+class BundleSpeaker:
+    """The `Speaker` of a bundle.
+
+    Args:
+        synthesizer: synthesizer of the bundle.
+        sampling: how codes are drawn; rate and seed come with each request.
+    """
+
+    def __init__(self, synthesizer: Synthesizer, sampling: SamplingConfig) -> None:
+        self._synthesizer = synthesizer
+        self._sampling = sampling
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second."""
+        return SAMPLE_RATE
+
+    def enroll(self, content: bytes, name: str, text: str | None) -> Sequence[Any]:
+        """Return the enrolled reference of a recording, see `Speaker`."""
+        return self._synthesizer.enroll([read_reference(content, name, text)])
+
+    def load(self, path: Path) -> Sequence[Any]:
+        """Return the references of a voice file.
+
+        Raises:
+            VoiceError: it is none, or does not fit the bundle.
+        """
+        return self._synthesizer.enroll(load_voice(path).references)
+
+    def mix(self, parts: Sequence[tuple[Sequence[Any], float]]) -> Sequence[Any]:
+        """Return the voice that voices make together, see `Speaker`."""
+        mixed = []
+        for number, (references, weight) in enumerate(parts):
+            check_weight("a voice", weight)
+            share = weight / sum(reference.weight for reference in references)
+            mixed += [
+                replace(r, weight=r.weight * share, speaker=f"{number} {r.speaker}")
+                for r in references
+            ]
+        return mixed
+
+    def stream(
+        self,
+        text: str,
+        references: Sequence[Any],
+        *,
+        speed: float,
+        seed: int,
+        check: Callable[[], None],
+    ) -> Iterator[np.ndarray]:
+        """Yield speech sentence by sentence, see `Speaker`."""
+        if speed != 1 and not self._synthesizer.gpt.has_pointer:
+            raise VoiceError(f"this model speaks at speed 1 alone, but speed is {speed}")
+        sampling = replace(self._sampling, speaking_rate=speed)
+        for speech in self._synthesizer.stream(
+            text, references, seed=seed, sampling=sampling, each_step=check
+        ):
+            yield speech.wave
