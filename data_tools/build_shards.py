@@ -7,12 +7,13 @@ Examples:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, TypeVar, get_args
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -131,7 +132,7 @@ def _build(given: SimpleNamespace, task: str | None) -> Manifest | None:
         ),
         "run": BuildRun(
             workers=given.workers, overwrite=given.overwrite, add=given.add, say=_say,
-            track=_with_progress,
+            track=_with_progress, report=_write_page,
         ),
     }  # fmt: skip
     intake, (source, out) = _intake(given), (given.source, given.out)
@@ -145,6 +146,12 @@ def _build(given: SimpleNamespace, task: str | None) -> Manifest | None:
             raise
         _say(f"task {task} has encoded its share; {error}")
         return None
+
+
+def _write_page(out: Path, sounds: Mapping[str, np.ndarray]) -> None:
+    from gsv2.evaluation.corpus_page import write_corpus_page  # torch takes seconds
+
+    print(f"page: {write_corpus_page(out, sounds)}")
 
 
 def _reading(given: SimpleNamespace) -> ReadingOptions:

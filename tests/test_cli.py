@@ -13,7 +13,7 @@ COMMANDS = [
     "serve", "voice make", "voice mix", "convert",
     "configs list", "configs copy", "corpus describe", "corpus build", "corpus index",
     "corpus verify", "corpus extract-codes", "corpus feature-stats", "corpus extract-text",
-    "corpus demo",
+    "corpus demo", "corpus listen",
 ]  # fmt: skip
 
 
@@ -55,6 +55,10 @@ def test_the_data_tools_are_commands(tiny_corpus, tmp_path):
     assert "all well" in result.stdout
     result = run("corpus", "describe", tiny_corpus.path)
     assert "audio, 12 clips" in result.stdout
+    assert "median duration" in result.stdout
+    page = tmp_path / "listen.html"
+    result = run("corpus", "listen", tiny_corpus.path, "--clips", "2", "--out", page)
+    assert "listen.html: 2 clips" in result.stdout
     result = run("corpus", "verify", "--corpus", tmp_path)
     assert result.exit_code == 2
     assert isinstance(

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gsv2.shipped import shipped_folder
+
+if TYPE_CHECKING:
+    from gsv2.data.corpus.manifest import Manifest
 
 _SCRIPTS = {
     "build": "build_shards",
@@ -47,24 +52,64 @@ app = typer.Typer(cls=ScriptCommands, no_args_is_help=True, rich_markup_mode="ma
 @app.command("describe")
 def describe(
     corpus: Annotated[str, typer.Argument(help="folder or URL of a corpus, of audio or of codes")],
+    page: Annotated[bool, typer.Option(help="Write its page anew: CORPUS/report.html.")] = False,
 ) -> None:
     """Print what a corpus holds, by language, from its corpus.json alone.
 
+    Medians are those of `statistics.json`, which a build writes.
+
     Example: `gsv2 corpus describe runs/quickstart/corpus/train`
     """
+    from gsv2.data.building.statistics import read_statistics
     from gsv2.data.corpus.manifest import read_manifest
 
-    manifest = read_manifest(corpus)
+    for line in _told(corpus, read_manifest(corpus)):
+        typer.echo(line)
+    statistics = None if "://" in corpus else read_statistics(Path(corpus))
+    if statistics is None and not page:
+        return
+    from gsv2.evaluation.corpus_page import summary_rows, write_corpus_page
+
+    if statistics is not None:
+        for title, median in summary_rows(statistics):
+            typer.echo(f"  median {title[0].lower()}{title[1:]}: {median}")
+    if page:
+        typer.echo(f"page: {write_corpus_page(Path(corpus))}")
+
+
+@app.command("listen")
+def listen(
+    corpus: Annotated[str, typer.Argument(help="folder of a corpus with audio")],
+    out: Annotated[Path, typer.Option(help="Page to write.")] = Path("listen.html"),
+    clips: Annotated[int, typer.Option(help="Number of clips, of all languages in turn.")] = 24,
+    language: Annotated[str | None, typer.Option(help="Of the clips.")] = None,
+    speaker: Annotated[str | None, typer.Option(help="Of the clips.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the choice.")] = 0,
+) -> None:
+    """Write a page with players and texts of clips, chosen at random.
+
+    Example: `gsv2 corpus listen runs/quickstart/corpus/train --out listen.html`
+    """
+    from gsv2.evaluation.listening_page import ListeningConfig, write_listening_page
+
+    config = ListeningConfig(clips=clips, language=language, speaker=speaker, seed=seed)
+    typer.echo(f"{out}: {write_listening_page(corpus, out, config)} clips")
+
+
+def _told(corpus: str, manifest: Manifest) -> Iterator[str]:
+    """Yield the lines that corpus.json makes."""
     codes = f", quantizer {manifest.quantizer}" if manifest.quantizer else ""
     codes += f", text encoder {manifest.text_encoder}" if manifest.text_encoder else ""
-    typer.echo(
+    yield (
         f"{corpus}: {manifest.kind}, {manifest.num_clips} clips, {manifest.hours:.3f} h, "
         f"{manifest.num_speakers} speakers, {len(manifest.shards)} shards{codes}"
     )
     for language, totals in manifest.languages.items():
-        typer.echo(f"  {language}: {totals['clips']} clips, {totals['hours']:.3f} h")
+        yield f"  {language}: {totals['clips']} clips, {totals['hours']:.3f} h"
     for reason, count in manifest.rejected.items():
-        typer.echo(f"  left out {count}: {reason}")
+        yield f"  left out {count}: {reason}"
+    for reason, count in manifest.build.get("suspects", {}).items():
+        yield f"  suspect {count}: {reason}"
 
 
 def _load(script: str) -> ModuleType:

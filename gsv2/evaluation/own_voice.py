@@ -39,7 +39,7 @@ def _recordings(rows: Iterable[SentenceRow], encoder: str) -> dict[str, dict[str
     """Return speaker -> hash of each of his recordings -> vector."""
     speakers: dict[str, dict[str, Vector]] = {}
     for row in rows:
-        for name in _own_ids(row):
+        for name in (*_own_ids(row), *row.further_ids):
             vector = np.asarray(row.voices[encoder][name])
             speakers.setdefault(row.speaker, {})[name] = vector
     return speakers

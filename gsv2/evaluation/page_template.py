@@ -8,14 +8,14 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from gsv2.data.corpus.format import SAMPLE_RATE
-from gsv2.evaluation.sounds import draw_spectrogram, embed_audio
+from gsv2.evaluation.sounds import draw_spectrogram, embed_audio, embed_speech
 
 
 def page_template(path: Path) -> Template:
     """Return a template; it may include `page_style.css` and import from `page_macros.html.j2`.
 
     Filters: `number`, `duration` of seconds; of a wave [N] at the corpus' sample rate `seconds`,
-    `audio` and `spectrogram`.
+    `audio` (lossless), `speech` (small) and `spectrogram`.
     """
     environment = Environment(
         loader=FileSystemLoader([path.parent, Path(__file__).parent]),
@@ -29,6 +29,7 @@ def page_template(path: Path) -> Template:
         duration=format_duration,
         spectrogram=draw_spectrogram,
         audio=embed_audio,
+        speech=embed_speech,
         seconds=lambda wave: len(wave) / SAMPLE_RATE,
     )
     return environment.get_template(path.name)

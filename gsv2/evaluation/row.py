@@ -33,6 +33,8 @@ class SentenceRow:
     """Hash of each prompt."""
     recording_id: str | None = None
     """Hash of its recording, if there is one."""
+    further_ids: list[str] = field(default_factory=list)
+    """Hash of each further recording of the voice."""
     failure: str | None = None
     """Why it was not spoken; nothing was measured then."""
     ended: bool = False

@@ -30,6 +30,9 @@ class Sentence:
     """BCP 47 tag; figures are given by language, and a recogniser is told it."""
     recording: np.ndarray | None = None
     """[N] float32 at 32 kHz, at the level of the prompts: a person says `text` in this voice."""
+    further: tuple[np.ndarray, ...] = ()
+    """More recordings of the voice, [N] each as `recording`: nothing of them is spoken, but the
+    more a judge has heard of a voice, the better it knows it."""
 
     def __post_init__(self) -> None:
         """Check what the types cannot say."""

@@ -75,6 +75,7 @@ class SentenceMeter:
             fingerprint=fingerprint,
             prompt_ids=[wave_hash(prompt.wave) for prompt in sentence.prompts],
             recording_id=None if recording is None else wave_hash(recording),
+            further_ids=[wave_hash(wave) for wave in sentence.further],
         )
         start = time.monotonic()
         try:
@@ -144,6 +145,7 @@ class SentenceMeter:
             [sentence.text, sentence.language, sentence.speaker],
             prompts,
             None if recording is None else wave_hash(recording),
+            [wave_hash(wave) for wave in sentence.further],
             [self._sampling.seed, asdict(self._sampling)],
         ]
         return hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()[:16]
@@ -176,6 +178,7 @@ def _embed(
     if row.recording_id is not None and sentence.recording is not None:
         heard[row.recording_id] = sentence.recording
     heard |= dict(zip(row.prompt_ids, (p.wave for p in sentence.prompts), strict=True))
+    heard |= dict(zip(row.further_ids, sentence.further, strict=True))
     row.voices[judge.name] = {
         name: np.round(judge.embed(wave).astype(np.float64), _DIGITS).tolist()
         for name, wave in heard.items()

@@ -6,6 +6,7 @@ import io
 from base64 import b64encode
 
 import numpy as np
+import soundfile
 import torch
 from numpy.typing import NDArray
 
@@ -47,6 +48,14 @@ def embed_audio(wave: NDArray[np.float32]) -> str:
     buffer = io.BytesIO()
     save_wave(buffer, wave, SAMPLE_RATE)
     return _data_uri(buffer.getvalue(), "audio/flac")
+
+
+def embed_speech(wave: NDArray[np.float32]) -> str:
+    """Return [N] at the corpus' sample rate as a data URI of an MP3, a tenth of a FLAC's size."""
+    buffer = io.BytesIO()
+    samples = np.clip(wave, -1, 1)
+    soundfile.write(buffer, samples, SAMPLE_RATE, format="MP3", subtype="MPEG_LAYER_III")
+    return _data_uri(buffer.getvalue(), "audio/mpeg")
 
 
 def _data_uri(content: bytes, kind: str) -> str:

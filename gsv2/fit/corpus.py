@@ -17,6 +17,7 @@ from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import is_complete, read_manifest
 from gsv2.data.corpus.part import share_of
+from gsv2.evaluation.corpus_page import write_corpus_page
 from gsv2.files import atomic_folder
 from gsv2.training.telemetry.progress import counted
 
@@ -163,7 +164,10 @@ def build_if_needed(source: Path, out: Path, language: str | None) -> Path:
             source,
             out,
             reading=ReadingOptions(language=language),
-            run=BuildRun(track=lambda clips: counted(clips, "building the corpus")),
+            run=BuildRun(
+                track=lambda clips: counted(clips, "building the corpus"),
+                report=write_corpus_page,
+            ),
         )
     return out
 

@@ -21,6 +21,8 @@ from gsv2.inference.references import Reference
 _PROMPT_SEC = (1.0, 12.0)
 """Shortest and longest prompt."""
 _MAX_SENTENCE_SEC = 15.0
+_NUM_FURTHER = 2
+"""Further recordings of a voice that come with each sentence."""
 
 
 class HeldOutSentences(Sequence[Sentence]):
@@ -45,22 +47,22 @@ class HeldOutSentences(Sequence[Sentence]):
                 for shard in index.shards
             ]
         )
-        self._pairs = list(_pairs(index, own))[:count]
-        if not self._pairs:
+        self._rows = list(_rows(index, own))[:count]
+        if not self._rows:
             raise ValueError(f"{source.path}: no held-out clip has another one of its speaker")
 
     def __len__(self) -> int:
-        return len(self._pairs)
+        return len(self._rows)
 
     @overload
     def __getitem__(self, place: int) -> Sentence: ...
     @overload
     def __getitem__(self, place: slice) -> Sequence[Sentence]: ...
     def __getitem__(self, place: int | slice) -> Sentence | Sequence[Sentence]:
-        """Return a sentence with its prompt and its recording."""
+        """Return a sentence with its prompt, its recording, and further ones of the voice."""
         if isinstance(place, slice):
             return [self[i] for i in range(*place.indices(len(self)))]
-        clip, prompt = (self._clip(row) for row in self._pairs[place])
+        clip, prompt, *further = (self._clip(row) for row in self._rows[place])
         assert prompt.wave is not None
         return Sentence(
             key=clip.key,
@@ -69,6 +71,7 @@ class HeldOutSentences(Sequence[Sentence]):
             prompts=(Reference(wave=prompt.wave, text=prompt.text),),
             language=clip.language or "und",
             recording=clip.wave,
+            further=tuple(other.wave for other in further if other.wave is not None),
         )
 
     def _clip(self, row: int) -> Clip:
@@ -78,8 +81,8 @@ class HeldOutSentences(Sequence[Sentence]):
         return clip
 
 
-def _pairs(index: CorpusIndex, own: np.ndarray) -> Iterator[tuple[int, int]]:
-    """Yield (row to say, row of another clip of the voice), voices in turn."""
+def _rows(index: CorpusIndex, own: np.ndarray) -> Iterator[tuple[int, ...]]:
+    """Yield (row to say, row of the prompt, further rows of the voice), voices in turn."""
     seconds = index.numbers("duration_sec")
     voices, languages = (
         pc.dictionary_encode(index.strings(name).fill_null("")).indices.to_numpy()
@@ -92,13 +95,13 @@ def _pairs(index: CorpusIndex, own: np.ndarray) -> Iterator[tuple[int, int]]:
         rows = np.flatnonzero(is_voice & (languages == language))
         said = rows[own[rows] & (seconds[rows] <= _MAX_SENTENCE_SEC)]
         prompts = rows[fits[rows]] if fits[rows].sum() > 1 else np.flatnonzero(is_voice & fits)
-        turns = [(row, _other(row, i, prompts)) for i, row in enumerate(said.tolist())]
-        of_group.append([(row, prompt) for row, prompt in turns if prompt is not None])
+        turns = [(row, *_others(row, i, prompts)) for i, row in enumerate(said.tolist())]
+        of_group.append([turn for turn in turns if len(turn) > 1])
     for turn in zip_longest(*of_group):
-        yield from (pair for pair in turn if pair is not None)
+        yield from (rows for rows in turn if rows is not None)
 
 
-def _other(row: int, number: int, prompts: np.ndarray) -> int | None:
-    """Return one of the prompts that is another clip; None if there is none."""
-    others = prompts[prompts != row]
-    return int(others[number % len(others)]) if len(others) else None
+def _others(row: int, number: int, prompts: np.ndarray) -> list[int]:
+    """Return the prompt and further recordings: clips but for `row`, others for each number."""
+    others = np.roll(prompts[prompts != row], -number)
+    return others[: 1 + _NUM_FURTHER].tolist()

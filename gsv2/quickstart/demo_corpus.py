@@ -15,7 +15,7 @@ from gsv2.data.corpus.manifest import Manifest, is_complete, read_manifest
 from gsv2.quickstart.demo_audio import render
 from gsv2.quickstart.demo_plan import DemoClip, plan_demo
 
-_GENERATION = 2
+_GENERATION = 3
 """Raised whenever the same arguments give another corpus, so that old ones are not reused."""
 
 Progress = Callable[[int, int], None]

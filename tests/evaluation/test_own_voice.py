@@ -67,6 +67,16 @@ def test_a_speaker_without_other_recordings_is_his_prompts():
     assert cosine == pytest.approx(1 / np.sqrt(1.04))
 
 
+def test_further_recordings_tell_what_a_voice_is():
+    rows = [row("a", "a", AXES[2], AXES[0], AXES[0]), row("b", "b", AXES[1], AXES[1], AXES[1])]
+    rows[0].voices["planted"]["more"] = AXES[2].tolist()
+    assert voice_measures(rows, "planted")["a"]["similarity/planted"]["generated"].numerator == 0
+    rows[0].further_ids = ["more"]
+    measures = voice_measures(rows, "planted")["a"]
+    assert measures["similarity/planted"]["generated"].numerator == pytest.approx(1)
+    assert measures["own_voice/planted"]["generated"].numerator == 1
+
+
 def test_one_speaker_alone_has_no_share():
     rows = [row(key, "a", AXES[0], AXES[0], AXES[0]) for key in ("a1", "a2")]
     assert "own_voice/planted" not in voice_measures(rows, "planted")["a1"]

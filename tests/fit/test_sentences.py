@@ -52,6 +52,17 @@ def test_a_prompt_is_another_clip_of_the_voice_in_its_language(bilingual: Source
         assert of_key[key] == (sentence.speaker, sentence.language)
 
 
+def test_further_recordings_are_none_of_the_sentence_and_as_many_as_there_are(
+    bilingual: SourceConfig,
+) -> None:
+    by_sound = {s.recording.tobytes(): s for s in HeldOutSentences(bilingual, 12)}
+    for sentence in HeldOutSentences(bilingual, 12):
+        (further,) = (by_sound[wave.tobytes()] for wave in sentence.further)  # of three clips
+        prompt = by_sound[sentence.prompts[0].wave.tobytes()]
+        assert len({sentence.key, prompt.key, further.key}) == 3
+        assert (further.speaker, further.language) == (sentence.speaker, sentence.language)
+
+
 def test_only_the_held_out_part_is_said_and_all_of_it_may_prompt(tiny_corpus: Any) -> None:
     source = SourceConfig(path=str(tiny_corpus.path), part="heldout", held_out_share=0.25)
     index = CorpusIndex.open(SourceConfig(path=str(tiny_corpus.path)))

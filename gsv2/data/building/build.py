@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gsv2.data.building.checks import CheckConfig
 from gsv2.data.building.cutting import Cuts, cut_recordings
 from gsv2.data.building.encode import ShardConfig
 from gsv2.data.building.extension import built_with, extend_corpus
-from gsv2.data.building.inputs import known_inputs, new_inputs, note_inputs
+from gsv2.data.building.heard_rejects import rejected_sounds
+from gsv2.data.building.inputs import corpus_parts, known_inputs, new_inputs, note_inputs
 from gsv2.data.building.intake import IntakeConfig
 from gsv2.data.building.journal import Encoded, Encoding, Journal, encoded_recordings
-from gsv2.data.building.readers.choice import Choice, choose_reader
+from gsv2.data.building.offered import Recording, RejectedFile
+from gsv2.data.building.readers.choice import choose_reader
 from gsv2.data.building.readers.reader import Reader, ReadingOptions
 from gsv2.data.building.recordings import checked_recordings
 from gsv2.data.building.shards import write_corpus
@@ -29,6 +33,8 @@ from gsv2.folder_lock import FolderLock
 logger = logging.getLogger(__name__)
 
 Track = Callable[[Iterable[Any]], Iterator[Any]]
+Report = Callable[[Path, Mapping[str, np.ndarray]], object]
+"""Corpus folder, and the sounds [N] float32 at 32 kHz of some rejected clips, by key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +45,8 @@ class BuildRun:
     """Number of processes that read audio; 0 reads in this one."""
     overwrite: bool = False
     """Replace a complete corpus."""
+    report: Report | None = None
+    """Called with the complete corpus."""
     add: bool = False
     """Add to a complete corpus what the input has that it was not offered yet."""
     say: Callable[[str], object] = logger.info
@@ -74,17 +82,21 @@ def build_corpus(
     reading, config, run = reading or ReadingOptions(), config or ShardConfig(), run or BuildRun()
     intake = intake or IntakeConfig(text_rate=TextRateConfig(), checks=CheckConfig())
     check_place(out, overwrite=run.overwrite or run.add)
-    choice, work = _choose(source, reading, run), WorkFiles(out)
-    clips = run.track(_encoded(choice.reader, source, reading, config, work, run))
+    inputs = _chosen(source, reading, WorkFiles(out), run)
+    config = built_with(out)[0] if run.add else config
+    clips = run.track(_encoded(inputs, config))
     if run.add:
         manifest = extend_corpus(clips, out, intake)
     else:
-        arguments = {"input": source.resolve().name, "format": choice.reader.name}
+        arguments = {"input": source.resolve().name, "format": inputs.reader.name}
         manifest = write_corpus(
             clips, out, config, intake=intake, overwrite=run.overwrite, arguments=arguments
         )
-    note_inputs(out, work.inputs)
-    work.remove()
+    note_inputs(out, inputs.work.inputs)
+    if run.report is not None:
+        rejected = corpus_parts(out)["train"] / "rejected.jsonl"
+        run.report(out, rejected_sounds(rejected, inputs.recordings()))
+    inputs.work.remove()
     return manifest
 
 
@@ -115,48 +127,71 @@ def encode_share(
     """
     reading, config, run = reading or ReadingOptions(), config or ShardConfig(), run or BuildRun()
     check_place(out, overwrite=run.overwrite or run.add)
-    choice, work = _choose(source, reading, run), WorkFiles(out, task)
-    for _ in run.track(_encoded(choice.reader, source, reading, config, work, run)):
+    inputs = _chosen(source, reading, WorkFiles(out, task), run)
+    config = built_with(out)[0] if run.add else config
+    for _ in run.track(_encoded(inputs, config)):
         pass
-    work.finish()
-    return work.are_finished(task.count)
+    inputs.work.finish()
+    return inputs.work.are_finished(task.count)
 
 
-def _choose(source: Path, reading: ReadingOptions, run: BuildRun) -> Choice:
-    """Return the reader of an input, and tell why it is this one."""
-    if not isinstance(reading.reader, str):
-        return Choice(reading.reader, "")
-    choice = choose_reader(source, reading.reader)
-    for line in choice.lines():
-        run.say(f"{source}: {line}")
-    return choice
+@dataclass(frozen=True, kw_only=True)
+class _Inputs:
+    """Recordings of an input."""
+
+    reader: Reader
+    source: Path
+    reading: ReadingOptions
+    known: frozenset[bytes]
+    """Marks of those that the corpus has."""
+    work: WorkFiles
+    workers: int
+
+    def recordings(self, notes: Path | None = None) -> Iterator[Recording | RejectedFile]:
+        """Yield what is new, and this task's; recordings without a text are cut.
+
+        Args:
+            notes: gets the marks of what is new.
+        """
+        listed = checked_recordings(partial(self.reader.recordings, self.source, self.reading))
+        recordings = new_inputs(listed, self.known, notes)
+        if self.work.task is not None:
+            recordings = self.work.task.share(recordings)
+        if self.reading.transcription is not None:
+            cuts = Cuts(self.work.cuts, self.work.all_cuts)
+            cut = self.reading.transcription.cut
+            recordings = cut_recordings(recordings, cuts, cut, self.workers)
+        return recordings
 
 
-def _encoded(
-    reader: Reader,
-    source: Path,
-    reading: ReadingOptions,
-    config: ShardConfig,
-    work: WorkFiles,
-    run: BuildRun,
-) -> Iterator[Encoded]:
-    """Yield the clips of an input, or of a task's share of it, in their order."""
+def _chosen(source: Path, reading: ReadingOptions, work: WorkFiles, run: BuildRun) -> _Inputs:
+    """Return the recordings of an input, and tell why they are read as they are."""
+    reader = reading.reader
+    if isinstance(reader, str):
+        choice = choose_reader(source, reader)
+        reader = choice.reader
+        for line in choice.lines():
+            run.say(f"{source}: {line}")
+    return _Inputs(
+        reader=reader,
+        source=source,
+        reading=reading,
+        known=known_inputs(work.out) if run.add else frozenset(),
+        work=work,
+        workers=run.workers,
+    )
+
+
+def _encoded(inputs: _Inputs, config: ShardConfig) -> Iterator[Encoded]:
+    """Yield the clips of an input in their order."""
+    work = inputs.work
     lock = FolderLock(
         file=work.lock,
         folder=f"build {work.journal}",
         advice="wait for it, stop it, or name another task",
     )
-    known: frozenset[bytes] = frozenset()
-    if run.add:
-        known, config = known_inputs(work.out), built_with(work.out)[0]
     others = work.all_journals if work.task is None else []
+    encoding = Encoding(config=config, transcription=inputs.reading.transcription)
     with lock.held(), Journal(work.journal, others) as journal:
-        listed = checked_recordings(partial(reader.recordings, source, reading))
-        recordings = new_inputs(listed, known, work.inputs if work.task is None else None)
-        if work.task is not None:
-            recordings = work.task.share(recordings)
-        if reading.transcription is not None:
-            cuts = Cuts(work.cuts, work.all_cuts)
-            recordings = cut_recordings(recordings, cuts, reading.transcription.cut, run.workers)
-        encoding = Encoding(config=config, transcription=reading.transcription)
-        yield from encoded_recordings(recordings, journal, encoding, run.workers)
+        recordings = inputs.recordings(work.inputs if work.task is None else None)
+        yield from encoded_recordings(recordings, journal, encoding, inputs.workers)

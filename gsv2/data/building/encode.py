@@ -113,6 +113,8 @@ class EncodedClip(NamedTuple):
     """Estimated ratio of speech to noise; None: not measured, or too short."""
     clipped: float | None = None
     """Share of samples at a ceiling; None: not measured."""
+    recorded_lufs: float | None = None
+    """Loudness before it was levelled; None: not known."""
 
 
 def encode_clip(clip: ClipRecord, config: ShardConfig) -> EncodedClip | Rejected:
@@ -141,7 +143,7 @@ def encode_clip(clip: ClipRecord, config: ShardConfig) -> EncodedClip | Rejected
     except TextError:
         return Rejected(key=clip.key, reason="no speech in the text")
     try:
-        audio, level = _encode_audio(wave, config.target_lufs)
+        audio, recorded, level = _encode_audio(wave, config.target_lufs)
     except WaveError as error:
         return Rejected(
             key=clip.key,
@@ -159,6 +161,7 @@ def encode_clip(clip: ClipRecord, config: ShardConfig) -> EncodedClip | Rejected
         trimmed_sec=whole.size / SAMPLE_RATE - wave.size / SAMPLE_RATE,
         snr_db=estimate_snr(wave, SAMPLE_RATE),
         clipped=clipped_share(wave),
+        recorded_lufs=recorded.lufs,
     )  # fmt: skip
 
 
@@ -189,8 +192,8 @@ def _describe(clip: ClipRecord, text: str, wave: np.ndarray) -> bytes:
     return json.dumps(fields, ensure_ascii=False).encode()
 
 
-def _encode_audio(wave: np.ndarray, target_lufs: float) -> tuple[bytes, Level]:
-    """Return levelled FLAC and the level that it has.
+def _encode_audio(wave: np.ndarray, target_lufs: float) -> tuple[bytes, Level, Level]:
+    """Return levelled FLAC, the level that the wave had, and the one that it has.
 
     Raises:
         WaveError: its level is none of speech.
@@ -200,4 +203,4 @@ def _encode_audio(wave: np.ndarray, target_lufs: float) -> tuple[bytes, Level]:
     buffer = io.BytesIO()
     save_wave(buffer, apply_level(levelled, level, target_lufs), SAMPLE_RATE)
     gain = level_gain(level, target_lufs)
-    return buffer.getvalue(), level.amplified(gain)
+    return buffer.getvalue(), level, level.amplified(gain)

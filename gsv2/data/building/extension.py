@@ -75,7 +75,7 @@ def extend_corpus(clips: Iterable[Offered], out: Path, intake: IntakeConfig) -> 
         check_total(written, sum(taken.rejections.counts.values()), taken.num_offered)
         for part, folder in folders.items():
             if part not in before and not added[part]:
-                folder.rmdir()
+                shutil.rmtree(folder)
                 continue
             speakers = totals.speakers.get(part, set())
             manifest = _with(before.get(part), added[part], there.get(part, folder), speakers)

@@ -128,7 +128,7 @@ class Intake:
         for language in spool.languages:
             for outlier in self._rates.outliers(language):
                 head, _ = spool.drop(language, outlier.clip)
-                row, _, file = json.loads(head)
+                row, _, file, _ = json.loads(head)
                 self.rejections.add(
                     RejectedFile(
                         key=row["key"],

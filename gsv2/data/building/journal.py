@@ -26,7 +26,7 @@ from gsv2.files import named_errors
 
 MARK_BYTES = 12
 _FRAME = struct.Struct(f"<{MARK_BYTES}sIII")  # identity, bytes of head and body, CRC-32 of both
-_VERSION = 3
+_VERSION = 4
 _NO_WAVE = np.zeros(0, dtype=np.float32)
 
 Encoded = tuple[ClipRecord, EncodedClip] | Rejected

@@ -77,11 +77,11 @@ def load_recording(recording: Offer, transcription: Transcription | None = None)
         return recording
     try:
         if recording.text is None and transcription is not None:
-            wave = _wave(recording)
+            wave = recorded_wave(recording)
             text = transcription.write_down(recording, wave)
         else:
             text = _text(recording)
-            wave = _wave(recording)
+            wave = recorded_wave(recording)
     except LeftOutError as error:
         return left_out(recording.place, error.reason, error.value, recording.key)
     return RecordedClip(
@@ -122,8 +122,13 @@ def _text(recording: Recording) -> str:
         raise LeftOutError("transcript cannot be opened", str(error)) from error
 
 
-def _wave(recording: Recording) -> np.ndarray:
-    """Return [N] float32 of the recording's segment."""
+def recorded_wave(recording: Recording) -> np.ndarray:
+    """Return [N] float32 of the recording's segment, at `SAMPLE_RATE`.
+
+    Raises:
+        LeftOutError: it cannot be used.
+        OSError: the machine's fault, not the file's.
+    """
     audio = recording.audio
     times = (recording.start_sec, recording.duration_sec, recording.channel)
     try:

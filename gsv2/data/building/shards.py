@@ -22,6 +22,7 @@ from gsv2.data.building.offered import RecordedClip
 from gsv2.data.building.split import PARTS, Part, SplitConfig
 from gsv2.data.building.spool import ClipSpool
 from gsv2.data.building.staging import staged_corpus
+from gsv2.data.building.statistics import CorpusStatistics, measured_of, read_statistics
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.corpus.index_columns import AUDIO_SCHEMA
 from gsv2.data.corpus.manifest import (
@@ -91,7 +92,7 @@ def write_corpus(
         for part, manifest in manifests.items():
             write_manifest(manifest, folders[part])
         for part in folders.keys() - manifests.keys():
-            folders[part].rmdir()
+            shutil.rmtree(folders[part])
     return manifests["train"]
 
 
@@ -192,7 +193,7 @@ def _head(record: ClipRecord, clip: EncodedClip) -> bytes:
         "level_lufs": clip.level.lufs,
         "peak": clip.level.peak,
     }
-    return json.dumps([row, clip.json.decode(), file]).encode()
+    return json.dumps([row, clip.json.decode(), file, measured_of(clip)]).encode()
 
 
 def write_languages(
@@ -211,17 +212,24 @@ def write_languages(
         part: which of the clips.
         first: language -> number of its first shard; 0 by default.
     """
+    statistics = read_statistics(root) or CorpusStatistics()
     for language in spool.languages:
         rng = np.random.default_rng([config.seed, *language.encode()])
         blocks = spool.blocks(language, config.block_clips, rng, PARTS.index(part))
         stem = f"{language}/{config.name}"
-        yield from _write_language(blocks, root / stem, config, (first or {}).get(language, 0))
+        number = (first or {}).get(language, 0)
+        yield from _write_language(blocks, root / stem, config, number, statistics)
+    statistics.write(root)
 
 
 def _write_language(
-    blocks: Iterator[list[tuple[bytes, bytes]]], stem: Path, config: ShardConfig, number: int
+    blocks: Iterator[list[tuple[bytes, bytes]]],
+    stem: Path,
+    config: ShardConfig,
+    number: int,
+    statistics: CorpusStatistics,
 ) -> Iterator[ShardEntry]:
-    """Write the shards of one language, from `STEM-NUMBER` on."""
+    """Write the shards of one language, from `STEM-NUMBER` on, and count their clips."""
     following = next(blocks, None)
     root, language = stem.parent.parent, stem.parent.name
     while following is not None:
@@ -230,10 +238,11 @@ def _write_language(
         with ShardWriter(root, name, AUDIO_SCHEMA) as shard:
             while following is not None and shard.num_bytes < config.shard_mb * _MIB:
                 for head, audio in following:
-                    row, described, _ = json.loads(head)
+                    row, described, _, measured = json.loads(head)
                     members = {"audio": audio, "json": described.encode()}
                     shard.add(members=members, block=block_number, **row)
                     seconds += row["duration_sec"]
+                    statistics.add(row, json.loads(described)["text"], measured)
                 following, block_number = next(blocks, None), block_number + 1
             yield shard.finish(seconds)
         number += 1

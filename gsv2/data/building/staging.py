@@ -13,6 +13,8 @@ from gsv2.files import replace_folder
 from gsv2.folder_lock import FolderLock
 
 RESUME_FILE = ".resume"
+REPORT_NAME = "report.html"
+"""Page of a corpus."""
 
 
 @contextmanager
@@ -56,8 +58,8 @@ def staged_corpus(out: Path, *, overwrite: bool, resume: str | None = None) -> I
 
 
 def is_split(out: Path) -> bool:
-    """Tell whether a folder holds the corpora of a split and nothing else."""
-    inside = list(out.iterdir()) if out.is_dir() else []
+    """Tell whether a folder holds the corpora of a split and nothing else but their page."""
+    inside = [p for p in out.iterdir() if p.name != REPORT_NAME] if out.is_dir() else []
     return bool(inside) and all(path.name in PARTS and is_complete(path) for path in inside)
 
 
