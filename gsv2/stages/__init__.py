@@ -11,6 +11,7 @@ import torch
 from gsv2.data.corpus.decode import AlignClip
 from gsv2.inference.clip_aligner import ClipAligner
 from gsv2.stages.aligner import AlignerRunConfig, AlignerStage
+from gsv2.stages.dpo import DPORunConfig, DPOStage
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.gpt_config import GPTRunConfig, gpt_members
 from gsv2.stages.joint import JointRunConfig, JointStage
@@ -36,6 +37,7 @@ STAGES: dict[str, StageEntry] = {
     "quantizer": StageEntry(QuantizerRunConfig, QuantizerStage, QuantizerStage.members),
     "aligner": StageEntry(AlignerRunConfig, AlignerStage, AlignerStage.members),
     "gpt": StageEntry(GPTRunConfig, GPTStage, GPTStage.members),
+    "dpo": StageEntry(DPORunConfig, DPOStage, DPOStage.members),
     "vits2": StageEntry(VITS2RunConfig, VITS2Stage, VITS2Stage.members),
     "joint": StageEntry(JointRunConfig, JointStage, JointStage.members),
 }

@@ -30,7 +30,7 @@ from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.optim import OptimConfig
 from gsv2.training.precision.policy import PrecisionPolicy
 from gsv2.training.precision.probes import LOSSES
-from gsv2.training.stage import Panel, Trainable, Update, Workload
+from gsv2.training.stage import Figure, Panel, Trainable, Update, Workload
 
 _GAN = (GENERATOR, DISCRIMINATOR)
 
@@ -109,7 +109,7 @@ class JointStage:
         yield from self.gpt.updates(batch, step)
         yield from self.vits2.updates(batch, step)
 
-    def validate(self, batch: Batch) -> Mapping[str, Tensor]:
+    def validate(self, batch: Batch) -> Mapping[str, Tensor | Figure]:
         """Return the metrics of both stages."""
         return {**self.gpt.validate(batch), **self.vits2.validate(batch)}
 

@@ -184,7 +184,7 @@ def test_an_optimizer_too_few_or_too_many_is_refused(tmp_path: Path, change: str
         JointStage(replace(config, optim=optim), CPU)
 
 
-@pytest.mark.parametrize("pattern", ["depth", "delay", "parallel", "flatten"])
+@pytest.mark.parametrize("pattern", ["depth", "delay", "parallel", "flatten", "nar"])
 def test_tokens_are_not_counted_where_frames_are(tmp_path: Path, pattern: str) -> None:
     """A pattern of more tokens than `data.steps_per_frame` says needs no other number there."""
     config = make_config(tiny_gpt.save_quantizer(tmp_path / "quantizer.safetensors"))
