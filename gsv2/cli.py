@@ -14,6 +14,7 @@ from gsv2.caches import set_cache_folders
 from gsv2.commands import (
     align,
     configs,
+    convert,
     corpus,
     detect,
     evaluate,
@@ -75,6 +76,7 @@ app.command()(inspect.inspect)
 app.command()(fit.fit)
 app.command()(serve.serve)
 app.command()(synthesize.synthesize)
+app.command()(convert.convert)
 app.add_typer(corpus.app, name="corpus", help="Build, index, check and encode corpora.")
 app.add_typer(voice.app, name="voice", help="Make and mix voices as files.")
 app.add_typer(configs.app, name="configs", help="List or copy the configs that come with gsv2.")

@@ -45,14 +45,14 @@ def _inspect_bundle(path: Path) -> dict[str, Any]:
 
     components = load_bundle(path)
     description = read_bundle_description(path)
-    codes = components["gpt"].config["codes"]
-    found: dict[str, Any] = {
-        "bundle": str(path),
-        "quantizer": description.quantizer,
-        "codes": f"{codes['groups']} x {codes['levels']} codebooks of {codes['codebook_size']}",
-        "reading": components["gpt"].config.get("reading", "attention"),
-        "heard": "nobody has listened" if description.reading is None else str(description.reading),
-    }
+    found: dict[str, Any] = {"bundle": str(path)}
+    if (gpt := components.get("gpt")) is not None:
+        codes = gpt.config["codes"]
+        found["quantizer"] = description.quantizer
+        found["codes"] = f"{codes['groups']} x {codes['levels']} of {codes['codebook_size']}"
+        found["reading"] = gpt.config.get("reading", "attention")
+        heard = description.reading
+        found["heard"] = "nobody has listened" if heard is None else str(heard)
     for name in ("speech_encoder", "text_encoder"):
         if (encoder := getattr(description, name)) is not None:
             found[name] = f"{encoder['name']} ({encoder['source']})"

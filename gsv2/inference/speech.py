@@ -59,6 +59,7 @@ class Timeline:
     def __init__(self) -> None:
         self._num_samples = 0
         self._pieces: list[Speech] = []
+        self._spoken_times: list[SpokenText | None] = []
 
     def add(self, piece: Speech, pause_sec: float, end_sec: float = 0.0) -> Speech:
         """Return a piece with silence around it, and with times from the whole's beginning.
@@ -74,6 +75,8 @@ class Timeline:
         times = None if piece.times is None else piece.times.shifted(start_sec)
         parts = [_silence(pause), piece.wave, _silence(round(end_sec * rate))]
         piece = piece._replace(wave=np.concatenate(parts), times=times)
+        if len(parts[1]):
+            self._spoken_times.append(times)
         self._num_samples += len(piece.wave)
         self._pieces.append(piece)
         return piece
@@ -83,13 +86,13 @@ class Timeline:
         waves = [piece.wave for piece in self._pieces]
         if not any(map(len, waves)):
             waves = [_silence(round(_EMPTY_SEC * self._pieces[0].sample_rate))]
-        spoken = [piece for piece in self._pieces if any(c.shape[1] for c in piece.codes)]
-        times = [piece.times for piece in spoken if piece.times is not None]
+        times = [part for part in self._spoken_times if part is not None]
+        are_known = times and len(times) == len(self._spoken_times)
         return Speech(
             np.concatenate(waves),
             self._pieces[0].sample_rate,
             all(piece.ended for piece in self._pieces),
-            join_times(times) if spoken and len(times) == len(spoken) else None,
+            join_times(times) if are_known else None,
             tuple(codes for piece in self._pieces for codes in piece.codes),
             tuple(warning for piece in self._pieces for warning in piece.warnings),
         )

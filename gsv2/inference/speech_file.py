@@ -16,11 +16,12 @@ from gsv2.audio.wave import save_wave
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.bundle_description import read_bundle_description
 from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
+from gsv2.inference.open_synthesizer import open_synthesizer
 from gsv2.inference.references import VoiceError
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.sentences import plan_sentences
+from gsv2.inference.speech import Speech
 from gsv2.inference.spoken_times import check_suffix, write_times
-from gsv2.inference.synthesizer import Speech, Synthesizer
 from gsv2.inference.voice_sources import load_voices
 
 _SEED_BITS = 63
@@ -78,16 +79,13 @@ def write_speech(
     (out, times, is_marked), sampling = files, sampling or SamplingConfig()
     save = save_marked if is_marked else save_wave
     plan_sentences(text)
-    if not -(2**_SEED_BITS) <= sampling.seed < 2**_SEED_BITS:
-        raise SpeechFileError(
-            f"seed must be -2**{_SEED_BITS} to 2**{_SEED_BITS} - 1, but is {sampling.seed}"
-        )
+    check_seed(sampling.seed)
     check_output(out, voice.files)
     if times is not None:
         check_suffix(times)
     read_bundle_description(bundle)
     references = load_voices(*voice)
-    synthesizer = Synthesizer.from_bundle(bundle, encoders=encoders)
+    synthesizer = open_synthesizer(bundle, encoders=encoders)
     speech = synthesizer.synthesize(text, references, seed=sampling.seed, sampling=sampling)
     try:
         save(out, speech.wave, speech.sample_rate)
@@ -101,6 +99,18 @@ def write_speech(
             )
         write_times(speech.times, times)
     return speech
+
+
+def check_seed(seed: int) -> None:
+    """Check that torch takes a seed.
+
+    Raises:
+        SpeechFileError: it does not.
+    """
+    if not -(2**_SEED_BITS) <= seed < 2**_SEED_BITS:
+        raise SpeechFileError(
+            f"seed must be -2**{_SEED_BITS} to 2**{_SEED_BITS} - 1, but is {seed}"
+        )
 
 
 def check_output(out: Path, references: Sequence[Path] = ()) -> None:

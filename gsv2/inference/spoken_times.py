@@ -80,6 +80,33 @@ def time_text(text: str, characters: np.ndarray, rate_hz: float) -> SpokenText:
     return SpokenText(spoken, words, len(characters) / rate_hz)
 
 
+def time_tokens(
+    text: str,
+    spans: Sequence[tuple[int, int]],
+    durations: Sequence[int],
+    rate_hz: float,
+) -> SpokenText:
+    """Return when a text is spoken whose tokens last known numbers of frames.
+
+    Characters of one token share it in equal parts.
+
+    Args:
+        text: text as `normalize_text` returns it.
+        spans: characters from..to that each token is a part of, rising.
+        durations: frames of a silence, of each token, and of a silence.
+        rate_hz: frames a second.
+    """
+    before, *said, _ = durations
+    places = [
+        start + number * max(1, end - start) // frames
+        for (start, end), frames in zip(spans, said, strict=True)
+        for number in range(frames)
+    ]
+    characters = np.minimum(np.maximum.accumulate(np.array(places, dtype=np.int64)), len(text) - 1)
+    spoken = time_text(text, characters, rate_hz).shifted(before / rate_hz)
+    return spoken._replace(duration_sec=sum(durations) / rate_hz)
+
+
 def join_times(parts: Sequence[SpokenText]) -> SpokenText:
     """Return the times of parts that each say when they are spoken in the whole."""
     return SpokenText(

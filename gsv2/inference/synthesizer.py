@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gsv2.audio.speech_encoders.make import make_speech_encoder
-from gsv2.inference.bundle import load_bundle
+from gsv2.inference.bundle import check_has_gpt, load_bundle
 from gsv2.inference.bundle_description import read_bundle_description
 from gsv2.inference.candidates import generate_best
 from gsv2.inference.code_decoder import NOISE_SCALE, CodeDecoder
@@ -96,13 +96,14 @@ class Synthesizer:
         """
         chosen = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         components = load_bundle(Path(path))
+        check_has_gpt(path, components)
         description = read_bundle_description(Path(path))
         reading = description.reading
         if reading is not None and not reading.reads:
             logger.warning("the model in %s %s", path, reading)
         synthesizer = cls.from_components(components, chosen, encoders)
         synthesizer.enroller.hashes = BundleHashes(
-            description.quantizer, description.files["vits2.safetensors"]
+            str(description.quantizer), description.files["vits2.safetensors"]
         )
         return synthesizer
 
@@ -175,7 +176,7 @@ class Synthesizer:
         """
         sampling = replace(sampling or SamplingConfig(), seed=seed)
         return self._speak(
-            plan_sentences(text), references, sampling, Timeline(), each_step or _go_on
+            plan_sentences(text), references, sampling, Timeline(), each_step or (lambda: None)
         )
 
     def encode(self, wave: np.ndarray) -> Tensor:
@@ -197,6 +198,10 @@ class Synthesizer:
     ) -> np.ndarray:
         """Speak codes [K, T] in a voice; returns [N] float32 at 32 kHz."""
         return self.decoder.decode(codes, voice, noise_scale=noise_scale, seed=seed)
+
+    def resynthesise(self, wave: np.ndarray, voice: Voice) -> np.ndarray:
+        """Send a recording [N] at 32 kHz through its codes; returns [N] in a voice."""
+        return self.decode(self.encode(wave), voice, noise_scale=0.0)[: len(wave)]
 
     def _speak(
         self,
@@ -242,7 +247,3 @@ class Synthesizer:
             yield SpeechWarning("untimed", *place)
         if rate != 1 and not self.gpt.has_pointer:
             yield SpeechWarning("rate", *place)
-
-
-def _go_on() -> None:
-    """Let a speech go on, sentence by sentence."""

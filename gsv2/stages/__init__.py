@@ -18,6 +18,7 @@ from gsv2.stages.joint import JointRunConfig, JointStage
 from gsv2.stages.quantizer import QuantizerRunConfig, QuantizerStage
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.stages.vits2_config import VITS2RunConfig
+from gsv2.stages.vits2_network import vits2_members
 from gsv2.training.config import RunConfig
 from gsv2.training.stage import Stage
 
@@ -47,6 +48,8 @@ STAGES: dict[str, StageEntry] = {
 def members_of(config: RunConfig) -> tuple[str, ...]:
     """Return what the stage of a run reads of a clip beside its text, `align` among it."""
     members = STAGES[config.stage].members
+    if config.stage == "vits2" and isinstance(config, VITS2RunConfig):
+        return vits2_members(config.model)
     return gpt_members(members, config.model) if isinstance(config, GPTRunConfig) else members
 
 

@@ -90,7 +90,7 @@ class GPTStage:
         """Return the tokens of the sequences; a code frame counts as all of its audio."""
         assert batch.code_lengths is not None
         samples = batch.code_lengths * (SAMPLE_RATE / self.model.config.codes.rate_hz)
-        return Workload(samples.long().tolist(), int(self._tokens(batch).sum()))
+        return Workload(samples.long().tolist(), int(self.tokens(batch).sum()))
 
     def flops(self, batch: Batch) -> Mapping[str, float]:
         """Return what the sequences cost the GPT."""
@@ -98,7 +98,7 @@ class GPTStage:
         pattern, is_target = self.model.pattern, self.targets(batch)
         learnt = batch.code_lengths if is_target is None else batch.code_lengths[is_target]
         frames = int(learnt.sum())
-        tokens = self._tokens(batch)
+        tokens = self.tokens(batch)
         total = self._flops.total(
             torch.zeros_like(tokens).index_add(0, batch.sequence, tokens),
             num_inputs=int(pattern.num_code_steps(batch.code_lengths).sum()),
@@ -145,7 +145,7 @@ class GPTStage:
         output = self.predict(self.model, batch, is_target=None)
         return code_panels(batch.keys, batch.code_lengths, output)
 
-    def _tokens(self, batch: Batch) -> Tensor:
+    def tokens(self, batch: Batch) -> Tensor:
         """Return the tokens [C] of the clips of a batch on the host."""
         assert batch.code_lengths is not None
         text_lengths = self._text(batch).lengths

@@ -17,7 +17,7 @@ def run(*arguments: object):
 def test_a_bundle_and_a_voice_say_what_they_are(tiny_bundle, voice, tmp_path):
     result = run("inspect", tiny_bundle)
     assert result.exit_code == 0, result.output
-    assert "1 x 2 codebooks of 16" in result.output
+    assert "1 x 2 of 16" in result.output
     found = json.loads(run("inspect", tiny_bundle, "--json").output)
     assert [part["part"] for part in found["parts"]] == ["quantizer", "gpt", "vits2"]
     path = tmp_path / "anna.voice.safetensors"

@@ -29,6 +29,12 @@ class ByteEncoder(nn.Module):
         """
         return TextTokens.padded([list(text.encode()) for text in texts])
 
+    def character_spans(self, text: str) -> list[tuple[int, int]]:
+        """Return the characters from..to of `text` that each of its tokens is a part of."""
+        return [
+            (place, place + 1) for place, character in enumerate(text) for _ in character.encode()
+        ]
+
     def forward(self, ids: Tensor) -> Tensor:
         """Return the vector of each byte.
 
