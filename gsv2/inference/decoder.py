@@ -59,11 +59,9 @@ class Decoder:
         streams: Sequence[int],
         schedule: PointerSchedule | None = None,
         fusion: PromptFusion | None = None,
-        each_step: Callable[[], None] | None = None,
     ) -> None:
         self.model = model
         self.fusion = fusion
-        self._each_step = each_step
         self.sampler = Sampler(sampling, streams)
         texts = [normalize_text(item.text) for item in utterances]
         self.inputs, self.mask = embed_utterances(model, utterances)
@@ -89,9 +87,13 @@ class Decoder:
         self._spoken: list[Tensor] = []  # [B] each: character of a frame
         self._after: list[Tensor] = []  # [B, D] each: output after a frame
 
-    def run(self) -> GeneratedCodes:
-        """Prefill, then one step after the other until every item has all its codes."""
-        for _ in self.steps():
+    def run(self, each_step: Callable[[], None] | None = None) -> GeneratedCodes:
+        """Prefill, then one step after the other until every item has all its codes.
+
+        Args:
+            each_step: called before each step; what it raises ends the work.
+        """
+        for _ in self.steps(each_step):
             pass
         codes = self.join(int(self.lengths.max()))
         if self.model.pattern.refined and self._after:
@@ -101,7 +103,7 @@ class Decoder:
         characters = torch.stack(spoken, dim=1)[:, : codes.shape[2]] if spoken else None
         return GeneratedCodes(codes, self.lengths, self.ended, characters)
 
-    def steps(self) -> Iterator[int]:
+    def steps(self, each_step: Callable[[], None] | None = None) -> Iterator[int]:
         """Take one step after the other; yield how many were taken.
 
         Whether all is over is asked of a GPU now and then only: each question waits for it.
@@ -111,8 +113,8 @@ class Decoder:
         hidden = stream(self.inputs)
         every = _steps_a_question(hidden)
         while True:
-            if self._each_step is not None:
-                self._each_step()
+            if each_step is not None:
+                each_step()
             if self.pointer is not None and len(self._steps) % pattern.stride == 0:
                 self._spoken.append(self.pointer.place)
             self.frames = pattern.frames_at(torch.tensor([len(self._steps)]))[:, 0].tolist()

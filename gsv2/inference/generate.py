@@ -52,7 +52,7 @@ def generate(
     with _evaluating(model):
         numbers = streams or range(len(utterances))
         decoder = _make_decoder(model, utterances, sampling, numbers, each_step)
-        made, fusion = decoder.run(), decoder.fusion
+        made, fusion = decoder.run(each_step), decoder.fusion
         return made if fusion is None else made.rows(fusion.first_rows)
 
 
@@ -111,13 +111,13 @@ def _make_decoder(
 ) -> Decoder:
     """Return a decoder, whose pointer follows a schedule if the speaking rate asks for one."""
     rows, numbers, fusion = _spread(utterances, streams)
-    decoder = Decoder(model, rows, sampling, numbers, fusion=fusion, each_step=each_step)
+    decoder = Decoder(model, rows, sampling, numbers, fusion=fusion)
     if not model.has_pointer or sampling.speaking_rate == 1:
         return decoder
-    made = decoder.run()
+    made = decoder.run(each_step)
     assert made.characters is not None, "a pointer reads"
     schedule = stretch_pointers(made.characters, made.lengths, made.ended, sampling.speaking_rate)
-    return Decoder(model, rows, sampling, numbers, schedule, fusion, each_step)
+    return Decoder(model, rows, sampling, numbers, schedule, fusion)
 
 
 def _spread(

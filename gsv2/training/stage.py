@@ -230,10 +230,7 @@ class Stage(Protocol):
         """
 
     def validate(self, batch: Batch) -> Mapping[str, Tensor | Figure]:
-        """Return `"<trainable>/<term>"` -> [] means over the targets of `batch`; no gradients.
-
-        A mean over other targets is a `Figure`.
-        """
+        """Return `"<trainable>/<term>"` -> [] mean over the targets, or `Figure`; no gradients."""
 
     def workload(self, batch: Batch) -> Workload:
         """Return what a micro-batch on the host holds; it has a clip."""

@@ -182,8 +182,8 @@ def test_frames_one_by_one_are_those_of_the_whole_and_come_as_soon_as_they_are_w
     taken = []
     steps = Decoder.steps
 
-    def counting(self):
-        for number in steps(self):
+    def counting(self, *rest):
+        for number in steps(self, *rest):
             taken.append(number)
             yield number
 
