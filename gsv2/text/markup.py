@@ -117,7 +117,8 @@ def _add_paragraphs(text: str, builder: _ScriptBuilder) -> None:
 
 
 def _parse_ssml(text: str, builder: _ScriptBuilder) -> None:
-    """Read SSML; no entity is expanded but XML's own, and nothing is fetched."""
+    rates: list[float] = [1.0]
+    inside: list[str] = []
     rates, inside = [1.0], []
 
     def start(name: str, attributes: dict[str, str]) -> None:
