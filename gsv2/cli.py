@@ -11,7 +11,19 @@ import typer
 from rich.logging import RichHandler
 
 from gsv2.caches import set_cache_folders
-from gsv2.commands import align, configs, corpus, evaluate, fit, serve, synthesize, voice
+from gsv2.commands import (
+    align,
+    configs,
+    convert,
+    corpus,
+    detect,
+    evaluate,
+    fit,
+    inspect,
+    serve,
+    synthesize,
+    voice,
+)
 
 Config = Annotated[
     Path, typer.Argument(help="YAML file of the run, or a shipped config, e.g. gpt/debug")
@@ -58,10 +70,13 @@ app = typer.Typer(
     help="Train GPT-SoVITS2 and speak with it. `--debug` shows tracebacks.",
 )
 app.command()(align.align)
+app.command()(detect.detect)
 app.command()(evaluate.evaluate)
+app.command()(inspect.inspect)
 app.command()(fit.fit)
 app.command()(serve.serve)
 app.command()(synthesize.synthesize)
+app.command()(convert.convert)
 app.add_typer(corpus.app, name="corpus", help="Build, index, check and encode corpora.")
 app.add_typer(voice.app, name="voice", help="Make and mix voices as files.")
 app.add_typer(configs.app, name="configs", help="List or copy the configs that come with gsv2.")

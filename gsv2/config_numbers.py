@@ -13,9 +13,10 @@ _MAY_BE_INFINITE = frozenset({"max_grad_norm"})
 """`max_grad_norm=.inf` clips nothing."""
 _ZERO_OF_MODEL = frozenset(
     {
-        "adversarial", "attention_dropout", "codebook_weights", "commitment_weight", "dead_share",
-        "dropout", "f_min", "feature_matching", "kl", "kl_warmup_fraction", "kl_warmup_steps",
-        "level_dropout", "mel", "pitch", "rank", "self_reference_probability", "start_fraction",
+        "adversarial", "alignment_noise", "attention_dropout", "codebook_weights",
+        "commitment_weight", "dead_share", "dropout", "duration", "duration_adversarial", "f_min",
+        "feature_matching", "kl", "kl_warmup_fraction", "kl_warmup_steps", "level_dropout", "mel",
+        "noise_channels", "pitch", "r1", "rank", "self_reference_probability", "start_fraction",
         "start_step", "stft", "style_layer",
     }
 )  # fmt: skip

@@ -10,7 +10,7 @@ from gsv2.cli import app
 
 COMMANDS = [
     "quickstart", "fit", "train", "plan", "runs", "doctor", "export", "synthesize",
-    "serve", "voice make", "voice mix",
+    "serve", "voice make", "voice mix", "inspect", "detect", "convert",
     "configs list", "configs copy", "corpus describe", "corpus build", "corpus index",
     "corpus verify", "corpus extract-codes", "corpus feature-stats", "corpus extract-text",
     "corpus demo", "corpus listen",

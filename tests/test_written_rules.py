@@ -16,8 +16,8 @@ MAX_FUNCTION_LINES = 40
 MAX_ARGUMENTS = 6
 COMMANDS = ("gsv2/cli.py", "gsv2/commands/", "data_tools/")
 """Where the arguments of a function are the options of a command."""
-SIGNATURES_OF_OTHERS = {"_convolution_backward"}
-"""Functions that torch calls with arguments of its own."""
+SIGNATURES_OF_OTHERS = {"_attention", "_convolution_backward"}
+"""Functions that transformers and torch call with arguments of their own."""
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -69,7 +69,7 @@ def encode_whole(
         ValueError: PyAV is needed and not installed.
     """
     if audio_format == "wav":
-        samples = _to_int16(wave)
+        samples = to_pcm16(wave)
         return _wav_header(sample_rate, len(samples), tags) + samples
     encoder = StreamEncoder(audio_format, sample_rate, tags, seekable=True)
     encoder.encode(wave)
@@ -114,9 +114,9 @@ class StreamEncoder:
         if self._container is not None:
             self._encode_frame(wave)
         elif self._pcm is not None:
-            self._buffer.write(_to_int16(self._pcm.resample_chunk(wave)))
+            self._buffer.write(to_pcm16(self._pcm.resample_chunk(wave)))
         else:
-            self._buffer.write(_to_int16(wave))
+            self._buffer.write(to_pcm16(wave))
         return self._take()
 
     def finish(self) -> bytes:
@@ -126,7 +126,7 @@ class StreamEncoder:
             self._container.close()
         elif self._pcm is not None:
             rest = self._pcm.resample_chunk(np.zeros(0, dtype=np.float32), last=True)
-            self._buffer.write(_to_int16(rest))
+            self._buffer.write(to_pcm16(rest))
         return self._take()
 
     def written(self) -> bytes:
@@ -180,7 +180,8 @@ class _Pipe(io.BytesIO):
         return content
 
 
-def _to_int16(wave: np.ndarray) -> bytes:
+def to_pcm16(wave: np.ndarray) -> bytes:
+    """Return [N] float32 in -1..1 as 16-bit little-endian samples; larger values are clipped."""
     scaled = np.clip(wave, -1.0, 1.0) * _FULL_SCALE
     return np.round(scaled).astype("<i2").tobytes()
 

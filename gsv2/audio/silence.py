@@ -1,4 +1,4 @@
-"""Silence before and behind speech, by the level of short frames against that of its loud ones."""
+"""Silence around and within speech, by the level of short frames."""
 
 from __future__ import annotations
 
@@ -32,3 +32,23 @@ def trim_silence(wave: np.ndarray, sample_rate: int, keep_sec: float) -> np.ndar
     start = max(int(loud[0]) * size - kept, 0)
     end = min((int(loud[-1]) + 1) * size + kept, len(wave)) if loud[-1] + 1 < count else len(wave)
     return wave[start:end]
+
+
+def cut_at_quiet(wave: np.ndarray, frame_samples: int, max_frames: int) -> list[np.ndarray]:
+    """Return the pieces of a recording, cut where it is quietest.
+
+    Args:
+        wave: [N] float32.
+        frame_samples: samples of a frame; every piece but the last is whole frames.
+        max_frames: longest piece in frames, at least 2; none but the last is shorter than half.
+    """
+    pieces = []
+    start, size = 0, max_frames * frame_samples
+    while len(wave) - start > size:
+        half = start + max_frames // 2 * frame_samples
+        frames = wave[half : start + size].reshape(-1, frame_samples)
+        quietest = int((frames.astype(np.float64) ** 2).mean(axis=1).argmin())
+        end = half + (quietest + 1) * frame_samples  # within a pause, not at its beginning
+        pieces.append(wave[start:end])
+        start = end
+    return [*pieces, wave[start:]]

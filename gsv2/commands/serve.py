@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gsv2.commands.evaluate import CANDIDATES_HELP
+from gsv2.text.language import canonical_language
 
 if TYPE_CHECKING:
     from gsv2.serve.bundle_speaker import BundleSpeaker
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_MISSING = "needs FastAPI, uvicorn and PyAV: pip install 'gsv2[serve]'"
+_MISSING = "needs FastAPI, uvicorn, PyAV and wyoming: pip install 'gsv2[serve]'"
 _VOICE_HELP = (
     "recording, voice file, or a folder of them; NAME.txt beside NAME.wav is what it says; repeat "
     "for several"
 )
 _TOKEN_HELP = "key that clients must send"
+_WYOMING_HELP = "port for Wyoming clients (Home Assistant), e.g. 10200"
+_LANGUAGE_HELP = "language that Wyoming clients are told; repeat for several (default: en)"
 
 
 def serve(
@@ -34,6 +37,8 @@ def serve(
     port: Annotated[int, typer.Option(help="port to listen at", min=0, max=65535)] = 8000,
     token: Annotated[str | None, typer.Option(envvar="GSV2_TOKEN", help=_TOKEN_HELP)] = None,
     candidates: Annotated[int, typer.Option(help=CANDIDATES_HELP, min=1)] = 1,
+    wyoming_port: Annotated[int | None, typer.Option(help=_WYOMING_HELP)] = None,
+    language: Annotated[list[str] | None, typer.Option(help=_LANGUAGE_HELP)] = None,
     max_waiting: Annotated[int, typer.Option(help="requests that may wait", min=0)] = 16,
     max_request_sec: Annotated[float, typer.Option(help="time that a request has in all")] = 300.0,
 ) -> None:
@@ -44,24 +49,37 @@ def serve(
 
     Example: `gsv2 serve --bundle runs/quickstart/bundle --voice VOICE.wav`
     """
-    if missing := [name for name in ("fastapi", "uvicorn", "av") if find_spec(name) is None]:
+    needed = ["fastapi", "uvicorn", "av", *(["wyoming"] if wyoming_port else [])]
+    if missing := [name for name in needed if find_spec(name) is None]:
         raise ValueError(f"gsv2 serve {_MISSING} (not there: {', '.join(missing)})")
-    from gsv2.inference.sampling import SamplingConfig
-    from gsv2.inference.synthesizer import Synthesizer
-    from gsv2.serve.app import make_app
-    from gsv2.serve.bundle_speaker import BundleSpeaker
+    if token is not None and wyoming_port is not None:
+        raise ValueError("--wyoming-port and --token exclude each other: Wyoming knows no keys")
+    from gsv2.serve.app import WyomingAddress, make_app
     from gsv2.serve.limits import ServerLimits
     from gsv2.serve.server import run_server
+    from gsv2.serve.service import SpeechService
 
     limits = ServerLimits(max_waiting=max_waiting, max_request_sec=max_request_sec)
-    sampling = SamplingConfig(candidates=candidates)
-    speaker = BundleSpeaker(Synthesizer.from_bundle(bundle), sampling)
+    speaker = _load_speaker(bundle, candidates)
     voices = list(load_voices(voice or [], speaker))
     if token is None and not _is_loopback(host):
         logger.warning("everybody who reaches %s may speak: --token asks for a key", host)
     named = ", ".join(v.name for v in voices) or "none yet: POST /v1/audio/voices"
     logger.info("http://%s:%d speaks; voices: %s", host, port, named)
-    run_server(make_app(speaker, voices, limits, token), host, port, limits.stop_sec)
+    wyoming = None
+    if wyoming_port is not None:
+        tags = tuple(canonical_language(tag) for tag in language or ["en"])
+        wyoming = WyomingAddress(host=host, port=wyoming_port, languages=tags)
+    service = SpeechService(speaker, voices, limits)
+    run_server(make_app(service, token, wyoming), host, port, limits.stop_sec)
+
+
+def _load_speaker(bundle: Path, candidates: int) -> BundleSpeaker:
+    from gsv2.inference.sampling import SamplingConfig
+    from gsv2.inference.synthesizer import Synthesizer
+    from gsv2.serve.bundle_speaker import BundleSpeaker
+
+    return BundleSpeaker(Synthesizer.from_bundle(bundle), SamplingConfig(candidates=candidates))
 
 
 def load_voices(paths: Sequence[Path], speaker: BundleSpeaker) -> Iterator[ServedVoice]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -15,31 +16,34 @@ FUSION_HELP = (
 )
 
 
+MARK_HELP = "say in the audio file that it is synthetic speech; gsv2 detect reads it"
 _REF_HELP = "recording or voice file of the voice; repeat for several"
 _SPEECH_HELP = "folder of its pretrained speech encoder, if it has moved"
-_TEXT_HELP = "folder of its pretrained text encoder, if it has moved"
+_TEXT_ENCODER_HELP = "folder of its pretrained text encoder, if it has moved"
+_TEXT_HELP = "what to say, any language and script; [pause 0.5s] and SSML are followed"
+_TEXT_FILE_HELP = "file of the text in UTF-8; - reads the standard input"
+_REF_TEXT_HELP = "transcript of each recording, in the same order"
+_WEIGHT_HELP = "weight of each reference's voice (default: equal)"
 _RATE_HELP = "above 1 = faster; for a GPT that reads by a pointer"
 _TIMES_HELP = ".TextGrid or .json for when words are spoken"
 
 
 def synthesize(
     bundle: Annotated[Path, typer.Option(help="bundle folder")],
-    text: Annotated[str, typer.Option(help="what to say, any language and script")],
     ref: Annotated[list[Path], typer.Option(help=_REF_HELP)],
     out: Annotated[Path, typer.Option(help="WAV file to write, 32 kHz")],
-    ref_text: Annotated[
-        list[str] | None, typer.Option(help="transcript of each recording, in the same order")
-    ] = None,
-    weight: Annotated[
-        list[float] | None, typer.Option(help="weight of each reference's voice (default: equal)")
-    ] = None,
+    text: Annotated[str | None, typer.Option(help=_TEXT_HELP)] = None,
+    text_file: Annotated[Path | None, typer.Option(help=_TEXT_FILE_HELP)] = None,
+    ref_text: Annotated[list[str] | None, typer.Option(help=_REF_TEXT_HELP)] = None,
+    weight: Annotated[list[float] | None, typer.Option(help=_WEIGHT_HELP)] = None,
     fusion: Annotated[str, typer.Option(help=FUSION_HELP)] = "auto",
     seed: Annotated[int, typer.Option(help="same seed, same speech")] = 0,
     rate: Annotated[float, typer.Option(help=_RATE_HELP)] = 1.0,
     candidates: Annotated[int | None, typer.Option(help=CANDIDATES_HELP, min=1)] = None,
     times: Annotated[Path | None, typer.Option(help=_TIMES_HELP)] = None,
+    mark: Annotated[bool, typer.Option(help=MARK_HELP)] = True,
     speech_encoder: Annotated[Path | None, typer.Option(help=_SPEECH_HELP)] = None,
-    text_encoder: Annotated[Path | None, typer.Option(help=_TEXT_HELP)] = None,
+    text_encoder: Annotated[Path | None, typer.Option(help=_TEXT_ENCODER_HELP)] = None,
 ) -> None:
     """Speak a text in the voice of one or several recordings, or of voice files.
 
@@ -58,8 +62,22 @@ def synthesize(
         candidates=drawn,
         prompt_fusion=fusion,  # type: ignore[arg-type]  # checked there, by name
     )
-    files = SpeechFiles(out, times)
+    files = SpeechFiles(out, times, mark)
     encoders = EncoderFolders(speech_encoder, text_encoder)
-    speech = write_speech(bundle, text, files, voice, sampling, encoders)
-    cut = "" if speech.ended else " (cut at the length limit: no end of speech was found)"
-    typer.echo(f"{out}: {len(speech.wave) / speech.sample_rate:.2f} s{cut}")
+    speech = write_speech(bundle, _read_text(text, text_file), files, voice, sampling, encoders)
+    for warning in speech.warnings:
+        typer.echo(f"warning: {warning}", err=True)
+    typer.echo(f"{out}: {len(speech.wave) / speech.sample_rate:.2f} s")
+
+
+def _read_text(text: str | None, file: Path | None) -> str:
+    """Return the one text that was given."""
+    if (text is None) == (file is None):
+        raise ValueError("give --text or --text-file, and not both")
+    if text is not None:
+        return text
+    assert file is not None
+    try:
+        return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"--text-file {file} must be UTF-8 text: {error}") from error

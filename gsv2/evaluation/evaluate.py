@@ -13,8 +13,8 @@ from gsv2.evaluation.report import EvaluationReport, make_report
 from gsv2.evaluation.row import RowFolder, SentenceRow, file_name
 from gsv2.evaluation.sentence import UNKNOWN_LANGUAGE, Sentence
 from gsv2.evaluation.sentence_meter import SentenceMeter
+from gsv2.inference.open_synthesizer import open_synthesizer
 from gsv2.inference.sampling import SamplingConfig
-from gsv2.inference.synthesizer import Synthesizer
 from gsv2.training.distributed.patient_ranks import PatientRanks
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.telemetry.progress import counting_bar
@@ -56,7 +56,7 @@ def evaluate_bundle(
     ranks = ranks or Distributed()
     out = Path(out)
     folder = RowFolder(out / "sentences")
-    synthesizer = Synthesizer.from_bundle(bundle, ranks.device)
+    synthesizer = open_synthesizer(bundle, ranks.device)
     judges, sampling = judges or Judges(), sampling or SamplingConfig()
     meter = SentenceMeter(synthesizer, _bundle_hash(Path(bundle)), judges, folder, sampling)
     with computing_threads(ranks), counting_bar("speaking and listening") as progress:

@@ -9,13 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gsv2.audio.pitch import median_pitch
+from gsv2.audio.distances import cepstral_distortion, pitch_errors
+from gsv2.audio.pitch import median_pitch, track_pitch
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.evaluation.estimates import Measurement
 from gsv2.evaluation.row import Measures
 from gsv2.evaluation.sentence import Sentence
 from gsv2.evaluation.spoken_errors import spoken_form
-from gsv2.inference.synthesizer import MAX_SENTENCE_BYTES, Speech, Synthesizer
+from gsv2.inference.speech import Speech
+from gsv2.inference.synthesizer import MAX_SENTENCE_BYTES, Synthesizer
+from gsv2.inference.text_synthesizer import TextSynthesizer
 from gsv2.models.aligner.model import Aligner
 from gsv2.models.aligner.reading_errors import count_errors
 from gsv2.text.normalize import normalize_text, split_sentences
@@ -46,7 +49,7 @@ def read_codes(aligner: Aligner, codes: Sequence[Tensor], texts: Sequence[str]) 
 
 
 def aligner_readings(
-    synthesizer: Synthesizer,
+    synthesizer: Synthesizer | TextSynthesizer,
     sentence: Sentence,
     speech: Speech,
     waves: Mapping[str, np.ndarray],
@@ -59,9 +62,9 @@ def aligner_readings(
         speech: what was said, with its codes.
         waves: source -> [N] at 32 kHz.
     """
-    aligner = synthesizer.aligner
-    if aligner is None:
+    if isinstance(synthesizer, TextSynthesizer) or synthesizer.aligner is None:
         return {}
+    aligner = synthesizer.aligner
     text = normalize_text(sentence.text)
     parts = [normalize_text(part) for part in split_sentences(text, MAX_SENTENCE_BYTES)]
     by_sound = {
@@ -75,7 +78,9 @@ def aligner_readings(
 
 
 def sound_measures(
-    synthesizer: Synthesizer, sentence: Sentence, waves: Mapping[str, np.ndarray]
+    synthesizer: Synthesizer | TextSynthesizer,
+    sentence: Sentence,
+    waves: Mapping[str, np.ndarray],
 ) -> Measures:
     """Return pitch, speaking rate and mel distance.
 
@@ -101,15 +106,27 @@ def sound_measures(
             off = abs(_SEMITONES * np.log2(pitch / np.mean(voiced)))
             measures.setdefault("pitch_off_semitones", {})[source] = Measurement(float(off))
     if "resynthesis" in waves:
-        distance = _mel_distance(synthesizer, waves["resynthesis"], waves["recording"])
-        measures["mel_l1"] = {"resynthesis": Measurement(distance)}
+        distances = _distances(synthesizer, waves["resynthesis"], waves["recording"])
+        measures |= {name: {"resynthesis": found} for name, found in distances.items()}
     return measures
 
 
 @torch.inference_mode()
-def _mel_distance(synthesizer: Synthesizer, wave: np.ndarray, recording: np.ndarray) -> float:
-    """Return the mean absolute difference of the natural logarithms of the mel magnitudes."""
+def _distances(
+    synthesizer: Synthesizer | TextSynthesizer, wave: np.ndarray, recording: np.ndarray
+) -> dict[str, Measurement]:
+    """Return distances from a recording of a wave with the same frames."""
     length = min(len(wave), len(recording))
     pair = torch.from_numpy(np.stack([wave[:length], recording[:length]]))[:, None]
-    one, other = synthesizer.vits2.mel(pair.to(synthesizer.device))
-    return float((one - other).abs().mean())
+    mel = synthesizer.vits2.mel
+    one, other = mel(pair.to(synthesizer.device)).split(1)
+    mask = torch.ones(1, one.shape[-1], dtype=torch.bool, device=one.device)
+    pitches = track_pitch(pair[:, 0], mel.config.sample_rate, mel.config.hop_length)
+    errors = pitch_errors(pitches[:1], pitches[1:], mask.cpu())
+    values = {
+        "mel_l1": (one - other).abs().mean(),
+        "mcd_db": cepstral_distortion(one, other, mask),
+        "pitch_error_semitones": errors.semitones,
+        "voicing_error": errors.voicing,
+    }
+    return {name: Measurement(float(value)) for name, value in values.items()}

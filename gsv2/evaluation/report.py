@@ -45,7 +45,8 @@ class EvaluationReport:
         Args:
             name: `char_errors`, `char_errors_of_sound`, `wer/JUDGE`, `cer/JUDGE`,
                 `similarity/JUDGE`, `prompt_similarity/JUDGE`, `own_voice/JUDGE`, `mel_l1`,
-                `pitch_hz`, `pitch_off_semitones`, `rate`, `unended` or `real_time_factor`.
+                `mcd_db`, `pitch_error_semitones`, `voicing_error`, `pitch_hz`,
+                `pitch_off_semitones`, `rate`, `unended` or `real_time_factor`.
             source: `generated`, `resynthesis`, `recording` or `difference`.
             scope: `all`, `median` (of the languages) or a language.
         """

@@ -23,7 +23,9 @@ from gsv2.evaluation.sentence import Sentence, wave_hash
 from gsv2.evaluation.spoken_errors import count_spoken_errors
 from gsv2.inference.references import VoiceError
 from gsv2.inference.sampling import SamplingConfig
-from gsv2.inference.synthesizer import Speech, Synthesizer
+from gsv2.inference.speech import Speech
+from gsv2.inference.synthesizer import Synthesizer
+from gsv2.inference.text_synthesizer import TextSynthesizer
 
 _DIGITS = 6
 """Decimals of a voice's vector in a row."""
@@ -34,7 +36,7 @@ class SentenceMeter:
 
     def __init__(
         self,
-        synthesizer: Synthesizer,
+        synthesizer: Synthesizer | TextSynthesizer,
         bundle_hash: str,
         judges: Judges,
         folder: RowFolder,
@@ -93,10 +95,12 @@ class SentenceMeter:
         return row
 
     def _resynthesise(self, sentence: Sentence, recording: np.ndarray) -> None:
-        """Send the recording through its codes, in the voice of the prompts."""
-        codes = self._synthesizer.encode(recording)
+        """Send the recording through its codes, in the voice of the prompts.
+
+        Where the waveform model reads text, through the posterior.
+        """
         voice = self._synthesizer.voice(sentence.prompts)
-        wave = self._synthesizer.decode(codes, voice, noise_scale=0.0)[: len(recording)]
+        wave = self._synthesizer.resynthesise(recording, voice)
         save_wave(self._folder.wave(sentence.key, "resynthesis"), wave, SAMPLE_RATE)
 
     def _take_figures(self, sentence: Sentence, row: SentenceRow, speech: Speech) -> None:

@@ -28,18 +28,15 @@ from gsv2.inference.bundle_description import (
     read_bundle_description,
     write_description,
 )
-from gsv2.inference.bundle_parts import (
-    OPTIONAL_PARTS,
-    PARTS,
-    check_parts,
-    described_encoders,
-)
+from gsv2.inference.bundle_parts import PARTS, check_parts, described_encoders
+from gsv2.inference.bundle_sources import find_sources
 from gsv2.inference.reading import HeldOutReading
 from gsv2.models.component import Component, ComponentError, load_component, save_component
 from gsv2.models.gpt.lora import merge_adapters
 from gsv2.models.gpt.model import SemanticGPT
-from gsv2.training.checkpoints.checkpoint import STATE, CheckpointMissingError, find_component
-from gsv2.training.ema import EMA_SUFFIX
+from gsv2.models.vits2.folded_norms import fold_weight_norms
+from gsv2.models.vits2.model import VITS2
+from gsv2.training.checkpoints.checkpoint import STATE
 
 __all__ = ["PARTS", "BundleError", "export_bundle", "load_bundle"]
 
@@ -55,7 +52,8 @@ def export_bundle(runs: Sequence[Path], out: Path, *, averaged: bool | None = No
 
     Args:
         runs: run folders (or checkpoints) that hold a quantizer, a GPT and a VITS2 together, and
-            an aligner, without which a GPT that reads by a pointer cannot speak.
+            an aligner, without which a GPT that reads by a pointer cannot speak; or a VITS2 alone
+            that reads text.
         out: folder to write; an older bundle there is replaced.
         averaged: whether to take the moving averages of the weights (`optim.NAME.ema_decay`):
             True = of the GPT and VITS2, False = of none, None = of those that have them.
@@ -68,10 +66,7 @@ def export_bundle(runs: Sequence[Path], out: Path, *, averaged: bool | None = No
             different quantizers, or `out` holds something else.
     """
     _check_place(out)
-    sources = {kind: _find_part(runs, kind, averaged) for kind in PARTS}
-    for kind, name in OPTIONAL_PARTS.items():
-        if (file := _find_named(runs, kind, name, required=False)) is not None:
-            sources[kind] = file
+    sources = find_sources(runs, averaged)
     out.parent.mkdir(parents=True, exist_ok=True)
     aside = _make_aside(out)
     try:
@@ -86,7 +81,8 @@ def load_bundle(path: Path) -> dict[str, Component]:
     """Read a bundle; check its hashes, its parts and that they belong together.
 
     Returns:
-        Kind of the part -> component, for every kind in `PARTS`, and the others that it has.
+        Kind of the part -> component, for every kind in `PARTS`, and the others that it has; of a
+        bundle whose waveform model reads text, `vits2` alone.
 
     Raises:
         BundleError: no bundle there, another format, a file that is missing or damaged, or parts
@@ -109,6 +105,19 @@ def load_bundle(path: Path) -> dict[str, Component]:
     return components
 
 
+def check_has_gpt(path: str | Path, components: Mapping[str, Component]) -> None:
+    """Check that a bundle speaks the codes of a GPT.
+
+    Raises:
+        BundleError: its waveform model reads text.
+    """
+    if "gpt" not in components:
+        raise BundleError(
+            f"{path} has no GPT: its waveform model reads text itself; "
+            "gsv2.inference.open_synthesizer.open_synthesizer speaks with it"
+        )
+
+
 def _make_aside(out: Path) -> Path:
     """Return an empty folder beside `out`, and remove those of processes that are gone."""
     beginning = f"{ASIDE}{out.name}-{socket.gethostname()}-"
@@ -128,13 +137,20 @@ def _fill(folder: Path, sources: Mapping[str, Path]) -> None:
         shutil.copyfile(path, copy)
         components[kind] = _without_adapters(copy, load_component(copy, kind, path))
     quantizer = _checked(components)
+    _fold(components["vits2"], folder / "vits2.safetensors")
     files = {name: _sha256(folder / name) for name in (f"{kind}.safetensors" for kind in sources)}
-    reading = _reading_of(sources["gpt"])
+    reading = _reading_of(sources["gpt"]) if "gpt" in sources else None
     description = BundleDescription(
         quantizer=quantizer, files=files, reading=reading, **described_encoders(components)
     )
     write_description(folder, description)
     folder.chmod(_plain_mode(folder))
+
+
+def _fold(vits2: Component, file: Path) -> None:
+    """Write a waveform model as it only speaks, without its weight norms."""
+    model = fold_weight_norms(VITS2.from_component(vits2))
+    save_component(file, model, kind=vits2.kind, config=vits2.config, provenance=vits2.provenance)
 
 
 def _without_adapters(file: Path, component: Component) -> Component:
@@ -160,8 +176,8 @@ def _reading_of(gpt: Path) -> HeldOutReading | None:
         raise BundleError(f"{state} is damaged: {error}") from error
 
 
-def _checked(components: dict[str, Component]) -> str:
-    """Return the hash of the quantizer of parts that belong together."""
+def _checked(components: dict[str, Component]) -> str | None:
+    """Return the hash of the quantizer of parts that belong together, if they have one."""
     try:
         return check_parts(components)
     except ComponentError as error:
@@ -188,40 +204,6 @@ def _put_in_place(aside: Path, out: Path) -> None:
             return
         _check_place(out)
     raise BundleError(f"{out} was replaced by others {_TRIES} times; are there so many exports?")
-
-
-def _find_part(runs: Sequence[Path], kind: str, averaged: bool | None) -> Path:
-    """Return the one file of `kind` among the runs; a damaged one is an error, never passed by."""
-    last = _find_named(runs, kind, PARTS[kind])
-    assert last is not None, "a required part is found, or an error"
-    if kind == "quantizer" or averaged is False:
-        return last
-    file = last.with_name(f"{PARTS[kind]}{EMA_SUFFIX}.safetensors")
-    if not file.is_file():
-        if averaged:
-            raise BundleError(f"{last.parent} holds no average of the weights of the {kind}")
-        return last
-    return find_component(file.parent, file.name.removesuffix(".safetensors"))  # checks it
-
-
-def _find_named(
-    runs: Sequence[Path], kind: str, name: str, *, required: bool = True
-) -> Path | None:
-    """Return the one file `NAME.safetensors` among the runs; None if there may be none."""
-    found = []
-    for run in runs:
-        if not run.exists():
-            raise BundleError(f"run {run} does not exist")
-        try:
-            found.append(find_component(run, name))
-        except CheckpointMissingError:
-            continue
-    if not found and not required:
-        return None
-    if len(found) != 1:
-        named = ", ".join(map(str, found or runs))
-        raise BundleError(f"exactly one run must hold a {kind}, but {len(found)} do: {named}")
-    return found[0]
 
 
 def _plain_mode(folder: Path) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gsv2.files import write_atomically
-from gsv2.inference.bundle_parts import OPTIONAL_PARTS, PARTS
+from gsv2.inference.bundle_parts import OPTIONAL_PARTS, PARTS, TEXT_PARTS
 from gsv2.inference.reading import HeldOutReading
 from gsv2.models.component import ComponentError, parse_object
 from gsv2.models.config_values import build_config
@@ -24,7 +24,9 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TYPES = {"format_version": int, "gsv2_version": str, "quantizer": str, "files": dict}
 _OPTIONAL_TYPES = {"reading": dict, "speech_encoder": dict, "text_encoder": dict}
 FILES = tuple(f"{kind}.safetensors" for kind in PARTS)
-"""Names of the files of every bundle."""
+"""Names of the files of every bundle with a quantizer."""
+TEXT_FILES = tuple(f"{kind}.safetensors" for kind in TEXT_PARTS)
+"""Names of the files of a bundle without one, whose waveform model reads text; it has no others."""
 OPTIONAL_FILES = tuple(f"{kind}.safetensors" for kind in OPTIONAL_PARTS)
 """Names of the files that a bundle may have; there are no others."""
 
@@ -37,10 +39,11 @@ class BundleError(ValueError):
 class BundleDescription:
     """The content of `bundle.json`."""
 
-    quantizer: str
-    """Hash of the quantizer that all parts share."""
+    quantizer: str | None
+    """Hash of the quantizer that all parts share; None where the waveform model reads text."""
     files: Mapping[str, str]
-    """Name -> SHA-256, for every name in `FILES`, and any in `OPTIONAL_FILES`."""
+    """Name -> SHA-256, for every name in `FILES`, and any in `OPTIONAL_FILES`; without a quantizer
+    for every name in `TEXT_FILES`."""
     reading: HeldOutReading | None = None
     """What was heard of the GPT when it was last listened to; None if nobody did."""
     speech_encoder: Mapping[str, Any] | None = None
@@ -59,6 +62,8 @@ def write_description(folder: Path, description: BundleDescription) -> None:
         "quantizer": description.quantizer,
         "files": dict(description.files),
     }
+    if description.quantizer is None:
+        del values["quantizer"]
     if description.reading is not None:
         values["reading"] = asdict(description.reading)
     for key in ("speech_encoder", "text_encoder"):
@@ -89,7 +94,7 @@ def read_bundle_description(folder: Path) -> BundleDescription:
         raise BundleError(str(error)) from error
     _check_types(path, values)
     return BundleDescription(
-        quantizer=values["quantizer"],
+        quantizer=values.get("quantizer"),
         files=_check_files(path, values),
         reading=_read_reading(path, values),
         speech_encoder=values.get("speech_encoder"),
@@ -100,6 +105,9 @@ def read_bundle_description(folder: Path) -> BundleDescription:
 def _check_types(path: Path, values: Mapping[str, Any]) -> None:
     """Check the version first, which says what the other keys are."""
     types = _TYPES | {key: kind for key, kind in _OPTIONAL_TYPES.items() if key in values}
+    files = values.get("files")
+    if isinstance(files, dict) and files.keys() == set(TEXT_FILES):
+        del types["quantizer"]
     for key in (*types, *sorted(values.keys() - types.keys())):
         if key not in types:
             raise BundleError(f"{path} has an unknown key {key!r}")
@@ -128,7 +136,8 @@ def _read_reading(path: Path, values: Mapping[str, Any]) -> HeldOutReading | Non
 def _check_files(path: Path, values: Mapping[str, Any]) -> dict[str, str]:
     """Return the hashes of all files; a name that leads elsewhere is not among them."""
     files: dict[str, str] = values["files"]
-    for name in sorted({*FILES, *files}):
+    needed = FILES if "quantizer" in values else TEXT_FILES
+    for name in sorted({*needed, *files}):
         if name not in FILES + OPTIONAL_FILES:
             known = ", ".join(FILES + OPTIONAL_FILES)
             raise BundleError(f"{path}: files may name {known} and no other, but names {name!r}")

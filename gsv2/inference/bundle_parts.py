@@ -16,35 +16,45 @@ from gsv2.models.trained_module import check_trained
 from gsv2.models.vits2.config import VITS2Config
 from gsv2.models.vits2.model import VITS2
 from gsv2.nn.codes import CodeConfig
-from gsv2.text.encoders.config import BGE_M3, QWEN2
+from gsv2.text.encoders.config import BGE_M3, QWEN2, TextVectorsConfig
 
 PARTS = {"quantizer": "quantizer", "gpt": "gpt", "vits2": "generator"}
 """Kind of a part -> name of the trainable that holds it in a run."""
 OPTIONAL_PARTS = {"aligner": "aligner"}
 """The same for parts that a bundle may lack: the aligner, which a GPT that reads by a pointer needs
 and which tells when words are spoken."""
+TEXT_PARTS = {"vits2": "generator"}
+"""The same for a bundle whose waveform model reads text: it speaks alone."""
 _CODEBOOKS = {"gpt": "audio_input.vectors.codebooks", "vits2": "code_vectors.codebooks"}
 """Kind of a part -> where it keeps the codebooks of its quantizer, if it does."""
 _TOLERANCE = 1e-5
 """Largest difference of equal codebooks: an average of equal values may round."""
 
 
-def check_parts(parts: Mapping[str, Component]) -> str:
+def check_parts(parts: Mapping[str, Component]) -> str | None:
     """Check the weights of all parts, and that they were trained on one quantizer.
 
     Args:
-        parts: kind -> component, for every kind in `PARTS`, and any in `OPTIONAL_PARTS`.
+        parts: kind -> component, for every kind in `PARTS`, and any in `OPTIONAL_PARTS`; or for
+            every kind in `TEXT_PARTS`.
 
     Returns:
-        The hash of the quantizer.
+        The hash of the quantizer; None without one.
 
     Raises:
         ComponentError: a part is damaged, or they are parts of different quantizers; the message
             names the file.
     """
+    if parts.keys() == TEXT_PARTS.keys():
+        _check_text_part(parts["vits2"])
+        return None
+    if parts["vits2"].config.get("prior") == "text":
+        raise ComponentError(
+            f"{parts['vits2'].name} reads text and not the codes of a GPT; it makes a bundle alone"
+        )
     shared = _shared_hash(parts)
     gpt = check_trained(parts["gpt"], GPTConfig, SemanticGPT)
-    vits2 = check_trained(parts["vits2"], VITS2Config, VITS2)
+    vits2 = _check_vits2(parts["vits2"])
     quantizer = Quantizer.from_component(parts["quantizer"])
     name = parts["quantizer"].name
     if not quantizer.codebooks.initialised:
@@ -57,12 +67,28 @@ def check_parts(parts: Mapping[str, Component]) -> str:
     _compare_codes(quantizer.config.codes, {"gpt": gpt.codes, "vits2": vits2.codes}, parts)
     _compare_codebooks(quantizer, parts)
     _check_aligner(gpt, parts)
+    _check_rate(vits2, parts["vits2"].name)
+    return shared
+
+
+def _check_text_part(part: Component) -> None:
+    """Check a waveform model that speaks alone."""
+    vits2 = _check_vits2(part)
+    if vits2.prior != "text":
+        raise ComponentError(f"{part.name} reads codes and needs the GPT that makes them")
+    _check_rate(vits2, part.name)
+
+
+def _check_vits2(part: Component) -> VITS2Config:
+    """Check the weights of a waveform model, folded or not."""
+    return check_trained(part, VITS2Config, VITS2.layout_of(part))
+
+
+def _check_rate(vits2: VITS2Config, name: str) -> None:
     if vits2.mel.sample_rate != SAMPLE_RATE:
         raise ComponentError(
-            f"{parts['vits2'].name}: config.mel.sample_rate must be {SAMPLE_RATE}, "
-            f"but is {vits2.mel.sample_rate}"
+            f"{name}: config.mel.sample_rate must be {SAMPLE_RATE}, but is {vits2.mel.sample_rate}"
         )
-    return shared
 
 
 def described_encoders(parts: Mapping[str, Component]) -> dict[str, dict[str, Any]]:
@@ -75,22 +101,29 @@ def described_encoders(parts: Mapping[str, Component]) -> dict[str, dict[str, An
         `speech_encoder` and `text_encoder`, where there is one: name, source and hash. Of `qwen2`
         it is the tokenizer, which the GPT reads with.
     """
+    if "gpt" not in parts:
+        text = parts["vits2"].read_config(VITS2Config).text
+        return {} if text.encoder != BGE_M3 else {"text_encoder": _encoder_of(text.vectors)}
     found: dict[str, dict[str, Any]] = {}
     speech = parts["quantizer"].read_config(QuantizerConfig).speech_encoder
     if speech.is_pretrained:
         found["speech_encoder"] = {**speech.identity, "source": speech.source}
     gpt = parts["gpt"].read_config(GPTConfig)
     if gpt.text_encoder == BGE_M3:
-        vectors = gpt.text_vectors
-        found["text_encoder"] = {
-            "name": gpt.text_encoder,
-            "source": vectors.weights.source,
-            "dim": vectors.dim,
-            "sha256": vectors.sha256,
-        }
+        found["text_encoder"] = _encoder_of(gpt.text_vectors)
     elif gpt.text_encoder == QWEN2:
         found["text_encoder"] = {"name": gpt.text_encoder, **_tokenizer_of(gpt)}
     return found
+
+
+def _encoder_of(vectors: TextVectorsConfig) -> dict[str, Any]:
+    """Return name, source and hash of a frozen text encoder."""
+    return {
+        "name": BGE_M3,
+        "source": vectors.weights.source,
+        "dim": vectors.dim,
+        "sha256": vectors.sha256,
+    }
 
 
 def _tokenizer_of(gpt: GPTConfig) -> dict[str, Any]:

@@ -1,11 +1,21 @@
-"""Cached backbone: the GPT's transformer over inputs that come piece by piece, in constant time."""
+"""Cached backbone: the GPT's transformer over inputs that come piece by piece.
+
+The first piece is the prompt, padded on the left; each later one is one input a row. Rows that are
+over can be dropped.
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from gsv2.models.gpt.backbone import mask_dtype
 from gsv2.models.gpt.model import SemanticGPT
+from gsv2.nn.key_value_cache import KeyValueCache
+
+_MORE_PLACES = 256
+"""Places for inputs after the first piece, before memory must grow."""
 
 
 class CachedBackbone:
@@ -13,22 +23,48 @@ class CachedBackbone:
 
     def __init__(self, model: SemanticGPT, mask: Tensor) -> None:
         """Prepare for a first piece whose valid positions are `mask` [B, L], padded on the left."""
-        self.backbone = model.backbone
-        self.mask = mask
-        self.padded = not bool(mask.all())
-        self.cache = None
+        self._backbone = model.backbone
+        self._mask = mask
+        self._is_padded = not bool(mask.all())
+        self._lengths = mask.sum(dim=1)  # inputs of each row so far
+        self._cache = KeyValueCache(mask.shape[1] + _MORE_PLACES)
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        """Return the output [B, D] at the last position of the next inputs [B, T, D]."""
-        if self.cache is not None:
-            self.mask = torch.cat([self.mask, self.mask.new_ones(inputs.shape[:2])], dim=1)
-        positions = (self.mask.cumsum(dim=1) - 1).clamp(min=0)[:, -inputs.shape[1] :]
-        output = self.backbone(
+        """Return the output [B, D] at the last position of the next inputs.
+
+        Args:
+            inputs: [B, L, D] the first time, [B, 1, D] later.
+        """
+        is_first = self._cache.get_seq_length() == 0
+        if is_first:
+            positions = (self._mask.cumsum(dim=1) - 1).clamp(min=0)
+        else:
+            positions = self._lengths[:, None]
+            self._lengths = self._lengths + 1
+            if self._is_padded:
+                self._mask = F.pad(self._mask, (0, 1), value=True)
+        mask = self._make_mask(is_first, mask_dtype(inputs)) if self._is_padded else None
+        output = self._backbone(
             inputs_embeds=inputs,
-            attention_mask=self.mask if self.padded else None,
+            attention_mask={"full_attention": mask},
             position_ids=positions,
-            cache=self.cache,
+            cache=self._cache,
             use_cache=True,
         )
-        self.cache = output.cache
         return output.last_hidden_state[:, -1]
+
+    def keep(self, rows: Tensor) -> None:
+        """Drop all rows but some, [B'] int64."""
+        self._cache.keep(rows)
+        self._mask, self._lengths = self._mask[rows], self._lengths[rows]
+
+    def _make_mask(self, is_first: bool, dtype: torch.dtype) -> Tensor:
+        """Return what the new inputs see, [B, 1, T, T'], 0 or -inf."""
+        seen = self._mask[:, None, None, :]
+        if is_first:
+            before = torch.ones_like(self._mask[0]).expand(self._mask.shape[1], -1).tril()
+            itself = torch.eye(len(before), dtype=torch.bool, device=before.device)
+            seen = (seen & before) | itself  # padding sees itself: its softmax is no NaN
+        return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(
+            ~seen, -torch.inf
+        )

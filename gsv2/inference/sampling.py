@@ -38,7 +38,7 @@ class SamplingConfig:
     """Draw from the k likeliest codes only; 0 = from all."""
     top_p: float = 0.95
     """Draw from the likeliest codes that together have this probability."""
-    repetition_window: int = 0
+    repetition_window: int = 10
     """Repetition-aware sampling (VALL-E 2, arXiv:2406.05370, section 3): frames looked back at;
     0 = off."""
     repetition_threshold: float = 0.3

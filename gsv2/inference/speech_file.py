@@ -11,16 +11,18 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
+from gsv2.audio.marking import save_marked
 from gsv2.audio.wave import save_wave
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.bundle_description import read_bundle_description
 from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
+from gsv2.inference.open_synthesizer import open_synthesizer
 from gsv2.inference.references import VoiceError
 from gsv2.inference.sampling import SamplingConfig
+from gsv2.inference.sentences import plan_sentences
+from gsv2.inference.speech import Speech
 from gsv2.inference.spoken_times import check_suffix, write_times
-from gsv2.inference.synthesizer import Speech, Synthesizer
 from gsv2.inference.voice_sources import load_voices
-from gsv2.text.normalize import normalize_text
 
 _SEED_BITS = 63
 """Seeds of torch lie within plus and minus two to this power."""
@@ -49,6 +51,8 @@ class SpeechFiles(NamedTuple):
     """Audio file; its suffix selects the format."""
     times: Path | None = None
     """File with the times of words and characters, .TextGrid or .json; None = none is."""
+    is_marked: bool = True
+    """Whether the audio file says that it is synthetic."""
 
 
 def write_speech(
@@ -72,21 +76,19 @@ def write_speech(
     Raises:
         ValueError: the bundle, the text, a recording, a weight, the seed or `out` cannot be used.
     """
-    (out, times), sampling = files, sampling or SamplingConfig()
-    normalize_text(text)
-    if not -(2**_SEED_BITS) <= sampling.seed < 2**_SEED_BITS:
-        raise SpeechFileError(
-            f"seed must be -2**{_SEED_BITS} to 2**{_SEED_BITS} - 1, but is {sampling.seed}"
-        )
+    (out, times, is_marked), sampling = files, sampling or SamplingConfig()
+    save = save_marked if is_marked else save_wave
+    plan_sentences(text)
+    check_seed(sampling.seed)
     check_output(out, voice.files)
     if times is not None:
         check_suffix(times)
     read_bundle_description(bundle)
     references = load_voices(*voice)
-    synthesizer = Synthesizer.from_bundle(bundle, encoders=encoders)
+    synthesizer = open_synthesizer(bundle, encoders=encoders)
     speech = synthesizer.synthesize(text, references, seed=sampling.seed, sampling=sampling)
     try:
-        save_wave(out, speech.wave, speech.sample_rate)
+        save(out, speech.wave, speech.sample_rate)
     except OSError as error:
         raise SpeechFileError(f"{out} cannot be written: {error.strerror or error}") from error
     if times is not None:
@@ -97,6 +99,18 @@ def write_speech(
             )
         write_times(speech.times, times)
     return speech
+
+
+def check_seed(seed: int) -> None:
+    """Check that torch takes a seed.
+
+    Raises:
+        SpeechFileError: it does not.
+    """
+    if not -(2**_SEED_BITS) <= seed < 2**_SEED_BITS:
+        raise SpeechFileError(
+            f"seed must be -2**{_SEED_BITS} to 2**{_SEED_BITS} - 1, but is {seed}"
+        )
 
 
 def check_output(out: Path, references: Sequence[Path] = ()) -> None:

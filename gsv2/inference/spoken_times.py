@@ -6,12 +6,14 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from gsv2.files import write_atomically
+from gsv2.text.words import word_ends
 
 _UNSPACED = re.compile(
     "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
@@ -36,7 +38,8 @@ class SpokenText(NamedTuple):
     characters: tuple[Spoken, ...]
     """All code points of the text, in order; without a gap."""
     words: tuple[Spoken, ...]
-    """Words between spaces, without the punctuation around them; each kana and Han is one."""
+    """Words between spaces, without the punctuation around them; each kana and Han is one, and with
+    the extra `gsv2[icu]` each word of Thai, Lao, Khmer and Burmese."""
     duration_sec: float
     """Length of the speech."""
 
@@ -77,6 +80,33 @@ def time_text(text: str, characters: np.ndarray, rate_hz: float) -> SpokenText:
     return SpokenText(spoken, words, len(characters) / rate_hz)
 
 
+def time_tokens(
+    text: str,
+    spans: Sequence[tuple[int, int]],
+    durations: Sequence[int],
+    rate_hz: float,
+) -> SpokenText:
+    """Return when a text is spoken whose tokens last known numbers of frames.
+
+    Characters of one token share it in equal parts.
+
+    Args:
+        text: text as `normalize_text` returns it.
+        spans: characters from..to that each token is a part of, rising.
+        durations: frames of a silence, of each token, and of a silence.
+        rate_hz: frames a second.
+    """
+    before, *said, _ = durations
+    places = [
+        start + number * max(1, end - start) // frames
+        for (start, end), frames in zip(spans, said, strict=True)
+        for number in range(frames)
+    ]
+    characters = np.minimum(np.maximum.accumulate(np.array(places, dtype=np.int64)), len(text) - 1)
+    spoken = time_text(text, characters, rate_hz).shifted(before / rate_hz)
+    return spoken._replace(duration_sec=sum(durations) / rate_hz)
+
+
 def join_times(parts: Sequence[SpokenText]) -> SpokenText:
     """Return the times of parts that each say when they are spoken in the whole."""
     return SpokenText(
@@ -99,8 +129,17 @@ def split_words(text: str) -> list[tuple[int, int]]:
             words.append((place, place + 1))
         elif start is None and not character.isspace():
             start = place
-    trimmed = (_trim(text, *word) for word in words)
+    parts = (part for word in words for part in _dictionary_words(text, *word))
+    trimmed = (_trim(text, *word) for word in parts)
     return [(start, end) for start, end in trimmed if start < end]
+
+
+def _dictionary_words(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Return the words of what stands between spaces, in scripts that put none between them."""
+    ends = word_ends(text[start:end])
+    if ends is None:
+        return [(start, end)]
+    return [(start + first, start + last) for first, last in pairwise([0, *ends])]
 
 
 def to_textgrid(spoken: SpokenText) -> str:

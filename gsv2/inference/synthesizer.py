@@ -16,17 +16,23 @@ import torch
 from torch import Tensor
 
 from gsv2.audio.speech_encoders.make import make_speech_encoder
-from gsv2.inference.bundle import load_bundle
+from gsv2.inference.bundle import check_has_gpt, load_bundle
 from gsv2.inference.bundle_description import read_bundle_description
 from gsv2.inference.candidates import generate_best
 from gsv2.inference.code_decoder import NOISE_SCALE, CodeDecoder
 from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
 from gsv2.inference.enrollment import BundleHashes, EnrolledReference, Enroller
-from gsv2.inference.generate import GeneratedCodes, Utterance
 from gsv2.inference.references import Reference
 from gsv2.inference.sampling import SamplingConfig
+from gsv2.inference.sentences import MAX_SENTENCE_BYTES as MAX_SENTENCE_BYTES
+from gsv2.inference.sentences import (
+    PlannedSentence,
+    SentencePlan,
+    plan_sentences,
+    to_utterances,
+)
 from gsv2.inference.speech import Speech as Speech
-from gsv2.inference.speech import Timeline
+from gsv2.inference.speech import SpeechWarning, Timeline
 from gsv2.inference.voice import Voice
 from gsv2.models.aligner.model import Aligner
 from gsv2.models.component import Component
@@ -34,14 +40,8 @@ from gsv2.models.gpt.model import SemanticGPT
 from gsv2.models.quantizer.model import Quantizer
 from gsv2.models.vits2.model import VITS2
 from gsv2.text.encoders.make import attach_text_encoder
-from gsv2.text.normalize import normalize_text, split_sentences
 
 logger = logging.getLogger(__name__)
-
-MAX_SENTENCE_BYTES = 300
-"""Longer sentences are split, so that an utterance stays as long as those of the training."""
-PAUSE_SEC = 0.2
-"""Silence between sentences."""
 
 
 class Synthesizer:
@@ -96,13 +96,14 @@ class Synthesizer:
         """
         chosen = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
         components = load_bundle(Path(path))
+        check_has_gpt(path, components)
         description = read_bundle_description(Path(path))
         reading = description.reading
         if reading is not None and not reading.reads:
             logger.warning("the model in %s %s", path, reading)
         synthesizer = cls.from_components(components, chosen, encoders)
         synthesizer.enroller.hashes = BundleHashes(
-            description.quantizer, description.files["vits2.safetensors"]
+            str(description.quantizer), description.files["vits2.safetensors"]
         )
         return synthesizer
 
@@ -145,12 +146,10 @@ class Synthesizer:
             VoiceError: a reference whose transcript cannot be aligned with it, which a GPT that
                 reads by a pointer asks for.
         """
-        sentences = _split(text)
-        enrolled = self.enroll(references)
-        generated = self._generate(sentences, enrolled, sampling, seed)
-        timeline = Timeline(PAUSE_SEC)
-        for spoken in self.decoder.speak(generated, sentences, self.voice(enrolled), seed):
-            timeline.add(spoken)
+        timeline = Timeline()
+        sampling = replace(sampling or SamplingConfig(), seed=seed)
+        for _ in self._speak(plan_sentences(text), references, sampling, timeline, None):
+            pass
         return timeline.whole()
 
     def stream(
@@ -175,15 +174,10 @@ class Synthesizer:
             TextError: nothing speakable in `text`.
             VoiceError: as `synthesize`.
         """
-        sentences = _split(text)
-        enrolled = self.enroll(references)
-        voice, timeline = self.voice(enrolled), Timeline(PAUSE_SEC)
-        for number, sentence in enumerate(sentences):
-            generated = self._generate(
-                [sentence], enrolled, sampling, seed, first=number, each_step=each_step
-            )
-            for spoken in self.decoder.speak(generated, [sentence], voice, seed):
-                yield timeline.add(spoken)
+        sampling = replace(sampling or SamplingConfig(), seed=seed)
+        return self._speak(
+            plan_sentences(text), references, sampling, Timeline(), each_step or (lambda: None)
+        )
 
     def encode(self, wave: np.ndarray) -> Tensor:
         """Return the codes [K, T] of a recording [N] at 32 kHz."""
@@ -192,11 +186,7 @@ class Synthesizer:
     def enroll(
         self, references: Sequence[Reference | EnrolledReference]
     ) -> list[EnrolledReference]:
-        """Return references as the models read them, to be spoken with many times.
-
-        Raises:
-            VoiceError: as `synthesize`.
-        """
+        """Return references as the models read them, see `Enroller.enroll`."""
         return self.enroller.enroll(references)
 
     def voice(self, references: Sequence[Reference | EnrolledReference]) -> Voice:
@@ -209,37 +199,51 @@ class Synthesizer:
         """Speak codes [K, T] in a voice; returns [N] float32 at 32 kHz."""
         return self.decoder.decode(codes, voice, noise_scale=noise_scale, seed=seed)
 
-    def _generate(
+    def resynthesise(self, wave: np.ndarray, voice: Voice) -> np.ndarray:
+        """Send a recording [N] at 32 kHz through its codes; returns [N] in a voice."""
+        return self.decode(self.encode(wave), voice, noise_scale=0.0)[: len(wave)]
+
+    def _speak(
         self,
-        sentences: Sequence[str],
-        references: Sequence[EnrolledReference],
-        sampling: SamplingConfig | None,
-        seed: int,
-        *,
-        first: int = 0,
-        each_step: Callable[[], None] | None = None,
-    ) -> GeneratedCodes:
-        """Generate the codes of sentences, of which the first has a number in its text."""
-        sampling = replace(sampling or SamplingConfig(), seed=seed)
-        spoken = [(r.prompt, r.weight) for r in references if r.prompt is not None]
-        prompts = tuple(prompt for prompt, _ in spoken)
-        several = len({r.speaker for r in references if r.prompt is not None}) > 1
-        fusion = sampling.prompt_fusion
-        averaged = fusion == "average" or (fusion == "auto" and several)
-        weights = tuple(weight for _, weight in spoken) if averaged else ()
-        return generate_best(
-            self.gpt,
-            self.aligner,
-            [
-                Utterance(text=sentence, prompts=prompts, prompt_weights=weights)
-                for sentence in sentences
-            ],
-            sampling,
-            first=first,
-            each_step=each_step,
-        )
+        plan: SentencePlan,
+        references: Sequence[Reference | EnrolledReference],
+        sampling: SamplingConfig,
+        timeline: Timeline,
+        each_step: Callable[[], None] | None,
+    ) -> Iterator[Speech]:
+        """Yield the speech of each sentence, as it stands in the whole.
 
+        All sentences of a rate are generated at once where nobody asks for each step.
+        """
+        enrolled = self.enroll(references)
+        voice, last = self.voice(enrolled), plan.sentences[-1]
+        for run in plan.runs(at_once=each_step is None):
+            rate = sampling.speaking_rate * run[0].rate
+            generated = generate_best(
+                self.gpt,
+                self.aligner,
+                to_utterances(run, enrolled, sampling.prompt_fusion),
+                replace(sampling, speaking_rate=rate),
+                first=run[0].number,
+                each_step=each_step,
+            )
+            texts = [sentence.text for sentence in run]
+            spoken = self.decoder.speak(generated, texts, voice, sampling.seed)
+            for sentence, speech in zip(run, spoken, strict=True):
+                speech = speech._replace(warnings=tuple(self._warnings(sentence, speech, rate)))
+                end_sec = plan.end_sec if sentence is last else 0.0
+                yield timeline.add(speech, sentence.pause_sec, end_sec)
 
-def _split(text: str) -> list[str]:
-    """Return the sentences of a text."""
-    return split_sentences(normalize_text(text), MAX_SENTENCE_BYTES)
+    def _warnings(
+        self, sentence: PlannedSentence, speech: Speech, rate: float
+    ) -> Iterator[SpeechWarning]:
+        """Yield what was decided for a sentence, other than by the model or by who asked."""
+        place = (sentence.number, sentence.text)
+        if not speech.ended:
+            yield SpeechWarning("cut", *place)
+        if len(speech.wave) == 0:
+            yield SpeechWarning("empty", *place)
+        elif speech.times is None and self.aligner is not None:
+            yield SpeechWarning("untimed", *place)
+        if rate != 1 and not self.gpt.has_pointer:
+            yield SpeechWarning("rate", *place)

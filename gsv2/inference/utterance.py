@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gsv2.models.gpt.model import GPTInputs, SemanticGPT
+from gsv2.models.gpt.refiner import align_right
 from gsv2.nn.codes import NO_CODE
 from gsv2.text.normalize import normalize_text
 
@@ -81,6 +82,14 @@ def embed_utterances(model: SemanticGPT, utterances: Sequence[Utterance]) -> tup
     shifts = (~mask).sum(dim=1).tolist()
     rolled = [row.roll(shift, dims=0) for row, shift in zip(inputs, shifts, strict=True)]
     return torch.stack(rolled), mask.flip(1)
+
+
+def last_prompts(utterances: Sequence[Utterance], num_codebooks: int) -> Tensor:
+    """Return the codes [B, K, P] of the clip that each utterance follows, for a refiner."""
+    nothing = torch.empty(num_codebooks, 0, dtype=torch.int64)
+    last = [item.prompts[-1].codes if item.prompts else nothing for item in utterances]
+    lengths = torch.tensor([codes.shape[1] for codes in last])
+    return align_right(_pad([codes.cpu() for codes in last]), lengths)
 
 
 def _alignment(clip: Prompt) -> Tensor:

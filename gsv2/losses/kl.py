@@ -16,7 +16,7 @@ def kl_divergence(z_p: Tensor, logs_q: Tensor, m_p: Tensor, logs_p: Tensor, mask
         logs_q: [B, C, T] log-std of the posterior.
         m_p: [B, C, T] mean of the prior.
         logs_p: [B, C, T] log-std of the prior.
-        mask: [B, T]; at least one valid frame each.
+        mask: [B, T]; a clip without a valid frame gives 0.
 
     Returns:
         [] float32.
@@ -24,5 +24,5 @@ def kl_divergence(z_p: Tensor, logs_q: Tensor, m_p: Tensor, logs_p: Tensor, mask
     with torch.autocast(z_p.device.type, enabled=False):
         z_p, logs_q, m_p, logs_p = (x.float() for x in (z_p, logs_q, m_p, logs_p))
         nats = logs_p - logs_q - 0.5 + 0.5 * (z_p - m_p).square() * torch.exp(-2 * logs_p)
-        frames = (nats.sum(dim=1) * mask).sum(dim=1) / mask.sum(dim=1)  # [B]
+        frames = (nats.sum(dim=1) * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)  # [B]
         return frames.mean()

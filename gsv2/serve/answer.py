@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,11 @@ from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
 
 from gsv2.audio.encoding import EncodedFormat, StreamEncoder, encode_whole
+from gsv2.audio.marking import MARK
 from gsv2.serve.speaking_queue import SpeakingJob, SpeakingQueue, StoppedError
+
+MARK_HEADERS = {"X-Synthetic-Speech": MARK}
+"""Headers of every answer; PCM and AAC have no other place to say it."""
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +26,7 @@ def encode_pieces(
     waves: Iterator[np.ndarray],
     sample_rate: int,
     audio_format: EncodedFormat,
+    tags: Mapping[str, str] | None = None,
     *,
     is_streamed: bool,
 ) -> Iterator[bytes]:
@@ -30,12 +35,13 @@ def encode_pieces(
     Args:
         waves: the pieces.
         sample_rate: rate of `waves` in Hz.
+        tags: texts that the file holds about itself.
         is_streamed: yield bytes as they come; else all at once, with a header that knows how many.
     """
     if not is_streamed:
-        yield encode_whole(np.concatenate(list(waves)), sample_rate, audio_format)
+        yield encode_whole(np.concatenate(list(waves)), sample_rate, audio_format, tags)
         return
-    encoder = StreamEncoder(audio_format, sample_rate)
+    encoder = StreamEncoder(audio_format, sample_rate, tags)
     for wave in waves:
         yield encoder.encode(wave)
     yield encoder.finish()
@@ -69,7 +75,7 @@ class SpeechResponse(StreamingResponse):
     def __init__(
         self, content: AsyncIterator[bytes], job: SpeakingJob, queue: SpeakingQueue, media_type: str
     ) -> None:
-        super().__init__(content, media_type=media_type)
+        super().__init__(content, media_type=media_type, headers=MARK_HEADERS)
         self._job = job
         self._queue = queue
 

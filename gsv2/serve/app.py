@@ -6,52 +6,69 @@ No path of a request ever names a file: voices are kept in memory, by names and 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Annotated, Any
 
+import numpy as np
 from fastapi import FastAPI, File, Form, Request, UploadFile
 from fastapi.responses import Response
 
 from gsv2.audio.encoding import MEDIA_TYPES
+from gsv2.audio.marking import MARK
 from gsv2.serve.answer import SpeechResponse, encode_pieces, to_events
 from gsv2.serve.errors import RequestError, install_handlers
 from gsv2.serve.guard import RequestGuard
-from gsv2.serve.limits import ServerLimits
-from gsv2.serve.speaker import Speaker
-from gsv2.serve.speaking_queue import CheckStop, SpeakingJob, SpeakingQueue, StoppedError
+from gsv2.serve.service import Asked, SpeechService
+from gsv2.serve.speaking_queue import SpeakingJob, StoppedError
 from gsv2.serve.speech_request import SpeechRequest
-from gsv2.serve.voices import ServedVoice, VoiceShelf
 from gsv2.version import __version__
+
+logger = logging.getLogger(__name__)
 
 MODEL = "gsv2"
 """Name of the model that a server lists."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class WyomingAddress:
+    """Where Wyoming clients are listened to."""
+
+    host: str
+    port: int
+    languages: tuple[str, ...] = ("en",)
+    """Language tags that clients are told."""
+
+
 def make_app(
-    speaker: Speaker,
-    voices: Sequence[ServedVoice] = (),
-    limits: ServerLimits | None = None,
-    token: str | None = None,
+    service: SpeechService, token: str | None = None, wyoming: WyomingAddress | None = None
 ) -> FastAPI:
     """Return the application that speaks.
 
     Args:
-        speaker: what speaks.
-        voices: voices that it begins with.
-        limits: None = the defaults.
+        service: what speaks; it is closed with the application.
         token: what clients must send as their key; None = anybody may ask.
+        wyoming: where Wyoming clients are listened to beside; None = nowhere.
     """
-    limits = limits or ServerLimits()
-    doors = _Doors(speaker, VoiceShelf(voices, limits.max_voices), limits)
+    doors = _Doors(service)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        await asyncio.to_thread(doors.queue.close)
+        async with AsyncExitStack() as stack:
+            stack.callback(service.queue.close)
+            if wyoming is not None:
+                from gsv2.serve.wyoming_door import WyomingDoor
+
+                door = WyomingDoor(service, wyoming.languages)
+                address = door.listening(wyoming.host, wyoming.port)
+                host, port = await stack.enter_async_context(address)
+                logger.info("Wyoming clients are listened to at tcp://%s:%d", host, port)
+            yield
 
     app = FastAPI(title="gsv2", version=__version__, lifespan=lifespan)
-    app.add_middleware(RequestGuard, limits=limits, token=token)
+    app.add_middleware(RequestGuard, limits=service.limits, token=token)
     install_handlers(app)
     app.add_api_route("/health", doors.health, methods=["GET"])
     app.add_api_route("/v1/models", doors.list_models, methods=["GET"])
@@ -65,15 +82,14 @@ def make_app(
 class _Doors:
     """The endpoints, and what they share."""
 
-    def __init__(self, speaker: Speaker, shelf: VoiceShelf, limits: ServerLimits) -> None:
-        self._speaker = speaker
-        self._shelf = shelf
-        self._limits = limits
-        self.queue = SpeakingQueue(limits.max_waiting, limits.max_request_sec)
+    def __init__(self, service: SpeechService) -> None:
+        self._service = service
+        self._shelf = service.shelf
+        self._queue = service.queue
 
     async def health(self) -> dict[str, Any]:
         """Tell that the server is up, and how many requests it is answering."""
-        return {"status": "ok", "requests": len(self.queue)}
+        return {"status": "ok", "requests": len(self._queue)}
 
     async def list_models(self) -> dict[str, Any]:
         """List the one model."""
@@ -101,21 +117,15 @@ class _Doors:
         """Add a voice by a recording; it is kept in memory until the server stops."""
         self._shelf.check_new(name)
         content = await audio_sample.read()
-        if len(content) > self._limits.max_upload_bytes:
-            most = self._limits.max_upload_bytes
+        if len(content) > self._service.limits.max_upload_bytes:
+            most = self._service.limits.max_upload_bytes
             raise RequestError(413, f"audio_sample may have at most {most} bytes", "audio_sample")
         found: list[Sequence[Any]] = []
-
-        def enroll(check: CheckStop) -> Iterator[bytes]:
-            check()
-            found.append(self._speaker.enroll(content, "audio_sample", text or None))
-            yield b""
-
-        job = self.queue.submit(enroll)
+        job = self._service.submit_enrollment(content, text or None, found)
         try:
             await self._first(job.pieces(), request)
         finally:
-            self.queue.release(job)
+            self._queue.release(job)
         return self._shelf.add(name, found[0], consent).described()
 
     async def remove_voice(self, voice_id: str) -> dict[str, Any]:
@@ -125,29 +135,28 @@ class _Doors:
 
     async def speak(self, asked: SpeechRequest, request: Request) -> Response:
         """Speak a text; what cannot be spoken is told before the first byte."""
-        self._check(asked)
-        parts = self._shelf.find_parts(asked.asked_voice)
+        if asked.instructions.strip():
+            message = "instructions are followed by no model of this server; leave them out"
+            raise RequestError(400, message, "instructions")
 
-        def make(check: CheckStop) -> Iterator[bytes]:
-            references = parts[0][0].references
-            if len(parts) > 1:
-                references = self._speaker.mix([(v.references, weight) for v, weight in parts])
-            waves = self._speaker.stream(
-                asked.input, references, speed=asked.speed, seed=asked.seed, check=check
-            )
+        def encode(waves: Iterator[np.ndarray]) -> Iterator[bytes]:
             return encode_pieces(
                 waves,
-                self._speaker.sample_rate,
+                self._service.sample_rate,
                 asked.response_format,
+                {"comment": MARK},
                 is_streamed=asked.is_streamed,
             )
 
-        job = self.queue.submit(make)
+        spoken = Asked(
+            text=asked.input, voice=asked.asked_voice, speed=asked.speed, seed=asked.seed
+        )
+        job = self._service.submit_speech(spoken, encode)
         try:
             pieces = job.pieces()
             first = await self._first(pieces, request)
         except BaseException:
-            self.queue.release(job)
+            self._queue.release(job)
             raise
         return self._respond(asked, job, _chain(first, pieces))
 
@@ -156,24 +165,8 @@ class _Doors:
     ) -> SpeechResponse:
         if asked.stream_format == "sse":
             events = to_events(content, len(asked.input))
-            return SpeechResponse(events, job, self.queue, "text/event-stream")
-        return SpeechResponse(content, job, self.queue, MEDIA_TYPES[asked.response_format])
-
-    def _check(self, asked: SpeechRequest) -> None:
-        """Check what can be told without a model."""
-        most = self._limits.max_text_characters
-        if len(asked.input) > most:
-            raise RequestError(
-                400,
-                f"input may have at most {most} characters, but has {len(asked.input)}",
-                "input",
-            )
-        if asked.instructions.strip():
-            raise RequestError(
-                400,
-                "instructions are followed by no model of this server; leave them out",
-                "instructions",
-            )
+            return SpeechResponse(events, job, self._queue, "text/event-stream")
+        return SpeechResponse(content, job, self._queue, MEDIA_TYPES[asked.response_format])
 
     async def _first(self, pieces: AsyncIterator[bytes], request: Request) -> bytes:
         """Return the first piece; give up waiting for it when the client has left.

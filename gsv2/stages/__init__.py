@@ -11,12 +11,14 @@ import torch
 from gsv2.data.corpus.decode import AlignClip
 from gsv2.inference.clip_aligner import ClipAligner
 from gsv2.stages.aligner import AlignerRunConfig, AlignerStage
+from gsv2.stages.dpo import DPORunConfig, DPOStage
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.gpt_config import GPTRunConfig, gpt_members
 from gsv2.stages.joint import JointRunConfig, JointStage
 from gsv2.stages.quantizer import QuantizerRunConfig, QuantizerStage
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.stages.vits2_config import VITS2RunConfig
+from gsv2.stages.vits2_network import vits2_members
 from gsv2.training.config import RunConfig
 from gsv2.training.stage import Stage
 
@@ -36,6 +38,7 @@ STAGES: dict[str, StageEntry] = {
     "quantizer": StageEntry(QuantizerRunConfig, QuantizerStage, QuantizerStage.members),
     "aligner": StageEntry(AlignerRunConfig, AlignerStage, AlignerStage.members),
     "gpt": StageEntry(GPTRunConfig, GPTStage, GPTStage.members),
+    "dpo": StageEntry(DPORunConfig, DPOStage, DPOStage.members),
     "vits2": StageEntry(VITS2RunConfig, VITS2Stage, VITS2Stage.members),
     "joint": StageEntry(JointRunConfig, JointStage, JointStage.members),
 }
@@ -45,6 +48,8 @@ STAGES: dict[str, StageEntry] = {
 def members_of(config: RunConfig) -> tuple[str, ...]:
     """Return what the stage of a run reads of a clip beside its text, `align` among it."""
     members = STAGES[config.stage].members
+    if config.stage == "vits2" and isinstance(config, VITS2RunConfig):
+        return vits2_members(config.model)
     return gpt_members(members, config.model) if isinstance(config, GPTRunConfig) else members
 
 

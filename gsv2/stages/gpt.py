@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -16,7 +17,9 @@ from gsv2.losses.code_prediction import PredictionLoss, code_prediction_loss
 from gsv2.models.gpt.flops import count_gpt_flops
 from gsv2.models.gpt.interleave import NUM_STARTS, PackedRows
 from gsv2.models.gpt.model import GPTInputs, GPTOutput
+from gsv2.models.gpt.refiner import prompt_lengths
 from gsv2.stages.gpt_config import GPT, GPTRunConfig, codebook_weights
+from gsv2.stages.gpt_figures import gpt_figures
 from gsv2.stages.gpt_listening import GPTListeningTest
 from gsv2.stages.gpt_network import make_network
 from gsv2.stages.gpt_panels import code_panels
@@ -27,7 +30,9 @@ from gsv2.text.encoders.config import QWEN2
 from gsv2.text.encoders.interface import TextTokens
 from gsv2.text.encoders.make import attach_text_encoder
 from gsv2.training.precision.policy import PrecisionPolicy
-from gsv2.training.stage import Panel, Update, Workload, make_trainable
+from gsv2.training.stage import Figure, Panel, Update, Workload, make_trainable
+
+T = TypeVar("T")
 
 
 class GPTStage:
@@ -77,7 +82,7 @@ class GPTStage:
         """Return the code frames; the end of a clip counts with its frames."""
         if batch.num_clips == 0 or batch.code_lengths is None:
             return {GPT: 0}
-        is_target = self._targets(batch)
+        is_target = self.targets(batch)
         lengths = batch.code_lengths if is_target is None else batch.code_lengths[is_target]
         return {GPT: int(lengths.sum())}
 
@@ -85,21 +90,26 @@ class GPTStage:
         """Return the tokens of the sequences; a code frame counts as all of its audio."""
         assert batch.code_lengths is not None
         samples = batch.code_lengths * (SAMPLE_RATE / self.model.config.codes.rate_hz)
-        return Workload(samples.long().tolist(), int(self._tokens(batch).sum()))
+        return Workload(samples.long().tolist(), int(self.tokens(batch).sum()))
 
     def flops(self, batch: Batch) -> Mapping[str, float]:
         """Return what the sequences cost the GPT."""
         assert batch.code_lengths is not None
-        pattern, is_target = self.model.pattern, self._targets(batch)
+        pattern, is_target = self.model.pattern, self.targets(batch)
         learnt = batch.code_lengths if is_target is None else batch.code_lengths[is_target]
         frames = int(learnt.sum())
-        tokens = self._tokens(batch)
+        tokens = self.tokens(batch)
         total = self._flops.total(
             torch.zeros_like(tokens).index_add(0, batch.sequence, tokens),
             num_inputs=int(pattern.num_code_steps(batch.code_lengths).sum()),
             num_predicted=int(pattern.num_steps(learnt).sum()),
-            num_codes=[frames + len(learnt), *[frames] * (pattern.num_codebooks - 1)],
+            num_codes=[
+                frames + len(learnt),
+                *[self.model.num_sampled(frames)] * (pattern.num_codebooks - 1),
+            ],
         )
+        prompts = prompt_lengths(batch.code_lengths, batch.sequence)
+        total += self._flops.refined(learnt, prompts if is_target is None else prompts[is_target])
         num_bytes = int(self._text(batch).lengths.sum()) if self.model.has_pointer else 0
         return {GPT: total + self._flops.pointed(num_bytes, frames)}
 
@@ -109,27 +119,33 @@ class GPTStage:
         yield Update(GPT, loss, _named(metrics))
 
     @torch.no_grad()
-    def validate(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Return the same metrics as `updates`, and what the right texts are worth.
+    def validate(self, batch: Batch) -> Mapping[str, Tensor | Figure]:
+        """Return the metrics of `updates`, `gpt_figures`, and what the right text is worth.
 
         `gpt/text_gain` is the loss with another clip's text minus that with the right one, in nats
         a frame, all codebooks together. A batch with one text alone has none.
         """
-        metrics = dict(self._loss(batch).metrics)
+        if batch.num_clips == 0 or batch.codes is None:
+            self._loss(batch)  # as many passes as on the other ranks, as ZeRO-3 asks
+            return _named(self._loss(batch).metrics)
+        is_target = self.targets(batch)
+        output = self.predict(self.trainables[GPT], batch, is_target)
+        metrics = dict(self._loss_of(output).metrics)
+        figures = gpt_figures(batch, output, is_target, self.model.end)
         swapped = with_swapped_texts(batch)
         others = self._loss(swapped).metrics  # on every rank, as ZeRO-3 asks
         if swapped.texts != batch.texts:
             metrics["text_gain"] = others["nats_per_frame"] - metrics["nats_per_frame"]
-        return _named(metrics)
+        return _named({**metrics, **figures})
 
     @torch.no_grad()
     def panels(self, batch: Batch) -> Sequence[Panel]:
         """Return each clip's codes, the likeliest ones, and how likely the right ones are."""
         assert batch.code_lengths is not None
-        output = self._predict(self.model, batch, is_target=None)
+        output = self.predict(self.model, batch, is_target=None)
         return code_panels(batch.keys, batch.code_lengths, output)
 
-    def _tokens(self, batch: Batch) -> Tensor:
+    def tokens(self, batch: Batch) -> Tensor:
         """Return the tokens [C] of the clips of a batch on the host."""
         assert batch.code_lengths is not None
         text_lengths = self._text(batch).lengths
@@ -139,8 +155,10 @@ class GPTStage:
 
     def _loss(self, batch: Batch) -> PredictionLoss:
         if batch.num_clips == 0 or batch.codes is None or batch.code_lengths is None:
-            return self._no_loss(batch)
-        output = self._predict(self.trainables[GPT], batch, self._targets(batch))
+            return self.no_loss(batch)
+        return self._loss_of(self.predict(self.trainables[GPT], batch, self.targets(batch)))
+
+    def _loss_of(self, output: GPTOutput) -> PredictionLoss:
         codes = code_prediction_loss(output.logits, output.targets, self.weights, self.model.end)
         if output.advance_logits is None or output.advance_targets is None:
             return codes
@@ -148,9 +166,16 @@ class GPTStage:
         metrics = {**codes.metrics, "loss_advance": advance.detach()}
         return PredictionLoss(codes.loss + self.advance_weight * advance, metrics)
 
-    def _predict(
+    def predict(
         self, network: Callable[..., GPTOutput], batch: Batch, is_target: Tensor | None
     ) -> GPTOutput:
+        """Return what a network predicts of a batch with clips.
+
+        Args:
+            network: the GPT, bare or through its engine, or another of its config.
+            batch: clips on the device.
+            is_target: [C] bool: clips that are predicted; None = all.
+        """
         assert batch.codes is not None
         assert batch.code_lengths is not None
         tokens = self._text(batch)
@@ -172,13 +197,13 @@ class GPTStage:
             return self.model.text_encoder.tokenize(batch.texts)
         return TextTokens(batch.text_vectors, batch.text_vector_lengths)
 
-    def _targets(self, batch: Batch) -> Tensor | None:
+    def targets(self, batch: Batch) -> Tensor | None:
         """Return which clips are learnt, [C] bool; None for all."""
         if self.loss_clips == "all":
             return None
         return batch.sequence.diff(append=batch.sequence[-1:] + 1) != 0
 
-    def _no_loss(self, batch: Batch) -> PredictionLoss:
+    def no_loss(self, batch: Batch) -> PredictionLoss:
         """Return zeros that still depend on every parameter, for a batch without clips."""
         K = self.model.pattern.num_codebooks
         device = batch.sequence.device
@@ -207,5 +232,5 @@ def _rows(batch: Batch) -> PackedRows | None:
     return PackedRows(batch.packed_row, batch.num_packed_rows, batch.row_tokens)
 
 
-def _named(metrics: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _named(metrics: Mapping[str, T]) -> dict[str, T]:
     return {f"{GPT}/{term}": value for term, value in metrics.items()}

@@ -9,14 +9,12 @@ from typing import Literal
 import torch
 
 from gsv2.data.config import DataConfig
-from gsv2.data.corpus.manifest import read_kind
 from gsv2.models.gpt.interleave import NUM_STARTS
 from gsv2.models.gpt.model import GPTConfig
 from gsv2.models.gpt.patterns import make_pattern
 from gsv2.stages.gpt_start import GPTInitConfig
-from gsv2.stages.sections import CodesModelSection
-from gsv2.storage.storage import Storage
-from gsv2.text.encoders.config import BGE_M3, TextVectorsConfig
+from gsv2.stages.sections import CodesModelSection, fill_vectors
+from gsv2.text.encoders.config import BGE_M3
 from gsv2.training.config import RunConfig
 from gsv2.training.optim import OptimConfig
 
@@ -94,22 +92,8 @@ def fill_text_vectors(gpt: GPTConfig, data: DataConfig) -> GPTConfig:
     """
     if gpt.text_encoder != BGE_M3:
         return gpt
-    texts = next((source.texts for source in data.sources if source.texts is not None), None)
-    if texts is None:
-        raise ValueError(
-            f"data.sources must have texts, sidecars with the vectors of {gpt.text_encoder}, for "
-            f"model.gpt.text_encoder={gpt.text_encoder}, but have none; make them: "
-            "gsv2 corpus extract-text"
-        )
-    made = read_kind(texts, "texts", Storage(data.remote, allow_pipe=data.allow_pipe))
-    known = gpt.text_vectors
-    if known.sha256 not in (None, made.text_encoder):
-        raise ValueError(
-            f"text vectors {texts} must be of the encoder {known.sha256}, as "
-            f"model.gpt.text_vectors.sha256 says, but are of {made.text_encoder}"
-        )
-    filled = TextVectorsConfig(
-        path=known.path or made.build.get("source"), dim=made.text_dim, sha256=made.text_encoder
+    filled = fill_vectors(
+        gpt.text_encoder, gpt.text_vectors, data, "model.gpt.text_encoder", "model.gpt.text_vectors"
     )
     return replace(gpt, text_vectors=filled)
 

@@ -2,7 +2,7 @@
 
 They share the clips and the frozen quantizer, never gradients: each is trained as its own stage
 trains it, `gsv2.stages.gpt` and `gsv2.stages.vits2`. Micro-batches are cut for the waveform model,
-by frames; the GPT pads its sequences, of one clip or several, to the longest of them.
+by frames; the GPT has the same clips in packed rows (`gsv2.stages.joint_rows`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 from gsv2.data.stream.batch import Batch
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.gpt_config import GPT, GPTModelSection, GPTRunConfig, gpt_members
+from gsv2.stages.joint_rows import pack_rows
 from gsv2.stages.sections import check_optim
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.stages.vits2_config import (
@@ -30,7 +31,7 @@ from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.optim import OptimConfig
 from gsv2.training.precision.policy import PrecisionPolicy
 from gsv2.training.precision.probes import LOSSES
-from gsv2.training.stage import Panel, Trainable, Update, Workload
+from gsv2.training.stage import Figure, Panel, Trainable, Update, Workload
 
 _GAN = (GENERATOR, DISCRIMINATOR)
 
@@ -58,6 +59,16 @@ class JointRunConfig(GPTRunConfig, VITS2RunConfig):
                 "data.max_frames must be set for stage=joint, in place of data.max_tokens "
                 f"({self.data.max_tokens}) and data.batching=pack: VITS2 pads every clip to the "
                 "longest, which a budget of tokens does not bound"
+            )
+        if self.model.generator.prior != "codes":
+            raise ValueError(
+                "model.generator.prior must be codes for stage=joint, whose GPT makes them, but is "
+                f"{self.model.generator.prior}"
+            )
+        if self.model.trained_quantizer is not None:
+            raise ValueError(
+                "model.trained_quantizer must be left out for stage=joint, whose GPT learns codes "
+                "that stay; train it in a run of stage=vits2 before"
             )
 
 
@@ -106,10 +117,22 @@ class JointStage:
 
     def updates(self, batch: Batch, step: int) -> Iterator[Update]:
         """Yield the update of the GPT, then those of the GAN."""
-        yield from self.gpt.updates(batch, step)
+        packed, padding = self._packed(batch)
+        for update in self.gpt.updates(packed, step):
+            share = torch.tensor(padding, device=update.loss.device)
+            yield update._replace(metrics={**update.metrics, f"{GPT}/padding": share})
         yield from self.vits2.updates(batch, step)
 
-    def validate(self, batch: Batch) -> Mapping[str, Tensor]:
+    def _packed(self, batch: Batch) -> tuple[Batch, float]:
+        """Return what the GPT reads of a batch, and the share of its rows that is empty."""
+        if not batch.num_clips or batch.code_lengths is None:
+            return batch, 0.0
+        on_host = replace(batch, code_lengths=batch.code_lengths.cpu())
+        tokens = self.gpt.tokens(on_host).tolist()
+        packed = pack_rows(batch, tokens)
+        return packed, 1 - sum(tokens) / (packed.num_packed_rows * packed.row_tokens)
+
+    def validate(self, batch: Batch) -> Mapping[str, Tensor | Figure]:
         """Return the metrics of both stages."""
         return {**self.gpt.validate(batch), **self.vits2.validate(batch)}
 

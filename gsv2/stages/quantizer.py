@@ -18,13 +18,13 @@ from gsv2.models.quantizer.feature_statistics import FeatureStatistics
 from gsv2.models.quantizer.flops import quantizer_flops_per_frame
 from gsv2.models.quantizer.model import Quantizer, QuantizerConfig, QuantizerOutput
 from gsv2.nn.codebook_ema import CodebookStatistics, dead_entries
+from gsv2.stages.codebook_updates import LiveFingerprint, over_ranks
+from gsv2.stages.quantizer_start import start_quantizer
 from gsv2.stages.sections import check_optim
 from gsv2.training.config import RunConfig
-from gsv2.training.distributed.collectives import stack_over_ranks, sum_over_ranks
 from gsv2.training.optim import OptimConfig
 from gsv2.training.precision.policy import PrecisionPolicy
 from gsv2.training.stage import Panel, Update, Workload, audio_workload, make_trainable
-from gsv2.training.telemetry.progress import CountingLines
 
 _NAME = "quantizer"
 
@@ -77,24 +77,9 @@ class QuantizerStage:
 
     def initialise(self, batches: Iterable[Batch]) -> None:
         """Start normalisation and codebooks from a reservoir: enough frames, or one epoch."""
-        config = self.model_config
-        wanted = config.codebooks.reservoir_per_entry * config.codes.codebook_size
-        reservoir: list[SpeechFeatures] = []
-        num_code_frames, num_batches = 0, 0
-        collected = CountingLines("code frames for k-means")
-        for batch in batches:
-            if num_code_frames >= wanted or batch.epoch > 0:
-                break
-            num_batches += 1
-            if batch.num_clips:
-                reservoir.append(self._features(batch))
-                num_code_frames += int(reservoir[-1].mask[:, :: config.stride].sum())
-            collected(min(num_code_frames, wanted), wanted)
-        if not reservoir:
-            raise ValueError("the first epoch of the training data must hold a clip to start from")
-        per_step = num_code_frames / num_batches * self._micro_batches_per_step
-        counting = CountingLines("iterations of k-means")
-        self.quantizer.initialise(reservoir, per_step, counting, self._statistics)
+        start_quantizer(
+            self.quantizer, batches, self._features, self._micro_batches_per_step, self._statistics
+        )
 
     def num_targets(self, batch: Batch) -> Mapping[str, int]:
         """Return the valid feature frames."""
@@ -119,7 +104,7 @@ class QuantizerStage:
         loss, metrics = self._loss(output, features.mask)
         yield Update(_NAME, loss, metrics | self._codebook_metrics(output))
         if self._collected:  # the first micro-batch to come back does it for all of the step
-            self.quantizer.update_codebooks(_over_ranks(self._collected))
+            self.quantizer.update_codebooks(over_ranks(self._collected))
             self._collected = []
 
     @torch.no_grad()
@@ -202,37 +187,6 @@ class QuantizerStage:
             f"{_NAME}/revived": self.quantizer.codebooks.revived.sum(),
             **energy,
         }
-
-
-class LiveFingerprint(Mapping[str, str]):
-    """The provenance of a quantizer that still trains: its own hash at the time of asking."""
-
-    def __init__(self, quantizer: Quantizer) -> None:
-        self._quantizer = quantizer
-
-    def __getitem__(self, name: str) -> str:
-        if name != _NAME:
-            raise KeyError(name)
-        return self._quantizer.fingerprint()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter((_NAME,))
-
-    def __len__(self) -> int:
-        return 1
-
-
-def _over_ranks(parts: list[CodebookStatistics]) -> CodebookStatistics:
-    """Merge a step's statistics over micro-batches and ranks, in global micro-batch order."""
-    local = CodebookStatistics(*(torch.stack(column) for column in zip(*parts, strict=True)))
-    candidates = stack_over_ranks(local.candidates)  # [ranks, micro-batches, P, K, d]
-    is_candidate = stack_over_ranks(local.is_candidate)
-    return CodebookStatistics(
-        counts=sum_over_ranks(local.counts.sum(dim=0)),
-        sums=sum_over_ranks(local.sums.sum(dim=0)),
-        candidates=candidates.transpose(0, 1).flatten(0, 2),
-        is_candidate=is_candidate.transpose(0, 1).flatten(),
-    )
 
 
 def _per_codebook(term: str, values: Tensor) -> dict[str, Tensor]:

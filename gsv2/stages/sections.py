@@ -7,9 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gsv2.data.config import DataConfig
+from gsv2.data.corpus.manifest import read_kind
 from gsv2.models.component import load_component
 from gsv2.models.quantizer.model import Quantizer
 from gsv2.nn.codes import CodeConfig
+from gsv2.storage.storage import Storage
+from gsv2.text.encoders.config import TextVectorsConfig
 from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.config import RunConfig
 from gsv2.training.optim import OptimConfig
@@ -57,6 +61,38 @@ def fill_codes(config: ConfigT, codes: CodeConfig, key: str) -> ConfigT:
             f"but is {config.codes}"
         )
     return replace(config, codes=codes)
+
+
+def fill_vectors(
+    encoder: str, vectors: TextVectorsConfig, data: DataConfig, encoder_key: str, vectors_key: str
+) -> TextVectorsConfig:
+    """Return the frozen text encoder of the corpora that a network reads.
+
+    Args:
+        encoder: its name.
+        vectors: what the config says of it.
+        data: sources, whose text vectors say the rest.
+        encoder_key: key of the name in the file.
+        vectors_key: key of `vectors` in the file.
+
+    Raises:
+        ValueError: no source has text vectors, or they are of another encoder than the config's.
+    """
+    texts = next((source.texts for source in data.sources if source.texts is not None), None)
+    if texts is None:
+        raise ValueError(
+            f"data.sources must have texts, sidecars with the vectors of {encoder}, for "
+            f"{encoder_key}={encoder}, but have none; make them: gsv2 corpus extract-text"
+        )
+    made = read_kind(texts, "texts", Storage(data.remote, allow_pipe=data.allow_pipe))
+    if vectors.sha256 not in (None, made.text_encoder):
+        raise ValueError(
+            f"text vectors {texts} must be of the encoder {vectors.sha256}, as "
+            f"{vectors_key}.sha256 says, but are of {made.text_encoder}"
+        )
+    return TextVectorsConfig(
+        path=vectors.path or made.build.get("source"), dim=made.text_dim, sha256=made.text_encoder
+    )
 
 
 def check_optim(optim: Mapping[str, OptimConfig], names: Sequence[str]) -> None:

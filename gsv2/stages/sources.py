@@ -44,10 +44,12 @@ def open_sources(
         ValueError: a corpus cannot be read, or holds other codes.
     """
     index = CorpusIndex.open(*sources, storage=storage)
-    if stage is None or stage.codes is None:
+    if stage is None:
         return index
     check_codes(index, stage, where)
     codes = stage.codes
+    if codes is None:
+        return index
     made = CodeFormat(codes.num_codebooks, codes.codebook_size, codes.rate_hz)
     index = index.with_codes(made, _align_clip_of(stage))
     for line in describe_unaligned(index, sources):

@@ -1,4 +1,4 @@
-"""Training of the waveform model against its discriminators; the quantizer is frozen.
+"""Training of the waveform model against its discriminators.
 
 One pass of the generator serves both updates of a step: the discriminators learn from its wave,
 detached, then the generator learns from the discriminators so updated (VITS, arXiv 2106.06103,
@@ -9,73 +9,80 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from gsv2.audio.mel import MelSpectrogram
 from gsv2.audio.multi_resolution import MultiResolutionSpectrogram
+from gsv2.audio.multi_resolution_mel import MultiResolutionMel
 from gsv2.audio.pitch import track_pitch
 from gsv2.data.stream.batch import Batch
-from gsv2.losses.adversarial import discriminator_loss, feature_matching_loss, generator_loss
 from gsv2.losses.kl import kl_divergence
 from gsv2.losses.pitch import pitch_loss
-from gsv2.losses.reconstruction import mel_distance
+from gsv2.losses.reconstruction import multi_mel_distance
 from gsv2.losses.stft import stft_loss
-from gsv2.models.vits2.discriminators import MultiDiscriminator
+from gsv2.models.vits2.decoded import Decoded, TrainedSegments
 from gsv2.models.vits2.flops import VITS2Flops
-from gsv2.models.vits2.model import VITS2, Decoded, TrainedSegments
-from gsv2.models.vits2.references import next_references, random_references
+from gsv2.models.vits2.references import random_references
 from gsv2.models.vits2.segments import cut_segments, random_starts
-from gsv2.nn.masks import length_mask
-from gsv2.stages.sections import check_optim, fill_codes
+from gsv2.stages.vits2_adversarial import adversarial_updates, judged_terms
 from gsv2.stages.vits2_config import (
     DISCRIMINATOR,
+    DURATION_DISCRIMINATOR,
     GENERATOR,
     VITS2RunConfig,
-    fill_code_features,
 )
+from gsv2.stages.vits2_durations import alignable_clips, duration_terms
 from gsv2.stages.vits2_inputs import VITS2Inputs, make_inputs, silent_batch
-from gsv2.training.precision.policy import PrecisionPolicy
-from gsv2.training.stage import Panel, Update, Workload, audio_workload, make_trainable
+from gsv2.stages.vits2_network import vits2_members
+from gsv2.stages.vits2_parts import make_parts
+from gsv2.stages.vits2_quantizer import LivePass
+from gsv2.stages.vits2_validation import ClipMeter, clip_panels, speak_clips
+from gsv2.training.stage import Panel, Trainable, Update, Workload, audio_workload
+
+
+class _Run(NamedTuple):
+    """One pass of a micro-batch, whose graph all updates share."""
+
+    real: Tensor
+    """[C, 1, N] segments of the recordings."""
+    pitch: Tensor | None
+    """[C, frames] of the segments, where the generator needs it."""
+    decoded: Decoded
+    """What the network made of the recordings."""
+    share: float
+    """What the losses count: 0 for silence in place of clips."""
+    live: LivePass | None
+    """The quantizer's pass, while it trains."""
 
 
 class VITS2Stage:
     """Yields the discriminators' update, where one is due, then the generator's."""
 
     members: tuple[str, ...] = ("audio", "codes")
+    """Members of a clip that a prior of codes needs; see `vits2_members`."""
 
     def __init__(self, config: VITS2RunConfig, device: torch.device) -> None:
-        names = (GENERATOR, DISCRIMINATOR)
-        check_optim(config.optim, names)
         self.section = config.model
+        self.members = vits2_members(config.model)
         self._max_steps = config.trainer.max_steps
         self.device = device
-        self.precision = PrecisionPolicy(config.precision, (*names, "losses"))
-        quantizer = config.model.load_quantizer()
-        vectors = quantizer.code_vectors()
-        generator = fill_codes(config.model.generator, vectors.config, "model.generator")
-        self.model_config = fill_code_features(generator, quantizer.config)
-        self.codes = vectors.config
-        self._network = VITS2(self.model_config).to(device)
-        self._network.code_vectors.set_codebooks(vectors.codebooks)
-        if self._network.code_features is not None:
-            self._network.code_features.set_decoder(quantizer.decoder.state_dict())
-        self._loss_mel = MelSpectrogram(config.model.mel_loss).to(device)
+        parts = make_parts(config, device)
+        self._network, self.model_config, self.codes = parts.network, parts.config, parts.codes
+        self.precision, self.trainables = parts.precision, parts.trainables
+        self._quantizer = parts.quantizer
+        resolutions = config.model.mel_resolutions
+        mels = resolutions.split(config.model.mel_loss.sample_rate) or [config.model.mel_loss]
+        self._loss_mels = MultiResolutionMel(mels).to(device)
         self._loss_stft = MultiResolutionSpectrogram(config.model.stft_loss).to(device)
+        figures = config.model.validation_figures
+        mel = MelSpectrogram(config.model.mel_loss).to(device)
+        self._meter = ClipMeter(mel, self._loss_stft, figures)
         self._flops: VITS2Flops | None = None
         self._step = self.full_step
-        networks = config.model.discriminator.network()
-        discriminator = MultiDiscriminator(networks).to(device)
-        provenance = {"quantizer": quantizer.fingerprint()}
-        optim = config.optim
-        parts = {
-            GENERATOR: ("vits2", self._network, self.model_config, optim[GENERATOR]),
-            DISCRIMINATOR: ("discriminator", discriminator, networks, optim[DISCRIMINATOR]),
-        }
-        self.trainables = {
-            name: make_trainable(*part, self._max_steps, provenance) for name, part in parts.items()
-        }
 
     @property
     def full_step(self) -> int:
@@ -86,13 +93,21 @@ class VITS2Stage:
     def _total_steps(self) -> float:
         return self.trainables[GENERATOR].progress.total_steps
 
+    @property
+    def _judge_of_durations(self) -> Trainable | None:
+        return self.trainables.get(DURATION_DISCRIMINATOR)
+
     def initialise(self, batches: Iterable[Batch]) -> None:
-        """Do nothing: no part depends on data."""
+        """Start the codebooks of a quantizer that trains; nothing else depends on data."""
+        if self._quantizer is not None:
+            self._quantizer.initialise(batches)
+            entries = self._quantizer.network.codebooks.entries
+            self._network.code_vectors.set_codebooks(entries)
 
     def num_targets(self, batch: Batch) -> Mapping[str, int]:
         """Count the clips: each gives one segment and one mean divergence."""
         num_clips = batch.num_clips if batch.weight > 0 else 0
-        return {GENERATOR: num_clips, DISCRIMINATOR: num_clips}
+        return dict.fromkeys(self.trainables, num_clips)
 
     def workload(self, batch: Batch) -> Workload:
         """Return the audio."""
@@ -101,8 +116,11 @@ class VITS2Stage:
     def flops(self, batch: Batch) -> Mapping[str, float]:
         """Return what the clips cost the networks in the step that was asked for last.
 
-        Each clip counts with its own length.
+        Each clip counts with its own length. Nobody counts a prior of text, whose cost depends on
+        the texts too.
         """
+        if self.model_config.prior == "text":
+            return {}
         model, section = self.model_config, self.section
         if self._flops is None:
             judges = section.discriminator.network()
@@ -117,12 +135,34 @@ class VITS2Stage:
         }
 
     def updates(self, batch: Batch, step: int) -> Iterator[Update]:
-        """Yield the discriminators' update, then the generator's; without a clip, zero losses.
+        """Yield the discriminators' updates, the generator's, and that of a quantizer that trains.
 
-        Which of them are due depends on the step alone: all ranks yield the same.
+        Which of them are due depends on the step alone: all ranks yield the same. Without a clip,
+        the losses are 0.
         """
         self._step = step
-        inputs, share = self._inputs(batch)
+        run = self._run(batch, step)
+        section, autocast = self.section.discriminator, self.precision.autocast
+        if section.trains_at(step, self._total_steps):
+            r1 = section.r1_at(step, self._total_steps)
+            of = (self.trainables, run.real, run.decoded, section, r1)
+            for judgement in adversarial_updates(*of, autocast):
+                yield _scaled(judgement, run.share)
+        update = self._generator_update(run.real, run.pitch, run.decoded, step)
+        if self._quantizer is None or run.live is None:
+            yield _scaled(update, run.share)
+            return
+        yield _scaled(update._replace(loss=update.loss + run.live.probe), run.share)
+        yield self._quantizer.update(run.live, run.share)
+        self._quantizer.move_codebooks(self._network.code_vectors)
+
+    def _run(self, batch: Batch, step: int) -> _Run:
+        """Encode a micro-batch and decode its segments: the pass that all updates share."""
+        counted, share = self._counted(batch)
+        live: LivePass | None = None
+        if self._quantizer is not None and self._quantizer.trains_at(step):
+            live = self._quantizer.start_pass(counted, share)
+        inputs = self._inputs(counted, None if live is None else live.output.codes)
         size = self.section.segment_frames
         starts = random_starts(inputs.lengths, size)
         reference = random_references(inputs.sequence, self.section.self_reference_probability)
@@ -131,110 +171,74 @@ class VITS2Stage:
         pitch = None
         if self._network.has_pitch:
             pitch = track_pitch(real[:, 0], self.model_config.mel.sample_rate, hop)
+        noise = self.section.alignment_noise_at(step)
         with self.precision.autocast(GENERATOR, self.device):
             decoded: Decoded = self.trainables[GENERATOR](
-                inputs.codes,
+                inputs.content(noise) if live is None else live.codes,
                 inputs.magnitude,
                 inputs.lengths,
                 inputs.mel[reference],
                 inputs.lengths[reference],
                 TrainedSegments(starts, size, pitch),
             )
-        if self.section.discriminator.trains_at(step, self._total_steps):
-            yield _scaled(self._discriminator_update(real, decoded.wave.detach()), share)
-        yield _scaled(self._generator_update(real, pitch, decoded, step), share)
+        return _Run(real, pitch, decoded, share, live)
 
-    def _inputs(self, batch: Batch) -> tuple[VITS2Inputs, float]:
-        """Return the inputs and what the losses count: 0 for a batch without a clip."""
+    def _counted(self, batch: Batch) -> tuple[Batch, float]:
+        """Return a batch with a clip and what the losses count: 0 for one that had none."""
         if batch.num_clips:
-            return make_inputs(batch, self._network), 1.0
-        return make_inputs(silent_batch(batch, self._network, self.device), self._network), 0.0
+            return batch, 1.0
+        return silent_batch(batch, self._network, self.device), 0.0
 
-    def _discriminator_update(self, real: Tensor, fake: Tensor) -> Update:
-        with self.precision.autocast(DISCRIMINATOR, self.device):
-            logits, _ = self.trainables[DISCRIMINATOR](torch.cat([real, fake]))
-        of_real, of_fake = zip(*(both.chunk(2) for both in logits), strict=True)
-        return Update(DISCRIMINATOR, discriminator_loss(of_real, of_fake), {})
+    def _inputs(self, batch: Batch, codes: Tensor | None = None) -> VITS2Inputs:
+        """Return the inputs of a batch with a clip; `codes` that a quantizer has just made."""
+        if self._quantizer is not None:
+            codes = self._quantizer.encode(batch) if codes is None else codes
+            lengths = (codes[:, 0] >= 0).sum(dim=1)
+            batch = replace(batch, codes=codes, code_lengths=lengths)
+        return make_inputs(batch, self._network)
 
     def _generator_update(
         self, real: Tensor, pitch: Tensor | None, decoded: Decoded, step: int
     ) -> Update:
         weights = self.section.loss_weights
         terms: dict[str, Tensor] = {}
-        if self.section.discriminator.judges_at(step, self._total_steps):
-            terms |= self._judge(real, decoded.wave)
-        terms["mel"] = mel_distance(self._loss_mel(decoded.wave), self._loss_mel(real))
+        is_judged = self.section.discriminator.judges_at(step, self._total_steps)
+        if is_judged:
+            judges, kind = self.trainables[DISCRIMINATOR], self.section.discriminator.loss
+            with self.precision.autocast(DISCRIMINATOR, self.device):
+                terms |= judged_terms(judges, real, decoded.wave, kind)
+        terms["mel"] = multi_mel_distance(self._loss_mels(decoded.wave), self._loss_mels(real))
         if weights.stft:
             terms["stft"] = stft_loss(self._loss_stft(decoded.wave), self._loss_stft(real))
         if decoded.contour is not None and pitch is not None:
             terms["pitch"] = pitch_loss(decoded.contour.log_hz, decoded.contour.voiced, pitch)
-        terms["kl"] = kl_divergence(
-            decoded.z_p, decoded.logs_q, decoded.m_p, decoded.logs_p, decoded.mask
-        )
-        factors = {
-            "adversarial": weights.adversarial,
-            "feature_matching": weights.feature_matching,
-            "mel": weights.mel,
-            "stft": weights.stft,
-            "pitch": weights.pitch,
-            "kl": weights.kl_at(step, self._total_steps),
-        }
+        mask = decoded.mask
+        if decoded.aligned is not None:
+            terms |= duration_terms(
+                decoded.aligned, self._judge_of_durations if is_judged else None
+            )
+            mask = mask & alignable_clips(decoded.aligned).unsqueeze(1)
+        terms["kl"] = kl_divergence(decoded.z_p, decoded.logs_q, decoded.m_p, decoded.logs_p, mask)
+        factors = weights.at(step, self._total_steps)
         weighted = [factors[name] * term for name, term in terms.items()]
         metrics = {f"{GENERATOR}/{name}": term.detach() for name, term in terms.items()}
         return Update(GENERATOR, sum(weighted[1:], start=weighted[0]), metrics)
 
-    def _judge(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        """Return the losses that the discriminators give the generator."""
-        with (
-            self.trainables[DISCRIMINATOR].frozen() as judge,
-            self.precision.autocast(DISCRIMINATOR, self.device),
-        ):
-            with torch.no_grad():
-                _, real_features = judge(real)
-            fake_logits, fake_features = judge(fake)
-        return {
-            "adversarial": generator_loss(fake_logits),
-            "feature_matching": feature_matching_loss(real_features, fake_features),
-        }
-
     def validate(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Return mel distances of whole clips: through codes, and through the posterior."""
-        inputs, share = self._inputs(batch)
-        size = inputs.mel.shape[-1]
-        mask = length_mask(inputs.lengths, size)
-        target = self._loss_mel(inputs.wave)[..., :size]
-        return {
-            f"{GENERATOR}/mel_{name}": share
-            * mel_distance(self._loss_mel(wave)[..., :size], target, mask)
-            for name, wave in self._speak(inputs).items()
-        }
+        """Return the figures of whole clips, see `ClipMeter.measure`."""
+        counted, share = self._counted(batch)
+        inputs = self._inputs(counted)
+        with self.precision.autocast(GENERATOR, self.device):
+            spoken = speak_clips(self._network, inputs, self.section.validation_figures)
+        figures = self._meter.measure(inputs, spoken)
+        return {f"{GENERATOR}/{name}": share * figure for name, figure in figures.items()}
 
     def panels(self, batch: Batch) -> Sequence[Panel]:
-        """Return each clip as recorded, through its codes and through the posterior."""
-        inputs, _ = self._inputs(batch)
-        waves = {"recording": inputs.wave, **self._speak(inputs)}
-        lengths = (inputs.lengths * self.model_config.mel.hop_length).tolist()
-        return [
-            Panel(name=key, waves={title: wave[i, 0, :length] for title, wave in waves.items()})
-            for i, (key, length) in enumerate(zip(batch.keys, lengths, strict=True))
-        ]
-
-    @torch.no_grad()
-    def _speak(self, inputs: VITS2Inputs) -> dict[str, Tensor]:
-        """Return clips [C, 1, N] through their codes and through the posterior.
-
-        The style is of the next clip of the same speaker.
-        """
-        model, reference = self._network, next_references(inputs.sequence)
-        mask = length_mask(inputs.lengths, inputs.mel.shape[-1])
+        """Return each clip as recorded, through its codes or text and through the posterior."""
+        inputs = self._inputs(self._counted(batch)[0])
         with self.precision.autocast(GENERATOR, self.device):
-            style = model.style(inputs.mel[reference], mask[reference])
-            return {
-                "through_codes": model.infer(
-                    inputs.codes, inputs.code_lengths, style, noise_scale=0.0
-                ),
-                "through_posterior": model.reconstruct(inputs.magnitude, inputs.lengths, style),
-            }
+            spoken = speak_clips(self._network, inputs)
+        return clip_panels(batch.keys, inputs, spoken, self.model_config.mel.hop_length)
 
 
 def _scaled(update: Update, share: float) -> Update:

@@ -2,78 +2,29 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from gsv2.audio.mel import MelConfig
 from gsv2.audio.multi_resolution import ResolutionsConfig
+from gsv2.audio.multi_resolution_mel import MelResolutionsConfig
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.models.quantizer.model import QuantizerConfig
 from gsv2.models.vits2.code_features import CodeFeaturesConfig
 from gsv2.models.vits2.config import VITS2Config
-from gsv2.models.vits2.discriminators import DiscriminatorConfig
+from gsv2.models.vits2.duration_discriminator import DurationDiscriminatorConfig
 from gsv2.stages.sections import CodesModelSection
+from gsv2.stages.vits2_discriminators import DiscriminatorSection
+from gsv2.stages.vits2_loss_weights import LossWeights
+from gsv2.stages.vits2_quantizer import TrainedQuantizer
 from gsv2.training.config import RunConfig
 from gsv2.training.optim import OptimConfig
 
 GENERATOR = "generator"
 DISCRIMINATOR = "discriminator"
-_KL_START = 1e-3
-"""Share of its weight that kl starts with when it is warmed up."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossWeights:
-    """Weights of the generator's losses."""
-
-    adversarial: float = 1.0
-    """Weight of what the discriminators say."""
-    feature_matching: float = 2.0
-    """Weight of the feature matching loss."""
-    mel: float = 45.0
-    """Weight of the mel distance."""
-    stft: float = 0.0
-    """Weight of the multi-resolution STFT loss; 0 = it is not computed."""
-    pitch: float = 10.0
-    """Weight of the pitch loss, where the generator has a harmonic source."""
-    kl: float = 1.0
-    """Weight of the divergence between posterior and prior."""
-    kl_warmup_steps: int = 0
-    """Steps in which the weight of kl rises to its value, geometrically from a thousandth of it.
-    A short training needs them: else the prior pulls the latent to nothing before the decoder
-    has learnt to heed it."""
-    kl_warmup_fraction: float = 0.0
-    """The same as a share of the run, by steps or by time, in place of `kl_warmup_steps`."""
-
-    def __post_init__(self) -> None:
-        """Check the values that no type can."""
-        for name in ("adversarial", "feature_matching", "mel", "stft", "pitch", "kl"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise ValueError(
-                    f"model.loss_weights.{name} must be 0 or a number above 0, "
-                    f"but is {getattr(self, name)}"
-                )
-        if not self.kl_warmup_steps >= 0:
-            raise ValueError(
-                "model.loss_weights.kl_warmup_steps must be at least 0, "
-                f"but is {self.kl_warmup_steps}"
-            )
-        if not 0 <= self.kl_warmup_fraction <= 1:
-            raise ValueError(
-                "model.loss_weights.kl_warmup_fraction must lie in 0..1, "
-                f"but is {self.kl_warmup_fraction}"
-            )
-        if self.kl_warmup_fraction and self.kl_warmup_steps:
-            raise ValueError(
-                "model.loss_weights.kl_warmup_fraction must be 0 where kl_warmup_steps "
-                f"({self.kl_warmup_steps}) is set, but is {self.kl_warmup_fraction}"
-            )
-
-    def kl_at(self, step: int, total_steps: float = 0) -> float:
-        """Return the weight of kl at a step, from 1, of a run of `total_steps`."""
-        share = self.kl_warmup_fraction
-        warmup = share * total_steps if share else self.kl_warmup_steps
-        return self.kl if step >= warmup else self.kl * _KL_START ** (1 - step / warmup)
+DURATION_DISCRIMINATOR = "duration_discriminator"
+ValidationFigures = Literal["mel", "all"]
+"""What a validation measures."""
 
 
 def stft_resolutions() -> ResolutionsConfig:
@@ -86,86 +37,39 @@ def stft_resolutions() -> ResolutionsConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DiscriminatorSection(DiscriminatorConfig):
-    """The discriminators, and when they train."""
-
-    start_step: int = 0
-    """First step in which they are asked and trained: before it the generator learns from mel,
-    STFT and kl alone. 0 or 1 = from the beginning, above `trainer.max_steps` = never. Their own
-    learning rate begins its schedule in this step."""
-    start_fraction: float = 0.0
-    """The same as a share of the run, by steps or by time, in place of `start_step`; 1 = never. In
-    a run by time the first step has them too, so that it needs all the memory that the run will."""
-    every_n_steps: int = 1
-    """Discriminators train in every n-th step from then on; the generator is judged in each."""
-
-    def __post_init__(self) -> None:
-        """Check the values that no type can."""
-        super().__post_init__()
-        for name, least in (("start_step", 0), ("every_n_steps", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(
-                    f"model.discriminator.{name} must be at least {least}, "
-                    f"but is {getattr(self, name)}"
-                )
-
-        if not 0 <= self.start_fraction <= 1:
-            raise ValueError(
-                f"model.discriminator.start_fraction must lie in 0..1, but is {self.start_fraction}"
-            )
-        if self.start_fraction and self.start_step:
-            raise ValueError(
-                "model.discriminator.start_fraction must be 0 where start_step "
-                f"({self.start_step}) is set, but is {self.start_fraction}"
-            )
-
-    def network(self) -> DiscriminatorConfig:
-        """Return the part that the networks are made from."""
-        names = [field.name for field in fields(DiscriminatorConfig)]
-        return DiscriminatorConfig(**{name: getattr(self, name) for name in names})
-
-    def first_step(self, total_steps: float) -> int | None:
-        """Return the first step with them, from 1; None = no step of a run of `total_steps`.
-
-        Args:
-            total_steps: steps of the whole run, infinite as long as nobody can tell.
-        """
-        if not self.start_fraction or math.isinf(total_steps):
-            first = max(1, self.start_step)
-        elif self.start_fraction == 1:
-            return None
-        else:
-            first = max(1, math.ceil(self.start_fraction * total_steps))
-        return first if first <= total_steps else None
-
-    def judges_at(self, step: int, total_steps: float = math.inf) -> bool:
-        """Tell whether the generator is judged in a step, from 1, of a run of `total_steps`."""
-        first = self.first_step(total_steps)
-        return first is not None and step >= first
-
-    def trains_at(self, step: int, total_steps: float = math.inf) -> bool:
-        """Tell whether the discriminators are trained in a step, from 1."""
-        first = self.first_step(total_steps)
-        if first is None or step < first:
-            return False
-        counted_from = 0 if self.start_fraction else first  # a share moves with the speed
-        return (step - counted_from) % self.every_n_steps == 0
-
-
-@dataclass(frozen=True, kw_only=True)
 class VITS2ModelSection(CodesModelSection):
     """The `model` section."""
 
+    quantizer: str = ""
+    """Run folder, checkpoint, bundle or file of the quantizer that made the codes; left out where
+    `generator.prior` is `text`, and for `trained_quantizer`."""
+    trained_quantizer: TrainedQuantizer | None = None
+    """Quantizer that trains with the waveform model until a set step, by `optim.quantizer`, and
+    makes its codes: corpora need none. None = the frozen one that `quantizer` names."""
     generator: VITS2Config = field(default_factory=VITS2Config)
     """The waveform model."""
     discriminator: DiscriminatorSection = field(default_factory=DiscriminatorSection)
     """The discriminators, and when they train."""
+    duration_discriminator: DurationDiscriminatorConfig | None = None
+    """Discriminator of durations, for a deterministic predictor of a prior of text; it trains as
+    the others do, by `optim.duration_discriminator`. None = there is none."""
+    alignment_noise: float = 0.01
+    """Noise on the scores of the alignment search of a prior of text in the first step, in their
+    standard deviations (VITS2, section 2.2): other paths than the likeliest are tried early."""
+    alignment_noise_steps: int = 5000
+    """Steps in which that noise falls to 0."""
     mel_loss: MelConfig = field(default_factory=MelConfig)
     """Spectrogram whose distance is minimised; its frames are those of `generator.mel`."""
+    mel_resolutions: MelResolutionsConfig = field(default_factory=MelResolutionsConfig)
+    """Spectrograms whose mean distance is minimised in place of that of `mel_loss`, which is then
+    only measured; none by default."""
     stft_loss: ResolutionsConfig = field(default_factory=stft_resolutions)
     """Resolutions of the multi-resolution STFT loss."""
     loss_weights: LossWeights = field(default_factory=LossWeights)
     """Weights of the generator's losses."""
+    validation_figures: ValidationFigures = "mel"
+    """What a validation measures: mel distances, or `all`: also mel-cepstral distortion, pitch,
+    voicing and STFT distance (over `stft_loss`), and all in the clip's own and in a mixed style."""
     segment_frames: int = 32
     """Frames of the segment that is decoded of each clip (32 = 20480 samples)."""
     self_reference_probability: float = 0.3
@@ -173,15 +77,16 @@ class VITS2ModelSection(CodesModelSection):
 
     def __post_init__(self) -> None:
         """Check the values that no type can, and that the rates fit together."""
-        super().__post_init__()
+        self._check_prior()
         if not self.segment_frames >= 1:
             raise ValueError(
                 f"model.segment_frames must be at least 1, but is {self.segment_frames}"
             )
-        if self.loss_weights.stft and not len(self.stft_loss):
+        needs_spectra = self.loss_weights.stft or self.validation_figures == "all"
+        if needs_spectra and not len(self.stft_loss):
             raise ValueError(
-                "model.stft_loss must have a resolution where loss_weights.stft is above 0, "
-                "but has none"
+                "model.stft_loss must have a resolution where loss_weights.stft is above 0 or "
+                "validation_figures is all, but has none"
             )
         if not 0 <= self.self_reference_probability <= 1:
             raise ValueError(
@@ -200,6 +105,43 @@ class VITS2ModelSection(CodesModelSection):
                     f"model.mel_loss.{name} must be model.generator.mel.{name} "
                     f"({getattr(mel, name)}), but is {getattr(self.mel_loss, name)}"
                 )
+
+    def _check_prior(self) -> None:
+        """Check what only one of the priors has."""
+        if self.generator.prior == "codes" and self.trained_quantizer is None:
+            super().__post_init__()
+        elif self.quantizer:
+            raise ValueError(
+                "model.quantizer must be left out for model.generator.prior=text, which reads no "
+                "codes, and for model.trained_quantizer, which makes them, but is "
+                f"{self.quantizer}"
+            )
+        if self.trained_quantizer is not None and (
+            self.generator.prior == "text" or self.generator.content_input == "features"
+        ):
+            raise ValueError(
+                "model.trained_quantizer needs model.generator.prior=codes and "
+                "content_input=vectors, but they are "
+                f"{self.generator.prior} and {self.generator.content_input}"
+            )
+        durations = self.generator.text.durations
+        if self.duration_discriminator is not None and (
+            self.generator.prior == "codes" or durations.kind == "stochastic"
+        ):
+            raise ValueError(
+                "model.duration_discriminator must be left out unless model.generator.prior is "
+                "text and model.generator.text.durations.kind is deterministic, but they are "
+                f"{self.generator.prior} and {durations.kind}"
+            )
+        if not 0 <= self.alignment_noise < 1 or self.alignment_noise_steps < 1:
+            raise ValueError(
+                "model.alignment_noise must lie in 0..1 and model.alignment_noise_steps be at "
+                f"least 1, but are {self.alignment_noise} and {self.alignment_noise_steps}"
+            )
+
+    def alignment_noise_at(self, step: int) -> float:
+        """Return the noise on the alignment's scores at a step, from 1."""
+        return self.alignment_noise * max(0.0, 1 - (step - 1) / self.alignment_noise_steps)
 
 
 def fill_code_features(generator: VITS2Config, quantizer: QuantizerConfig) -> VITS2Config:

@@ -9,7 +9,10 @@ import torch
 from torch import Tensor
 
 from gsv2.data.stream.batch import Batch
+from gsv2.models.vits2.decoded import TextToAlign
 from gsv2.models.vits2.model import VITS2
+from gsv2.models.vits2.text_prior import TextPrior
+from gsv2.text.encoders.interface import TextTokens
 
 
 class VITS2Inputs(NamedTuple):
@@ -17,10 +20,12 @@ class VITS2Inputs(NamedTuple):
 
     wave: Tensor
     """[C, 1, N]."""
-    codes: Tensor
-    """[C, K, T_codes] int64, -1 at padding."""
-    code_lengths: Tensor
+    codes: Tensor | None
+    """[C, K, T_codes] int64, -1 at padding; None for a prior of text."""
+    code_lengths: Tensor | None
     """[C] int64."""
+    text: TextTokens | None
+    """Tokens of the texts; None for a prior of codes."""
     magnitude: Tensor
     """[C, num_bins, T]: linear spectrogram."""
     mel: Tensor
@@ -30,12 +35,19 @@ class VITS2Inputs(NamedTuple):
     sequence: Tensor
     """[C] int64: the same-speaker sequence of each clip."""
 
+    def content(self, alignment_noise: float) -> Tensor | TextToAlign:
+        """Return what the prior reads, texts with the noise of their alignment."""
+        if self.text is not None:
+            return TextToAlign(self.text, alignment_noise)
+        assert self.codes is not None
+        return self.codes
+
 
 def make_inputs(batch: Batch, model: VITS2) -> VITS2Inputs:
     """Compute spectrograms and check that codes and audio belong together.
 
     Args:
-        batch: batch of at least one clip, with audio and codes.
+        batch: batch of at least one clip, with audio, and codes if the prior reads them.
         model: network that the spectrograms are for.
 
     Raises:
@@ -43,10 +55,38 @@ def make_inputs(batch: Batch, model: VITS2) -> VITS2Inputs:
     """
     assert batch.wave is not None
     assert batch.wave_lengths is not None
+    hop = model.config.mel.hop_length
+    lengths = batch.wave_lengths // hop
+    frames, text = batch.wave.shape[-1] // hop, None
+    if model.text_prior is None:
+        frames = min(frames, _checked_frames(batch, lengths, model.config.frames_per_code))
+    else:
+        text = _tokens(batch, model.text_prior)
+    magnitude = model.mel.spectrogram(batch.wave)[..., :frames]
+    return VITS2Inputs(
+        wave=batch.wave,
+        codes=batch.codes,
+        code_lengths=batch.code_lengths,
+        text=text,
+        magnitude=magnitude,
+        mel=model.mel.from_spectrogram(magnitude),
+        lengths=lengths,
+        sequence=batch.sequence,
+    )
+
+
+def _checked_frames(batch: Batch, lengths: Tensor, per_code: int) -> int:
+    """Return how many frames the codes cover, all clips padded.
+
+    Args:
+        lengths: [C] int64, frames of the audio.
+        per_code: frames that one code frame covers.
+
+    Raises:
+        ValueError: a clip has another number of code frames than its audio needs.
+    """
     assert batch.codes is not None
     assert batch.code_lengths is not None
-    hop, per_code = model.config.mel.hop_length, model.config.frames_per_code
-    lengths = batch.wave_lengths // hop
     expected = (lengths + per_code - 1) // per_code
     if not torch.equal(expected, batch.code_lengths):
         wrong = int((expected != batch.code_lengths).nonzero()[0])
@@ -54,17 +94,15 @@ def make_inputs(batch: Batch, model: VITS2) -> VITS2Inputs:
             f"clip {batch.keys[wrong]}: {int(lengths[wrong])} frames of audio need "
             f"{int(expected[wrong])} code frames, but it has {int(batch.code_lengths[wrong])}"
         )
-    frames = min(batch.wave.shape[-1] // hop, batch.codes.shape[-1] * per_code)
-    magnitude = model.mel.spectrogram(batch.wave)[..., :frames]
-    return VITS2Inputs(
-        wave=batch.wave,
-        codes=batch.codes,
-        code_lengths=batch.code_lengths,
-        magnitude=magnitude,
-        mel=model.mel.from_spectrogram(magnitude),
-        lengths=lengths,
-        sequence=batch.sequence,
-    )
+    return batch.codes.shape[-1] * per_code
+
+
+def _tokens(batch: Batch, prior: TextPrior) -> TextTokens:
+    """Return the texts of a batch, on its device."""
+    if batch.text_vectors is not None and batch.text_vector_lengths is not None:
+        return TextTokens(batch.text_vectors, batch.text_vector_lengths)
+    ids, lengths = prior.text_encoder.tokenize(batch.texts)
+    return TextTokens(ids.to(batch.sequence.device), lengths.to(batch.sequence.device))
 
 
 def silent_batch(batch: Batch, model: VITS2, device: torch.device) -> Batch:
@@ -77,9 +115,15 @@ def silent_batch(batch: Batch, model: VITS2, device: torch.device) -> Batch:
     num_codes = 4
     length = num_codes * per_code * hop
     shape = (1, model.config.codes.num_codebooks, num_codes)
+    dim = model.config.text.vectors.dim
     return replace(
         batch,
         keys=("silence",),
+        texts=(".",),
+        text_vectors=None if dim is None else torch.zeros(1, 1, dim, device=device),
+        text_vector_lengths=None
+        if dim is None
+        else torch.ones(1, dtype=torch.int64, device=device),
         sequence=torch.zeros(1, dtype=torch.int64, device=device),
         wave=torch.zeros(1, 1, length, device=device),
         wave_lengths=torch.tensor([length], device=device),

@@ -9,6 +9,8 @@ import re
 import unicodedata
 from itertools import pairwise
 
+from gsv2.text.words import word_ends
+
 _CLOSERS = "\"'”’»›)\\]}」』）】〉》"
 _SPACED = ".!?…։؟۔"  # end a sentence only before whitespace: 3.5, a.m., example.org
 _UNSPACED = "。！？｡．।॥။།༎።፧៕"
@@ -18,7 +20,7 @@ _SENTENCE_END = re.compile(
     r"|\n+)"
 )
 _CLAUSE_END = re.compile(r"[,;:—–](?=\s)|[，、；：،؛፣፤—]")
-_SPACE = re.compile(r"\s")
+_SPACE = re.compile(r"[\s\u0f0b]")  # the mark between Tibetan syllables too
 _BLANKS = re.compile(r"[\s\ufeff\x00-\x1f\x7f-\x9f\ud800-\udfff]+")  # whitespace, BOM, Cc, Cs
 _SPEAKABLE = re.compile(r"[^\W_]")  # categories L and N
 
@@ -53,7 +55,8 @@ def split_sentences(text: str, max_bytes: int) -> list[str]:
 
     Nothing but whitespace between the pieces is lost; a piece without a letter or digit joins
     its neighbour. A sentence longer than `max_bytes` is split at its last comma-like sign that
-    fits, else at the last space, else between characters.
+    fits, else at the last space, else between words of a script without spaces (with the extra
+    `gsv2[icu]`), else between characters.
 
     Args:
         text: any text; line breaks end sentences too.
@@ -70,6 +73,11 @@ def split_sentences(text: str, max_bytes: int) -> list[str]:
         for sentence in _join_unspeakable(sentences)
         for piece in _join_unspeakable(_split_long(sentence, max_bytes))
     ]
+
+
+def ends_sentence(text: str) -> bool:
+    """Tell whether a text ends with the end of a sentence, and was not cut before."""
+    return any(match.end() == len(text) for match in _SENTENCE_END.finditer(text))
 
 
 def _join_unspeakable(pieces: list[str]) -> list[str]:
@@ -109,6 +117,9 @@ def _last_cut(sentence: str, limit: int) -> int:
         fitting = [end for end in ends if end <= limit and is_speakable(sentence[:end])]
         if fitting:
             return fitting[-1]
+    fitting = [end for end in word_ends(sentence) or () if end <= limit]
+    if fitting and is_speakable(sentence[: fitting[-1]]):
+        return fitting[-1]
     cut = limit
     while cut > 1 and _continues(sentence[cut]):
         cut -= 1

@@ -147,6 +147,15 @@ class Update(NamedTuple):
     """`"<trainable>/<term>"` -> [] detached, means over the same targets."""
 
 
+class Figure(NamedTuple):
+    """A mean of a validation over other targets than those of the loss."""
+
+    value: Tensor
+    """[] mean."""
+    weight: float
+    """Number of targets; 0 = there are none, and the value says nothing."""
+
+
 class Workload(NamedTuple):
     """Work of a micro-batch; padding is not in it."""
 
@@ -220,8 +229,8 @@ class Stage(Protocol):
         (seed, k, number of the update).
         """
 
-    def validate(self, batch: Batch) -> Mapping[str, Tensor]:
-        """Return `"<trainable>/<term>"` -> [] means over the clips of `batch`; no gradients."""
+    def validate(self, batch: Batch) -> Mapping[str, Tensor | Figure]:
+        """Return `"<trainable>/<term>"` -> [] mean over the targets, or `Figure`; no gradients."""
 
     def workload(self, batch: Batch) -> Workload:
         """Return what a micro-batch on the host holds; it has a clip."""

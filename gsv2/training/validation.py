@@ -13,7 +13,7 @@ from gsv2.seeds import seed_torch
 from gsv2.training.distributed.agreement import RankAgreement
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.listening import ListeningTest, listening_test_of
-from gsv2.training.stage import Stage, Trainable
+from gsv2.training.stage import Figure, Stage, Trainable
 from gsv2.training.telemetry.metrics import WeightedMeans, merge_sums
 
 _END: Any = object()
@@ -50,7 +50,9 @@ def validate(
             seed_torch(seed, "validation", batch.micro_batch)
             targets = stage.num_targets(batch)
             for term, value in stage.validate(batch.to(distributed.device)).items():
-                means.add({term: value}, targets[term.partition("/")[0]] * batch.weight)
+                of_loss = targets[term.partition("/")[0]]
+                mean, weight = value if isinstance(value, Figure) else (value, of_loss)
+                means.add({term: mean}, weight * batch.weight)
         figures = means.reduce(distributed)
         if test is not None:
             speaker = stage.trainables[test.trainable]

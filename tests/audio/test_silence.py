@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gsv2.audio.silence import trim_silence
+from gsv2.audio.silence import cut_at_quiet, trim_silence
 
 RATE = 16_000
 
@@ -32,3 +32,17 @@ def test_the_ends_are_cut_and_the_pause_is_kept(noise):
 def test_speech_without_silence_and_silence_alone_stay_as_they_are():
     for wave in (speech(), np.zeros(RATE, np.float32), np.zeros(10, np.float32)):
         assert np.array_equal(trim_silence(wave, RATE, 0.0), wave)
+
+
+def test_long_speech_is_cut_within_its_pauses_and_nothing_is_lost():
+    wave = np.concatenate([speech()] * 5)
+    pieces = cut_at_quiet(wave, 160, 240)
+    assert np.array_equal(np.concatenate(pieces), wave)
+    assert all(120 <= len(piece) / 160 <= 240 for piece in pieces[:-1])
+    assert len(pieces[-1]) <= 240 * 160
+    assert all(len(piece) % 160 == 0 for piece in pieces[:-1])
+    assert all(not piece[-1] for piece in pieces[:-1])
+
+
+def test_short_speech_is_one_piece():
+    assert [len(piece) for piece in cut_at_quiet(speech(), 160, 100)] == [RATE]

@@ -37,6 +37,12 @@ def test_an_open_door_without_a_token_is_told(
     assert ("may speak" in caplog.text) == warns
 
 
+def test_wyoming_knows_no_keys(tiny_bundle, served):
+    result = run("--bundle", tiny_bundle, "--token", "x", "--wyoming-port", 10200)
+    assert result.exit_code == 1
+    assert "exclude each other" in result.stderr
+
+
 def test_what_is_missing_is_named(tmp_path, tiny_bundle, served, monkeypatch):
     assert "is not a bundle" in run("--bundle", tmp_path).stderr
     result = run("--bundle", tiny_bundle, "--voice", tmp_path / "nowhere.wav")

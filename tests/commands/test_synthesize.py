@@ -59,3 +59,15 @@ def test_bad_input_is_one_line_that_names_it(
     assert lines[0].startswith("gsv2: error: ")
     assert message in lines[0]
     assert not (tmp_path / "out.wav").exists()
+
+
+def test_a_text_comes_from_a_file_or_the_standard_input(tmp_path, tiny_bundle, voice):
+    (tmp_path / "text.txt").write_text("One.\n")
+    for source, stdin in ((tmp_path / "text.txt", None), ("-", "One.\n")):
+        options = ("--bundle", tiny_bundle, "--text-file", source, "--ref", voice)
+        arguments = ["synthesize", *map(str, options), "--out", str(tmp_path / "out.wav")]
+        result = CliRunner().invoke(app, arguments, input=stdin)
+        assert result.exit_code == 0, result.output
+        assert (tmp_path / "out.wav").stat().st_size > 44
+    result = CliRunner().invoke(app, [*arguments, "--text", "two"])
+    assert "give --text or --text-file, and not both" in result.stderr

@@ -38,5 +38,8 @@ def test_rate_pitch_and_mel_distance_are_those_of_the_sounds(tiny_bundle, make_s
     assert measures["pitch_off_semitones"]["generated"].numerator == pytest.approx(12, abs=1.5)
     assert measures["mel_l1"] == {"resynthesis": (0.0, 1.0)}
     waves["resynthesis"] = (recording * np.float32(np.e)).astype(np.float32)
-    louder = sound_measures(synthesizer, sentence, waves)["mel_l1"]["resynthesis"]
-    assert louder.numerator == pytest.approx(1, abs=0.02)  # one neper
+    louder = sound_measures(synthesizer, sentence, waves)
+    assert louder["mel_l1"]["resynthesis"].numerator == pytest.approx(1, abs=0.02)  # one neper
+    assert louder["mcd_db"]["resynthesis"].numerator < 0.1  # a level is no distortion
+    assert louder["pitch_error_semitones"]["resynthesis"].numerator == pytest.approx(0, abs=0.01)
+    assert louder["voicing_error"]["resynthesis"].numerator < 0.05

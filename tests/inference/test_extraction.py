@@ -106,6 +106,36 @@ def test_codes_depend_neither_on_the_batches_nor_on_the_run(
     assert first == again == alone
 
 
+def test_codes_do_not_depend_on_the_number_of_threads(tiny_corpus, component, tmp_path) -> None:
+    before, found = torch.get_num_threads(), []
+    try:
+        for count in (1, 2, 5):
+            torch.set_num_threads(count)
+            extract_codes(tiny_corpus.path, component, tmp_path / str(count), CPU)
+            found.append(read_codes(tiny_corpus.path, tmp_path / str(count)))
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        assert other.keys() == found[0].keys()
+        assert all(np.array_equal(other[key], found[0][key]) for key in other)
+
+
+def test_padding_changes_no_code(component) -> None:
+    quantizer = save_quantizer(component, seed=0)
+    encoder = make_speech_encoder(quantizer.config.speech_encoder)
+    generator = torch.Generator().manual_seed(0)
+    wave = torch.randn(1, 1, 20_000, generator=generator) * 0.1
+    lengths = torch.tensor([wave.shape[-1]])
+    alone = quantizer.encode(*encoder(wave, lengths))[0]
+    for longest in (20_001, 32_000, 100_000):
+        noise = torch.randn(1, 1, longest, generator=generator) * 0.1  # a longer neighbour
+        padded = torch.zeros(2, 1, longest)
+        padded[0, :, : wave.shape[-1]], padded[1] = wave[0], noise[0]
+        codes = quantizer.encode(*encoder(padded, torch.tensor([wave.shape[-1], longest])))[0]
+        assert torch.equal(codes[:, : alone.shape[1]], alone)
+        assert (codes[:, alone.shape[1] :] == -1).all()
+
+
 def test_ranks_share_the_shards_and_write_what_one_writes(make_corpus, component, tmp_path) -> None:
     corpus = make_corpus(tmp_path / "corpus", 8, num_speakers=8, seconds=(0.5, 0.9), shard_mb=0.05)
 

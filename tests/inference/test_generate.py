@@ -3,19 +3,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gsv2.inference.generate import (
-    Prompt,
-    Utterance,
-    _Decoder,
-    generate,
-)
+from gsv2.inference.cached_backbone import CachedBackbone
+from gsv2.inference.decoder import Decoder
+from gsv2.inference.generate import Prompt, Utterance, generate, generate_frames
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.models.gpt.backbone import BackboneConfig
 from gsv2.models.gpt.model import GPTConfig, GPTInputs, SemanticGPT
 from gsv2.nn.codes import NO_CODE, CodeConfig
 from gsv2.text.normalize import TextError
 
-NAMES = ["depth", "parallel", "delay", "flatten"]
+NAMES = ["depth", "parallel", "delay", "flatten", "nar"]
 V = 16
 TINY = BackboneConfig(dim=32, num_layers=2, num_heads=4, num_kv_heads=2, ffn_dim=48)
 SHORT = SamplingConfig(max_sec_per_byte=0.1, max_extra_sec=0.2)
@@ -77,18 +74,21 @@ def test_cached_steps_give_the_logits_of_the_full_forward(name, num_codebooks, m
     for utterance in [[utterances[0]], utterances]:
         for rows in seen.values():
             rows.clear()
-        monkeypatch.setattr("gsv2.inference.generate._Decoder._choose", _recording_choose(seen))
+        monkeypatch.setattr("gsv2.inference.decoder.Decoder._choose", _recording_choose(seen))
         out = generate(model, utterance, replace(GREEDY, max_sec_per_byte=0.0, max_extra_sec=0.4))
         monkeypatch.undo()
         for item, one in enumerate(utterance):
             codes = out.codes[item, :, : int(out.lengths[item])]
             for k, expected in enumerate(full_forward(model, one, codes)):
+                if k and model.pattern.refined:  # drawn after all, the likeliest ones
+                    assert torch.equal(expected.argmax(dim=1), codes[k])
+                    continue
                 got = torch.stack([logits[item] for logits in seen[k][: len(expected)]])
                 torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
 
 
 def _recording_choose(seen):
-    original = _Decoder._choose
+    original = Decoder._choose
 
     def choose(self, codebook, logits):
         if self.frames[codebook] >= 0:
@@ -169,3 +169,60 @@ def test_prompt_codes_of_other_codebooks_are_refused():
     utterance = Utterance(text="a", prompts=(Prompt("b", torch.zeros(3, 4, dtype=torch.int64)),))
     with pytest.raises(ValueError, match=r"\[K=2, T\], but are \(3, 4\)"):
         generate(make_gpt(), [utterance], GREEDY)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_frames_one_by_one_are_those_of_the_whole_and_come_as_soon_as_they_are_whole(
+    name, monkeypatch
+):
+    model = make_gpt(name, 3)
+    config = replace(SHORT, temperature=1.0, seed=3, max_sec_per_byte=0.4)
+    utterance = make_utterances(3)[0]
+    whole = generate(model, [utterance], config)
+    taken = []
+    steps = Decoder.steps
+
+    def counting(self, *rest):
+        for number in steps(self, *rest):
+            taken.append(number)
+            yield number
+
+    monkeypatch.setattr(Decoder, "steps", counting)
+    frames, steps_at = [], []
+    for frame in generate_frames(model, utterance, config):
+        frames.append(frame)
+        steps_at.append(taken[-1])
+    assert len(frames) > 3
+    assert torch.equal(torch.stack(frames, dim=1), whole.codes[0])
+    if name != "nar":
+        stride, lag = model.pattern.stride, model.pattern.offsets[-1]
+        assert steps_at == [stride * t + lag + 1 for t in range(len(frames))]
+
+
+def test_rows_that_are_over_are_dropped_and_the_others_say_the_same(monkeypatch):
+    model = make_gpt()
+    texts = ["a", "bc", "def", "a long one, to be spoken when all of the others are over"]
+    utterances = [Utterance(text=text) for text in texts]
+    config = replace(GREEDY, min_sec_per_byte=0.1, max_extra_sec=0.0)
+    rows = []
+    call = CachedBackbone.__call__
+
+    def counting(self, inputs):
+        rows.append(len(inputs))
+        return call(self, inputs)
+
+    monkeypatch.setattr(CachedBackbone, "__call__", counting)
+    together = generate(model, utterances, config)
+    assert sorted(set(rows), reverse=True) == [4, 2, 1]
+    for item, utterance in enumerate(utterances):
+        alone = generate(model, [utterance], config)
+        assert torch.equal(alone.codes[0], together.codes[item, :, : int(alone.lengths[0])])
+
+
+def test_a_decoder_asks_a_gpu_seldom_and_what_it_draws_in_vain_is_cut_off(monkeypatch):
+    model = make_gpt("delay", 3)
+    expected = generate(model, make_utterances(3), GREEDY)
+    monkeypatch.setattr("gsv2.inference.decoder._steps_a_question", lambda hidden: 8)
+    found = generate(model, make_utterances(3), GREEDY)
+    assert torch.equal(found.codes, expected.codes)
+    assert torch.equal(found.lengths, expected.lengths)

@@ -66,7 +66,7 @@ def test_a_missing_recording_is_named(tmp_path, voice):
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("pattern", ["depth", "parallel", "delay", "flatten"])
+@pytest.mark.parametrize("pattern", ["depth", "parallel", "delay", "flatten", "nar"])
 @pytest.mark.parametrize("sampling", [GREEDY, SHORT])
 def test_generation_ends_at_its_cap_whatever_the_logits_are(pattern, sampling):
     model = make_gpt(pattern)

@@ -7,10 +7,12 @@ from gsv2.inference.spoken_times import (
     join_times,
     split_words,
     time_text,
+    time_tokens,
     to_json,
     to_textgrid,
     write_times,
 )
+from gsv2.text.encoders.byte_encoder import ByteEncoder
 
 
 @pytest.mark.parametrize(
@@ -89,3 +91,19 @@ def test_files_are_written_by_their_suffix(tmp_path):
     assert "IntervalTier" in (tmp_path / "a.TextGrid").read_text()
     with pytest.raises(ValueError, match=r"TextGrid or \.json"):
         write_times(spoken, tmp_path / "a.txt")
+
+
+def test_tokens_of_bytes_share_their_character_and_silences_stand_around_them():
+    text = "né o"
+    spans = ByteEncoder(4).character_spans(text)
+    assert spans == [(0, 1), (1, 2), (1, 2), (2, 3), (3, 4)]
+    spoken = time_tokens(text, spans, [5, 2, 1, 3, 0, 4, 10], rate_hz=50.0)
+    assert spoken.duration_sec == 0.5
+    assert [word.text for word in spoken.words] == ["né", "o"]
+    times = [spoken.words[0].start_sec, spoken.words[0].end_sec, spoken.words[1].end_sec]
+    assert times == pytest.approx([0.1, 0.22, 0.3])
+
+
+def test_characters_of_a_subword_share_its_frames():
+    spoken = time_tokens("four", [(0, 4)], [0, 8, 0], rate_hz=1.0)
+    assert [part.end_sec for part in spoken.characters] == [2.0, 4.0, 6.0, 8.0]

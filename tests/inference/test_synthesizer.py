@@ -78,6 +78,19 @@ def test_a_stream_joined_is_the_speech_as_a_whole(synthesizer, voice):
     assert all(map(torch.equal, codes, whole.codes))
 
 
+def test_pauses_and_warnings_are_in_the_result(synthesizer, voice):
+    references = synthesizer.enroll([load_reference(voice, "a voice")])
+    text = '<speak>One.<break time="1s"/><prosody rate="fast">Two.</prosody></speak>'
+    speech = synthesizer.synthesize(text, references, sampling=SHORT)
+    lengths = [codes.shape[1] * 2 * HOP_LENGTH for codes in speech.codes]
+    assert len(speech.wave) == sum(lengths) + 32_000
+    assert not speech.wave[lengths[0] : lengths[0] + 32_000].any()
+    kinds = {(warning.kind, warning.sentence) for warning in speech.warnings}
+    assert ("rate", 1) in kinds  # this model reads by attention
+    assert ("rate", 0) not in kinds
+    assert speech.ended == (not any(kind == "cut" for kind, _ in kinds))
+
+
 def test_what_each_step_raises_ends_the_speech(synthesizer, voice):
     def leave() -> None:
         raise KeyboardInterrupt

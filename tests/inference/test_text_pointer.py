@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from gsv2.inference.generate import Prompt, Utterance, _Decoder, generate
+from gsv2.inference.generate import Decoder, Prompt, Utterance, generate
 from gsv2.inference.text_pointer import TextPointer
 from gsv2.models.gpt.model import GPTConfig, GPTInputs, SemanticGPT
 from gsv2.models.gpt.patterns import NO_CODE
@@ -69,7 +69,7 @@ def test_cached_steps_give_the_logits_and_moves_of_the_full_forward(
     utterances = make_utterances(num_codebooks)
     seen = {k: [] for k in range(num_codebooks)}
     moves = []
-    choose, move = _Decoder._choose, TextPointer.move
+    choose, move = Decoder._choose, TextPointer.move
 
     def recording_choose(self, codebook, logits):
         if self.frames[codebook] >= 0:
@@ -80,7 +80,7 @@ def test_cached_steps_give_the_logits_and_moves_of_the_full_forward(
         moves.append(self._head(hidden, step))
         move(self, hidden, step)
 
-    monkeypatch.setattr(_Decoder, "_choose", recording_choose)
+    monkeypatch.setattr(Decoder, "_choose", recording_choose)
     monkeypatch.setattr(TextPointer, "move", recording_move)
     for chosen in [utterances[:1], utterances]:
         moves.clear()
@@ -92,6 +92,9 @@ def test_cached_steps_give_the_logits_and_moves_of_the_full_forward(
             codes, characters = out.codes[item, :, :T], out.characters[item, :T]
             logits, expected_moves = full_forward(model, one, codes, characters)
             for k, expected in enumerate(logits):
+                if k and model.pattern.refined:  # drawn after all, the likeliest ones
+                    assert torch.equal(expected.argmax(dim=1), codes[k])
+                    continue
                 got = torch.stack([row[item] for row in seen[k][: len(expected)]])
                 torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
             got = torch.stack([row[item] for row in moves[:T]])

@@ -26,6 +26,7 @@ SHOWN = [
 ]
 CONTINUED = re.compile(r"\\\n#?\s*")
 CONFIG = re.compile(r"(configs/[a-z0-9]+/\w+\.yaml)([^`#\n]*)")
+OVERRIDE = re.compile(r"'([a-z_.]+=[^']+)'|([a-z_.]+=[^\s\",]+)")
 RANKS = (
     r"--num_processes (\d+)",
     r"--nodes (\d+) --gpus-per-node (\d+)",
@@ -47,7 +48,7 @@ def examples(path: Path) -> Iterator[Example]:
         counts = [found for words in RANKS if (found := re.search(words, line))]
         ranks = math.prod(int(number) for number in counts[0].groups()) if counts else 1
         for found in CONFIG.finditer(line):
-            overrides = re.findall(r"[a-z_.]+=[^\s\",]+", found[2])
+            overrides = [quoted or plain for quoted, plain in OVERRIDE.findall(found[2])]
             yield Example(path.name, found[1], overrides, ranks)
 
 

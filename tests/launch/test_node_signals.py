@@ -34,12 +34,12 @@ time.sleep(60)
 """Has no handlers yet, as ranks that import have none."""
 STUCK = """
 import ctypes, os, pathlib, sys, time
-from gsv2.training.faults.failure import stacks_at_sigterm
 run = pathlib.Path(sys.argv[1])
 if os.environ["RANK"] == "0":
     while not (run / "stuck").exists():
         time.sleep(0.02)
     sys.exit(3)
+from gsv2.training.faults.failure import stacks_at_sigterm
 with stacks_at_sigterm(run, 1):
     mutex, lock = ctypes.create_string_buffer(64), ctypes.CDLL(None).pthread_mutex_lock
     lock(mutex)

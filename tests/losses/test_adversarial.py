@@ -1,6 +1,11 @@
 import torch
 
-from gsv2.losses.adversarial import discriminator_loss, feature_matching_loss, generator_loss
+from gsv2.losses.adversarial import (
+    discriminator_loss,
+    feature_matching_loss,
+    generator_loss,
+    gradient_penalty,
+)
 
 
 def test_least_squares_values_known_by_hand() -> None:
@@ -35,3 +40,28 @@ def test_losses_are_fp32_for_half_precision_logits() -> None:
     losses = [discriminator_loss(half, half), generator_loss(half)]
     losses.append(feature_matching_loss([half], [half]))
     assert {loss.dtype for loss in losses} == {torch.float32}
+
+
+def test_hinge_values_known_by_hand() -> None:
+    real, fake = [torch.tensor([2.0, 0.5])], [torch.tensor([-3.0, 0.5])]
+    assert discriminator_loss(real, fake, "hinge").item() == (0 + 0.5) / 2 + (0 + 1.5) / 2
+    assert generator_loss(fake, "hinge").item() == 1.25
+
+
+def test_r1_is_the_squared_slope_of_the_sum_of_mean_scores() -> None:
+    """Two linear judges: the slope is the sum of their weights, one over its two logits."""
+    generator = torch.Generator().manual_seed(0)
+    wave = torch.randn(3, 1, 8, generator=generator, requires_grad=True)
+    one, two, other = torch.randn(3, 8, generator=generator)
+    folded = torch.stack([(wave * one).sum(-1), (wave * two).sum(-1)], dim=1).flatten(0, 1)
+    penalty = gradient_penalty([folded, (wave * other).sum(-1)], wave)
+    expected = ((one + two) / 2 + other).square().sum()
+    torch.testing.assert_close(penalty, expected)
+
+
+def test_r1_can_be_differentiated_again() -> None:
+    weight = torch.tensor(3.0, requires_grad=True)
+    wave = torch.ones(2, 1, 1, requires_grad=True)
+    gradient_penalty([weight * wave], wave).backward()
+    assert weight.grad is not None
+    assert weight.grad.item() == 2 * 3.0

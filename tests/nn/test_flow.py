@@ -61,3 +61,15 @@ def test_padding_does_not_change_valid_frames() -> None:
 def test_odd_latents_are_refused() -> None:
     with pytest.raises(ValueError, match="latent_channels must be even, but is 5"):
         Flow(5, CONFIG, style_dim=3)
+
+
+def test_the_inverse_is_exact_at_the_widest_latent() -> None:
+    torch.manual_seed(0)
+    flow = Flow(512, FlowConfig(), style_dim=16)
+    for coupling in flow.couplings:
+        torch.nn.init.normal_(coupling.post.weight, std=0.1)
+    z, mask, style = torch.randn(1, 512, 40), torch.ones(1, 40).bool(), torch.randn(1, 16)
+    with torch.no_grad():
+        z_p = flow(z, mask, style)
+        assert (z_p - z).abs().max() > 1
+        torch.testing.assert_close(flow.inverse(z_p, mask, style), z, rtol=0, atol=1e-4)

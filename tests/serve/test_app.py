@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from gsv2.audio.encoding import FORMATS, MEDIA_TYPES
+from gsv2.audio.marking import MARK, read_mark
 from tests.audio.test_encoding import decoded
 from tests.support.speech_server import ANNA, CARL, RATE, ToneSpeaker, serving
 
@@ -41,13 +42,17 @@ def recording(seconds: float = 1.0) -> bytes:
 
 
 @pytest.mark.parametrize("audio_format", FORMATS)
-def test_the_client_gets_speech_in_every_format(client, audio_format):
+def test_the_client_gets_speech_in_every_format(client, audio_format, tmp_path):
     answer = client.audio.speech.create(
         model="tts-1", voice="anna", input="one two three four", response_format=audio_format
     )
     assert answer.response.headers["content-type"] == MEDIA_TYPES[audio_format]
     wave, rate = decoded(answer.content, audio_format)
     assert len(wave) / rate == pytest.approx(0.4, abs=0.09)
+    assert answer.response.headers["x-synthetic-speech"] == MARK
+    if audio_format not in ("pcm", "aac"):
+        (tmp_path / "answer").write_bytes(answer.content)
+        assert read_mark(tmp_path / "answer") == MARK
 
 
 def test_the_default_is_mp3_and_speed_is_followed(client):
@@ -65,7 +70,8 @@ def test_a_wav_knows_its_length_unless_it_is_streamed(client):
         ).content
 
     assert soundfile.info(io.BytesIO(speak())).frames == 0.2 * RATE
-    assert speak(stream_format="audio")[40:44] == b"\xff" * 4
+    streamed = speak(stream_format="audio")
+    assert streamed.partition(b"data")[2][:4] == b"\xff" * 4
 
 
 def test_bytes_come_before_the_speech_has_ended():

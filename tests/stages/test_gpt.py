@@ -77,7 +77,7 @@ def test_training_lowers_the_loss_that_validation_reports(quantizer_file):
             trainable.optimizer.step()
             trainable.optimizer.zero_grad()
     after = stage.validate(make_batch())
-    assert set(after) == {f"gpt/{term}" for term in (*TERMS, "text_gain")}
+    assert {f"gpt/{term}" for term in (*TERMS, "text_gain", "end_recall")} <= set(after)
     assert float(after["gpt/loss"]) < 0.7 * before
 
 
@@ -109,7 +109,7 @@ def test_an_optimizer_for_something_else_is_refused(quantizer_file):
         GPTStage(config, CPU)
 
 
-@pytest.mark.parametrize("pattern", ["depth", "delay", "parallel", "flatten"])
+@pytest.mark.parametrize("pattern", ["depth", "delay", "parallel", "flatten", "nar"])
 def test_the_loss_of_last_clips_is_theirs_out_of_the_predictions_of_all(quantizer_file, pattern):
     torch.manual_seed(0)
     stage = GPTStage(make_config(quantizer_file, pattern, loss_clips="last"), CPU)

@@ -32,7 +32,7 @@ def smallest_counts(pattern: str, num_codebooks: int) -> tuple[int, int]:
     return per_frame, int((totals - per_frame * frames).max())
 
 
-@pytest.mark.parametrize("pattern", ["depth", "delay", "parallel", "flatten"])
+@pytest.mark.parametrize("pattern", ["depth", "delay", "parallel", "flatten", "nar"])
 @pytest.mark.parametrize("levels", [1, 2, 5])
 def test_a_token_count_below_the_layout_is_refused_with_the_smallest_that_fits(
     tmp_path, pattern, levels

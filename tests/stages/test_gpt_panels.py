@@ -22,7 +22,7 @@ def make_stage(folder: Path, pattern: PatternName = "depth") -> GPTStage:
     return stage
 
 
-@pytest.mark.parametrize("pattern", ["depth", "delay", "parallel", "flatten"])
+@pytest.mark.parametrize("pattern", ["depth", "delay", "parallel", "flatten", "nar"])
 def test_pictures_are_of_each_clips_codes_and_agree_with_the_metrics(
     tmp_path: Path, pattern: PatternName
 ) -> None:

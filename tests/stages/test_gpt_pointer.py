@@ -52,7 +52,7 @@ def make_batch() -> Batch:
 
 
 @pytest.mark.parametrize("reading", READINGS)
-@pytest.mark.parametrize("pattern", ["depth", "delay", "parallel", "flatten"])
+@pytest.mark.parametrize("pattern", ["depth", "delay", "parallel", "flatten", "nar"])
 def test_the_loss_is_that_of_codes_plus_the_weighted_one_of_moves(
     quantizer_file, aligner_file, reading, pattern
 ):

@@ -19,7 +19,7 @@ from tests.support.tiny_gpt import V, code_batch, make_config, save_quantizer
 
 CPU = torch.device("cpu")
 R, L = 3, 80
-PATTERNS = ["depth", "delay", "parallel", "flatten"]
+PATTERNS = ["depth", "delay", "parallel", "flatten", "nar"]
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +131,7 @@ def test_shapes_are_those_of_the_rows_whatever_is_packed(quantizer_file):
         no_clips(num_packed_rows=R, row_tokens=L),
     ):
         next(stage.updates(batch, step=1))
-    assert shapes == {(R, L, 32)}
+    assert shapes == {(1, R * L, 32)}
 
 
 def test_the_engine_gets_what_is_packed_from_the_batch(quantizer_file):
@@ -177,6 +177,6 @@ def test_rows_of_the_plan_hold_their_clips_at_the_smallest_count(
     )
     for batch, _ in zip(make_loader(plan), range(6), strict=False):
         next(stage.updates(replace(batch, codes=batch.codes % V), step=1))
-        assert grids[-1].shape == (2, 256, 32)
+        assert grids[-1].shape == (1, 2 * 256, 32)
         used = (grids[-1] != 0).any(dim=2).double().mean()  # nothing is placed at padding
         assert float(used) == pytest.approx(1 - batch.padding)

@@ -12,6 +12,7 @@ from gsv2.models.component import load_component
 from gsv2.models.quantizer.model import Quantizer
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.joint import JointStage
+from gsv2.stages.joint_rows import pack_rows
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.precision.policy import PrecisionError
@@ -70,8 +71,12 @@ def test_steps_change_each_network_to_the_bit_as_its_own_stage_does(
     assert set(stage.trainables) == {name for part in parts for name in part.trainables}
     for step in (1, 2, 3):
         batch = make_batch((21, 12, 4 + step))
-        alone = {key: term for part in parts for key, term in take_step(part, batch, step).items()}
-        assert take_step(stage, batch, step) == alone
+        packed = pack_rows(batch, stage.gpt.tokens(batch).tolist())
+        gpt, vits2 = parts
+        alone = {**take_step(gpt, packed, step), **take_step(vits2, batch, step)}
+        terms = take_step(stage, batch, step)
+        assert 0 <= terms.pop("gpt/padding") < 0.2
+        assert terms == alone
     for part in parts:
         for name, trainable in part.trainables.items():
             for key, value in trainable.module.state_dict().items():
@@ -184,7 +189,7 @@ def test_an_optimizer_too_few_or_too_many_is_refused(tmp_path: Path, change: str
         JointStage(replace(config, optim=optim), CPU)
 
 
-@pytest.mark.parametrize("pattern", ["depth", "delay", "parallel", "flatten"])
+@pytest.mark.parametrize("pattern", ["depth", "delay", "parallel", "flatten", "nar"])
 def test_tokens_are_not_counted_where_frames_are(tmp_path: Path, pattern: str) -> None:
     """A pattern of more tokens than `data.steps_per_frame` says needs no other number there."""
     config = make_config(tiny_gpt.save_quantizer(tmp_path / "quantizer.safetensors"))

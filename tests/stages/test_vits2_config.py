@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from gsv2.models.quantizer.model import QuantizerConfig
 from gsv2.models.vits2.discriminators import MultiDiscriminator
 from gsv2.models.vits2.model import VITS2
 from gsv2.nn.codes import CodeConfig
+from gsv2.stages import SCHEMAS as STAGES
 from gsv2.stages.vits2_config import (
     LossWeights,
     VITS2ModelSection,
@@ -220,3 +222,22 @@ def test_features_of_codes_need_the_decoders_rate_and_take_its_sizes(tmp_path: P
 def test_code_vectors_alone_need_no_decoder(tmp_path: Path) -> None:
     generator = read(tmp_path).model.generator
     assert fill_code_features(generator, QuantizerConfig()) is generator
+
+
+SIZE = re.compile(r"^# Size: +([\d,]+) parameters; discriminators ([\d,]+)$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.yaml")), ids=lambda file: file.stem)
+def test_the_head_of_a_config_says_how_many_parameters_it_has(file: Path) -> None:
+    """With the codes of the quantizer's config of that size."""
+    model = load_config(file, [], SCHEMAS).model
+    generator, size = model.generator, file.stem.split("_")[-1]
+    if generator.prior == "codes":
+        quantizer = load_config(CONFIGS.parent / "quantizer" / f"{size}.yaml", [], STAGES)
+        generator = replace(generator, codes=quantizer.model.codes)
+    with torch.device("meta"):
+        networks = VITS2(generator), MultiDiscriminator(model.discriminator.network())
+    counts = [sum(p.numel() for p in network.parameters()) for network in networks]
+    found = SIZE.search(file.read_text())
+    assert found is not None, f"its head must have the line: # Size:     {counts}"
+    assert [int(number.replace(",", "")) for number in found.groups()] == counts

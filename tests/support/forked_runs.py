@@ -33,6 +33,8 @@ IMPORTED_LATE = (
     "transformers.models.qwen2.modeling_qwen2", "vector_quantize_pytorch",
 )  # fmt: skip
 """What gsv2 or torch import where they need it: here once, before the forks."""
+DEEPSPEED = ("deepspeed", "deepspeed.runtime.zero.muon.muon_optimizer")
+"""For `BEFORE_FORKS`: a first engine imports the second, and with it torch's compiler: seconds."""
 DDP_OF_TINY = "once:Grad strides do not match bucket view strides:UserWarning"
 """What DDP says of a parameter with dimensions of size 1, whose strides mean nothing."""
 

@@ -30,6 +30,7 @@ NOT_RUN = {
     "gsv2 corpus extract-text": "needs pretrained weights; tests/inference/test_text_extraction.py",
     "gsv2 train configs/gpt/base.yaml": "the same; tests/integration/test_text_vectors.py and "
     "tests/stages/test_gpt_start.py",
+    "gsv2 train configs/dpo/debug.yaml": "needs a GPT by attention; tests/stages/test_dpo.py",
     "gsv2 serve": "serves until it is stopped; tests/serve, tests/commands/test_serve.py",
     "gsv2 voice mix": "needs two voices; tests/commands/test_voice.py",
     "curl": "asks a server",

@@ -12,9 +12,10 @@ import numpy as np
 import uvicorn
 
 from gsv2.inference.references import read_reference
-from gsv2.serve.app import make_app
+from gsv2.serve.app import WyomingAddress, make_app
 from gsv2.serve.limits import ServerLimits
 from gsv2.serve.server import server_config
+from gsv2.serve.service import SpeechService
 from gsv2.serve.voices import ServedVoice
 
 RATE = 32_000
@@ -101,10 +102,12 @@ def serving(
     voices: Sequence[ServedVoice] = (ANNA,),
     limits: ServerLimits | None = None,
     token: str | None = None,
+    wyoming: WyomingAddress | None = None,
 ) -> Iterator[RunningServer]:
     """Serve until the end of the block."""
     limits = limits or ServerLimits(stop_sec=5)
-    app = make_app(speaker or ToneSpeaker(), voices, limits, token)
+    service = SpeechService(speaker or ToneSpeaker(), voices, limits)
+    app = make_app(service, token, wyoming)
     server = RunningServer(app, limits.stop_sec)
     server.thread.start()
     try:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -163,7 +163,7 @@ def _described(
     clip: ArchiveClip, shard: str, form: ArchiveFormat, fields: dict[str, Any]
 ) -> tuple[str, str, str]:
     """Return text, language and speaker."""
-    text = _lookup(fields, form.text_field)
+    text = lookup(fields, form.text_field)
     if not isinstance(text, str):
         member = _first(clip, [form.text_suffix], "no transcript")
         try:
@@ -183,7 +183,7 @@ def _described(
     return text, language, _label(fields, form.speaker_field) or found or form.speaker
 
 
-def _lookup(fields: dict[str, Any], path: str) -> object:
+def lookup(fields: Mapping[str, Any], path: str) -> object:
     """Return the field at a path with dots; None if there is none. A name with dots goes first."""
     if path in fields:
         return fields[path]
@@ -195,10 +195,14 @@ def _lookup(fields: dict[str, Any], path: str) -> object:
 
 def _label(fields: dict[str, Any], path: str) -> str:
     """Return a text or a number as a label; "" if there is none."""
-    value = _lookup(fields, path)
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    label = str(value).strip() if isinstance(value, str) or whole else ""
+    label = text_of(lookup(fields, path))
     return label if label.isprintable() else ""
+
+
+def text_of(value: object) -> str:
+    """Return a text or a whole number as text; "" for anything else."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return str(value).strip() if isinstance(value, str) or whole else ""
 
 
 def _says(clip: ArchiveClip, text: str, language: str, speaker: str) -> bool:

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+
+from gsv2.nn.document_attention import Documents, attend_documents
 
 if TYPE_CHECKING:
     from transformers import Qwen2Model
 
 _UNIT_INIT_STD = 0.64
 """Standard deviation of initial weights, times sqrt(dim): Qwen2's 0.02 at its width of 1024."""
+_ATTENTION = "gsv2"
+"""Name of our attention in transformers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +63,7 @@ def make_backbone(config: BackboneConfig) -> Qwen2Model:
     """
     from transformers import Qwen2Config, Qwen2Model
 
+    _register_attention()
     model = Qwen2Model(
         Qwen2Config(
             vocab_size=1,
@@ -70,7 +75,7 @@ def make_backbone(config: BackboneConfig) -> Qwen2Model:
             rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
             attention_dropout=config.attention_dropout,
             initializer_range=_UNIT_INIT_STD * config.dim**-0.5,
-            attn_implementation="sdpa",
+            attn_implementation=_ATTENTION,
         )
     )
     model.embed_tokens = None
@@ -91,42 +96,74 @@ def recompute_layers(module: nn.Module) -> None:
                 layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
 
 
-def make_document_mask(documents: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return the attention mask of rows that hold several documents each.
-
-    A token sees itself and the earlier ones of its document. It is dense, one for all layers and
-    heads: 128 MiB for 4 rows of 4,096 tokens in bfloat16.
-
-    Args:
-        documents: [R, L] int64 document of each token, -1 at padding, which is one more document,
-            so that no token is left without any to see (its softmax would be NaN).
-        dtype: dtype of the queries. A bool mask would be converted, and kept, by every layer.
-
-    Returns:
-        [R, 1, L, L], 0 where the second token may be seen and -inf elsewhere.
-    """
-    unseen = documents[:, None, :, None] != documents[:, None, None, :]
-    unseen |= unseen.new_ones(unseen.shape[2:]).triu_(1)
-    return torch.zeros(unseen.shape, dtype=dtype, device=unseen.device).masked_fill_(
-        unseen, -torch.inf
-    )
+def mask_dtype(inputs: Tensor) -> torch.dtype:
+    """Return the dtype that a backbone's attention computes in, which its masks should have."""
+    device = inputs.device.type
+    is_mixed = torch.is_autocast_enabled(device)
+    return torch.get_autocast_dtype(device) if is_mixed else inputs.dtype
 
 
-def run_rows(backbone: Qwen2Model, inputs: Tensor, documents: Tensor, positions: Tensor) -> Tensor:
+def run_rows(
+    backbone: Qwen2Model, inputs: Tensor, documents: Documents, positions: Tensor
+) -> Tensor:
     """Return the outputs [R, L, D] of rows that hold several documents each.
 
     Args:
         backbone: network that `make_backbone` returned.
         inputs: [R, L, D].
-        documents: [R, L] int64 document of each token, -1 at padding.
+        documents: where documents are in the rows, end to end.
         positions: [R, L] int64 place of each token in its document.
     """
-    device = inputs.device.type
-    is_mixed = torch.is_autocast_enabled(device)
-    dtype = torch.get_autocast_dtype(device) if is_mixed else inputs.dtype
     return backbone(
-        inputs_embeds=inputs,
-        attention_mask=make_document_mask(documents, dtype),
-        position_ids=positions,
+        inputs_embeds=inputs.flatten(0, 1)[None],
+        attention_mask={"full_attention": None},  # so that none is made
+        position_ids=positions.flatten()[None],
         use_cache=False,
-    ).last_hidden_state
+        documents=documents,
+    ).last_hidden_state.view(inputs.shape)
+
+
+def _attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float = 1.0,
+    documents: Documents | None = None,
+    **others: Any,
+) -> tuple[Tensor, None]:
+    """Attend as transformers' layers ask: inside documents, or by its own function for torch's.
+
+    Args:
+        module: layer that asks.
+        query: [B, H, T, E].
+        key: [B, H', T', E].
+        value: [B, H', T', E].
+        attention_mask: mask that transformers has made.
+        dropout: probability of dropping an attention weight.
+        scaling: factor on the products of queries and keys.
+        documents: where documents are in T tokens, B = 1; None = the mask says all.
+        others: what else its function understands.
+
+    Returns:
+        [B, T, H, E], and no weights.
+    """
+    if documents is None:
+        from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+        mask = (attention_mask, dropout, scaling)
+        mixed, _ = sdpa_attention_forward(module, query, key, value, *mask, **others)
+        return mixed, None
+    heads = attend_documents(query[0], key[0], value[0], documents, scaling, dropout)
+    return heads.transpose(0, 1)[None].contiguous(), None
+
+
+def _register_attention() -> None:
+    """Tell transformers of our attention, by name."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    AttentionInterface.register(_ATTENTION, _attention)
+    AttentionMaskInterface.register(_ATTENTION, sdpa_mask)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import torch
@@ -10,7 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gsv2.models.gpt.backbone import BackboneConfig, make_backbone
+from gsv2.models.gpt.patterns import CodePattern
 from gsv2.nn.codes import NO_CODE, CodeConfig
+from gsv2.nn.key_value_cache import KeyValueCache
 
 Choose = Callable[[int, Tensor], Tensor]
 """(codebook, logits [B, V]) -> chosen ids [B] int64."""
@@ -81,12 +84,12 @@ class FlatHead(nn.Module):
 
     def set_codebooks(self, codebooks: Tensor) -> None:
         """See `CodeHead`."""
-        self.entries.copy_(scale_codebooks(codebooks))
+        self.entries.copy_(scale_codebooks(codebooks[: len(self.classifiers)]))
 
     def forward(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
         """See `CodeHead`."""
-        outputs = [hidden] * len(self.classifiers)
-        return classify_targets(self.classifiers, outputs, targets, self.entries)
+        K = len(self.classifiers)
+        return classify_targets(self.classifiers, [hidden] * K, targets[:, :K], self.entries)
 
     def choose(self, hidden: Tensor, choose: Choose) -> Tensor:
         """See `CodeHead`."""
@@ -122,16 +125,35 @@ class DepthHead(nn.Module):
 
     def forward(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
         """See `CodeHead`."""
-        outputs = self._outputs(hidden, targets[:, :-1]).unbind(1)
-        return classify_targets(self.classifiers, outputs, targets, self.entries)
+        is_deep = (targets[:, 1:] != NO_CODE).any(dim=1)  # the others have a first code alone
+        deep, rest = is_deep.nonzero()[:, 0], (~is_deep).nonzero()[:, 0]
+        if not len(deep) or not len(rest):
+            outputs = self._outputs(hidden, targets[:, :-1]).unbind(1)
+            return classify_targets(self.classifiers, outputs, targets, self.entries)
+        outputs = self._outputs(hidden[deep], targets[deep, :-1]).unbind(1)  # K of [M, D']
+        first = torch.cat([outputs[0], self._outputs(hidden[rest], targets[rest, :0])[:, 0]])
+        first = first[torch.cat([deep, rest]).argsort()]
+        heads, entries = self.classifiers, self.entries
+        return (
+            *classify_targets(heads[:1], [first], targets[:, :1], entries[:1]),
+            *classify_targets(heads[1:], outputs[1:], targets[deep, 1:], entries[1:]),
+        )
 
     def choose(self, hidden: Tensor, choose: Choose) -> Tensor:
         """See `CodeHead`."""
-        codes = torch.empty(hidden.shape[0], 0, dtype=torch.int64, device=hidden.device)
+        context = self.input(hidden)
+        cache = KeyValueCache(len(self.classifiers))
+        chosen: list[Tensor] = []
         for k, classify in enumerate(self.classifiers):
-            logits = classify(self._outputs(hidden, codes)[:, -1], self.entries[k])
-            codes = torch.cat([codes, choose(k, logits)[:, None]], dim=1)
-        return codes
+            inputs = context if k == 0 else context + self._embed(k - 1, chosen[-1])
+            output = self.transformer(
+                inputs_embeds=inputs[:, None],
+                attention_mask={"full_attention": None},
+                cache=cache,
+                use_cache=True,
+            ).last_hidden_state[:, 0]
+            chosen.append(choose(k, classify(output, self.entries[k])))
+        return torch.stack(chosen, dim=1)
 
     def _outputs(self, hidden: Tensor, codes: Tensor) -> Tensor:
         """Return [N, J + 1, D'] for the first J codes [N, J] of each step.
@@ -140,14 +162,33 @@ class DepthHead(nn.Module):
         any entry will do for it.
         """
         context = self.input(hidden)
-        inputs = [context]
-        V = self.entries.shape[1]
-        for k, code in enumerate(codes.unbind(1)):
-            vector = self.entries[k][code.clamp(0, V - 1)]
-            inputs.append(context + self.code_inputs[k](vector))
+        later = [context + self._embed(k, code) for k, code in enumerate(codes.unbind(1))]
+        inputs = [context, *later]
         return self.transformer(
             inputs_embeds=torch.stack(inputs, dim=1), use_cache=False
         ).last_hidden_state
+
+    def _embed(self, k: int, codes: Tensor) -> Tensor:
+        """Return [N, D'] for codes [N] of codebook k."""
+        return self.code_inputs[k](self.entries[k][codes.clamp(0, self.entries.shape[1] - 1)])
+
+
+def make_head(
+    pattern: CodePattern, dim: int, codes: CodeConfig, depth: BackboneConfig
+) -> FlatHead | DepthHead:
+    """Return the head of a pattern.
+
+    Args:
+        pattern: where codes stand; one that is refined has a head of the first codebook alone.
+        dim: width of the backbone's outputs.
+        codes: shape of the codes.
+        depth: sizes of the transformer over the codes of a step, if they are predicted in order.
+    """
+    if pattern.ordered:
+        return DepthHead(dim, codes, depth)
+    if pattern.refined:
+        codes = replace(codes, groups=1, levels=1, dim=codes.dim // codes.groups)
+    return FlatHead(dim, codes)
 
 
 def make_classifiers(dim: int, codes: CodeConfig) -> nn.ModuleList:

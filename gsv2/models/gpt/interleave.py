@@ -16,9 +16,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from gsv2.nn.document_attention import Documents
+
 NUM_STARTS = 2
 """Tokens of a clip beside its text and steps: text_start and audio_start."""
-_PADDING = -1
 
 
 class PackedRows(NamedTuple):
@@ -57,17 +58,23 @@ class Interleaved(NamedTuple):
         return torch.cat([self.audio_start[:, None], self.steps], dim=1)
 
     @property
-    def documents(self) -> Tensor:
-        """[R, L] int64: the sequence that each token belongs to, -1 at padding."""
-        return self.sequence[self._clips()].masked_fill(~self.mask, _PADDING)
+    def documents(self) -> Documents:
+        """The sequences in the flat [R * L] tokens; the padding of each row is one more."""
+        R, L = self.mask.shape
+        starts = torch.arange(R + 1, device=self.mask.device) * L
+        bounds = torch.cat([self._first_places(), starts, starts[:-1] + self.mask.sum(dim=1)])
+        return Documents(bounds.sort().values.int(), self.mask.flatten(), L)
 
     @property
     def positions(self) -> Tensor:
         """[R, L] int64: place of each token in its sequence, from 0; 0 at padding."""
-        is_first = self.sequence.diff(prepend=self.sequence[:1] - 1) != 0
-        first_places = self.text_start.where(is_first, 0).cummax(0).values  # [C]
         places = torch.arange(self.mask.numel(), device=self.mask.device).view_as(self.mask)
-        return (places - first_places[self._clips()]).masked_fill(~self.mask, 0)
+        return (places - self._first_places()[self._clips()]).masked_fill(~self.mask, 0)
+
+    def _first_places(self) -> Tensor:
+        """[C] int64: where the sequence of each clip begins."""
+        is_first = self.sequence.diff(prepend=self.sequence[:1] - 1) != 0
+        return self.text_start.where(is_first, 0).cummax(0).values
 
     def _clips(self) -> Tensor:
         """[R, L] int64: the clip that each token belongs to; at padding any."""

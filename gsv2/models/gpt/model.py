@@ -11,63 +11,28 @@ How the text reaches the codes is `reading`: by `attention` to the x in the sequ
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from gsv2.models.component import Component
-from gsv2.models.gpt.backbone import BackboneConfig, make_backbone, recompute_layers, run_rows
-from gsv2.models.gpt.heads import DepthHead, FlatHead
+from gsv2.models.gpt.backbone import make_backbone, recompute_layers, run_rows
+from gsv2.models.gpt.config import GPTConfig
+from gsv2.models.gpt.heads import make_head
 from gsv2.models.gpt.interleave import Interleaved, PackedRows, interleave
-from gsv2.models.gpt.lora import LoraConfig, add_adapters, merge_adapters
-from gsv2.models.gpt.patterns import PatternName, make_pattern
-from gsv2.models.gpt.pointer import Pointer, PointerConfig, ReadingName, count_characters
+from gsv2.models.gpt.lora import add_adapters, merge_adapters
+from gsv2.models.gpt.patterns import make_pattern
+from gsv2.models.gpt.pointer import Pointer, count_characters
+from gsv2.models.gpt.refiner import Refiner, align_right, prompt_lengths
 from gsv2.models.trained_module import build_trained
-from gsv2.nn.audio_input import AudioInputName, make_audio_input
-from gsv2.nn.codes import NO_CODE, CodeConfig
-from gsv2.text.encoders.config import TextEncoderName, TextVectorsConfig, TokenizerConfig
+from gsv2.nn.audio_input import make_audio_input
+from gsv2.nn.codes import NO_CODE
 from gsv2.text.encoders.make import make_text_input
 
 _START_STD = 0.02
-
-
-@dataclass(frozen=True, kw_only=True)
-class GPTConfig:
-    """A semantic GPT."""
-
-    backbone: BackboneConfig = field(default_factory=BackboneConfig)
-    """The transformer over the sequence; its `dim` is the model dimension D."""
-    text_encoder: TextEncoderName = "bytes"
-    """Encoder of the text: bytes with trained vectors (`bytes`), the vectors of a frozen network,
-    which corpora hold (`bge-m3`, `data.sources` with `texts`), or the subwords of a text LM with
-    trained vectors (`qwen2`, see `init.backbone`)."""
-    text_vectors: TextVectorsConfig = field(default_factory=TextVectorsConfig)
-    """The frozen network of `bge-m3`; the stage fills it in."""
-    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
-    """Tokenizer of `qwen2`."""
-    reading: ReadingName = "attention"
-    """How the text reaches the codes: it stands in the sequence (`attention`), each step's input
-    holds the character that is spoken (`pointer`), or both."""
-    pointer: PointerConfig = field(default_factory=PointerConfig)
-    """Reader of characters, unless the reading is `attention`."""
-    audio_input: AudioInputName = "vq"
-    """Input of a step: a projection of the quantizer's own vectors, or learned embeddings."""
-    pattern: PatternName = "depth"
-    """Order in which codes are generated, see `gsv2.models.gpt.patterns`."""
-    depth: BackboneConfig = field(
-        default_factory=lambda: BackboneConfig(
-            dim=512, num_layers=4, num_heads=8, num_kv_heads=8, ffn_dim=1408
-        )
-    )
-    """The transformer over the codes of a frame, if the pattern is `depth`."""
-    lora: LoraConfig = field(default_factory=LoraConfig)
-    """Low-rank adapters of the backbone, whose own weights then stay as they are."""
-    dropout: float = 0.0
-    """Probability of dropping a value of the backbone's inputs and outputs."""
-    codes: CodeConfig = field(default_factory=CodeConfig)
-    """Shape of the quantizer's codes; the stage fills it in."""
 
 
 class GPTInputs(NamedTuple):
@@ -130,11 +95,9 @@ class SemanticGPT(nn.Module):
         self.backbone = make_backbone(config.backbone)
         if config.lora.rank:
             add_adapters(self.backbone, config.lora)
-        self.head = (
-            DepthHead(dim, config.codes, config.depth)
-            if self.pattern.ordered
-            else FlatHead(dim, config.codes)
-        )
+        self.head = make_head(self.pattern, dim, config.codes, config.depth)
+        if self.pattern.refined:
+            self.refiner = Refiner(dim, config.codes, config.depth)
         if config.reading != "attention":
             self.pointer = Pointer(dim, config.pointer)
 
@@ -161,6 +124,8 @@ class SemanticGPT(nn.Module):
         """Take the codebooks [K, V, dim / groups] of the quantizer, before training."""
         self.audio_input.set_codebooks(codebooks)
         self.head.set_codebooks(codebooks)
+        if self.pattern.refined:
+            self.refiner.set_codebooks(codebooks)
 
     def recompute_activations(self) -> None:
         """Keep less for the backward pass: the layers of the transformers run again in it."""
@@ -186,8 +151,10 @@ class SemanticGPT(nn.Module):
             is_target = torch.ones_like(clips.sequence, dtype=torch.bool)
         there = (steps != NO_CODE).any(dim=1) & is_target[:, None]  # [C, S]
         places = embedded.layout.predicts
-        targets = steps.transpose(1, 2)[there]  # [N, K]
+        targets = self._sample_frames(steps.transpose(1, 2)[there])  # [N, K]
         logits = self.head(self.dropout(hidden[places[:, : steps.shape[2]][there]]), targets)
+        if self.pattern.refined:
+            logits += self._refine(hidden, embedded.layout, clips, is_target)
         output = GPTOutput(logits, tuple(column[column != NO_CODE] for column in targets.unbind(1)))
         if embedded.moves is None:
             return output
@@ -211,6 +178,9 @@ class SemanticGPT(nn.Module):
 
     def embed_steps(self, steps: Tensor) -> Tensor:
         """Return the backbone's inputs [B, S, D] for steps [B, K, S]; ends count as no code."""
+        if self.pattern.refined:  # later codebooks come when the clip is over
+            later = self.pattern.num_codebooks - 1
+            steps = F.pad(steps[:, :1], (0, 0, 0, later), value=NO_CODE)
         return self.audio_input(steps.masked_fill(steps == self.end, NO_CODE))
 
     def _embed(self, clips: GPTInputs, steps: Tensor, rows: PackedRows | None = None) -> _Embedded:
@@ -236,6 +206,40 @@ class SemanticGPT(nn.Module):
         read = text_vectors if is_read else text_vectors[:, :0]
         inputs = layout.place(self.text_start, read, start, spoken)
         return _Embedded(self.dropout(inputs), layout, step_vectors, moves)
+
+    def num_sampled(self, frames: int) -> int:
+        """Return of how many frames the codes after the first are learnt."""
+        return math.ceil(self.config.depth_frames * frames)
+
+    def _sample_frames(self, targets: Tensor) -> Tensor:
+        """Return targets [N, K] without the later codes of the frames that are not drawn."""
+        if not self.training or self.config.depth_frames == 1 or targets.shape[1] == 1:
+            return targets
+        frames = (targets[:, 1] != NO_CODE).nonzero()[:, 0]
+        order = torch.randperm(len(frames), device=frames.device)
+        left_out = frames[order[self.num_sampled(len(frames)) :]]
+        is_left_out = torch.zeros_like(targets, dtype=torch.bool)
+        is_left_out[left_out, 1:] = True
+        return targets.masked_fill(is_left_out, NO_CODE)
+
+    def _refine(
+        self, hidden: Tensor, layout: Interleaved, clips: GPTInputs, is_target: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Return the logits of the codebooks after the first, as `GPTOutput` has them.
+
+        Args:
+            hidden: [R * L, D] outputs of the backbone.
+            layout: places of the clips in them.
+            clips: clips of the batch.
+            is_target: [C] bool: clips that are predicted.
+        """
+        T = layout.steps.shape[1]
+        codes, lengths = clips.codes[:, :, :T], clips.code_lengths
+        prompts = align_right(codes.roll(1, dims=0), prompt_lengths(lengths, clips.sequence))
+        after = self.dropout(F.pad(hidden, (0, 0, 0, 1))[layout.steps])  # [C, T, D]
+        is_frame = torch.arange(T, device=codes.device) < lengths[is_target][:, None]
+        found = self.refiner(*(x[is_target] for x in (after, codes, lengths, prompts)))
+        return tuple(logits[is_frame] for logits in found)
 
     def _run(self, embedded: _Embedded, *, is_packed: bool) -> Tensor:
         """Return the backbone's outputs [R * L, D] for its inputs."""

@@ -7,7 +7,9 @@ at once, or, if the pattern is `ordered`, one codebook after the other:
 - `depth` (RQ-Transformer, arXiv:2203.01941, section 3.2): one frame a step, its codes in order;
 - `parallel`: one frame a step, its codes independent of each other;
 - `delay` (MusicGen, arXiv:2306.05284, section 2.2): codebook k lags k steps;
-- `flatten`: one code a step.
+- `flatten`: one code a step;
+- `nar` (VALL-E, arXiv:2301.02111, section 4.2): one frame a step, of which codebook 0 alone is an
+  input and is predicted; the others follow when the clip is over (`gsv2.models.gpt.refiner`).
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from torch.nn import functional as F
 
 from gsv2.nn.codes import NO_CODE
 
-PatternName = Literal["depth", "delay", "parallel", "flatten"]
+PatternName = Literal["depth", "delay", "parallel", "flatten", "nar"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +36,8 @@ class CodePattern:
     """Step of each codebook's first code, ascending from 0; K of them."""
     ordered: bool
     """Whether a step's codes are predicted in order, each seeing those before it."""
+    refined: bool = False
+    """Whether codebooks after the first are predicted in passes over the whole clip."""
 
     @property
     def num_codebooks(self) -> int:
@@ -62,6 +66,10 @@ class CodePattern:
         """
         last_code = self.stride * (lengths - 1) + self.offsets[-1]
         return torch.where(lengths > 0, last_code + 1, 0)
+
+    def num_whole_frames(self, num_steps: int) -> int:
+        """Return how many frames have all their codes after so many steps."""
+        return max(0, (num_steps - 1 - self.offsets[-1]) // self.stride + 1)
 
     def frames_at(self, steps: Tensor) -> Tensor:
         """Return which frame each codebook is at.
@@ -127,5 +135,6 @@ def make_pattern(name: PatternName, num_codebooks: int) -> CodePattern:
         "parallel": CodePattern(stride=1, offsets=together, ordered=False),
         "delay": CodePattern(stride=1, offsets=apart, ordered=False),
         "flatten": CodePattern(stride=num_codebooks, offsets=apart, ordered=False),
+        "nar": CodePattern(stride=1, offsets=together, ordered=False, refined=num_codebooks > 1),
     }
     return patterns[name]

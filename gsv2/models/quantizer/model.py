@@ -40,6 +40,8 @@ class QuantizerOutput(NamedTuple):
     """[B, T, D] normalised features."""
     reconstruction: Tensor
     """[B, T, D]; meaningless at padding."""
+    vectors: Tensor
+    """[B, T', dim] code vectors, whose gradients pass straight to the encoder."""
     codes: Tensor
     """[B, K, T'] int64, -1 at padding."""
     commitment: Tensor
@@ -151,6 +153,7 @@ class Quantizer(nn.Module):
             return QuantizerOutput(
                 target=target,
                 reconstruction=reconstruction,
+                vectors=straight_through,
                 codes=quantized.codes,
                 commitment=energy[1:].mean(),
                 residual_energy=(energy[1:] / energy[0].clamp(min=_ENERGY_FLOOR)).detach(),

@@ -10,6 +10,7 @@ from gsv2.models.vits2.code_features import CodeFeaturesConfig
 from gsv2.models.vits2.generator import GeneratorConfig
 from gsv2.models.vits2.posterior import PosteriorInput
 from gsv2.models.vits2.style import StyleConfig
+from gsv2.models.vits2.text_prior import TextPriorConfig
 from gsv2.nn.codes import CodeConfig
 from gsv2.nn.flow import FlowConfig
 from gsv2.nn.transformer import TransformerConfig
@@ -28,6 +29,10 @@ class VITS2Config:
     """Width of the content encoder."""
     latent_channels: int = 192
     """Channels of the latent of a frame."""
+    prior: Literal["codes", "text"] = "codes"
+    """What is spoken: codes, which a GPT makes of text, or text itself, as in VITS and VITS2."""
+    text: TextPriorConfig = field(default_factory=TextPriorConfig)
+    """Text prior, where `prior` is `text`."""
     content_input: Literal["vectors", "features"] = "vectors"
     """What the content encoder reads: code vectors, or also the features that the quantizer's
     decoder makes of them, with a direct path to the latent's mean."""
@@ -35,7 +40,7 @@ class VITS2Config:
     """Sizes of the quantizer's decoder, which matter if its features are read; the stage fills
     them in."""
     content: TransformerConfig = field(default_factory=TransformerConfig)
-    """Transformer of the content encoder, which makes the prior of codes."""
+    """Transformer of the content encoder, which makes the prior of codes, or of text."""
     style: StyleConfig = field(default_factory=StyleConfig)
     """Style encoder, which makes one vector of a reference."""
     posterior_input: PosteriorInput = "spectrogram"

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.parametrizations import weight_norm
 
 from gsv2.audio.multi_resolution import ResolutionsConfig
+from gsv2.models.vits2.layer_norms import WeightNorm, normalise
 from gsv2.models.vits2.resolution_discriminator import DiscriminatorOutput, ResolutionDiscriminator
 
 _SLOPE = 0.1
@@ -45,6 +45,9 @@ class DiscriminatorConfig:
     """Spectrograms that are judged, each by a discriminator of its own; none by default."""
     resolution_channels: int = 32
     """Channels of every layer of the discriminators of spectrograms."""
+    norm: WeightNorm = "weight"
+    """Normalisation of the layers' weights: `weight` as in HiFi-GAN, or `spectral`, which bounds
+    their slope."""
 
     def __post_init__(self) -> None:
         """Check the groups."""
@@ -63,10 +66,10 @@ class DiscriminatorConfig:
 class ConvStack(nn.Module):
     """Convolutions with leaky rectifiers, then one logit a position."""
 
-    def __init__(self, layers: list[nn.Conv1d]) -> None:
+    def __init__(self, layers: list[nn.Conv1d], norm: WeightNorm) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(weight_norm(layer) for layer in layers)
-        self.output = weight_norm(nn.Conv1d(layers[-1].out_channels, 1, 3, padding=1))
+        self.layers = nn.ModuleList(normalise(layer, norm) for layer in layers)
+        self.output = normalise(nn.Conv1d(layers[-1].out_channels, 1, 3, padding=1), norm)
 
     def forward(self, x: Tensor) -> DiscriminatorOutput:
         """Judge a batch.
@@ -98,7 +101,7 @@ class PeriodDiscriminator(nn.Module):
             kernel = config.period_kernel
             layers.append(nn.Conv1d(width, channels, kernel, stride, padding=kernel // 2))
             width = channels
-        self.stack = ConvStack(layers)
+        self.stack = ConvStack(layers, config.norm)
 
     def forward(self, wave: Tensor) -> DiscriminatorOutput:
         """Judge waves.
@@ -134,7 +137,7 @@ class ScaleDiscriminator(nn.Module):
             )
             width = channels
         layers.append(nn.Conv1d(width, last, 5, padding=2))
-        self.stack = ConvStack(layers)
+        self.stack = ConvStack(layers, config.norm)
 
     def forward(self, wave: Tensor) -> DiscriminatorOutput:
         """Judge waves.
@@ -157,7 +160,7 @@ class MultiDiscriminator(nn.Module):
         self.discriminators = nn.ModuleList([ScaleDiscriminator(config)])
         self.discriminators.extend(PeriodDiscriminator(p, config) for p in config.periods)
         self.discriminators.extend(
-            ResolutionDiscriminator(spectrogram, config.resolution_channels)
+            ResolutionDiscriminator(spectrogram, config.resolution_channels, config.norm)
             for spectrogram in config.resolutions.split()
         )
 

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 
 from gsv2.models.vits2.config import VITS2Config
+from gsv2.models.vits2.decoded import TrainedSegments
 from gsv2.models.vits2.discriminators import DiscriminatorConfig, MultiDiscriminator
-from gsv2.models.vits2.model import VITS2, TrainedSegments
+from gsv2.models.vits2.model import VITS2
 from gsv2.nn.flops import flop_counter
 
 _NUM_PROBES = 3

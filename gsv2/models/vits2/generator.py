@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
-from gsv2.models.vits2.istft_generator import ISTFTConfig
+from gsv2.models.vits2.istft_generator import ISTFTConfig, ISTFTGenerator
 from gsv2.nn.recompute import run_block
 
 _SLOPE = 0.1
@@ -155,3 +155,12 @@ class Generator(nn.Module):
 def _valid(x: Tensor, mask: Tensor | None) -> Tensor:
     """Put zeros at padding."""
     return x if mask is None else x * mask
+
+
+def make_generator(
+    latent_channels: int, config: GeneratorConfig, style_dim: int, sample_rate: int
+) -> Generator | ISTFTGenerator:
+    """Return the untrained generator of a kind."""
+    if config.kind == "istft":
+        return ISTFTGenerator(latent_channels, config.istft, style_dim, sample_rate)
+    return Generator(latent_channels, config, style_dim)

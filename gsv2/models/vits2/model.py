@@ -1,13 +1,13 @@
-"""VITS2 with a code prior: codes + style of a reference -> 32 kHz waveform.
+"""VITS2: codes, or a text, + style of a reference -> 32 kHz waveform.
 
 A conditional variational autoencoder whose prior is made normal by a flow and whose decoder is
 trained against discriminators (VITS, arXiv 2106.06103; VITS2, arXiv 2307.16430). The prior reads
-codes of a self-supervised encoder instead of text, as GPT-SoVITS does.
+codes of a self-supervised encoder, as GPT-SoVITS does, or text, as the papers do (`text_prior.py`).
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +18,14 @@ from gsv2.models.trained_module import build_trained
 from gsv2.models.vits2.code_features import CodeFeatures
 from gsv2.models.vits2.config import VITS2Config
 from gsv2.models.vits2.content import ContentEncoder
-from gsv2.models.vits2.generator import Generator, GeneratorConfig, ResidualBlock
-from gsv2.models.vits2.harmonic_source import PitchContour
+from gsv2.models.vits2.decoded import Decoded, LiveCodes, TextToAlign, TrainedSegments
+from gsv2.models.vits2.folded_norms import fold_weight_norms, is_folded
+from gsv2.models.vits2.generator import ResidualBlock, make_generator
 from gsv2.models.vits2.istft_generator import ConvNeXtBlock, ISTFTGenerator
 from gsv2.models.vits2.posterior import PosteriorEncoder
 from gsv2.models.vits2.segments import cut_segments
 from gsv2.models.vits2.style import StyleEncoder
+from gsv2.models.vits2.text_prior import AlignedText, TextPrior
 from gsv2.nn.codes import CodeVectors
 from gsv2.nn.flow import Flow
 from gsv2.nn.masks import length_mask
@@ -33,52 +35,29 @@ _MAGNITUDE_FLOOR = 1e-5
 """Smallest magnitude before the posterior's logarithm."""
 
 
-class TrainedSegments(NamedTuple):
-    """One segment of each recording, which the generator decodes in training."""
-
-    starts: Tensor
-    """[B] int64, first frame of each."""
-    num_frames: int
-    """Frames of each."""
-    pitch: Tensor | None = None
-    """[B, num_frames] in Hz, 0 where there is none, for a harmonic source."""
-
-
-class Decoded(NamedTuple):
-    """Results of one training pass."""
-
-    wave: Tensor
-    """[B, 1, num_frames * hop_length] float32: the decoded segments."""
-    z_p: Tensor
-    """[B, latent_channels, T]: posterior sample in the prior's space."""
-    m_p: Tensor
-    """[B, latent_channels, T]: the prior's mean."""
-    logs_p: Tensor
-    """[B, latent_channels, T]: the prior's log-std."""
-    logs_q: Tensor
-    """[B, latent_channels, T]: the posterior's log-std."""
-    mask: Tensor
-    """[B, T]."""
-    contour: PitchContour | None
-    """Pitch that the generator says of the segments; None without a harmonic source."""
-
-
 class VITS2(nn.Module):
-    """Codes + style -> waveform; recordings -> all that its training needs."""
+    """Codes or text + style -> waveform; recordings -> all that its training needs."""
 
     def __init__(self, config: VITS2Config) -> None:
         super().__init__()
         self.config = config
         style_dim, latent = config.style.dim, config.latent_channels
         self.mel = MelSpectrogram(config.mel)
-        self.code_vectors = CodeVectors(config.codes)
         self.code_features: CodeFeatures | None = None
-        if config.content_input == "features":
-            self.code_features = CodeFeatures(
-                config.code_features, config.codes.dim, config.frames_per_code
-            )
+        self.text_prior: TextPrior | None = None
+        if config.prior == "codes":
+            self.code_vectors = CodeVectors(config.codes)
+            if config.content_input == "features":
+                self.code_features = CodeFeatures(
+                    config.code_features, config.codes.dim, config.frames_per_code
+                )
         self.style_encoder = StyleEncoder(config.mel.num_mels, config.style)
-        self.content_encoder = ContentEncoder(config)
+        if config.prior == "codes":
+            self.content_encoder = ContentEncoder(config)
+        else:
+            self.text_prior = TextPrior(
+                config.text, config.channels, config.content, latent, style_dim
+            )
         reads = config.posterior_input
         num_bins = config.mel.num_mels if reads == "mel" else config.mel.num_bins
         self.posterior_encoder = PosteriorEncoder(
@@ -99,11 +78,18 @@ class VITS2(nn.Module):
         Raises:
             ComponentError: the file's config or weights are damaged.
         """
-        return build_trained(component, VITS2Config, cls).eval()
+        return build_trained(component, VITS2Config, cls.layout_of(component)).eval()
+
+    @classmethod
+    def layout_of(cls, component: Component) -> Callable[[VITS2Config], VITS2]:
+        """Return what builds a network with the tensors of a component: folded, or to train on."""
+        if is_folded(component.tensors):
+            return lambda config: fold_weight_norms(cls(config))
+        return cls
 
     def forward(
         self,
-        codes: Tensor,
+        content: Tensor | LiveCodes | TextToAlign,
         magnitude: Tensor,
         lengths: Tensor,
         reference: Tensor,
@@ -113,7 +99,8 @@ class VITS2(nn.Module):
         """Encode recordings and decode one segment of each; uses every parameter.
 
         Args:
-            codes: [B, K, T_codes] int64, -1 at padding.
+            content: codes [B, K, T_codes] int64, -1 at padding; or those of a quantizer that still
+                trains; or texts, for a prior of text.
             magnitude: [B, num_bins, T] linear spectrogram.
             lengths: [B] int64, in frames.
             reference: [B, num_mels, T_reference] log-mel of a clip of the same voice.
@@ -125,20 +112,29 @@ class VITS2(nn.Module):
         """
         mask = length_mask(lengths, magnitude.shape[-1])
         style = self.style(reference, length_mask(reference_lengths, reference.shape[-1]))
-        m_p, logs_p = self._prior(codes, mask, style)
-        m_q, logs_q = self.posterior_encoder(self._log_spectrum(magnitude), mask, style)
+        aligned: AlignedText | None = None
+        if isinstance(content, LiveCodes):
+            m_p, logs_p = self.content_encoder(content.vectors, mask, style)
+        elif not isinstance(content, TextToAlign):
+            m_p, logs_p = self._prior(content, mask, style)
+        m_q, logs_q = self.posterior(magnitude, mask, style)
         z = (m_q + torch.randn_like(m_q) * logs_q.exp()) * mask.unsqueeze(1)
         z_p = self.flow(z, mask, style)
+        if isinstance(content, TextToAlign):
+            assert self.text_prior is not None, "the config has a text prior"
+            aligned = self.text_prior.align(content.tokens, z_p, mask, style, content.noise)
+            m_p, logs_p = aligned.mean, aligned.log_std
         cut, contour = cut_segments(z, segments.starts, segments.num_frames), None
         if isinstance(self.generator, ISTFTGenerator):
             wave, contour = self.generator.speak(cut, style, pitch=segments.pitch)
         else:
             wave = self.generator(cut, style)
-        return Decoded(wave, z_p, m_p, logs_p, logs_q, mask, contour)
+        return Decoded(wave, z_p, m_p, logs_p, logs_q, mask, contour, aligned)
 
     def recompute_activations(self) -> None:
         """Keep less for the backward pass: the blocks run again in it."""
-        mark_recomputed(self.content_encoder.transformer.blocks)
+        prior = self.content_encoder if self.text_prior is None else self.text_prior
+        mark_recomputed(prior.transformer.blocks)
         mark_recomputed([self.posterior_encoder.wavenet, *self.flow.couplings])
         blocks = (ResidualBlock, ConvNeXtBlock)
         mark_recomputed(m for m in self.generator.modules() if isinstance(m, blocks))
@@ -181,7 +177,25 @@ class VITS2(nn.Module):
         mask = length_mask(lengths, codes.shape[-1] * self.config.frames_per_code)
         style = style.expand(len(codes), -1)
         m_p, logs_p = self._prior(codes, mask, style)
-        z_p = m_p + torch.randn_like(m_p) * logs_p.exp() * noise_scale
+        return self.decode_prior(
+            m_p + torch.randn_like(m_p) * logs_p.exp() * noise_scale, mask, style, median_hz
+        )
+
+    @torch.no_grad()
+    def decode_prior(
+        self, z_p: Tensor, mask: Tensor, style: Tensor, median_hz: Tensor | None = None
+    ) -> Tensor:
+        """Speak a latent of the prior's space.
+
+        Args:
+            z_p: [B, latent_channels, T].
+            mask: [B, T].
+            style: [B, style.dim].
+            median_hz: as in `infer`.
+
+        Returns:
+            [B, 1, T * hop_length] float32 in -1..1; at padding, 0.
+        """
         z = self.flow.inverse(z_p * mask.unsqueeze(1), mask, style)
         return self._decode(z, mask, style, median_hz)
 
@@ -198,8 +212,16 @@ class VITS2(nn.Module):
             [B, 1, T * hop_length] float32 in -1..1; at padding, 0.
         """
         mask = length_mask(lengths, magnitude.shape[-1])
-        m_q, _ = self.posterior_encoder(self._log_spectrum(magnitude), mask, style)
-        return self._decode(m_q, mask, style)
+        return self._decode(self.posterior(magnitude, mask, style)[0], mask, style)
+
+    def posterior(self, magnitude: Tensor, mask: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the posterior's mean and log-std [B, latent_channels, T] of a magnitude."""
+        if self.config.posterior_input == "mel":
+            spectrum = self.mel.from_spectrogram(magnitude)
+        else:
+            spectrum = magnitude.clamp(min=_MAGNITUDE_FLOOR).log()
+        mean, log_std = self.posterior_encoder(spectrum, mask, style)
+        return mean, log_std
 
     def _prior(self, codes: Tensor, mask: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
         """Return the prior's mean and log-std."""
@@ -208,12 +230,6 @@ class VITS2(nn.Module):
         if self.code_features is not None:
             features = self.code_features(vectors, codes[:, 0] >= 0)
         return self.content_encoder(vectors, mask, style, features)
-
-    def _log_spectrum(self, magnitude: Tensor) -> Tensor:
-        """Return what the posterior encoder reads of a linear spectrogram."""
-        if self.config.posterior_input == "mel":
-            return self.mel.from_spectrogram(magnitude)
-        return magnitude.clamp(min=_MAGNITUDE_FLOOR).log()
 
     def _decode(
         self, z: Tensor, mask: Tensor, style: Tensor, median_hz: Tensor | None = None
@@ -225,12 +241,3 @@ class VITS2(nn.Module):
             wave = self.generator(z, style, padding)
         wave = wave.clamp(-1.0, 1.0)  # an inverse STFT is not bounded, a file is
         return wave * mask.repeat_interleave(self.config.mel.hop_length, dim=1).unsqueeze(1)
-
-
-def make_generator(
-    latent_channels: int, config: GeneratorConfig, style_dim: int, sample_rate: int
-) -> Generator | ISTFTGenerator:
-    """Return the untrained generator of a kind."""
-    if config.kind == "istft":
-        return ISTFTGenerator(latent_channels, config.istft, style_dim, sample_rate)
-    return Generator(latent_channels, config, style_dim)

@@ -34,6 +34,20 @@ def next_references(sequence: Tensor) -> Tensor:
     return _shifted(sequence, torch.ones_like(sequence))
 
 
+def mean_styles(styles: Tensor, sequence: Tensor) -> Tensor:
+    """Return the mean style of all clips of each clip's sequence.
+
+    Args:
+        styles: [C, dim].
+        sequence: [C] int64, ascending: the sequence of each clip.
+
+    Returns:
+        [C, dim].
+    """
+    is_same = (sequence[:, None] == sequence[None, :]).to(styles.dtype)
+    return (is_same @ styles) / is_same.sum(dim=1, keepdim=True)
+
+
 def _spans(sequence: Tensor) -> tuple[Tensor, Tensor]:
     """Return, of each clip's sequence, the first clip and the number of clips."""
     first = torch.searchsorted(sequence, sequence)

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.parametrizations import weight_norm
 
 from gsv2.audio.mel import MelConfig, Spectrogram
+from gsv2.models.vits2.layer_norms import WeightNorm, normalise
 
 _SLOPE = 0.1
 """Slope of the leaky rectifiers below 0."""
@@ -34,12 +34,13 @@ class DiscriminatorOutput(NamedTuple):
 class ResolutionDiscriminator(nn.Module):
     """Judges a wave by its magnitudes at one resolution."""
 
-    def __init__(self, config: MelConfig, channels: int) -> None:
+    def __init__(self, config: MelConfig, channels: int, norm: WeightNorm = "weight") -> None:
         """Build it.
 
         Args:
             config: spectrogram that is judged; its mel bands are not used.
             channels: number of channels of every layer.
+            norm: normalisation of their weights.
         """
         super().__init__()
         self.spectrogram = Spectrogram(config)
@@ -49,8 +50,8 @@ class ResolutionDiscriminator(nn.Module):
             layers.append(nn.Conv2d(width, channels, _KERNEL, (1, stride), padding))
             width = channels
         layers.append(nn.Conv2d(width, channels, 3, padding=1))
-        self.layers = nn.ModuleList(weight_norm(layer) for layer in layers)
-        self.output = weight_norm(nn.Conv2d(channels, 1, 3, padding=1))
+        self.layers = nn.ModuleList(normalise(layer, norm) for layer in layers)
+        self.output = normalise(nn.Conv2d(channels, 1, 3, padding=1), norm)
 
     def forward(self, wave: Tensor) -> DiscriminatorOutput:
         """Judge waves.

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 
-from gsv2.text.encoders.interface import PAD, TextTokens
+from gsv2.text.encoders.interface import TextTokens
 
 _NUM_BYTES = 256
 
@@ -29,9 +27,13 @@ class ByteEncoder(nn.Module):
         Args:
             texts: C texts, at least one, as `normalize_text` returns them.
         """
-        rows = [torch.tensor(list(text.encode()), dtype=torch.int64) for text in texts]
-        lengths = torch.tensor([len(row) for row in rows])
-        return TextTokens(pad_sequence(rows, batch_first=True, padding_value=PAD), lengths)
+        return TextTokens.padded([list(text.encode()) for text in texts])
+
+    def character_spans(self, text: str) -> list[tuple[int, int]]:
+        """Return the characters from..to of `text` that each of its tokens is a part of."""
+        return [
+            (place, place + 1) for place, character in enumerate(text) for _ in character.encode()
+        ]
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return the vector of each byte.

@@ -11,11 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pad_sequence
 
-from gsv2.text.encoders.interface import PAD, TextTokens
+from gsv2.text.encoders.interface import TextTokens
 
 
 class SubwordEncoder(nn.Module):
@@ -51,9 +49,7 @@ class SubwordEncoder(nn.Module):
         if self._tokenizer is None:
             raise ValueError("a GPT that reads subwords needs its tokenizer, but none is attached")
         found = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        rows = [torch.tensor(encoding.ids, dtype=torch.int64) for encoding in found]
-        lengths = torch.tensor([len(row) for row in rows])
-        return TextTokens(pad_sequence(rows, batch_first=True, padding_value=PAD), lengths)
+        return TextTokens.padded([encoding.ids for encoding in found])
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return the vector of each subword.

@@ -45,15 +45,27 @@ class VectorInput(nn.Module):
         Raises:
             ValueError: no encoder is attached.
         """
-        if not self._attached:
-            raise ValueError(
-                "a GPT that reads text vectors needs its frozen text encoder for texts that no "
-                "corpus holds, but none is attached"
-            )
-        rows = [row.cpu() for row in self._attached[0].encode(texts)]
+        rows = [row.cpu() for row in self._encoder.encode(texts)]
         return TextTokens(
             pad_sequence(rows, batch_first=True), torch.tensor([len(row) for row in rows])
         )
+
+    def character_spans(self, text: str) -> list[tuple[int, int]]:
+        """Return the characters from..to of `text` that each of its tokens is a part of.
+
+        Raises:
+            ValueError: no encoder is attached.
+        """
+        return self._encoder.character_spans(text)
+
+    @property
+    def _encoder(self) -> XlmRoberta:
+        if not self._attached:
+            raise ValueError(
+                "a model that reads text vectors needs its frozen text encoder for texts that no "
+                "corpus holds, but none is attached"
+            )
+        return self._attached[0]
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return the input vectors.

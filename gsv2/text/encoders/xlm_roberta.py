@@ -93,6 +93,11 @@ class XlmRoberta(nn.Module):
             of_text[piece.text].append(part)
         return [torch.cat(parts) for parts in of_text]
 
+    def character_spans(self, text: str) -> list[tuple[int, int]]:
+        """Return the characters from..to of `text` that each of its subwords stands for."""
+        encoding = self.tokenizer.encode(text, add_special_tokens=False)
+        return [(int(start), int(end)) for start, end in encoding.offsets]
+
     def cut(self, ids: Sequence[int], tokens: Sequence[str]) -> Iterator[list[int]]:
         """Yield the pieces of a text that the network takes one at a time.
 

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from gsv2.models.gpt.backbone import BackboneConfig, make_backbone, make_document_mask
+from gsv2.models.gpt.backbone import BackboneConfig, make_backbone, run_rows
+from gsv2.nn.document_attention import Documents
 
 TINY = BackboneConfig(dim=16, num_layers=2, num_heads=4, num_kv_heads=2, ffn_dim=24)
 
@@ -24,27 +25,35 @@ def test_an_output_sees_its_own_and_earlier_inputs_only():
     assert same == [True, True, True, False, False, False]
 
 
-def test_a_token_sees_itself_and_the_earlier_ones_of_its_document():
-    documents = torch.tensor([[0, 0, 1, 1, 1, -1, -1], [-1] * 7, [2] * 7])
-    mask = make_document_mask(documents, torch.bfloat16)
-    assert mask.shape == (3, 1, 7, 7)
-    assert mask.dtype == torch.bfloat16
-    for row, tokens in zip(mask[:, 0].tolist(), documents.tolist(), strict=True):
-        for i, line in enumerate(row):
-            for j, value in enumerate(line):
-                is_seen = j <= i and tokens[j] == tokens[i]
-                assert value == (0.0 if is_seen else -torch.inf)
-
-
-def test_one_document_a_row_is_the_causal_mask_that_the_backbone_makes_itself():
+def test_rows_of_documents_are_what_the_backbone_makes_of_each_alone():
     torch.manual_seed(0)
     backbone = make_backbone(TINY).eval()
-    inputs = torch.randn(2, 6, 16)
-    mask = make_document_mask(torch.tensor([[0] * 6, [1] * 6]), torch.float32)
+    sizes, inputs = (2, 4, 3, 5), torch.randn(2, 8, 16)  # a row of 6 tokens, one of 8
+    bounds = torch.tensor([0, 2, 6, 8, 11, 16], dtype=torch.int32)
+    valid = torch.ones(16, dtype=torch.bool)
+    valid[6:8] = False
+    positions = torch.tensor([[0, 1, 0, 1, 2, 3, 0, 0], [0, 1, 2, 0, 1, 2, 3, 4]])
     with torch.no_grad():
-        alone = backbone(inputs_embeds=inputs).last_hidden_state
-        masked = backbone(inputs_embeds=inputs, attention_mask=mask).last_hidden_state
-    torch.testing.assert_close(masked, alone)
+        rows = run_rows(backbone, inputs, Documents(bounds, valid, 8), positions)
+        for part, found in zip(
+            inputs.flatten(0, 1)[valid].split(sizes), rows.flatten(0, 1)[valid].split(sizes),
+            strict=True,
+        ):  # fmt: skip
+            alone = backbone(inputs_embeds=part[None]).last_hidden_state[0]
+            torch.testing.assert_close(found, alone, atol=1e-5, rtol=1e-5)
+
+
+def test_no_mask_of_all_pairs_is_made():
+    backbone = make_backbone(TINY)
+    T = 60_000  # a mask of as many squared would take 3.6 GB
+    bounds = torch.arange(0, T + 1, 100, dtype=torch.int32)
+    documents = Documents(bounds, torch.ones(T, dtype=torch.bool), T)
+    positions = torch.arange(T)[None] % 100
+    with torch.no_grad():
+        backbone.layers = backbone.layers[:1]
+        backbone.config.num_hidden_layers = 1
+        outputs = run_rows(backbone, torch.zeros(1, T, 16), documents, positions)
+    assert outputs.shape == (1, T, 16)
 
 
 @pytest.mark.parametrize("num_heads", [5, 8])

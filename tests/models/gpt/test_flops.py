@@ -49,7 +49,7 @@ def test_matrix_products_are_those_that_torch_counts(pattern, audio_input):
     num_tokens = NUM_STARTS + len(TEXT) + int(model.pattern.num_code_steps(lengths))
     pairs = num_tokens * (num_tokens + 1) // 2
     if pattern == "depth":
-        pairs += (T + 1) * 3  # 2 codes and a context: 1 + 2 pairs at each predicted step
+        pairs += T * 3 + 1  # 2 codes and a context: 1 + 2 pairs at each frame, 1 at the end
     attention = 12 * SIZES.dim * SIZES.num_layers * pairs
     assert count(model) - attention == counter.get_total_flops()
 
@@ -65,3 +65,20 @@ def test_attention_grows_with_the_square_of_a_sequence_and_all_else_with_its_len
     tokens = NUM_STARTS + len(TEXT) + T + 1
     more = 12 * SIZES.dim * SIZES.num_layers * tokens * tokens  # pairs across the two clips
     assert count(model, 2) == 2 * count(model) + more
+
+
+def test_passes_of_a_refiner_are_those_that_torch_counts():
+    model = make_model("nar")
+    tokens = model.text_encoder.tokenize([TEXT] * 2)
+    codes, lengths = torch.randint(16, (2, 2, T)), torch.tensor([T, T])
+    with FlopCounterMode(display=False) as counter:
+        output = model(GPTInputs(*tokens, codes, lengths, torch.tensor([0, 0])))
+        code_prediction_loss(output.logits, output.targets, [1.0, 1.0], model.end).loss.backward()
+    costs = count_gpt_flops(model)
+    num_tokens = 2 * (NUM_STARTS + len(TEXT) + T)
+    total = costs.total(torch.tensor([num_tokens]), 2 * T, 2 * (T + 1), [2 * (T + 1), 2 * T])
+    total += costs.refined(lengths, torch.tensor([0, T]))
+    per_pair = 12 * SIZES.dim * SIZES.num_layers
+    attention = per_pair * (num_tokens * (num_tokens + 1) // 2 + T * T + (2 * T) ** 2)
+    padding = T * costs.refiner.prompt_frame  # the first clip's prompt, as long as the second's
+    assert total - attention + padding == counter.get_total_flops()

@@ -1,4 +1,5 @@
 import random
+from itertools import pairwise
 
 import pytest
 import torch
@@ -78,7 +79,15 @@ def test_packed_documents_and_positions_equal_a_loop_over_tokens(seed):
         PackedRows(torch.tensor(row), R, L),
     )
     documents, positions = loop_over_tokens(texts, steps, sequence, row, (R, L))
-    assert layout.documents.tolist() == documents
+    flat = [number for line in documents for number in line]
+    places = layout.documents.bounds.tolist()
+    assert (places[0], places[-1]) == (0, R * L)
+    for start, stop in pairwise(places):
+        assert len(set(flat[start:stop])) <= 1
+    found = {(flat[a], a // L) for a, b in pairwise(places) if b > a}
+    assert len(found) == sum(b > a for a, b in pairwise(places)), "no document is cut in two"
+    assert layout.documents.is_valid.tolist() == [number >= 0 for number in flat]
+    assert layout.documents.longest == L
     assert layout.positions.tolist() == positions
     assert layout.mask.tolist() == [[document >= 0 for document in line] for line in documents]
 

@@ -15,7 +15,7 @@ from gsv2.models.gpt.patterns import make_pattern
 from gsv2.nn.codes import NO_CODE, CodeConfig
 from tests.support.recomputation import assert_recomputing_changes_nothing_but_memory
 
-NAMES = ["depth", "parallel", "delay", "flatten"]
+NAMES = ["depth", "parallel", "delay", "flatten", "nar"]
 V = 16
 TINY = BackboneConfig(dim=32, num_layers=2, num_heads=4, num_kv_heads=2, ffn_dim=48)
 
@@ -51,17 +51,27 @@ def logit_table(output: GPTOutput, lengths: list[int]) -> dict[tuple[int, int, i
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("num_codebooks", [1, 2, 3])
-def test_a_logit_sees_exactly_the_codes_that_come_before_it(name, num_codebooks):
+@pytest.mark.parametrize(
+    ("num_codebooks", "lengths"), [(1, [3, 4]), (2, [3, 4]), (4, [2, 3]), (8, [1, 2])]
+)
+def test_a_logit_sees_exactly_the_codes_that_come_before_it(name, num_codebooks, lengths):
     model = make_gpt(name, num_codebooks).eval()
-    lengths = [3, 4]
     ids, text_lengths, codes, code_lengths = make_clips(model, ["ab", "c"], lengths)
     sequence = torch.tensor([0, 0])
     step = {"depth": (1, 0), "parallel": (1, 0), "delay": (1, 1), "flatten": (num_codebooks, 1)}
-    stride, lag = step[name]
+    stride, lag = step.get(name, (1, 0))
 
     def time_of(c: int, k: int, t: int) -> tuple[int, ...]:
         return (c, stride * t + lag * k, *([k] if name == "depth" else []))
+
+    def is_before(code: tuple[int, int, int], place: tuple[int, int, int]) -> bool:
+        """Of `nar`: codebook 0 sees what it has said, pass k the passes before it, and prompts."""
+        if name != "nar":
+            return time_of(*code) < time_of(*place)
+        (c, k, t), (own, of, frame) = code, place
+        if of == 0:
+            return k == 0 and (c, t) < (own, frame)
+        return c < own or (c == own and k < of)
 
     with torch.no_grad():
         before = logit_table(
@@ -76,7 +86,7 @@ def test_a_logit_sees_exactly_the_codes_that_come_before_it(name, num_codebooks)
                     after = logit_table(output, lengths)
                     for place, logits in before.items():
                         seen = not torch.equal(logits, after[place])
-                        assert seen == (time_of(c, k, t) < time_of(*place)), (place, (c, k, t))
+                        assert seen == is_before((c, k, t), place), (place, (c, k, t))
 
 
 def test_a_text_is_seen_by_its_own_clip_and_later_ones_only():
@@ -200,3 +210,35 @@ def test_recomputed_layers_have_the_same_gradients_with_dropout():
         return sum(table.float().square().mean() for table in logits)
 
     assert_recomputing_changes_nothing_but_memory(model, loss)
+
+
+def test_depth_of_some_frames_is_right_on_average_and_validation_takes_all():
+    model = make_gpt("depth", 3, depth_frames=0.25)
+    lengths = [9, 14]
+    clips = GPTInputs(*make_clips(model, ["ab", "c"], lengths), torch.tensor([0, 1]))
+
+    def gradient() -> tuple[float, Tensor]:
+        model.zero_grad()
+        output = model(clips)
+        loss = code_prediction_loss(output.logits, output.targets, [1.0, 1.0, 1.0], model.end).loss
+        loss.backward()
+        return float(loss.detach()), model.head.input.weight.grad.clone()
+
+    model.eval()
+    exact, wanted = gradient()
+    model.train()
+    assert model.num_sampled(sum(lengths)) == 6
+    assert [len(t) for t in model(clips).targets] == [sum(lengths) + 2, 6, 6]
+    drawn = [gradient() for _ in range(300)]
+    losses, gradients = zip(*drawn, strict=True)
+    assert len(set(losses)) > 100
+    assert sum(losses) / len(losses) == pytest.approx(exact, rel=0.01)
+    mean = torch.stack(gradients).mean(dim=0)
+    assert (mean - wanted).norm() < 0.1 * wanted.norm()
+
+
+def test_a_share_of_frames_without_a_depth_transformer_is_refused():
+    with pytest.raises(ValueError, match=r"depth_frames must be 1 for pattern=nar"):
+        GPTConfig(pattern="nar", depth_frames=0.5)
+    with pytest.raises(ValueError, match=r"depth_frames must lie in \(0, 1\], but is 0"):
+        GPTConfig(depth_frames=0.0)

@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from gsv2.models.vits2.model import VITS2, Decoded, TrainedSegments
+from gsv2.models.vits2.decoded import Decoded, TrainedSegments
+from gsv2.models.vits2.model import VITS2
 from gsv2.nn.masks import length_mask
 from tests.support.recomputation import assert_recomputing_changes_nothing_but_memory
 

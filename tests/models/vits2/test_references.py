@@ -1,6 +1,6 @@
 import torch
 
-from gsv2.models.vits2.references import next_references, random_references
+from gsv2.models.vits2.references import mean_styles, next_references, random_references
 
 SEQUENCE = torch.tensor([0, 1, 1, 1, 2, 2])
 
@@ -27,3 +27,9 @@ def test_a_clip_is_its_own_reference_as_often_as_asked() -> None:
 def test_no_clips_have_no_references() -> None:
     nothing = torch.zeros(0, dtype=torch.int64)
     assert next_references(nothing).shape == random_references(nothing, 0.5).shape == (0,)
+
+
+def test_a_mixed_style_is_the_mean_of_a_sequence() -> None:
+    styles = torch.tensor([[0.0], [2.0], [4.0], [9.0]])
+    mixed = mean_styles(styles, torch.tensor([0, 0, 0, 1]))
+    assert mixed.flatten().tolist() == [2.0, 2.0, 2.0, 9.0]

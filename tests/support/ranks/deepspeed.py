@@ -9,9 +9,10 @@ from pathlib import Path
 
 from gsv2.training.distributed.ranks import Distributed
 from tests.support import real_stages
+from tests.support.forked_runs import DEEPSPEED
 from tests.support.ranks import gallery, optim
 
-BEFORE_FORKS = ("deepspeed",)
+BEFORE_FORKS = DEEPSPEED
 MIXED = {
     "gpt": {"kind": "deepspeed", "zero_stage": 2},
     "generator": {"kind": "ddp"},

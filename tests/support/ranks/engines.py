@@ -28,11 +28,12 @@ from tests.support.engine_training import (
     CountedRuns,
     make,
 )
+from tests.support.forked_runs import DEEPSPEED
 from tests.support.joint_stage import CarelessStage, JointStage
 from tests.support.run_step import run_step
 from tests.support.toy_stage import toy_batch
 
-BEFORE_FORKS = ("deepspeed",)
+BEFORE_FORKS = DEEPSPEED
 OTHER_WORLD = {1: 2, 2: 1}
 """Ranks of a run -> ranks of the one whose states it goes on from too."""
 KINDS_OF = {1: ("plain", "zero2", "zero3"), 2: tuple(KINDS)}

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from gsv2.training.distributed.ranks import Distributed, leave
 from gsv2.training.stage import Trainable
+from tests.support.forked_runs import DEEPSPEED
 from tests.support.toy_stage import ToyRunConfig, fit_toy, torn_batch, toy_config
 
 STEPS = 4
-BEFORE_FORKS = ("deepspeed",)
+BEFORE_FORKS = DEEPSPEED
 
 
 def launched_config(folder: Path) -> ToyRunConfig:

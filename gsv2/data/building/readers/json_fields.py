@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from gsv2.data.building.offered import LeftOutError
 from gsv2.data.building.readers.columns import NAMES
+from gsv2.data.indexing.clip import lookup, text_of
 
 _LABELS = ("text", "language", "speaker", "source", "licence")
 """What the JSON beside a clip says; its times, paths and identifiers are those of its origin."""
@@ -36,21 +36,5 @@ def described(content: bytes, columns: Mapping[str, str]) -> dict[str, str]:
             values = [lookup(given, columns[field])] if columns[field] else []
         else:
             values = [by_name.get(name) for name in NAMES[field]]
-        found[field] = next((label for value in values if (label := _label(value))), "")
+        found[field] = next((label for value in values if (label := text_of(value))), "")
     return found
-
-
-def lookup(fields: Mapping[str, Any], path: str) -> object:
-    """Return the field at a path with dots; None if there is none. A name with dots goes first."""
-    if path in fields:
-        return fields[path]
-    value: object = fields
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
-
-
-def _label(value: object) -> str:
-    """Return a text or a whole number as text; "" for anything else."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return str(value).strip() if isinstance(value, str) or whole else ""

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from gsv2.data.building.offered import LeftOutError
-from gsv2.data.building.readers.json_fields import described, lookup
+from gsv2.data.building.readers.json_fields import described
+from gsv2.data.indexing.clip import lookup
 
 
 def test_fields_have_any_of_their_names_and_numbers_are_labels() -> None:

@@ -1,0 +1,75 @@
+"""Mark of synthetic speech: a comment in the file that players and platforms can show.
+
+It tells honest people what they hear. It is no proof: whoever re-encodes a file can leave it out.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from gsv2.audio.media import HEAD_BYTES, media_kind
+from gsv2.files import named_errors
+from gsv2.version import __version__
+
+MARK = f"Synthetic speech, made by gsv2 {__version__}"
+"""Comment of every file that holds speech of ours."""
+_MARK = re.compile(r"Synthetic speech, made by gsv2 \S+")
+_PCM_FORMATS = ("FLAC", "WAV", "WAVEX", "RF64", "AIFF")
+
+
+class MarkError(ValueError):
+    """A file whose mark cannot be read; the message names it."""
+
+
+def save_marked(path: Path, wave: np.ndarray, sample_rate: int) -> None:
+    """Write [N] float32 as mono audio with the mark; the suffix selects the format.
+
+    Raises:
+        OSError: the disk does not take it; names the file.
+    """
+    file_format = path.suffix.removeprefix(".").upper()
+    subtype = "PCM_16" if file_format in _PCM_FORMATS else None
+    with (
+        named_errors(path, soundfile.SoundFileError),
+        soundfile.SoundFile(path, "w", sample_rate, 1, subtype, format=file_format) as file,
+    ):
+        file.comment = MARK
+        file.write(np.clip(wave, -1.0, 1.0))
+
+
+def read_mark(path: Path) -> str | None:
+    """Return the mark of a file; None if it has none.
+
+    Raises:
+        MarkError: it does not exist, or cannot be read as audio.
+    """
+    if not path.is_file():
+        raise MarkError(f"{path} does not exist")
+    content = path.read_bytes()
+    try:
+        texts = _by_ffmpeg(content) if find_spec("av") else _by_libsndfile(path, content)
+    except (ValueError, OSError, RuntimeError) as error:
+        raise MarkError(f"{path} cannot be read as audio: {error}") from error
+    found = [match for text in texts if (match := _MARK.search(text))]
+    return found[0][0] if found else None
+
+
+def _by_ffmpeg(content: bytes) -> list[str]:
+    import av
+
+    with av.open(io.BytesIO(content)) as container:
+        tags = [container.metadata, *(stream.metadata for stream in container.streams)]
+        return [str(value) for tag in tags for value in tag.values()]
+
+
+def _by_libsndfile(path: Path, content: bytes) -> list[str]:
+    if (kind := media_kind(content[:HEAD_BYTES])) is not None:
+        raise MarkError(f"it is {kind}: pip install 'gsv2[media]'")
+    with soundfile.SoundFile(path) as file:
+        return [file.comment or ""]

@@ -1,0 +1,100 @@
+"""Bundles whose waveform model reads text: export, speech, times of words, evaluation's sound."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gsv2.inference.bundle import BundleError, export_bundle, load_bundle
+from gsv2.inference.open_synthesizer import open_synthesizer
+from gsv2.inference.references import load_reference
+from gsv2.inference.sampling import SamplingConfig
+from gsv2.inference.speech_file import SpeechFiles, VoiceRecordings, write_speech
+from gsv2.inference.synthesizer import Synthesizer
+from gsv2.inference.text_synthesizer import TextSynthesizer
+from gsv2.models.component import save_component
+from tests.support.tiny_bundle import save_parts
+from tests.support.tiny_text_vits2 import make_text_stage
+
+CPU = torch.device("cpu")
+TEXT = "One word. Two more words."
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run folder with a waveform model that reads text."""
+    folder = tmp_path_factory.mktemp("text run")
+    trainable = make_text_stage(folder).trainables["generator"]
+    save_component(
+        folder / "generator.safetensors",
+        trainable.module,
+        kind=trainable.kind,
+        config=trainable.config,
+        provenance=trainable.provenance,
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bundle(run: Path) -> Path:
+    return export_bundle([run], run / "bundle")
+
+
+def test_a_bundle_of_text_holds_one_part_and_no_quantizer(bundle: Path) -> None:
+    assert load_bundle(bundle).keys() == {"vits2"}
+    described = json.loads((bundle / "bundle.json").read_text())
+    assert list(described["files"]) == ["vits2.safetensors"]
+    assert "quantizer" not in described
+
+
+def test_it_speaks_with_the_times_of_words(bundle: Path, voice: Path, tmp_path: Path) -> None:
+    out, times = tmp_path / "out.wav", tmp_path / "out.json"
+    speech = write_speech(bundle, TEXT, SpeechFiles(out, times), VoiceRecordings([voice]))
+    assert out.is_file()
+    assert np.isfinite(speech.wave).all()
+    found = json.loads(times.read_text())
+    assert [word["text"] for word in found["words"]] == ["One", "word", "Two", "more", "words"]
+    starts = [word["start_sec"] for word in found["words"]]
+    assert starts == sorted(starts)
+    seconds = len(speech.wave) / speech.sample_rate
+    assert found["duration_sec"] == pytest.approx(seconds, abs=0.01)
+
+
+def test_a_seed_repeats_the_speech_and_a_rate_shortens_it(bundle: Path, voice: Path) -> None:
+    synthesizer = open_synthesizer(bundle, CPU)
+    assert isinstance(synthesizer, TextSynthesizer)
+    reference = [load_reference(voice)]
+    state = torch.get_rng_state()
+    first, again = (synthesizer.synthesize(TEXT, reference, seed=3) for _ in range(2))
+    assert np.array_equal(first.wave, again.wave)
+    assert torch.equal(torch.get_rng_state(), state)
+    fast = SamplingConfig(speaking_rate=2.0)
+    faster = synthesizer.synthesize(TEXT, reference, seed=3, sampling=fast)
+    assert len(faster.wave) < 0.75 * len(first.wave)
+
+
+def test_a_recording_goes_through_the_posterior(bundle: Path, voice: Path) -> None:
+    synthesizer = open_synthesizer(bundle, CPU)
+    reference = load_reference(voice)
+    wave = synthesizer.resynthesise(reference.wave, synthesizer.voice([reference]))
+    assert 0 <= len(reference.wave) - len(wave) < 640
+    assert np.isfinite(wave).all()
+
+
+def test_it_is_not_mixed_with_parts_of_codes(run: Path, tmp_path: Path) -> None:
+    codes = save_parts(tmp_path / "codes")
+    (codes / "generator.safetensors").unlink()
+    with pytest.raises(BundleError, match="reads text and not the codes of a GPT"):
+        export_bundle([run, codes], tmp_path / "bundle")
+
+
+def test_the_other_synthesizer_says_who_speaks(bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="has no GPT: its waveform model reads text itself"):
+        Synthesizer.from_bundle(bundle, CPU)
+    whole = export_bundle([save_parts(tmp_path / "codes")], tmp_path / "whole")
+    with pytest.raises(BundleError, match="has a GPT"):
+        TextSynthesizer.from_bundle(whole, CPU)
