@@ -52,17 +52,17 @@ def make_app(
         token: what clients must send as their key; None = anybody may ask.
         wyoming: where Wyoming clients are listened to beside; None = nowhere.
     """
-    doors = _Doors(service)
+    endpoints = _Endpoints(service)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(service.queue.close)
             if wyoming is not None:
-                from gsv2.serve.wyoming_door import WyomingDoor
+                from gsv2.serve.wyoming_server import WyomingServer
 
-                door = WyomingDoor(service, wyoming.languages)
-                address = door.listening(wyoming.host, wyoming.port)
+                listener = WyomingServer(service, wyoming.languages)
+                address = listener.listening(wyoming.host, wyoming.port)
                 host, port = await stack.enter_async_context(address)
                 logger.info("Wyoming clients are listened to at tcp://%s:%d", host, port)
             yield
@@ -70,16 +70,16 @@ def make_app(
     app = FastAPI(title="gsv2", version=__version__, lifespan=lifespan)
     app.add_middleware(RequestGuard, limits=service.limits, token=token)
     install_handlers(app)
-    app.add_api_route("/health", doors.health, methods=["GET"])
-    app.add_api_route("/v1/models", doors.list_models, methods=["GET"])
-    app.add_api_route("/v1/audio/voices", doors.list_voices, methods=["GET"])
-    app.add_api_route("/v1/audio/voices", doors.add_voice, methods=["POST"])
-    app.add_api_route("/v1/audio/voices/{voice_id}", doors.remove_voice, methods=["DELETE"])
-    app.add_api_route("/v1/audio/speech", doors.speak, methods=["POST"], response_class=Response)
+    app.add_api_route("/health", endpoints.health, methods=["GET"])
+    app.add_api_route("/v1/models", endpoints.list_models, methods=["GET"])
+    app.add_api_route("/v1/audio/voices", endpoints.list_voices, methods=["GET"])
+    app.add_api_route("/v1/audio/voices", endpoints.add_voice, methods=["POST"])
+    app.add_api_route("/v1/audio/voices/{voice_id}", endpoints.remove_voice, methods=["DELETE"])
+    app.add_api_route("/v1/audio/speech", endpoints.speak, methods=["POST"], response_class=Response)
     return app
 
 
-class _Doors:
+class _Endpoints:
     """The endpoints, and what they share."""
 
     def __init__(self, service: SpeechService) -> None:

@@ -1,4 +1,4 @@
-"""Service that all doors of a server share: one speaker, its voices, one queue."""
+"""Service that all ports of a server share: one speaker, its voices, one queue."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Asked:
 
 
 class SpeechService:
-    """Speaks and enrolls for all doors, one request after the other.
+    """Speaks and enrolls for all ports, one request after the other.
 
     Args:
         speaker: what speaks.

@@ -1,4 +1,4 @@
-"""Wyoming door: the protocol by which Home Assistant asks for speech.
+"""Wyoming server: the protocol by which Home Assistant asks for speech.
 
 Each connection sends events (a JSON line, perhaps followed by bytes); `describe` is answered with
 the voices, `synthesize` with `audio-start`, `audio-chunk` and `audio-stop`, as it is spoken.
@@ -35,7 +35,7 @@ _IDLE_SEC = 600.0
 _SOURCE = Attribution(name="gsv2", url="")
 
 
-class WyomingDoor:
+class WyomingServer:
     """Answers Wyoming clients.
 
     Args:

@@ -1,4 +1,4 @@
-"""The Wyoming door as the real `wyoming` package's client uses it, on loopback."""
+"""The Wyoming server as the real `wyoming` package's client uses it, on loopback."""
 
 import asyncio
 import socket
