@@ -75,7 +75,9 @@ def make_app(
     app.add_api_route("/v1/audio/voices", endpoints.list_voices, methods=["GET"])
     app.add_api_route("/v1/audio/voices", endpoints.add_voice, methods=["POST"])
     app.add_api_route("/v1/audio/voices/{voice_id}", endpoints.remove_voice, methods=["DELETE"])
-    app.add_api_route("/v1/audio/speech", endpoints.speak, methods=["POST"], response_class=Response)
+    app.add_api_route(
+        "/v1/audio/speech", endpoints.speak, methods=["POST"], response_class=Response
+    )
     return app
 
 
