@@ -21,7 +21,7 @@ def test_a_file_of_the_user_comes_before_a_shipped_config(tmp_path, monkeypatch)
 
 @pytest.mark.parametrize(
     ("name", "nearest"),
-    [("gpt/debgu", "gpt/debug"), ("configs/vits/base.yaml", "vits2/base"), ("gpt", "gpt/base")],
+    [("gpt/debgu", "gpt/debug"), ("configs/vits/base.yaml", "vits2/base"), ("gpt", "gpt/bge")],
 )
 def test_a_wrong_name_is_one_line_with_the_nearest_names(tmp_path, monkeypatch, name, nearest):
     monkeypatch.chdir(tmp_path)
