@@ -110,7 +110,10 @@ def test_every_row_says_how_long_data_was_waited_for_and_how_much_was_padding(
         (["missing.yaml"], "missing.yaml does not exist"),
         (["CONFIG", "trainer.max_stepz=1"], "max_stepz"),
         (["CONFIG", "trainer.max_steps=soon"], "trainer.max_steps"),
-        (["CONFIG", "stage=singer"], "stage must be one of aligner, dpo, gpt, joint, quantizer, vits2"),
+        (
+            ["CONFIG", "stage=singer"],
+            "stage must be one of aligner, dpo, gpt, joint, quantizer, vits2",
+        ),
         (["CONFIG", "data.sources=[{path: nowhere}]"], "nowhere"),
         (["CONFIG", "checkpoint.resume=nowhere"], "no checkpoint at 'nowhere'"),
     ],
