@@ -143,20 +143,13 @@ def test_models_are_listed_and_health_is_told(http, client):
     ("change", "message"),
     [
         ({"voice": "nobody"}, "voice 'nobody' is not known; there are: Anna, Carl"),
-        ({"voice": "../../etc/passwd"}, "is not known"),
-        ({"voice": "anna+nobody"}, "voice 'nobody' is not known"),
-        ({"voice": "anna(0)+carl(0)"}, "one voice of a mixture must have a weight above 0"),
-        ({"voice": "anna+" * 9}, "at most 8 voices"),
-        ({"voice": "+"}, "as anna(0.7)+ben(0.3)"),
         ({"input": "x" * 4097}, "at most 4096 characters, but has 4097"),
         ({"input": "?!"}, "at least one letter or digit"),
         ({"input": None}, "input: "),
         ({"speed": 9}, "speed: "),
         ({"speed": "NaN"}, "speed: "),
-        ({"response_format": "exe"}, "response_format: "),
         ({"instructions": "angrily"}, "instructions are followed by no model"),
         ({"colour": "red"}, "colour: "),
-        ({"seed": 2**63}, "seed: "),
     ],
 )
 def test_what_cannot_be_spoken_is_one_clear_4xx(http, change, message):

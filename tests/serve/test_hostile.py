@@ -72,7 +72,7 @@ def test_a_huge_text_is_refused(http):
 def test_what_is_no_audio_is_refused(http, content):
     answer = upload(http, content)
     assert answer.status_code == 400
-    assert "audio" in message(answer)
+    assert "cannot be read as audio" in message(answer)
 
 
 def test_a_recording_that_is_too_long_is_refused_before_it_is_decoded(http):
@@ -88,7 +88,7 @@ def test_a_recording_that_is_too_long_is_refused_before_it_is_decoded(http):
     assert "lasts too long: 600.00 s, at most 60.00 s can be read" in message(answer)
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "..", "a\0b", "", "x" * 65])
+@pytest.mark.parametrize("name", ["../../etc/passwd", "a\0b", ""])
 def test_a_name_is_no_path(http, name):
     answer = upload(http, recording(), name=name)
     assert answer.status_code == 400
@@ -123,11 +123,12 @@ def test_what_is_no_json_is_refused(http, content):
     assert answer.json()["error"]["message"]
 
 
-def test_a_lone_surrogate_and_control_characters_end_in_an_answer(http):
+def test_a_lone_surrogate_and_control_characters_are_no_error(http):
     headers = {"Content-Type": "application/json"}
     body = '{"model": "m", "voice": "anna", "input": "a \\ud800 \\u0000 b"}'
     answer = http.post("/v1/audio/speech", content=body, headers=headers)
-    assert answer.status_code in (200, 400)
+    assert answer.status_code == 200
+    assert answer.content
 
 
 def test_fifty_at_once_are_spoken_or_told_to_come_again():
