@@ -16,7 +16,7 @@ ENCODER_HELP = (
     "[default: resemblyzer]"
 )
 
-CANDIDATES_HELP = "speak each sentence so many times, keep what the aligner reads best [default: 8]"
+CANDIDATES_HELP = "speak each sentence so many times, keep what the aligner reads best"
 
 
 def evaluate(
@@ -37,7 +37,9 @@ def evaluate(
         int | None, typer.Option(help="only so many sentences from the top", min=1)
     ] = None,
     seed: Annotated[int, typer.Option(help="same seed, same speech")] = 0,
-    candidates: Annotated[int | None, typer.Option(help=CANDIDATES_HELP, min=1)] = None,
+    candidates: Annotated[
+        int | None, typer.Option(help=f"{CANDIDATES_HELP} [default: 8]", min=1)
+    ] = None,
 ) -> None:
     """Speak the sentences of a list and judge them, beside the recordings.
 

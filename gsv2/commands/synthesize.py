@@ -39,7 +39,9 @@ def synthesize(
     fusion: Annotated[str, typer.Option(help=FUSION_HELP)] = "auto",
     seed: Annotated[int, typer.Option(help="same seed, same speech")] = 0,
     rate: Annotated[float, typer.Option(help=_RATE_HELP)] = 1.0,
-    candidates: Annotated[int | None, typer.Option(help=CANDIDATES_HELP, min=1)] = None,
+    candidates: Annotated[
+        int | None, typer.Option(help=f"{CANDIDATES_HELP} [default: 8]", min=1)
+    ] = None,
     times: Annotated[Path | None, typer.Option(help=_TIMES_HELP)] = None,
     mark: Annotated[bool, typer.Option(help=MARK_HELP)] = True,
     speech_encoder: Annotated[Path | None, typer.Option(help=_SPEECH_HELP)] = None,

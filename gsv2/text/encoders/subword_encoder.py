@@ -73,7 +73,7 @@ def read_tokenizer(file: Path) -> Any:
 
     try:
         tokenizer = Tokenizer.from_file(str(file))
-    except Exception as error:
+    except Exception as error:  # the binding raises its own kind, and no other
         raise ValueError(f"{file} is no tokenizer: {' '.join(str(error).split())}") from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
