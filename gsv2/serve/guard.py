@@ -87,7 +87,9 @@ class _Bounded:
         message = await _receive_until(self._receive, self._deadline)
         self._left -= len(message.get("body", b""))
         if self._left < 0:
-            await _drain(self._receive, _DRAINED * self._most, self._deadline - time.monotonic())
+            if message.get("more_body", False):
+                max_sec = self._deadline - time.monotonic()
+                await _drain(self._receive, _DRAINED * self._most, max_sec)
             raise _too_large(self._most)
         self._is_whole = not message.get("more_body", False)
         return message
