@@ -8,7 +8,8 @@ from pathlib import Path
 
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.run_folder.records import read_records
-from tests.support.forked_runs import STILL_RUNNING, ForkedRuns
+from tests.support.forked_runs import ForkedRuns
+from tests.support.rank_server import STILL_RUNNING
 from tests.support.same_run import assert_same_run
 from tests.support.toy_stage import fit_toy, torn_batch, toy_config
 

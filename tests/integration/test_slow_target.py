@@ -15,7 +15,8 @@ from gsv2.train import EXIT_REQUEUE
 from gsv2.training.checkpoints.checkpoint import checkpoint_folder, list_steps
 from gsv2.training.checkpoints.mirror import CheckpointMirror
 from gsv2.training.run_folder.records import read_records
-from tests.support.forked_runs import STILL_RUNNING, ForkedRuns, codes_of
+from tests.support.forked_runs import ForkedRuns, codes_of
+from tests.support.rank_server import STILL_RUNNING
 from tests.support.same_run import assert_same_run
 
 LEAVE_SEC = 20

@@ -4,11 +4,13 @@ from functools import partial
 from multiprocessing import get_context
 
 import numpy as np
+import pytest
 
 from gsv2.data.building.codes import CodesOrigin, write_codes
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.format import HOP_LENGTH
 from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.corpus.manifest import CorpusError, read_manifest
 
 
 def codes_of(corpus, done_shards, kill_at=None, seen=None):
@@ -66,3 +68,16 @@ def test_another_quantizer_begins_anew(tmp_path, make_corpus):
     codes = partial(codes_of, corpus, seen=seen)
     made = write_codes(corpus, tmp_path / "codes", codes, CodesOrigin("another quantizer"))
     assert seen == [shard.name for shard in made.shards]
+
+
+def test_codes_of_unknown_clips_or_shards_are_errors(tiny_corpus, tmp_path):
+    shard = read_manifest(tiny_corpus.path).shards[0].name
+    codes = np.zeros((2, 3), dtype=np.int64)
+    for items, message in (
+        ([(shard, "nobody", codes)], "nobody"),
+        ([("en/other-000000", "clip0000", codes)], "is no shard of the corpus"),
+        ([], "number of codebooks"),
+    ):
+        with pytest.raises(CorpusError, match=message):
+            write_codes(tiny_corpus.path, tmp_path / "codes", items, CodesOrigin("hash"))
+    assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,6 @@ import soundfile
 import webdataset
 
 from gsv2.audio.wave import measure_loudness
-from gsv2.data.building.codes import CodesOrigin, write_codes
 from gsv2.data.building.encode import ClipRecord, Rejected, ShardConfig
 from gsv2.data.building.intake import IntakeConfig
 from gsv2.data.building.shards import write_corpus
@@ -203,19 +202,6 @@ def test_no_path_of_this_machine_is_written(tiny_corpus):
     assert str(tiny_corpus.path) not in description
     corpus = read_manifest(tiny_corpus.codes).build["corpus"]
     assert (tiny_corpus.codes / corpus).resolve() == tiny_corpus.path.resolve()
-
-
-def test_codes_of_unknown_clips_or_shards_are_errors(tiny_corpus, tmp_path):
-    shard = read_manifest(tiny_corpus.path).shards[0].name
-    codes = np.zeros((2, 3), dtype=np.int64)
-    for items, message in (
-        ([(shard, "nobody", codes)], "nobody"),
-        ([("en/other-000000", "clip0000", codes)], "is no shard of the corpus"),
-        ([], "number of codebooks"),
-    ):
-        with pytest.raises(CorpusError, match=message):
-            write_codes(tiny_corpus.path, tmp_path / "codes", items, CodesOrigin("hash"))
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_shard_name_cannot_leave_the_corpus():
