@@ -1,12 +1,10 @@
-"""`gsv2 inspect` and `gsv2 detect` as they are called."""
+"""`gsv2 inspect` as it is called."""
 
 import json
 
-import soundfile
 from typer.testing import CliRunner
 
 from gsv2.cli import app
-from tests.commands.test_synthesize import speak
 from tests.commands.test_voice import make
 
 
@@ -26,13 +24,3 @@ def test_a_bundle_and_a_voice_say_what_they_are(tiny_bundle, voice, tmp_path):
     assert told["quantizer"] == found["quantizer"]
     assert (told["voice"], told["licence"], told["transcripts"]) == ("anna", "CC0-1.0", ["a voice"])
     assert "is not a bundle" in run("inspect", tmp_path).stderr
-
-
-def test_speech_is_marked_unless_that_is_turned_off(tiny_bundle, voice, tmp_path):
-    for name, more in (("marked.wav", ()), ("bare.wav", ("--no-mark",))):
-        assert speak(tiny_bundle, tmp_path / name, ref=voice, more=more).exit_code == 0
-    found = run("detect", tmp_path / "marked.wav", tmp_path / "bare.wav").output.splitlines()
-    assert "Synthetic speech, made by gsv2" in found[0]
-    assert found[1].endswith("bare.wav: no mark")
-    one, other = (soundfile.read(tmp_path / name)[0] for name in ("marked.wav", "bare.wav"))
-    assert (one == other).all()

@@ -4,7 +4,7 @@ import torch
 
 from gsv2.inference.cached_backbone import CachedBackbone
 from gsv2.inference.generate import embed_utterances
-from tests.inference.test_generate import make_gpt, make_utterances
+from tests.support.generating_gpt import make_gpt, make_utterances
 
 
 def test_padding_on_the_left_does_not_change_the_output():

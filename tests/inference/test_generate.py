@@ -3,46 +3,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from gsv2.inference.cached_backbone import CachedBackbone
 from gsv2.inference.decoder import Decoder
 from gsv2.inference.generate import Prompt, Utterance, generate, generate_frames
-from gsv2.inference.sampling import SamplingConfig
-from gsv2.models.gpt.backbone import BackboneConfig
-from gsv2.models.gpt.model import GPTConfig, GPTInputs, SemanticGPT
-from gsv2.nn.codes import NO_CODE, CodeConfig
+from gsv2.models.gpt.model import GPTInputs, SemanticGPT
+from gsv2.nn.codes import NO_CODE
 from gsv2.text.normalize import TextError
-
-NAMES = ["depth", "parallel", "delay", "flatten", "nar"]
-V = 16
-TINY = BackboneConfig(dim=32, num_layers=2, num_heads=4, num_kv_heads=2, ffn_dim=48)
-SHORT = SamplingConfig(max_sec_per_byte=0.1, max_extra_sec=0.2)
-GREEDY = replace(SHORT, temperature=0.0)
-
-
-def make_gpt(pattern: str = "depth", num_codebooks: int = 2) -> SemanticGPT:
-    torch.manual_seed(0)
-    codes = CodeConfig(levels=num_codebooks, codebook_size=V, dim=8)
-    config = GPTConfig(
-        backbone=TINY, depth=replace(TINY, num_layers=1), pattern=pattern, codes=codes
-    )
-    model = SemanticGPT(config)
-    model.set_codebooks(torch.randn(num_codebooks, V, 8))
-    for classifier in model.head.classifiers:
-        torch.nn.init.normal_(classifier.query.weight, std=0.1)  # untrained, it is zero
-    return model.eval()
-
-
-def make_utterances(num_codebooks: int = 2) -> list[Utterance]:
-    torch.manual_seed(2)
-    prompts = [
-        Prompt("früher", torch.randint(V, (num_codebooks, 7))),
-        Prompt("then", torch.randint(V, (num_codebooks, 3))),
-    ]
-    return [
-        Utterance(text="hello", prompts=tuple(prompts)),
-        Utterance(text="so"),
-        Utterance(text="你好", prompts=(prompts[1],)),
-    ]
+from tests.support.generating_gpt import GREEDY, NAMES, SHORT, V, make_gpt, make_utterances
 
 
 def full_forward(model: SemanticGPT, utterance: Utterance, codes: torch.Tensor) -> list:
@@ -165,12 +131,6 @@ def test_nothing_to_speak_is_refused():
         generate(make_gpt(), [], GREEDY)
 
 
-def test_prompt_codes_of_other_codebooks_are_refused():
-    utterance = Utterance(text="a", prompts=(Prompt("b", torch.zeros(3, 4, dtype=torch.int64)),))
-    with pytest.raises(ValueError, match=r"\[K=2, T\], but are \(3, 4\)"):
-        generate(make_gpt(), [utterance], GREEDY)
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_frames_one_by_one_are_those_of_the_whole_and_come_as_soon_as_they_are_whole(
     name, monkeypatch
@@ -197,32 +157,3 @@ def test_frames_one_by_one_are_those_of_the_whole_and_come_as_soon_as_they_are_w
     if name != "nar":
         stride, lag = model.pattern.stride, model.pattern.offsets[-1]
         assert steps_at == [stride * t + lag + 1 for t in range(len(frames))]
-
-
-def test_rows_that_are_over_are_dropped_and_the_others_say_the_same(monkeypatch):
-    model = make_gpt()
-    texts = ["a", "bc", "def", "a long one, to be spoken when all of the others are over"]
-    utterances = [Utterance(text=text) for text in texts]
-    config = replace(GREEDY, min_sec_per_byte=0.1, max_extra_sec=0.0)
-    rows = []
-    call = CachedBackbone.__call__
-
-    def counting(self, inputs):
-        rows.append(len(inputs))
-        return call(self, inputs)
-
-    monkeypatch.setattr(CachedBackbone, "__call__", counting)
-    together = generate(model, utterances, config)
-    assert sorted(set(rows), reverse=True) == [4, 2, 1]
-    for item, utterance in enumerate(utterances):
-        alone = generate(model, [utterance], config)
-        assert torch.equal(alone.codes[0], together.codes[item, :, : int(alone.lengths[0])])
-
-
-def test_a_decoder_asks_a_gpu_seldom_and_what_it_draws_in_vain_is_cut_off(monkeypatch):
-    model = make_gpt("delay", 3)
-    expected = generate(model, make_utterances(3), GREEDY)
-    monkeypatch.setattr("gsv2.inference.decoder._steps_a_question", lambda hidden: 8)
-    found = generate(model, make_utterances(3), GREEDY)
-    assert torch.equal(found.codes, expected.codes)
-    assert torch.equal(found.lengths, expected.lengths)

@@ -7,9 +7,9 @@ import torch
 
 from gsv2.inference.generate import Utterance, generate
 from gsv2.inference.prompt_fusion import PromptFusion
-from tests.inference.test_generate import GREEDY, SHORT, make_gpt, make_utterances
 from tests.inference.test_text_pointer import make_gpt as make_pointer_gpt
 from tests.inference.test_text_pointer import make_prompt
+from tests.support.generating_gpt import GREEDY, SHORT, make_gpt, make_utterances
 
 
 def averaged(utterance: Utterance, *weights: float) -> Utterance:

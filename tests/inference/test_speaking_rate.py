@@ -10,8 +10,8 @@ from gsv2.inference.generate import Utterance, generate
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.text_pointer import stretch_pointers
 from gsv2.models.gpt.model import SemanticGPT
-from tests.inference.test_generate import GREEDY, NAMES, SHORT, V
 from tests.inference.test_text_pointer import READINGS, make_gpt, make_utterances, set_moves
+from tests.support.generating_gpt import GREEDY, NAMES, SHORT, V
 
 RATES = (0.4, 1.2, 2.5)
 

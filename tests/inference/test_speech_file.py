@@ -8,7 +8,7 @@ import torch
 from gsv2.inference.generate import generate
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.speech_file import SpeechFiles, VoiceRecordings, write_speech
-from tests.inference.test_generate import GREEDY, SHORT, make_gpt, make_utterances
+from tests.support.generating_gpt import GREEDY, SHORT, make_gpt, make_utterances
 
 
 @pytest.mark.parametrize("weight", [math.nan, math.inf, -1.0, 1e-300, 1e300])

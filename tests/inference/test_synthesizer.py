@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -29,29 +27,6 @@ def test_the_same_seed_speaks_the_same(synthesizer, voice):
     assert first.sample_rate == 32_000
     assert np.isfinite(first.wave).all()
     assert np.abs(first.wave).max() <= 1
-
-
-def test_synthesis_leaves_the_global_random_numbers_alone(synthesizer, voice):
-    state = torch.get_rng_state()
-    synthesizer.synthesize("hello", [load_reference(voice)], sampling=SHORT)
-    assert torch.equal(torch.get_rng_state(), state)
-
-
-def test_codes_become_two_frames_each(synthesizer, voice):
-    reference = load_reference(voice)
-    codes = synthesizer.encode(reference.wave)
-    frames = len(reference.wave) // HOP_LENGTH
-    assert codes.shape == (2, -(-frames // 2))
-    wave = synthesizer.decode(codes, synthesizer.voice([reference]))
-    assert wave.shape == (codes.shape[1] * 2 * HOP_LENGTH,)
-
-
-def test_fused_style_is_the_weighted_mean(synthesizer, voice):
-    one = load_reference(voice)
-    two = replace(one, wave=one.wave[::-1].copy(), weight=3.0)
-    fused = synthesizer.voice([one, two]).style
-    alone = [synthesizer.voice([replace(r, weight=1.0)]).style for r in (one, two)]
-    assert torch.allclose(fused, 0.25 * alone[0] + 0.75 * alone[1], atol=1e-6)
 
 
 def test_sentences_of_a_long_text_are_joined(synthesizer, voice):

@@ -11,7 +11,7 @@ from gsv2.inference.text_pointer import TextPointer
 from gsv2.models.gpt.model import GPTConfig, GPTInputs, SemanticGPT
 from gsv2.models.gpt.patterns import NO_CODE
 from gsv2.nn.codes import CodeConfig
-from tests.inference.test_generate import GREEDY, NAMES, SHORT, TINY, V
+from tests.support.generating_gpt import GREEDY, NAMES, SHORT, TINY, V
 
 READINGS = ["pointer", "both"]
 

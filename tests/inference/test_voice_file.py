@@ -77,14 +77,6 @@ def test_a_file_holds_no_audio_and_says_whose_voice_it_is(anna, tmp_path):
     assert path.stat().st_size < 3000
 
 
-@pytest.mark.parametrize("part", ["quantizer", "vits2"])
-def test_a_voice_of_another_bundle_is_refused(synthesizer, anna, part):
-    origin = anna.origin._replace(**{part: "0" * 64})
-    references = [replace(r, origin=origin, source="anna") for r in anna.references]
-    with pytest.raises(VoiceError, match=f"anna does not fit the bundle: its {part} is 0000"):
-        synthesizer.enroll(references)
-
-
 def test_a_mixture_of_weights_1_and_0_is_the_single_voice_exactly(synthesizer, anna, ben):
     for weights, single in (((1.0, 0.0), anna), ((0.0, 1.0), ben)):
         mixed = mix_voices([anna, ben], weights, "mixed")
@@ -106,17 +98,6 @@ def test_a_mixture_lies_between_its_voices(synthesizer, anna, ben):
         assert torch.allclose(style(share), start + share * (end - start), atol=1e-6)
     notes = mix_voices([anna, ben], (1, 1), "both").notes
     assert notes == VoiceNotes(name="both", licence="CC0-1.0; MIT", consent="hers, by letter")
-
-
-def test_recordings_and_voices_are_weighed_side_by_side(synthesizer, anna, ben, voice, tmp_path):
-    paths = [tmp_path / f"{one.notes.name}.voice.safetensors" for one in (anna, ben)]
-    for path, one in zip(paths, (anna, ben), strict=True):
-        save_voice(path, one)
-    found = load_voices([voice, *paths], ["a voice"], [2.0, 1.0, 0.0])
-    assert [reference.weight for reference in found] == [2.0, 0.5, 0.5, 0.0]
-    with pytest.raises(VoiceError, match=r"one ref-text a recording \(1\) or none"):
-        load_voices([voice, *paths], ["one", "two"])
-    assert len(speak(synthesizer, found)) > 0
 
 
 @pytest.mark.parametrize(
@@ -182,10 +163,3 @@ def test_tensors_that_no_voice_has_are_refused(anna, tmp_path, change, message):
     save_file(tensors | change, path, metadata=metadata)
     with pytest.raises(VoiceError, match=message):
         load_voice(path)
-
-
-def test_codes_beyond_the_codebook_are_refused(synthesizer, anna):
-    first = anna.references[0]
-    prompt = first.prompt._replace(codes=first.prompt.codes + 1000)
-    with pytest.raises(VoiceError, match="its codes below 16"):
-        synthesizer.enroll([replace(first, prompt=prompt)])
