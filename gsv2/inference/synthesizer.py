@@ -20,6 +20,7 @@ from gsv2.inference.bundle import check_has_gpt, load_bundle
 from gsv2.inference.bundle_description import read_bundle_description
 from gsv2.inference.candidates import generate_best
 from gsv2.inference.code_decoder import NOISE_SCALE, CodeDecoder
+from gsv2.inference.device import choose_device
 from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
 from gsv2.inference.enrollment import BundleHashes, EnrolledReference, Enroller
 from gsv2.inference.references import Reference
@@ -94,7 +95,7 @@ class Synthesizer:
             BundleError: no bundle there, or a damaged one.
             ValueError: weights of an encoder are missing, or others.
         """
-        chosen = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        chosen = choose_device(device)
         components = load_bundle(Path(path))
         check_has_gpt(path, components)
         description = read_bundle_description(Path(path))

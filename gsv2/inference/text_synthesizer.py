@@ -12,6 +12,7 @@ import torch
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.bundle import BundleError, load_bundle
 from gsv2.inference.code_decoder import NOISE_SCALE
+from gsv2.inference.device import choose_device
 from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
 from gsv2.inference.enrollment import EnrolledReference
 from gsv2.inference.references import Reference, VoiceError
@@ -66,7 +67,7 @@ class TextSynthesizer:
         components = load_bundle(Path(path))
         if "gpt" in components:
             raise BundleError(f"{path} has a GPT, whose codes are spoken; Synthesizer speaks them")
-        chosen = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        chosen = choose_device(device)
         return cls(VITS2.from_component(components["vits2"]), chosen, encoders)
 
     def synthesize(

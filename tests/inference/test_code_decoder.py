@@ -4,11 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from gsv2.data.corpus.format import HOP_LENGTH
+from gsv2.data.corpus.format import HOP_LENGTH, SAMPLE_RATE
+from gsv2.inference.code_decoder import AlignCodes, CodeDecoder
+from gsv2.inference.decoder import GeneratedCodes
 from gsv2.inference.references import load_reference
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.synthesizer import Synthesizer
+from gsv2.models.aligner.viterbi import Alignment, AlignmentError
 
+RATE_HZ = 25.0
+CODES = torch.arange(12).view(2, 6)
 SHORT = SamplingConfig(max_sec_per_byte=0.02, max_extra_sec=0.2)
 
 
@@ -40,3 +45,63 @@ def test_noise_is_a_function_of_the_seed_and_none_at_scale_0(synthesizer, voice)
     assert not np.array_equal(one, other)
     still = [synthesizer.decoder.decode(codes, own, noise_scale=0.0, seed=s) for s in (1, 2)]
     assert np.array_equal(*still)
+
+
+@pytest.fixture(scope="module")
+def spoken_in(synthesizer, voice):
+    return synthesizer.voice([load_reference(voice)])
+
+
+def make_decoder(synthesizer: Synthesizer, align: AlignCodes | None = None) -> CodeDecoder:
+    return CodeDecoder(synthesizer.vits2, align, RATE_HZ, synthesizer.device)
+
+
+def generated(characters: list[list[int]] | None = None) -> GeneratedCodes:
+    """Codes of two utterances, of which the second has none and was cut."""
+    codes = torch.stack([CODES, torch.full_like(CODES, -1)])
+    spoken = None if characters is None else torch.tensor(characters)
+    return GeneratedCodes(codes, torch.tensor([6, 0]), torch.tensor([True, False]), spoken)
+
+
+def test_each_sentence_is_spoken_as_it_would_be_alone_and_none_without_codes(
+    synthesizer, spoken_in
+):
+    decoder = make_decoder(synthesizer)
+    said, nothing = decoder.speak(generated(), ["ab", "cd"], spoken_in, seed=3)
+    assert np.array_equal(said.wave, decoder.decode(CODES, spoken_in, seed=3))
+    assert said.sample_rate == SAMPLE_RATE
+    assert torch.equal(said.codes[0], CODES)
+    assert (said.ended, nothing.ended) == (True, False)
+    assert len(nothing.wave) == 0
+    assert said.times is None
+    assert nothing.times is None
+
+
+def test_a_pointer_tells_the_times_and_the_aligner_is_not_asked(synthesizer, spoken_in):
+    def refuse(codes: torch.Tensor, text: str) -> Alignment:
+        pytest.fail("there is a pointer")
+
+    characters = [[0, 0, 0, 1, 1, 1], [-1] * 6]
+    said, _ = make_decoder(synthesizer, refuse).speak(
+        generated(characters), ["ab", "cd"], spoken_in, seed=3
+    )
+    times = [(part.text, part.start_sec, part.end_sec) for part in said.times.characters]
+    assert times == [("a", 0.0, 3 / RATE_HZ), ("b", 3 / RATE_HZ, 6 / RATE_HZ)]
+    assert said.times.duration_sec * SAMPLE_RATE == len(said.wave)
+
+
+def test_an_aligner_tells_the_times_unless_the_text_does_not_fit(synthesizer, spoken_in):
+    asked = []
+
+    def align(codes: torch.Tensor, text: str) -> Alignment | AlignmentError:
+        asked.append((codes.shape, text))
+        if text != "ab":
+            return AlignmentError("too long")
+        return Alignment(np.array([0, 1, 1, 1, 1, 1], dtype=np.uint16), 0.0)
+
+    decoder = make_decoder(synthesizer, align)
+    said, _ = decoder.speak(generated(), [" ab ", "cd"], spoken_in, seed=3)
+    assert [part.start_sec for part in said.times.characters] == [0.0, 1 / RATE_HZ]
+    said, _ = decoder.speak(generated(), ["other", "cd"], spoken_in, seed=3)
+    assert said.times is None
+    assert asked == [((2, 6), "ab"), ((2, 6), "other")]  # normalised; not for what has no codes
