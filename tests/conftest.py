@@ -5,6 +5,7 @@ What takes seconds to import is imported where it is used: xdist's own process r
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import signal
@@ -25,12 +26,24 @@ LONG = {"docs", "integration", "launch"}
 """Folders of tests that take minutes."""
 
 
+def has_nvidia_driver() -> bool:
+    """Return whether torch could find a GPU by the driver's library."""
+    try:
+        ctypes.CDLL("libnvidia-ml.so.1")
+    except OSError:
+        return False
+    return True
+
+
 def pytest_configure() -> None:
     """One thread a process: two that spin beside another's make a step take ten times as long.
 
-    No garbage is collected until all tests are: what they import stays.
+    No garbage is collected until all tests are: what they import stays. Without a driver, torch
+    is told that there is no GPU: each optimizer step would look for the driver's library anew.
     """
     os.environ["OMP_NUM_THREADS"] = "1"
+    if not has_nvidia_driver():
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     gc.disable()
 
 
