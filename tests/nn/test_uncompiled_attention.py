@@ -24,7 +24,7 @@ def test_a_compiled_network_gives_the_same_for_documents_of_changing_lengths():
 
 
 def test_who_compiles_nothing_imports_no_compiler() -> None:
-    """It takes as long as all else that speech needs."""
+    """It takes as long as all else that speech imports."""
     code = "import sys, gsv2.inference.synthesizer; print('torch._dynamo' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.split() == ["False"]
