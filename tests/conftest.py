@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.forked_runs import ForkedRuns
+from tests.support.rank_server import IMPORTED_LATE
 from tests.support.shared_folder import session_folder, shared_folder
 
 if TYPE_CHECKING:
@@ -53,7 +55,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """One thread, also if torch was there before; collections leave out what is imported."""
+    """One thread, also if torch was there before; collections leave out what is imported.
+
+    A worker of the whole suite imports first what a test of it will.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        for late in IMPORTED_LATE:
+            importlib.import_module(late)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
     gc.enable()
