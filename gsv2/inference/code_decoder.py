@@ -15,6 +15,7 @@ from gsv2.inference.spoken_times import SpokenText, time_text
 from gsv2.inference.voice import Voice
 from gsv2.models.aligner.viterbi import Alignment, AlignmentError
 from gsv2.models.vits2.model import VITS2
+from gsv2.text.encoders.interface import TextTokens
 from gsv2.text.normalize import normalize_text
 
 NOISE_SCALE = 0.5
@@ -44,9 +45,23 @@ class CodeDecoder:
 
     @torch.inference_mode()
     def decode(
-        self, codes: Tensor, voice: Voice, *, noise_scale: float = NOISE_SCALE, seed: int = 0
+        self,
+        codes: Tensor,
+        voice: Voice,
+        *,
+        text: str | None = None,
+        noise_scale: float = NOISE_SCALE,
+        seed: int = 0,
     ) -> np.ndarray:
-        """Speak codes [K, T] in a voice; returns [N] float32 at 32 kHz."""
+        """Speak codes [K, T] in a voice; returns [N] float32 at 32 kHz.
+
+        Args:
+            codes: codes of a sentence.
+            voice: voice that speaks.
+            text: what they say, for a VITS2 that reads it beside codes; None = nobody knows.
+            noise_scale: factor on the prior's standard deviation.
+            seed: seed of its noise.
+        """
         devices = [self._device] if self._device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(seed)
@@ -57,6 +72,7 @@ class CodeDecoder:
                 voice.style,
                 noise_scale,
                 torch.tensor([voice.pitch_hz], device=self._device),
+                self._tokens(text),
             )
         return wave[0, 0].float().cpu().numpy()
 
@@ -69,11 +85,20 @@ class CodeDecoder:
             codes = generated.codes[item, :, :length]
             wave, times = np.zeros(0, dtype=np.float32), None
             if length > 0:
-                wave = self.decode(codes, voice, seed=seed)
+                text = normalize_text(sentences[item])
+                wave = self.decode(codes, voice, text=text, seed=seed)
                 read = generated.characters
                 characters = None if read is None else read[item, :length].cpu().numpy()
-                times = self._times(codes, normalize_text(sentences[item]), characters)
+                times = self._times(codes, text, characters)
             yield Speech(wave, SAMPLE_RATE, ended[item], times, (codes,))
+
+    def _tokens(self, text: str | None) -> TextTokens | None:
+        """Return the tokens of a text on the device; None where nobody reads them."""
+        encoder = self._vits2.text_encoder
+        if encoder is None or text is None:
+            return None
+        ids, lengths = encoder.tokenize([text])
+        return TextTokens(ids.to(self._device), lengths.to(self._device))
 
     def _times(self, codes: Tensor, text: str, characters: np.ndarray | None) -> SpokenText | None:
         """Return when the characters of codes [K, T] are spoken, which a pointer may tell."""

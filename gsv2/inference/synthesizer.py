@@ -40,7 +40,7 @@ from gsv2.models.component import Component
 from gsv2.models.gpt.model import SemanticGPT
 from gsv2.models.quantizer.model import Quantizer
 from gsv2.models.vits2.model import VITS2
-from gsv2.text.encoders.make import attach_text_encoder
+from gsv2.text.encoders.make import attach_text_encoder, attach_vectors
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +65,7 @@ class Synthesizer:
         reader = (gpt.config.text_vectors, gpt.config.tokenizer)
         attach_text_encoder(gpt.text_encoder, *reader, encoders.text, device)
         self.vits2 = vits2.to(device).eval()
+        attach_vectors(vits2.text_encoder, vits2.config.text_vectors, encoders.text, device)
         self.aligner = None if aligner is None else aligner.to(device).eval()
         self.enroller = Enroller(
             self.speech_encoder,

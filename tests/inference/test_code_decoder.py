@@ -1,5 +1,7 @@
 """Codes as speech."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,8 @@ from gsv2.inference.references import load_reference
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.synthesizer import Synthesizer
 from gsv2.models.aligner.viterbi import Alignment, AlignmentError
+from gsv2.models.vits2.content_text import ContentTextConfig
+from gsv2.models.vits2.model import VITS2
 
 RATE_HZ = 25.0
 CODES = torch.arange(12).view(2, 6)
@@ -75,6 +79,22 @@ def test_each_sentence_is_spoken_as_it_would_be_alone_and_none_without_codes(
     assert len(nothing.wave) == 0
     assert said.times is None
     assert nothing.times is None
+
+
+def test_codes_are_decoded_with_what_they_say_where_that_is_read(synthesizer, spoken_in):
+    """Recordings, whose text nobody knows, are decoded without."""
+    torch.manual_seed(0)
+    config = replace(synthesizer.vits2.config, content_text=ContentTextConfig())
+    vits2 = VITS2(config).eval()
+    torch.nn.init.normal_(vits2.content_encoder.text.attention.out_proj.weight)
+    decoder = CodeDecoder(vits2, None, RATE_HZ, synthesizer.device)
+    told, other, alone = (
+        decoder.decode(CODES, spoken_in, text=text, seed=3) for text in ("ab", "cd", None)
+    )
+    assert not np.array_equal(told, other)
+    assert not np.array_equal(told, alone)
+    said, _ = decoder.speak(generated(), [" ab ", "cd"], spoken_in, seed=3)  # normalised
+    assert np.array_equal(said.wave, told)
 
 
 def test_a_pointer_tells_the_times_and_the_aligner_is_not_asked(synthesizer, spoken_in):
