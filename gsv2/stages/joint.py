@@ -10,6 +10,7 @@ until its step; then it is frozen, and the GPT learns the codes that it makes of
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -40,6 +41,8 @@ from gsv2.training.precision.probes import LOSSES
 from gsv2.training.stage import Figure, Panel, Trainable, Update, Workload
 
 _GAN = (GENERATOR, DISCRIMINATOR)
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +75,11 @@ class JointRunConfig(GPTRunConfig, VITS2RunConfig):
                 f"{self.model.generator.prior}"
             )
         if self.model.trained_quantizer is not None:
-            self._check_trained(self.model.trained_quantizer.until_step)
+            self._check_trained()
 
-    def _check_trained(self, until_step: int) -> None:
+    def _check_trained(self) -> None:
         """Check that a GPT can wait for the codes of a quantizer that trains in the same run."""
-        aligner, max_steps = self.model.aligner, self.trainer.max_steps
+        aligner = self.model.aligner
         if self.model.gpt.reading != "attention" or aligner is not None:
             raise ValueError(
                 "model.trained_quantizer of stage=joint needs model.gpt.reading=attention and no "
@@ -87,11 +90,6 @@ class JointRunConfig(GPTRunConfig, VITS2RunConfig):
             raise ValueError(
                 "init.gpt must be none for model.trained_quantizer, whose codes no GPT knows, but "
                 f"is {self.init.gpt}"
-            )
-        if max_steps and until_step >= max_steps:
-            raise ValueError(
-                "model.trained_quantizer.until_step must be below trainer.max_steps "
-                f"({max_steps}) for stage=joint, whose GPT learns from then on, but is {until_step}"
             )
 
 
@@ -121,7 +119,15 @@ class JointStage:
             quantizer = find_component(Path(config.model.quantizer), "quantizer")
             self.gpt = GPTStage(_share(config, quantizer, (GPT,)), device)
             self.vits2 = VITS2Stage(_share(config, quantizer, gan), device)
-        self._until_step = 0 if trained is None else trained.until_step
+        self._until_step, max_steps = 0, config.trainer.max_steps
+        if trained is not None:
+            self._until_step = trained.until_step
+            if max_steps and self._until_step >= max_steps:
+                logger.warning(
+                    "model.trained_quantizer.until_step (%d) is not below trainer.max_steps (%d): "
+                    "the GPT never learns",
+                    *(self._until_step, max_steps),
+                )
         self._reads = not is_trained
         self.members = joint_members(config.model)
         self.codes = None if is_trained else self.gpt.codes

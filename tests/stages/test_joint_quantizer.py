@@ -117,10 +117,17 @@ def test_it_reads_audio_alone(tmp_path: Path) -> None:
     assert stage.codes is None
 
 
+def test_a_gpt_that_would_never_learn_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = make_live_config(tmp_path, until_step=5)
+    JointStage(replace(config, trainer=replace(config.trainer, max_steps=5)), torch.device("cpu"))
+    assert "until_step (5) is not below trainer.max_steps (5): the GPT never" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("section", "changes", "message"),
     [
-        ("trainer", {"max_steps": 2}, r"until_step must be below trainer\.max_steps \(2\)"),
         ("init", {"gpt": "run"}, "init.gpt must be none for model.trained_quantizer"),
         ("model", {"aligner": "run"}, "needs model.gpt.reading=attention and no model.aligner"),
     ],
