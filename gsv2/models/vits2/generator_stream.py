@@ -20,7 +20,7 @@ from gsv2.models.vits2.harmonic_source import (
     move_pitch,
     own_median,
 )
-from gsv2.models.vits2.istft_generator import ISTFTGenerator
+from gsv2.models.vits2.istft_generator import ConvNeXtBlock, ISTFTGenerator
 from gsv2.models.vits2.spectrum_heads import FilterHead
 from gsv2.nn.convolution_stream import ConvolutionStream
 
@@ -78,7 +78,8 @@ class ISTFTStream:
         self._style = generator.style(style).unsqueeze(1)
         self._pitch = pitch
         self._input = ConvolutionStream(generator.input)
-        self._blocks = [(block, ConvolutionStream(block.conv)) for block in generator.blocks]
+        blocks = [block for block in generator.blocks if isinstance(block, ConvNeXtBlock)]
+        self._blocks = [(block, ConvolutionStream(block.conv)) for block in blocks]
         self._source = HarmonicStream(config.hop_length, generator.sample_rate)
         self._spectra = SpectraStream(generator.window, config.spectrum_hop)
         self._inverse = InverseSTFTStream(generator.window, config.spectrum_hop)
