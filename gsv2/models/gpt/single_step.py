@@ -7,7 +7,7 @@ a key head are to attention what positions are, and no head is repeated.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -80,5 +80,5 @@ def step_layers(
     return _norm(backbone.norm, x)
 
 
-def _norm(layer: nn.Module, x: Tensor) -> Tensor:
+def _norm(layer: Any, x: Tensor) -> Tensor:
     return F.rms_norm(x, x.shape[-1:], layer.weight, layer.variance_epsilon)
