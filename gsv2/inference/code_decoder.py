@@ -14,12 +14,17 @@ from gsv2.inference.speech import Speech
 from gsv2.inference.spoken_times import SpokenText, time_text
 from gsv2.inference.voice import Voice
 from gsv2.models.aligner.viterbi import Alignment, AlignmentError
+from gsv2.models.vits2.generator_stream import PitchMove
 from gsv2.models.vits2.model import VITS2
+from gsv2.models.vits2.wave_stream import WaveStream, WaveWindows
 from gsv2.text.encoders.interface import TextTokens
 from gsv2.text.normalize import normalize_text
 
 NOISE_SCALE = 0.5
 """Factor on the prior's standard deviation, as VITS speaks."""
+_WINDOWS = WaveWindows()
+_LATE_WINDOWS = WaveWindows(first=64)
+"""Windows where the pitch must be heard before it can be moved to that of the voice."""
 
 AlignCodes = Callable[[Tensor, str], Alignment | AlignmentError]
 """Aligns codes [K, T] with their text."""
@@ -45,57 +50,72 @@ class CodeDecoder:
 
     @torch.inference_mode()
     def decode(
-        self,
-        codes: Tensor,
-        voice: Voice,
-        *,
-        text: str | None = None,
-        noise_scale: float = NOISE_SCALE,
-        seed: int = 0,
+        self, codes: Tensor, voice: Voice, *, noise_scale: float = NOISE_SCALE, seed: int = 0
     ) -> np.ndarray:
-        """Speak codes [K, T] in a voice; returns [N] float32 at 32 kHz.
+        """Speak codes [K, T] of a recording, all at once; returns [N] float32 at 32 kHz."""
+        stream = self._start(voice._replace(own_hz=0.0), noise_scale, seed, None)
+        return stream.push(codes, is_last=True).cpu().numpy()
 
-        Args:
-            codes: codes of a sentence.
-            voice: voice that speaks.
-            text: what they say, for a VITS2 that reads it beside codes; None = nobody knows.
-            noise_scale: factor on the prior's standard deviation.
-            seed: seed of its noise.
+    def start(self, voice: Voice, seed: int, sentence: str) -> WaveStream:
+        """Return what speaks the codes of a sentence as they come.
+
+        A VITS2 that reads the sentence too speaks when they all have come: only then is it known
+        where its tokens are said.
         """
-        devices = [self._device] if self._device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(seed)
-            lengths = torch.tensor([codes.shape[1]], device=self._device)
-            wave = self._vits2.infer(
-                codes[None].to(self._device),
-                lengths,
-                voice.style,
-                noise_scale,
-                torch.tensor([voice.pitch_hz], device=self._device),
-                self._tokens(text),
-            )
-        return wave[0, 0].float().cpu().numpy()
+        text = self._tokens(normalize_text(sentence))
+        if text is not None:
+            return self._start(voice, NOISE_SCALE, seed, None, text)
+        windows = _LATE_WINDOWS if self._vits2.has_pitch and not voice.own_hz else _WINDOWS
+        return self._start(voice, NOISE_SCALE, seed, windows)
 
+    @torch.inference_mode()
     def speak(
         self, generated: GeneratedCodes, sentences: Sequence[str], voice: Voice, seed: int
     ) -> Iterator[Speech]:
         """Yield the speech of each sentence, with times from its own beginning."""
-        lengths, ended = generated.lengths.tolist(), generated.ended.tolist()
-        for item, length in enumerate(lengths):
-            codes = generated.codes[item, :, :length]
-            wave, times = np.zeros(0, dtype=np.float32), None
+        for item, (sentence, length) in enumerate(
+            zip(sentences, generated.lengths.tolist(), strict=True)
+        ):
+            codes, wave = generated.codes[item, :, :length], np.zeros(0, dtype=np.float32)
             if length > 0:
-                text = normalize_text(sentences[item])
-                wave = self.decode(codes, voice, text=text, seed=seed)
-                read = generated.characters
-                characters = None if read is None else read[item, :length].cpu().numpy()
-                times = self._times(codes, text, characters)
-            yield Speech(wave, SAMPLE_RATE, ended[item], times, (codes,))
+                wave = self.start(voice, seed, sentence).push(codes, is_last=True).cpu().numpy()
+            yield self.describe(generated, item, sentence)._replace(wave=wave)
 
-    def _tokens(self, text: str | None) -> TextTokens | None:
-        """Return the tokens of a text on the device; None where nobody reads them."""
+    def describe(self, generated: GeneratedCodes, item: int, sentence: str) -> Speech:
+        """Return all that is known of a sentence but its wave, with times from its beginning."""
+        length = int(generated.lengths[item])
+        codes, times = generated.codes[item, :, :length], None
+        if length > 0:
+            read = generated.characters
+            characters = None if read is None else read[item, :length].cpu().numpy()
+            times = self._times(codes, normalize_text(sentence), characters)
+        nothing = np.zeros(0, dtype=np.float32)
+        return Speech(nothing, SAMPLE_RATE, bool(generated.ended[item]), times, (codes,))
+
+    def _start(
+        self,
+        voice: Voice,
+        noise_scale: float,
+        seed: int,
+        windows: WaveWindows | None,
+        text: TextTokens | None = None,
+    ) -> WaveStream:
+        median, own = (torch.tensor([hz], device=self._device) for hz in voice[1:])
+        pitch = PitchMove(median, own if voice.own_hz else None)
+        return WaveStream(
+            self._vits2,
+            voice.style,
+            pitch,
+            noise_scale=noise_scale,
+            seed=seed,
+            windows=windows,
+            text=text,
+        )
+
+    def _tokens(self, text: str) -> TextTokens | None:
+        """Return the tokens of a text on the device; None where VITS2 reads codes alone."""
         encoder = self._vits2.text_encoder
-        if encoder is None or text is None:
+        if encoder is None:
             return None
         ids, lengths = encoder.tokenize([text])
         return TextTokens(ids.to(self._device), lengths.to(self._device))

@@ -81,20 +81,22 @@ def test_each_sentence_is_spoken_as_it_would_be_alone_and_none_without_codes(
     assert nothing.times is None
 
 
-def test_codes_are_decoded_with_what_they_say_where_that_is_read(synthesizer, spoken_in):
-    """Recordings, whose text nobody knows, are decoded without."""
+def test_a_sentence_is_spoken_with_its_text_where_that_is_read(synthesizer, spoken_in):
+    """In one window, for there is no telling where it is said before all codes have come."""
     torch.manual_seed(0)
-    config = replace(synthesizer.vits2.config, content_text=ContentTextConfig())
-    vits2 = VITS2(config).eval()
+    vits2 = VITS2(replace(synthesizer.vits2.config, content_text=ContentTextConfig())).eval()
     torch.nn.init.normal_(vits2.content_encoder.text.attention.out_proj.weight)
     decoder = CodeDecoder(vits2, None, RATE_HZ, synthesizer.device)
-    told, other, alone = (
-        decoder.decode(CODES, spoken_in, text=text, seed=3) for text in ("ab", "cd", None)
+    told, same, other = (
+        next(decoder.speak(generated(), [text, "cd"], spoken_in, seed=3)).wave
+        for text in ("ab", " ab ", "xy")
     )
+    assert np.array_equal(told, same)
     assert not np.array_equal(told, other)
-    assert not np.array_equal(told, alone)
-    said, _ = decoder.speak(generated(), [" ab ", "cd"], spoken_in, seed=3)  # normalised
-    assert np.array_equal(said.wave, told)
+    stream = decoder.start(spoken_in, 3, "ab")
+    assert len(stream.push(CODES[:, :4], is_last=False)) == 0
+    assert np.array_equal(stream.push(CODES[:, 4:], is_last=True).numpy(), told)
+    assert not np.array_equal(decoder.decode(CODES, spoken_in, seed=3), told)  # a recording's
 
 
 def test_a_pointer_tells_the_times_and_the_aligner_is_not_asked(synthesizer, spoken_in):

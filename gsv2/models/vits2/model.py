@@ -118,7 +118,7 @@ class VITS2(nn.Module):
         style = self.style(reference, length_mask(reference_lengths, reference.shape[-1]))
         aligned: AlignedText | None = None
         if not isinstance(content, TextToAlign):
-            m_p, logs_p = self._prior(content, mask, style)
+            m_p, logs_p = self.prior(content, mask, style)
         m_q, logs_q = self.posterior(magnitude, mask, style)
         z = (m_q + torch.randn_like(m_q) * logs_q.exp()) * mask.unsqueeze(1)
         z_p = self.flow(z, mask, style)
@@ -181,7 +181,7 @@ class VITS2(nn.Module):
         mask = length_mask(lengths, codes.shape[-1] * self.config.frames_per_code)
         style = style.expand(len(codes), -1)
         content = codes if text is None else ToldCodes(codes, text)
-        m_p, logs_p = self._prior(content, mask, style)
+        m_p, logs_p = self.prior(content, mask, style)
         return self.decode_prior(
             m_p + torch.randn_like(m_p) * logs_p.exp() * noise_scale, mask, style, median_hz
         )
@@ -225,10 +225,10 @@ class VITS2(nn.Module):
         mean, log_std = self.posterior_encoder(spectrum, mask, style)
         return mean, log_std
 
-    def _prior(
+    def prior(
         self, content: Tensor | ToldCodes | LiveCodes, mask: Tensor, style: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return the prior's mean and log-std."""
+        """Return the prior's mean and log-std, [B, latent_channels, T] each, of codes."""
         if isinstance(content, LiveCodes):
             return self.content_encoder(content.vectors, mask, style, text=content.text)
         codes, text = content if isinstance(content, ToldCodes) else (content, None)
