@@ -4,10 +4,10 @@
 
 Answers each line of JSON with one, `TURN {...}`; seconds are those of the process:
 
-    {"do": "step", "tokens": 2048}                  -> {"cpu_sec", "loss"} of a step of two codebooks
-    {"do": "memory", "tokens": 8192}                -> {"gib"} that such a step takes at its peak
+    {"do": "step", "tokens": 2048}    -> {"cpu_sec", "loss"} of a step of two codebooks
+    {"do": "memory", "tokens": 8192}  -> {"gib"} that such a step takes at its peak
     {"do": "decode", "codebooks": 1, "context": 1500, "dtype": "float32"}
-                                                    -> {"cpu_sec", "codes"} of the next frame
+                                      -> {"cpu_sec", "codes"} of the next frame
 
 A decoding goes on with each line that is like the first. What is imported of a build has had its
 name for long, so that this runs in builds of before.

@@ -1,6 +1,7 @@
-"""BENCHMARKS row 9: decoding, ms a token at contexts of 100 to 1500, against transformers' caches.
+"""BENCHMARKS row 9: decoding, ms a token at contexts of 100 to 1500, against transformers.
 
-    python -m benchmarks.decoding [--layers 24] [--dim 512] [--quick] [--rounds 7] [--out runs/bench]
+    python -m benchmarks.decoding [--layers 24] [--dim 512]
+        [--quick] [--rounds 7] [--out runs/bench]
 
 One codebook, batch 1, one thread, CPU seconds: the backbone on one input, logits, the likeliest
 code and its vector. Ours runs as `generate` does (`CachedBackbone`); the peers are transformers'

@@ -140,7 +140,7 @@ def _fill(folder: Path, sources: Mapping[str, Path]) -> None:
     quantizer = _checked(components)
     _fold(components["vits2"], folder / "vits2.safetensors")
     if "gpt" in sources:
-        _copy_tokenizer(folder, components["gpt"], beside=sources["gpt"].parent)
+        _copy_tokenizer(folder, components["gpt"])
     files = {file.name: _sha256(file) for file in sorted(folder.iterdir())}
     reading = _reading_of(sources["gpt"]) if "gpt" in sources else None
     description = BundleDescription(
@@ -150,25 +150,18 @@ def _fill(folder: Path, sources: Mapping[str, Path]) -> None:
     folder.chmod(_plain_mode(folder))
 
 
-def _copy_tokenizer(folder: Path, gpt: Component, beside: Path) -> None:
+def _copy_tokenizer(folder: Path, gpt: Component) -> None:
     """Copy the tokenizer that a GPT reads with, if it has one, so that the bundle speaks alone.
-
-    Args:
-        folder: the bundle.
-        gpt: component of the GPT.
-        beside: folder of its file, which may be a bundle with the tokenizer.
 
     Raises:
         BundleError: it is not where the GPT was trained with it, or another one.
     """
     config = gpt.read_config(GPTConfig)
-    if config.text_encoder != QWEN2:
-        return
-    try:
-        found = config.tokenizer.find(beside if (beside / TOKENIZER).is_file() else None)
-    except ValueError as error:
-        raise BundleError(str(error)) from error
-    shutil.copyfile(found, folder / TOKENIZER)
+    if config.text_encoder == QWEN2:
+        try:
+            shutil.copyfile(config.tokenizer.find(), folder / TOKENIZER)
+        except ValueError as error:
+            raise BundleError(str(error)) from error
 
 
 def _fold(vits2: Component, file: Path) -> None:

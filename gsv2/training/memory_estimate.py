@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -61,8 +62,8 @@ def estimate_memory(data: DataConfig, stage: Stage, num_local: int) -> MemoryEst
     Args:
         data: section whose budget they fill.
         stage: stage on the host, before its engines; nothing of it is changed.
-        num_local: micro-batches that a rank has of a step. What more of them need is
-            extrapolated from one and two.
+        num_local: micro-batches that a rank has of a step. What more than two need of a stage with
+            several updates, which keeps the graphs of all, is extrapolated.
 
     Raises:
         RuntimeError: shapes depend on values that nobody has computed.
@@ -70,9 +71,10 @@ def estimate_memory(data: DataConfig, stage: Stage, num_local: int) -> MemoryEst
     largest = None
     trainables = stage.trainables.values()
     for name, batch in largest_batches(data, stage).items():
-        one = _peak_bytes(stage, [batch])
-        two = _peak_bytes(stage, [batch, replace(batch, micro_batch=1)]) if num_local > 1 else one
-        peak = one + (two - one) * (num_local - 1)
+        batches = [batch, replace(batch, micro_batch=1)]
+        peak, num_phases = _pass(stage, batches[:num_local])
+        if num_local > 1 and num_phases > 1:
+            peak += (peak - _pass(stage, [batch])[0]) * (num_local - 2)
         if largest is None or peak > largest.passes:
             largest = MemoryEstimate(
                 batch=name,
@@ -88,8 +90,8 @@ def estimate_memory(data: DataConfig, stage: Stage, num_local: int) -> MemoryEst
     return largest
 
 
-def _peak_bytes(stage: Stage, batches: Sequence[Batch]) -> int:
-    """Return the most bytes that the passes of a step of micro-batches hold at a time."""
+def _pass(stage: Stage, batches: Sequence[Batch]) -> tuple[int, int]:
+    """Return the most bytes that a step of micro-batches holds at a time, and its updates."""
     networks = [trainable.module for trainable in stage.trainables.values()]
     was_training = [network.training for network in networks]
     floats = FakeFloats()
@@ -97,27 +99,32 @@ def _peak_bytes(stage: Stage, batches: Sequence[Batch]) -> int:
         network.train()
     try:
         with floats.faked(*networks, *stage.precision.frozen.values()), floats:
-            _run_phases(stage, [_with_fake_audio(batch, floats) for batch in batches])
+            num_phases = _run_phases(stage, [_with_fake_audio(batch, floats) for batch in batches])
     finally:
         for network, mode in zip(networks, was_training, strict=True):
             network.train(mode)
-    return floats.peak_bytes
+    return floats.peak_bytes, num_phases
 
 
-def _run_phases(stage: Stage, batches: Sequence[Batch]) -> None:
-    """Bring all micro-batches through one phase after the other, as `StepRunner` does."""
+def _run_phases(stage: Stage, batches: Sequence[Batch]) -> int:
+    """Bring all micro-batches through one phase after the other, as `StepRunner` does.
+
+    Returns:
+        Number of phases.
+    """
     running = [stage.updates(batch, stage.full_step) for batch in batches]
-    while True:
+    for num_done in count():
         name: str | None = None
         for updates in running:
             update = next(updates, None)
             if update is None:
-                return
+                return num_done
             name = update.trainable
             update.loss.backward()
             del update
         assert name is not None, "there is a micro-batch"
         stage.trainables[name].module.zero_grad(set_to_none=True)
+    raise AssertionError("a stage has finitely many updates")
 
 
 def _with_fake_audio(batch: Batch, floats: FakeFloats) -> Batch:

@@ -40,7 +40,7 @@ def run(tmp_path: Path) -> Path:
     )
     torch.manual_seed(0)
     gpt = SemanticGPT(config)
-    gpt.set_codebooks(SemanticGPT.from_component(component).head.entries)
+    gpt.set_codebooks(SemanticGPT.from_component(component).audio_input.vectors.codebooks)
     about = {"config": asdict(config), "provenance": component.provenance}
     save_component(folder / "gpt.safetensors", gpt, kind="gpt", **about)
     return folder
@@ -61,8 +61,6 @@ def test_a_bundle_whose_gpt_reads_subwords_speaks_alone(run, tmp_path, voice) ->
     moved = shutil.move(bundle, tmp_path / "elsewhere")
     assert np.array_equal(speak(moved, voice), named)
     assert len(named)
-    again = export_bundle([moved], tmp_path / "again")  # of a bundle, without the run
-    assert (again / "tokenizer.json").read_bytes() == (moved / "tokenizer.json").read_bytes()
 
 
 def test_a_tokenizer_that_is_gone_or_damaged_is_named(run, tmp_path) -> None:
