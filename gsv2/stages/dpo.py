@@ -22,9 +22,9 @@ from gsv2.data.stream.batch import Batch
 from gsv2.losses.code_figures import clip_nats
 from gsv2.losses.preference import LogProbabilities, PreferenceLoss, preference_loss
 from gsv2.lru import LruCache
-from gsv2.models.component import load_component
-from gsv2.models.gpt.model import GPTConfig, GPTOutput, SemanticGPT
+from gsv2.models.gpt.model import GPTOutput
 from gsv2.nn.codes import NO_CODE
+from gsv2.stages.dpo_reference import load_reference
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.gpt_config import GPT, GPTModelSection, GPTRunConfig
 from gsv2.stages.gpt_start import NONE
@@ -34,17 +34,6 @@ from gsv2.training.stage import Figure, Panel, Update, Workload
 
 _KEPT_SEQUENCES = 1_000_000
 """Sequences whose log-probabilities by the reference are kept."""
-_SHARED = (
-    "backbone",
-    "text_encoder",
-    "reading",
-    "pointer",
-    "audio_input",
-    "pattern",
-    "depth",
-    "codes",
-)
-"""Fields in which a GPT and its reference agree."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +103,7 @@ class DPOStage:
         self.precision, self.trainables = self.gpt.precision, self.gpt.trainables
         self.beta = config.model.beta
         file = find_component(Path(config.init.gpt), "gpt")
-        self.reference = _load_reference(file, self.gpt).to(device)
+        self.reference = load_reference(file, self.gpt).to(device)
         rate = self.codes.rate_hz
         spans = (config.model.min_span_sec, config.model.max_span_sec)
         least, most = (max(1, round(sec * rate)) for sec in spans)
@@ -227,24 +216,6 @@ class DPOStage:
             known = [self._cache.put(k, pair) for k, pair in zip(sequences, fresh, strict=True)]
         table = torch.tensor(known, device=batch.sequence.device)
         return LogProbabilities(table[:, 0], table[:, 1])
-
-
-def _load_reference(file: Path, gpt: GPTStage) -> SemanticGPT:
-    """Return the frozen GPT of a file, which must be of the same kind as the one that trains."""
-    component = load_component(file, "gpt")
-    there, here = component.read_config(GPTConfig), gpt.model.config
-    for name in _SHARED:
-        if getattr(there, name) != getattr(here, name):
-            raise ValueError(
-                f"model.gpt.{name} must be that of init.gpt {file} ({getattr(there, name)}), "
-                f"but is {getattr(here, name)}"
-            )
-    if component.provenance.get("quantizer") != gpt.quantizer_hash:
-        raise ValueError(
-            f"init.gpt {file} must be trained on the codes of model.quantizer "
-            f"({gpt.quantizer_hash}), but was on {component.provenance.get('quantizer')}"
-        )
-    return SemanticGPT.from_component(component).requires_grad_(False)
 
 
 def _sequences(batch: Batch) -> list[tuple[str, ...]]:

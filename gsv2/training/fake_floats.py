@@ -56,14 +56,15 @@ class FakeFloats(TorchDispatchMode):
         fakes: dict[int, Tensor] = {}  # of parameters that several modules share
         for network in networks:
             for module in network.modules():
-                for name, parameter in module._parameters.items():
+                parameters: dict[str, Any] = module._parameters
+                for name, parameter in parameters.items():
                     if parameter is None or isinstance(parameter, FakeTensor):
                         continue
-                    kept.append((module._parameters, name, parameter))
+                    kept.append((parameters, name, parameter))
                     key = id(parameter)
                     if key not in fakes:
                         fakes[key] = self.fake(parameter)
-                    module._parameters[name] = fakes[key]
+                    parameters[name] = fakes[key]
         try:
             yield
         finally:

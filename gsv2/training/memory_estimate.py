@@ -73,7 +73,7 @@ def estimate_memory(data: DataConfig, stage: Stage, num_local: int) -> MemoryEst
     for name, batch in largest_batches(data, stage).items():
         batches = [batch, replace(batch, micro_batch=1)]
         peak, num_phases = _pass(stage, batches[:num_local])
-        if num_local > 1 and num_phases > 1:
+        if num_local > 2 and num_phases > 1:
             peak += (peak - _pass(stage, [batch])[0]) * (num_local - 2)
         if largest is None or peak > largest.passes:
             largest = MemoryEstimate(

@@ -104,15 +104,15 @@ def test_a_gan_holds_the_passes_of_all_its_micro_batches(tmp_path: Path) -> None
     """The discriminator's update waits for all of them, and so does what the generator keeps."""
     stage = tiny_vits2.make_stage(tmp_path)
     data = DataConfig(sources=[], max_frames=100)
-    alone, four = (estimate_memory(data, stage, count).passes for count in (1, 4))
-    assert four > 1.5 * alone
+    alone, two = (estimate_memory(data, stage, count).passes for count in (1, 2))
+    assert two > 1.2 * alone
 
 
 def test_a_large_model_is_estimated_without_its_memory(tmp_path: Path) -> None:
-    """Rows of base, 64 at a time, take gigabytes, none of which are there."""
+    """Rows of base, 16 at a time, take gigabytes, none of which are there."""
     sizes = BackboneConfig(dim=512, num_layers=2, num_heads=8, num_kv_heads=4, ffn_dim=1408)
     stage = make_gpt(tmp_path, sizes=sizes)
     before = psutil.Process().memory_info().rss
-    estimate = estimate_memory(replace(PACKED, row_tokens=4096, max_tokens=262144), stage, 1)
-    assert estimate.total > 10 * GIB
+    estimate = estimate_memory(replace(PACKED, row_tokens=4096, max_tokens=65536), stage, 1)
+    assert estimate.total > 4 * GIB
     assert psutil.Process().memory_info().rss - before < GIB
