@@ -13,6 +13,7 @@ from gsv2.stages import members_of
 from gsv2.stages.vits2 import VITS2Stage
 from tests.support.tiny_live_quantizer import audio, live_config, make_live_stage
 
+
 def gradients(stage: VITS2Stage) -> dict[str, torch.Tensor]:
     named = stage.trainables["quantizer"].module.named_parameters()
     return {name: p.grad.clone() for name, p in named if p.grad is not None}

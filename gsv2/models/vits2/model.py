@@ -116,7 +116,7 @@ class VITS2(nn.Module):
         if isinstance(content, LiveCodes):
             m_p, logs_p = self.content_encoder(content.vectors, mask, style)
         elif not isinstance(content, TextToAlign):
-            m_p, logs_p = self._prior(content, mask, style)
+            m_p, logs_p = self.prior(content, mask, style)
         m_q, logs_q = self.posterior(magnitude, mask, style)
         z = (m_q + torch.randn_like(m_q) * logs_q.exp()) * mask.unsqueeze(1)
         z_p = self.flow(z, mask, style)
@@ -176,7 +176,7 @@ class VITS2(nn.Module):
         lengths = code_lengths * self.config.frames_per_code
         mask = length_mask(lengths, codes.shape[-1] * self.config.frames_per_code)
         style = style.expand(len(codes), -1)
-        m_p, logs_p = self._prior(codes, mask, style)
+        m_p, logs_p = self.prior(codes, mask, style)
         return self.decode_prior(
             m_p + torch.randn_like(m_p) * logs_p.exp() * noise_scale, mask, style, median_hz
         )
@@ -223,8 +223,8 @@ class VITS2(nn.Module):
         mean, log_std = self.posterior_encoder(spectrum, mask, style)
         return mean, log_std
 
-    def _prior(self, codes: Tensor, mask: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the prior's mean and log-std."""
+    def prior(self, codes: Tensor, mask: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the prior's mean and log-std, [B, latent_channels, T] each, of codes."""
         vectors = self.code_vectors(codes)
         features = None
         if self.code_features is not None:
