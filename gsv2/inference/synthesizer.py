@@ -94,10 +94,10 @@ class Synthesizer:
         components = load_bundle(Path(path))
         check_has_gpt(path, components)
         description = read_bundle_description(Path(path))
-        reading = description.reading
-        if reading is not None and not reading.reads:
-            logger.warning("the model in %s %s", path, reading)
-        synthesizer = cls.from_components(components, chosen, encoders)
+        if description.reading is not None and not description.reading.reads:
+            logger.warning("the model in %s %s", path, description.reading)
+        found = encoders.or_of_bundle(Path(path), description.files)
+        synthesizer = cls.from_components(components, chosen, found)
         synthesizer.enroller.hashes = BundleHashes(
             str(description.quantizer), description.files["vits2.safetensors"]
         )

@@ -84,6 +84,11 @@ class GPTStage:
             autocast = partial(self.precision.autocast, GPT)
             self.listening_test = GPTListeningTest(self.model, aligner, count, autocast)
 
+    @property
+    def text_dim(self) -> int | None:
+        """Dimension of the text vectors that it reads; None if it reads the texts themselves."""
+        return self.model.config.text_vectors.dim
+
     def initialise(self, batches: Iterable[Batch]) -> None:
         """Take the weights that a fresh run starts from, if any; no parameter depends on data."""
         start_gpt(self.model, self._init, self.quantizer_hash)
@@ -217,7 +222,7 @@ class GPTStage:
         """Return zeros that still depend on every parameter, for a batch without clips."""
         K = self.model.pattern.num_codebooks
         device = batch.sequence.device
-        dim = self.model.config.text_vectors.dim
+        dim = self.text_dim
         one = torch.ones(1, dtype=torch.int64, device=device)
         frame = replace(
             batch,
