@@ -66,7 +66,7 @@ class BundleSpeaker:
         seed: int,
         check: Callable[[], None],
     ) -> Iterator[np.ndarray]:
-        """Yield speech sentence by sentence, see `Speaker`."""
+        """Yield speech piece by piece, see `Speaker`."""
         if speed != 1 and not self._synthesizer.gpt.has_pointer:
             raise VoiceError(f"this model speaks at speed 1 alone, but speed is {speed}")
         sampling = replace(self._sampling, speaking_rate=speed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,44 +9,9 @@ import pytest
 import torch
 
 from gsv2.config import ConfigError
-from gsv2.data.stream.batch import Batch
 from gsv2.stages import members_of
 from gsv2.stages.vits2 import VITS2Stage
-from gsv2.stages.vits2_config import VITS2RunConfig
-from tests.support.tiny_vits2 import OPTIM, TINY, make_batch, make_config
-
-NAMES = ("generator", "discriminator", "quantizer")
-CODES = {"codebook_size": 8, "dim": 6}
-NETWORK = {
-    "codes": CODES,
-    "codebooks": {"kmeans_iterations": 3, "reservoir_per_entry": 4},
-    "speech_encoder": {"num_mels": 20},
-    "width": 8,
-    "num_blocks": 1,
-    "kernel_size": 3,
-}
-
-
-def live_config(folder: Path, until_step: int = 2, **model: Any) -> VITS2RunConfig:
-    """Return the config of a run that trains its quantizer, as read from a file in `folder`."""
-    trained = {"network": NETWORK, "until_step": until_step}
-    section = {**TINY, "discriminator": {**TINY["discriminator"], "start_step": 99}}
-    return make_config(
-        folder / "none",
-        model={**section, "trained_quantizer": trained, **model},
-        optim=dict.fromkeys(NAMES, OPTIM),
-    )
-
-
-def audio(num_frames: tuple[int, ...] = (41, 32, 25)) -> Batch:
-    return replace(make_batch(num_frames), codes=None, code_lengths=None)
-
-
-def make_live_stage(folder: Path, until_step: int = 2) -> VITS2Stage:
-    torch.manual_seed(0)
-    stage = VITS2Stage(live_config(folder, until_step), torch.device("cpu"))
-    stage.initialise([audio()] * 3)
-    return stage
+from tests.support.tiny_live_quantizer import audio, live_config, make_live_stage
 
 
 def gradients(stage: VITS2Stage) -> dict[str, torch.Tensor]:
@@ -63,13 +27,13 @@ def test_both_updates_together_are_one_chain_rule(tmp_path: Path) -> None:
     run = stage._run(batch, 1)
     whole = stage._generator_update(run.real, run.pitch, run.decoded, 1).loss
     (passed,) = torch.autograd.grad(whole, run.live.leaf, retain_graph=True)
-    own = stage._quantizer.network(*stage._quantizer._features(batch))
+    own = stage.quantizer.network(*stage.quantizer._features(batch))
     target = (own.vectors * passed).sum() + 0.25 * own.commitment
     target = target + (own.reconstruction - own.target).square()[run.live.mask].mean()
     expected = torch.autograd.grad(
         0.3 * target, [*stage.trainables["quantizer"].module.parameters()]
     )
-    stage._quantizer._collected.clear()
+    stage.quantizer._collected.clear()
     torch.manual_seed(1)
     updates = stage.updates(batch, 1)
     for name in ("generator", "quantizer"):
@@ -103,14 +67,14 @@ def test_it_trains_until_its_step_and_stays_then(tmp_path: Path) -> None:
 
 def test_a_batch_without_a_clip_moves_nothing(tmp_path: Path) -> None:
     stage = make_live_stage(tmp_path)
-    counts = stage._quantizer.network.codebooks.cluster_sizes.clone()
+    counts = stage.quantizer.network.codebooks.cluster_sizes.clone()
     for update in stage.updates(audio(()), 1):
         assert update.loss.item() == 0
         update.loss.backward()
         for parameter in stage.trainables[update.trainable].module.parameters():
             assert parameter.grad is not None
             assert (parameter.grad == 0).all()
-    after = stage._quantizer.network.codebooks.cluster_sizes
+    after = stage.quantizer.network.codebooks.cluster_sizes
     torch.testing.assert_close(after, counts * 0.99)
 
 

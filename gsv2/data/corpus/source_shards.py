@@ -118,6 +118,7 @@ def _make_shard(
         codes_num_bytes=codes_entry.num_bytes,
         aligner=None if opened.codes is None else opened.codes.aligner,
         texts=opened.texts_of.get(entry.name),
+        leave_out=source.leave_out,
         part=source.part,
         held_out_share=source.held_out_share,
     )
@@ -131,6 +132,7 @@ def _sidecar_tars(corpus: str, manifest: Manifest, storage: Storage) -> dict[str
             tar_index=storage.join(corpus, f"{entry.name}.parquet"),
             sha256=entry.sha256,
             num_bytes=entry.num_bytes,
+            counts_only=manifest.text_dim is None,
         )
         for entry in manifest.shards
     }
