@@ -23,6 +23,7 @@ from gsv2.inference.code_decoder import NOISE_SCALE, CodeDecoder
 from gsv2.inference.device import choose_device
 from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
 from gsv2.inference.enrollment import BundleHashes, EnrolledReference, Enroller
+from gsv2.inference.hub_bundle import find_bundle
 from gsv2.inference.references import Reference
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.sentences import MAX_SENTENCE_BYTES as MAX_SENTENCE_BYTES
@@ -107,6 +108,23 @@ class Synthesizer:
             str(description.quantizer), description.files["vits2.safetensors"]
         )
         return synthesizer
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        revision: str | None = None,
+        device: torch.device | None = None,
+        encoders: EncoderFolders = AS_IN_TRAINING,
+    ) -> Synthesizer:
+        """Load a bundle by its folder, or by its repository on the Hugging Face Hub.
+
+        Args:
+            name: folder, `OWNER/NAME` or `hf://OWNER/NAME`.
+            revision: commit, branch or tag of the repository; None = the newest.
+            device: as for `from_bundle`, as are encoders and what is raised.
+        """
+        return cls.from_bundle(find_bundle(name, revision), device, encoders)
 
     @classmethod
     def from_components(

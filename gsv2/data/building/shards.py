@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +20,7 @@ import numpy as np
 from gsv2.data.building.encode import ClipRecord, EncodedClip, ShardConfig
 from gsv2.data.building.intake import Intake, IntakeConfig, Offered
 from gsv2.data.building.offered import RecordedClip
-from gsv2.data.building.split import PARTS, Part, SplitConfig
+from gsv2.data.building.split import PARTS, Part, SplitConfig, part_folders
 from gsv2.data.building.spool import ClipSpool
 from gsv2.data.building.staging import staged_corpus
 from gsv2.data.building.statistics import CorpusStatistics, measured_of, read_statistics
@@ -94,16 +95,6 @@ def write_corpus(
         for part in folders.keys() - manifests.keys():
             shutil.rmtree(folders[part])
     return manifests["train"]
-
-
-def part_folders(out: Path, split: SplitConfig) -> dict[Part, Path]:
-    """Return the folder of each part below `out`, made: `out` itself where nothing is held out."""
-    if len(split.parts) == 1:
-        return {"train": out}
-    folders = {part: out / part for part in split.parts}
-    for folder in folders.values():
-        folder.mkdir()
-    return folders
 
 
 def _manifests(
@@ -235,14 +226,17 @@ def _write_language(
     while following is not None:
         name = f"{language}/{stem.name}-{number:06d}"
         seconds, block_number = 0.0, 0
+        licences: Counter[str] = Counter()
         with ShardWriter(root, name, AUDIO_SCHEMA) as shard:
             while following is not None and shard.num_bytes < config.shard_mb * _MIB:
                 for head, audio in following:
                     row, described, _, measured = json.loads(head)
                     members = {"audio": audio, "json": described.encode()}
                     shard.add(members=members, block=block_number, **row)
+                    said = json.loads(described)
                     seconds += row["duration_sec"]
-                    statistics.add(row, json.loads(described)["text"], measured)
+                    licences[said["licence"]] += row["duration_sec"]
+                    statistics.add(row, said["text"], measured)
                 following, block_number = next(blocks, None), block_number + 1
-            yield shard.finish(seconds)
+            yield shard.finish(seconds, licences=licences)
         number += 1
