@@ -6,8 +6,8 @@ from its evaluation. What is not known is said to be so.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -121,9 +121,9 @@ def _cell(value: object) -> str:
     return " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;")
 
 
-def _sum(parts: object) -> dict[str, float]:
-    total: Counter[str] = Counter()
-    for part in parts:  # type: ignore[attr-defined]
+def _sum(parts: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    total: defaultdict[str, float] = defaultdict(float)
+    for part in parts:
         for name, hours in part.items():
             total[name] += hours
     return dict(sorted(total.items()))

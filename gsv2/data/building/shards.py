@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -226,7 +226,7 @@ def _write_language(
     while following is not None:
         name = f"{language}/{stem.name}-{number:06d}"
         seconds, block_number = 0.0, 0
-        licences: Counter[str] = Counter()
+        licences: defaultdict[str, float] = defaultdict(float)
         with ShardWriter(root, name, AUDIO_SCHEMA) as shard:
             while following is not None and shard.num_bytes < config.shard_mb * _MIB:
                 for head, audio in following:

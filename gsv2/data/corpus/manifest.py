@@ -96,10 +96,10 @@ class Manifest:
     @property
     def licences(self) -> dict[str, float]:
         """Licence -> hours; "" holds the clips that name none, and those nobody has looked at."""
-        hours: Counter[str] = Counter()
+        hours: dict[str, float] = {}
         for shard in self.shards:
             for licence, seconds in (shard.licences or {"": shard.seconds}).items():
-                hours[licence] += seconds / 3600.0
+                hours[licence] = hours.get(licence, 0.0) + seconds / 3600.0
         return dict(sorted(hours.items()))
 
 
