@@ -7,13 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.references import VoiceError, check_weight, read_reference
 from gsv2.inference.sampling import SamplingConfig
+from gsv2.inference.speech import Speech
 from gsv2.inference.synthesizer import Synthesizer
 from gsv2.inference.voice_file import load_voice
+from gsv2.serve.speaker import SpokenPiece, SpokenWord
 
 
 class BundleSpeaker:
@@ -65,7 +65,7 @@ class BundleSpeaker:
         speed: float,
         seed: int,
         check: Callable[[], None],
-    ) -> Iterator[np.ndarray]:
+    ) -> Iterator[SpokenPiece]:
         """Yield speech sentence by sentence, see `Speaker`."""
         if speed != 1 and not self._synthesizer.gpt.has_pointer:
             raise VoiceError(f"this model speaks at speed 1 alone, but speed is {speed}")
@@ -73,4 +73,14 @@ class BundleSpeaker:
         for speech in self._synthesizer.stream(
             text, references, seed=seed, sampling=sampling, each_step=check
         ):
-            yield speech.wave
+            yield to_piece(speech)
+
+
+def to_piece(speech: Speech) -> SpokenPiece:
+    """Return a piece of speech as a server sends it."""
+    words = () if speech.times is None else speech.times.words
+    return SpokenPiece(
+        speech.wave,
+        tuple(SpokenWord(*word) for word in words),
+        tuple(str(warning) for warning in speech.warnings),
+    )
