@@ -19,6 +19,7 @@ _SCRIPTS = {
     "build": "build_shards",
     "index": "index_shards",
     "verify": "verify_shards",
+    "clean": "clean_shards",
     "extract-codes": "extract_codes",
     "feature-stats": "feature_stats",
     "extract-text": "extract_text",

@@ -23,6 +23,9 @@ class SourceConfig:
     weight: float | None = None
     """Share of the audio read that comes from here, relative to the weights of the other sources;
     None = as much as it holds. All sources have a weight or none has."""
+    leave_out: str | None = None
+    """List of clips that are not read, JSON lines with a `key` each, as `gsv2 corpus clean` writes
+    `doubtful.jsonl`: a file or URL; None = all are."""
     part: Literal["all", "train", "heldout"] = "all"
     """Which of its clips are read: all, those that are not held out, or those that are."""
     held_out_share: float = 0.0

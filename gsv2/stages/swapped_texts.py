@@ -7,13 +7,17 @@ from dataclasses import replace
 from gsv2.data.stream.batch import Batch
 
 
-def with_swapped_texts(batch: Batch) -> Batch:
-    """Give each clip the next different text of the batch, spread over its frames as its own was.
+def with_swapped_texts(batch: Batch, distance: int = 1) -> Batch:
+    """Give each clip another text of the batch, spread over its frames as its own was.
 
-    The sequences leave their packed rows, which have no room for longer texts. Where all texts
-    are the same, they stay.
+    The sequences leave their packed rows, which have no room for longer texts. Where a clip has
+    no other text in the batch, its own stays.
+
+    Args:
+        batch: clips with their own texts.
+        distance: which of the other texts, in their order after the clip: 1 is the next one.
     """
-    places = [_other_place(batch.texts, place) for place in range(batch.num_clips)]
+    places = [_other_place(batch.texts, place, distance) for place in range(batch.num_clips)]
     texts = tuple(batch.texts[place] for place in places)
     padded = replace(batch, texts=texts, packed_row=None, num_packed_rows=0, row_tokens=0)
     if batch.text_vectors is not None and batch.text_vector_lengths is not None:
@@ -31,7 +35,12 @@ def with_swapped_texts(batch: Batch) -> Batch:
     return replace(padded, alignments=alignments)
 
 
-def _other_place(texts: tuple[str, ...], place: int) -> int:
-    """Return where the next different text stands; `place` if there is none."""
+def _other_place(texts: tuple[str, ...], place: int, distance: int) -> int:
+    """Return where the other text of that distance stands first; `place` if there is none."""
     following = (*range(place + 1, len(texts)), *range(place))
-    return next((other for other in following if texts[other] != texts[place]), place)
+    others: dict[str, int] = {}
+    for other in following:
+        if texts[other] != texts[place]:
+            others.setdefault(texts[other], other)
+    nearest = list(others.values())
+    return nearest[distance - 1] if distance <= len(nearest) else place

@@ -13,6 +13,9 @@ from tests.support.tiny_gpt import code_batch, make_config, save_quantizer
 def test_each_clip_has_the_next_text_that_is_not_its_own():
     batch = code_batch([2, 2, 2, 2], [0, 1, 2, 3], texts=("a", "a", "bc", "a"))
     assert with_swapped_texts(batch).texts == ("bc", "bc", "a", "bc")
+    wide = code_batch([2, 2, 2, 2], [0, 1, 2, 3], texts=("a", "b", "b", "c"))
+    assert with_swapped_texts(wide, distance=2).texts == ("c", "a", "a", "b")
+    assert with_swapped_texts(wide, distance=3).texts == wide.texts, "there is no third other text"
     alike = code_batch([2, 2], [0, 1], texts=("a", "a"))
     assert with_swapped_texts(alike).texts == ("a", "a")
     assert with_swapped_texts(no_clips()).texts == ()

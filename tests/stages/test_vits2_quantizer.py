@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,44 +9,9 @@ import pytest
 import torch
 
 from gsv2.config import ConfigError
-from gsv2.data.stream.batch import Batch
 from gsv2.stages import members_of
 from gsv2.stages.vits2 import VITS2Stage
-from gsv2.stages.vits2_config import VITS2RunConfig
-from tests.support.tiny_vits2 import OPTIM, TINY, make_batch, make_config
-
-NAMES = ("generator", "discriminator", "quantizer")
-CODES = {"codebook_size": 8, "dim": 6}
-NETWORK = {
-    "codes": CODES,
-    "codebooks": {"kmeans_iterations": 3, "reservoir_per_entry": 4},
-    "speech_encoder": {"num_mels": 20},
-    "width": 8,
-    "num_blocks": 1,
-    "kernel_size": 3,
-}
-
-
-def live_config(folder: Path, until_step: int = 2, **model: Any) -> VITS2RunConfig:
-    """Return the config of a run that trains its quantizer, as read from a file in `folder`."""
-    trained = {"network": NETWORK, "until_step": until_step}
-    section = {**TINY, "discriminator": {**TINY["discriminator"], "start_step": 99}}
-    return make_config(
-        folder / "none",
-        model={**section, "trained_quantizer": trained, **model},
-        optim=dict.fromkeys(NAMES, OPTIM),
-    )
-
-
-def audio(num_frames: tuple[int, ...] = (41, 32, 25)) -> Batch:
-    return replace(make_batch(num_frames), codes=None, code_lengths=None)
-
-
-def make_live_stage(folder: Path, until_step: int = 2) -> VITS2Stage:
-    torch.manual_seed(0)
-    stage = VITS2Stage(live_config(folder, until_step), torch.device("cpu"))
-    stage.initialise([audio()] * 3)
-    return stage
+from tests.support.tiny_live_quantizer import audio, live_config, make_live_stage
 
 
 def gradients(stage: VITS2Stage) -> dict[str, torch.Tensor]:

@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from gsv2.data.stream.batch import Batch
 from gsv2.models.component import ComponentError, load_component, save_component
 from gsv2.models.vits2.config import VITS2Config
 from gsv2.models.vits2.model import VITS2
@@ -23,25 +22,15 @@ from gsv2.training.checkpoints.restore import check_snapshot, read_record
 from gsv2.training.checkpoints.resume import find_checkpoint
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.trainer import Trainer
-from tests.support.tiny_vits2 import ISTFT, TINY, make_batch, make_run_stage, run_config
-from tests.support.toy_stage import toy_mark
+from tests.support.tiny_vits2 import (
+    ISTFT,
+    TINY,
+    make_run_stage,
+    numbered_batch,
+    run_config,
+)
 
 CPU = torch.device("cpu")
-
-
-def numbered_batch(k: int) -> Batch:
-    mark = toy_mark(k)
-    epoch = mark.parts[0].epoch
-    return replace(
-        make_batch((12, 9)),
-        micro_batch=k,
-        lane=mark.lane,
-        epoch=epoch,
-        position=mark,
-        keys=(f"{k}-0", f"{k}-1"),
-        mixture_parts=(0, 0),
-        epochs=(epoch, epoch),
-    )
 
 
 def fit(config: VITS2RunConfig, max_steps: int) -> dict[str, Tensor]:

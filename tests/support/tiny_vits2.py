@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from gsv2.stages.vits2 import VITS2Stage
 from gsv2.stages.vits2_config import VITS2RunConfig
 from tests.support.hand_made_batches import make_clips
 from tests.support.tiny_gpt import save_quantizer
+from tests.support.toy_stage import toy_mark
 
 WAVENET = {"channels": 8, "num_layers": 1, "kernel_size": 3}
 BLOCK = {"num_heads": 1, "ffn_dim": 16, "dropout": 0.0}
@@ -81,6 +83,22 @@ def make_batch(num_frames: tuple[int, ...] = (21, 12, 5), num_codebooks: int = 2
         wave_lengths=frames * 640,
         codes=codes,
         code_lengths=(frames + 1) // 2,
+    )
+
+
+def numbered_batch(k: int, num_frames: tuple[int, ...] = (12, 9)) -> Batch:
+    """Return micro-batch k of a run, whose lanes and epochs are those of the toy's stream."""
+    mark = toy_mark(k)
+    C, epoch = len(num_frames), mark.parts[0].epoch
+    return replace(
+        make_batch(num_frames),
+        micro_batch=k,
+        lane=mark.lane,
+        epoch=epoch,
+        position=mark,
+        keys=tuple(f"{k}-{index}" for index in range(C)),
+        mixture_parts=(0,) * C,
+        epochs=(epoch,) * C,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from gsv2.data.building.shards import write_corpus
 from gsv2.data.building.staging import check_place
 from gsv2.data.building.tasks import Task, WorkFiles
 from gsv2.data.building.text_rate import TextRateConfig
+from gsv2.data.building.written_shards import StaleJournalError
 from gsv2.data.corpus.manifest import Manifest
 from gsv2.folder_lock import FolderLock
 
@@ -83,15 +85,11 @@ def build_corpus(
     intake = intake or IntakeConfig(text_rate=TextRateConfig(), checks=CheckConfig())
     check_place(out, overwrite=run.overwrite or run.add)
     inputs = _chosen(source, reading, WorkFiles(out), run)
-    config = built_with(out)[0] if run.add else config
-    clips = run.track(_encoded(inputs, config))
-    if run.add:
-        manifest = extend_corpus(clips, out, intake)
-    else:
-        arguments = {"input": source.resolve().name, "format": inputs.reader.name}
-        manifest = write_corpus(
-            clips, out, config, intake=intake, overwrite=run.overwrite, arguments=arguments
-        )
+    try:
+        manifest = _write(inputs, config, intake, run)
+    except StaleJournalError as error:
+        run.say(f"{out}: {error}; what is missing is read again")
+        manifest = _write(inputs, config, intake, run)
     note_inputs(out, inputs.work.inputs)
     if run.report is not None:
         rejected = corpus_parts(out)["train"] / "rejected.jsonl"
@@ -129,8 +127,9 @@ def encode_share(
     check_place(out, overwrite=run.overwrite or run.add)
     inputs = _chosen(source, reading, WorkFiles(out, task), run)
     config = built_with(out)[0] if run.add else config
-    for _ in run.track(_encoded(inputs, config)):
-        pass
+    with _encoded(inputs, config) as clips:
+        for _ in run.track(clips):
+            pass
     inputs.work.finish()
     return inputs.work.are_finished(task.count)
 
@@ -182,8 +181,23 @@ def _chosen(source: Path, reading: ReadingOptions, work: WorkFiles, run: BuildRu
     )
 
 
-def _encoded(inputs: _Inputs, config: ShardConfig) -> Iterator[Encoded]:
-    """Yield the clips of an input in their order."""
+def _write(inputs: _Inputs, config: ShardConfig, intake: IntakeConfig, run: BuildRun) -> Manifest:
+    """Encode what is not encoded yet, and write the corpus."""
+    out = inputs.work.out
+    if run.add:
+        with _encoded(inputs, built_with(out)[0]) as clips:
+            return extend_corpus(run.track(clips), out, intake)
+    arguments = {"input": inputs.source.resolve().name, "format": inputs.reader.name}
+    with _encoded(inputs, config) as clips:
+        return write_corpus(
+            run.track(clips), out, config,
+            intake=intake, overwrite=run.overwrite, arguments=arguments,
+        )  # fmt: skip
+
+
+@contextmanager
+def _encoded(inputs: _Inputs, config: ShardConfig) -> Iterator[Iterator[Encoded]]:
+    """Lend the clips of an input in their order; their audio can be read until the end."""
     work = inputs.work
     lock = FolderLock(
         file=work.lock,
@@ -192,6 +206,6 @@ def _encoded(inputs: _Inputs, config: ShardConfig) -> Iterator[Encoded]:
     )
     others = work.all_journals if work.task is None else []
     encoding = Encoding(config=config, transcription=inputs.reading.transcription)
-    with lock.held(), Journal(work.journal, others) as journal:
+    with lock.held(), Journal(work.journal, others, with_freed=work.has_shards) as journal:
         recordings = inputs.recordings(work.inputs if work.task is None else None)
-        yield from encoded_recordings(recordings, journal, encoding, inputs.workers)
+        yield encoded_recordings(recordings, journal, encoding, inputs.workers)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 import tempfile
-import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -102,8 +101,7 @@ class ClipChecks:
         return check in self._config.reject
 
     def _repetitions(self, clip: ClipRecord, encoded: EncodedClip) -> Iterator[_Finding]:
-        sound = _SOUND.pack(len(encoded.audio), zlib.crc32(encoded.audio))
-        first = self._sounds.first(sound, encoded.key)
+        first = self._sounds.first(_SOUND.pack(*encoded.sound()), encoded.key)
         if first is not None:
             yield _Finding("duplicates", "sound of another clip", f"it is that of {first}")
         if not clip.speaker:

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import re
+import zlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from gsv2.audio.level import Level, apply_level, level_gain, measure_level
 from gsv2.audio.noise import estimate_snr
 from gsv2.audio.silence import trim_silence
 from gsv2.audio.wave import TARGET_LUFS, WaveError, save_wave
+from gsv2.data.building.stored_audio import StoredAudio
 from gsv2.data.corpus.format import SAMPLE_RATE, SIZE_LIMITS
 from gsv2.text.language import is_language
 from gsv2.text.normalize import TextError, normalize_text
@@ -99,7 +101,7 @@ class EncodedClip(NamedTuple):
     """A clip as it lies in a shard."""
 
     key: str
-    audio: bytes
+    audio: bytes | StoredAudio
     json: bytes
     num_samples: int
     text_bytes: int
@@ -115,6 +117,12 @@ class EncodedClip(NamedTuple):
     """Share of samples at a ceiling; None: not measured."""
     recorded_lufs: float | None = None
     """Loudness before it was levelled; None: not known."""
+
+    def sound(self) -> tuple[int, int]:
+        """Return the length and the CRC-32 of `audio`."""
+        if isinstance(self.audio, StoredAudio):
+            return self.audio.num_bytes, self.audio.crc32
+        return len(self.audio), zlib.crc32(self.audio)
 
 
 def encode_clip(clip: ClipRecord, config: ShardConfig) -> EncodedClip | Rejected:

@@ -15,7 +15,8 @@ from pathlib import Path
 from gsv2.data.building.encode import ShardConfig
 from gsv2.data.building.inputs import corpus_parts
 from gsv2.data.building.intake import Intake, IntakeConfig, Offered
-from gsv2.data.building.shards import check_total, fill_spool, write_languages
+from gsv2.data.building.language_shards import CorpusPart, write_languages
+from gsv2.data.building.shards import check_total, fill_spool
 from gsv2.data.building.split import SplitConfig
 from gsv2.data.building.spool import ClipSpool
 from gsv2.data.building.staging import staged_corpus
@@ -67,7 +68,11 @@ def extend_corpus(clips: Iterable[Offered], out: Path, intake: IntakeConfig) -> 
             totals = fill_spool(spool, taken.accepted(clips), split)
             taken.leave_out_unlikely(spool)
             added = {
-                part: list(write_languages(spool, folder, config, part, _next(before.get(part))))
+                part: list(
+                    write_languages(
+                        spool, folder, CorpusPart(part, _next(before.get(part))), config
+                    )
+                )
                 for part, folder in folders.items()
             }
         shutil.rmtree(building / ".spool")

@@ -127,8 +127,7 @@ class Intake:
             return
         for language in spool.languages:
             for outlier in self._rates.outliers(language):
-                head, _ = spool.drop(language, outlier.clip)
-                row, _, file, _ = json.loads(head)
+                row, _, file, _ = json.loads(spool.drop(language, outlier.clip).head)
                 self.rejections.add(
                     RejectedFile(
                         key=row["key"],

@@ -20,13 +20,15 @@ from gsv2.data.building.encode import ClipRecord, EncodedClip, Rejected, ShardCo
 from gsv2.data.building.intake import encode_offered
 from gsv2.data.building.offered import RecordedClip, Recording, RejectedFile, StoredClip
 from gsv2.data.building.recordings import load_recording
+from gsv2.data.building.stored_audio import FREED, THERE, StoredAudio
 from gsv2.data.building.transcription import Transcription
 from gsv2.data.process_pool import map_ahead
 from gsv2.files import named_errors
 
 MARK_BYTES = 12
-_FRAME = struct.Struct(f"<{MARK_BYTES}sIII")  # identity, bytes of head and body, CRC-32 of both
-_VERSION = 4
+_FRAME = struct.Struct(f"<{MARK_BYTES}sIIII")
+"""Identity, bytes of head and body, CRC-32 of either; head, state of the body and body follow."""
+_VERSION = 5
 _NO_WAVE = np.zeros(0, dtype=np.float32)
 
 Encoded = tuple[ClipRecord, EncodedClip] | Rejected
@@ -49,19 +51,21 @@ class Journal:
 
     Args:
         own: file of this process, made if need be; it is the caller's to remove.
-        others: files that are read too.
+        others: files that are read too, and whose audio may be given back.
+        with_freed: whether clips are there whose audio was given back, as shards hold it.
     """
 
-    def __init__(self, own: Path, others: Sequence[Path] = ()) -> None:
+    def __init__(self, own: Path, others: Sequence[Path] = (), *, with_freed: bool = False) -> None:
         self._own = own
         own.parent.mkdir(parents=True, exist_ok=True)
         own.touch()
         self._files: list[BinaryIO] = [own.open("r+b")]
-        self._files += [path.open("rb") for path in others if path != own]
+        self._files += [path.open("r+b") for path in others if path != own]
         self._places: dict[bytes, tuple[int, int]] = {}  # identity -> file and offset
         for number, file in enumerate(self._files):
-            for mark, offset in _places(file, is_ours=number == 0):
-                self._places.setdefault(mark, (number, offset))
+            for mark, offset, is_freed in _places(file, is_ours=number == 0):
+                if with_freed or not is_freed:
+                    self._places.setdefault(mark, (number, offset))
 
     def __enter__(self) -> Journal:
         return self
@@ -79,12 +83,13 @@ class Journal:
         """Return a clip that is there."""
         file = self._files[clip.file]
         file.seek(clip.offset)
-        return _read(file)
+        return _read(file, clip.file)
 
-    def add(self, mark: bytes, encoded: Encoded) -> None:
-        """Add a clip; it is not found before the next start."""
+    def add(self, mark: bytes, encoded: Encoded) -> Encoded:
+        """Add a clip, and return it with the place of its audio; `find` knows it after a start."""
         with named_errors(self._own):
-            _append(self._files[0], mark, encoded)
+            offset = _append(self._files[0], mark, encoded)
+        return encoded if isinstance(encoded, Rejected) else self.read(StoredClip(0, offset))
 
 
 def encoded_recordings(
@@ -116,8 +121,7 @@ def encoded_recordings(
         if isinstance(encoded, StoredClip):
             yield journal.read(encoded)
             continue
-        journal.add(mark, encoded)
-        yield encoded
+        yield journal.add(mark, encoded)
 
 
 def _load_and_encode(
@@ -154,21 +158,27 @@ def _stat(path: Path) -> Any:
     return path.stat() if path.exists() else None
 
 
-def _places(file: BinaryIO, *, is_ours: bool) -> Iterator[tuple[bytes, int]]:
-    """Yield identity and offset of the whole records; what a kill has left of one is cut off."""
+def _places(file: BinaryIO, *, is_ours: bool) -> Iterator[tuple[bytes, int, bool]]:
+    """Yield identity, offset and whether the audio is gone, of the whole records.
+
+    What a kill has left of a record is cut off.
+    """
     offset = 0
     while len(frame := file.read(_FRAME.size)) == _FRAME.size:
-        mark, head, body, crc = _FRAME.unpack(frame)
-        content = file.read(head + body)
-        if len(content) < head + body or zlib.crc32(content) != crc:
+        mark, head, body, head_crc, body_crc = _FRAME.unpack(frame)
+        described, state, audio = file.read(head), file.read(1), file.read(body)
+        is_whole = len(audio) == body and zlib.crc32(described) == head_crc
+        is_freed = state == FREED
+        if not is_whole or (zlib.crc32(audio) != body_crc and not is_freed):
             break
-        yield mark, offset
+        yield mark, offset, is_freed
         offset = file.tell()
     if is_ours:
         file.truncate(offset)
 
 
-def _append(file: BinaryIO, mark: bytes, encoded: Encoded) -> None:
+def _append(file: BinaryIO, mark: bytes, encoded: Encoded) -> int:
+    """Add a record, and return where it begins."""
     body = b""
     if isinstance(encoded, Rejected):
         fields: dict[str, Any] = {"rejected": asdict(encoded)}
@@ -178,22 +188,25 @@ def _append(file: BinaryIO, mark: bytes, encoded: Encoded) -> None:
         known.pop("wave")
         numbers = [clip.num_samples, clip.text_bytes, *clip.level, *clip[6:]]
         fields = {"clip": known, "json": clip.json.decode(), "numbers": numbers}
-        body = clip.audio
-    content = json.dumps(fields).encode() + body
-    file.seek(0, 2)
-    file.write(_FRAME.pack(mark, len(content) - len(body), len(body), zlib.crc32(content)))
-    file.write(content)
+        body = clip.audio.read() if isinstance(clip.audio, StoredAudio) else clip.audio
+    head = json.dumps(fields).encode()
+    offset = file.seek(0, 2)
+    checksums = zlib.crc32(head), zlib.crc32(body)
+    file.write(_FRAME.pack(mark, len(head), len(body), *checksums) + head + THERE + body)
     file.flush()
+    return offset
 
 
-def _read(file: BinaryIO) -> Encoded:
-    _, head, body, _ = _FRAME.unpack(file.read(_FRAME.size))
+def _read(file: BinaryIO, number: int) -> Encoded:
+    """Return the clip of the record at the position of a file."""
+    _, head, body, _, body_crc = _FRAME.unpack(file.read(_FRAME.size))
     fields = json.loads(file.read(head))
     if "rejected" in fields:
         return RejectedFile(**fields["rejected"])
     record = RecordedClip(wave=_NO_WAVE, **fields["clip"])
     num_samples, text_bytes, lufs, peak, *measured = fields["numbers"]
     described, level = fields["json"].encode(), Level(lufs, peak)
+    audio = StoredAudio(file, number, file.tell() + len(THERE), body, body_crc)
     return record, EncodedClip(
-        record.key, file.read(body), described, num_samples, text_bytes, level, *measured
+        record.key, audio, described, num_samples, text_bytes, level, *measured
     )

@@ -9,23 +9,21 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from gsv2.data.building.encode import ClipRecord, EncodedClip, ShardConfig
 from gsv2.data.building.intake import Intake, IntakeConfig, Offered
+from gsv2.data.building.language_shards import CorpusPart, write_languages
 from gsv2.data.building.offered import RecordedClip
-from gsv2.data.building.split import PARTS, Part, SplitConfig, part_folders
+from gsv2.data.building.split import PARTS, Part, SplitConfig
 from gsv2.data.building.spool import ClipSpool
 from gsv2.data.building.staging import staged_corpus
-from gsv2.data.building.statistics import CorpusStatistics, measured_of, read_statistics
+from gsv2.data.building.statistics import measured_of
+from gsv2.data.building.written_shards import WRITTEN_NAME, WrittenShards
 from gsv2.data.corpus.format import SAMPLE_RATE
-from gsv2.data.corpus.index_columns import AUDIO_SCHEMA
 from gsv2.data.corpus.manifest import (
     CorpusError,
     Manifest,
@@ -33,11 +31,8 @@ from gsv2.data.corpus.manifest import (
     totals_by_language,
     write_manifest,
 )
-from gsv2.data.corpus.shard_writer import ShardWriter
 
 logger = logging.getLogger(__name__)
-
-_MIB = 1 << 20
 
 
 def write_corpus(
@@ -68,7 +63,8 @@ def write_corpus(
         CorpusError: `out` is in the way, or no clip was usable.
     """
     config, intake = config or ShardConfig(), intake or IntakeConfig()
-    with staged_corpus(out, overwrite=overwrite) as building:
+    with staged_corpus(out, overwrite=overwrite, progress=WRITTEN_NAME) as building:
+        written = WrittenShards(building)
         folders = part_folders(building, intake.split)
         with (
             ClipSpool(building / ".spool") as spool,
@@ -81,20 +77,31 @@ def write_corpus(
                 raise CorpusError(
                     f"{out}: no usable clip; rejected: {rejected}{taken.rejections.first}"
                 )
+            written.begin(spool, repr((config, intake.split)))
             shards = {
-                part: list(write_languages(spool, folder, config, part))
+                part: list(write_languages(spool, folder, CorpusPart(part), config, written))
                 for part, folder in folders.items()
             }
         shutil.rmtree(building / ".spool")
         common = {**asdict(config), **(arguments or {})}
         manifests = _manifests(shards, totals, common, taken, intake.split)
-        written = sum(manifest.num_clips for manifest in manifests.values())
-        check_total(written, sum(taken.rejections.counts.values()), taken.num_offered)
+        num_written = sum(manifest.num_clips for manifest in manifests.values())
+        check_total(num_written, sum(taken.rejections.counts.values()), taken.num_offered)
         for part, manifest in manifests.items():
             write_manifest(manifest, folders[part])
         for part in folders.keys() - manifests.keys():
             shutil.rmtree(folders[part])
     return manifests["train"]
+
+
+def part_folders(out: Path, split: SplitConfig) -> dict[Part, Path]:
+    """Return the folder of each part below `out`, made: `out` itself where nothing is held out."""
+    if len(split.parts) == 1:
+        return {"train": out}
+    folders = {part: out / part for part in split.parts}
+    for folder in folders.values():
+        folder.mkdir(exist_ok=True)
+    return folders
 
 
 def _manifests(
@@ -185,58 +192,3 @@ def _head(record: ClipRecord, clip: EncodedClip) -> bytes:
         "peak": clip.level.peak,
     }
     return json.dumps([row, clip.json.decode(), file, measured_of(clip)]).encode()
-
-
-def write_languages(
-    spool: ClipSpool,
-    root: Path,
-    config: ShardConfig,
-    part: Part,
-    first: Mapping[str, int] | None = None,
-) -> Iterator[ShardEntry]:
-    """Write the shards of a part, language by language.
-
-    Args:
-        spool: accepted clips.
-        root: folder of the part.
-        config: how to cut it.
-        part: which of the clips.
-        first: language -> number of its first shard; 0 by default.
-    """
-    statistics = read_statistics(root) or CorpusStatistics()
-    for language in spool.languages:
-        rng = np.random.default_rng([config.seed, *language.encode()])
-        blocks = spool.blocks(language, config.block_clips, rng, PARTS.index(part))
-        stem = f"{language}/{config.name}"
-        number = (first or {}).get(language, 0)
-        yield from _write_language(blocks, root / stem, config, number, statistics)
-    statistics.write(root)
-
-
-def _write_language(
-    blocks: Iterator[list[tuple[bytes, bytes]]],
-    stem: Path,
-    config: ShardConfig,
-    number: int,
-    statistics: CorpusStatistics,
-) -> Iterator[ShardEntry]:
-    """Write the shards of one language, from `STEM-NUMBER` on, and count their clips."""
-    following = next(blocks, None)
-    root, language = stem.parent.parent, stem.parent.name
-    while following is not None:
-        name = f"{language}/{stem.name}-{number:06d}"
-        seconds, block_number = 0.0, 0
-        licences: defaultdict[str, float] = defaultdict(float)
-        with ShardWriter(root, name, AUDIO_SCHEMA) as shard:
-            while following is not None and shard.num_bytes < config.shard_mb * _MIB:
-                for head, audio in following:
-                    row, described, _, measured = json.loads(head)
-                    members = {"audio": audio, "json": described.encode()}
-                    shard.add(members=members, block=block_number, **row)
-                    said = json.loads(described)
-                    seconds += row["duration_sec"]
-                    licences[said["licence"]] += row["duration_sec"]
-                    statistics.add(row, said["text"], measured)
-                following, block_number = next(blocks, None), block_number + 1
-            yield shard.finish(seconds, licences=licences)
-        number += 1

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import blake2b
-from pathlib import Path
 from typing import Literal, get_args
 
 from gsv2.data.building.encode import ClipRecord
@@ -63,13 +62,3 @@ def _place(*names: str) -> float:
     known = "\0".join(names).encode(errors="surrogateescape")
     digest = blake2b(known, digest_size=_HASH_BYTES).digest()
     return int.from_bytes(digest, "big") / 256**_HASH_BYTES
-
-
-def part_folders(out: Path, split: SplitConfig) -> dict[Part, Path]:
-    """Return the folder of each part below `out`, made: `out` itself where nothing is held out."""
-    if len(split.parts) == 1:
-        return {"train": out}
-    folders = {part: out / part for part in split.parts}
-    for folder in folders.values():
-        folder.mkdir()
-    return folders

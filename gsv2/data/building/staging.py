@@ -18,7 +18,9 @@ REPORT_NAME = "report.html"
 
 
 @contextmanager
-def staged_corpus(out: Path, *, overwrite: bool, resume: str | None = None) -> Iterator[Path]:
+def staged_corpus(
+    out: Path, *, overwrite: bool, resume: str | None = None, progress: str | None = None
+) -> Iterator[Path]:
     """Lend an empty folder beside `out` that becomes `out` when the block ends well.
 
     What stood at `out` stays untouched until then. A killed build leaves `.NAME.building`,
@@ -28,6 +30,7 @@ def staged_corpus(out: Path, *, overwrite: bool, resume: str | None = None) -> I
         out: the folder to be.
         overwrite: replace a complete corpus at `out`.
         resume: what the content is made of; kept in `RESUME_FILE` while it is not whole.
+        progress: name of a file in it; a folder that has one is kept, and lent as it is.
 
     Raises:
         InUseError: another process writes to `out`; the message names it.
@@ -42,8 +45,9 @@ def staged_corpus(out: Path, *, overwrite: bool, resume: str | None = None) -> I
     with lock.held():
         check_place(out, overwrite=overwrite)
         building = out.parent / f".{out.name}.building"
-        mark = building / RESUME_FILE
-        if resume is None or not (mark.is_file() and mark.read_text(encoding="utf-8") == resume):
+        mark = building / (progress or RESUME_FILE)
+        is_kept = mark.is_file() and (progress is not None or mark.read_text("utf-8") == resume)
+        if not is_kept:
             shutil.rmtree(building, ignore_errors=True)
             building.mkdir(parents=True)
         if resume is not None:

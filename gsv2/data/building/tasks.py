@@ -15,6 +15,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
+from gsv2.data.building.written_shards import WRITTEN_NAME
+
 ItemT = TypeVar("ItemT")
 _LOCK, _DONE = ".lock", ".done"
 _NOT_JOURNALS = (_LOCK, _DONE)
@@ -78,6 +80,11 @@ class WorkFiles:
     def all_cuts(self) -> list[Path]:
         """Files of cuts of all jobs that have begun."""
         return self._all("cuts")
+
+    @property
+    def has_shards(self) -> bool:
+        """Whether an ended build has left whole shards of the corpus."""
+        return (self._path("building") / WRITTEN_NAME).is_file()
 
     def finish(self) -> None:
         """Note that this job has encoded its share."""

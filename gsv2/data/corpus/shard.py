@@ -85,6 +85,8 @@ class Shard:
     """Hash of the aligner of its codes; None = nobody aligned them."""
     texts: SidecarTar | None = None
     """Tar with the text vectors of its clips; None = there are none."""
+    leave_out: str | None = None
+    """Path or URL of the list of clips that are not read; None = all are."""
     part: Part = "all"
     """Part of its clips that is read."""
     held_out_share: float = 0.0

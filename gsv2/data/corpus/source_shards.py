@@ -118,6 +118,7 @@ def _make_shard(
         codes_num_bytes=codes_entry.num_bytes,
         aligner=None if opened.codes is None else opened.codes.aligner,
         texts=opened.texts_of.get(entry.name),
+        leave_out=source.leave_out,
         part=source.part,
         held_out_share=source.held_out_share,
     )

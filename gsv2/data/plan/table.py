@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from gsv2.data.config import DataConfig
 from gsv2.data.corpus.format import HOP_LENGTH
 from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.corpus.key_list import read_key_list
 from gsv2.data.corpus.manifest import CorpusError
 from gsv2.data.corpus.part import in_part
 from gsv2.data.corpus.shard import Shard
@@ -24,6 +25,7 @@ from gsv2.lru import LruCache
 logger = logging.getLogger(__name__)
 
 _OTHER_PART = "of another part (data.sources.part)"
+_LEFT_OUT = "named by the list data.sources.leave_out"
 _KEPT_CLIPS = 1 << 19
 """Clips of which the columns are kept, at 48 bytes each."""
 _EXAMINED_CLIPS = 200_000
@@ -74,6 +76,7 @@ class ClipTable:
         self.budget = _budget(config)
         self._config = config
         self._members = tuple(members)
+        self._lists: dict[str, pa.Array] = {}
         self._shards: LruCache[int, ClipColumns] = LruCache(_KEPT_CLIPS)
         self.num_examined, self.left_out = self._examine()
 
@@ -97,12 +100,10 @@ class ClipTable:
         read = ("json", *members)
         names = ["speaker", "block", "duration_sec", "num_samples", "text_bytes", "num_code_frames"]
         names += ["num_text_vectors"] if "text_vectors" in members else []
-        keys = ["key"] if shard.part != "all" else []
+        keys = ["key"] if shard.part != "all" or shard.leave_out is not None else []
         arrays = self.index.read(shard, keys + names + [f"{member}_length" for member in read])
         speakers = arrays.pop("speaker")
-        own = np.ones(shard.num_clips, dtype=bool)
-        if keys:
-            own = in_part(arrays.pop("key"), shard.part, shard.held_out_share)
+        unread = self._unread(shard, arrays.pop("key")) if keys else {}
         numbers = {
             name: array.fill_null(-1).to_numpy(zero_copy_only=False)
             for name, array in arrays.items()
@@ -119,8 +120,18 @@ class ClipTable:
             ),
             lengths=_lengths(numbers, config, self.budget),
         )
-        keep, left_out = self._select(columns, numbers, own, members)
+        keep, left_out = self._select(columns, numbers, unread, members)
         return ClipColumns(*(column[keep] for column in columns)), left_out
+
+    def _unread(self, shard: Shard, keys: pa.Array) -> dict[str, np.ndarray]:
+        """Return reason -> [n] bool: clips that the source does not have read."""
+        others = ~in_part(keys, shard.part, shard.held_out_share)
+        if shard.leave_out is None:
+            return {_OTHER_PART: others}
+        if shard.leave_out not in self._lists:
+            self._lists[shard.leave_out] = read_key_list(shard.leave_out, self.index.storage)
+        listed = pc.is_in(keys, self._lists[shard.leave_out]).to_numpy(zero_copy_only=False)
+        return {_OTHER_PART: others, _LEFT_OUT: listed}
 
     def _stored(self, shard: Shard) -> tuple[str, ...]:
         """Return the members that a clip of a shard must have; others are made as it is read."""
@@ -131,14 +142,14 @@ class ClipTable:
         self,
         columns: ClipColumns,
         numbers: Mapping[str, np.ndarray],
-        own: np.ndarray,
+        unread: Mapping[str, np.ndarray],
         members: Sequence[str],
     ) -> tuple[np.ndarray, Counter[str]]:
         """Return [n] bool, and reason -> number of the clips that are not read."""
         config = self._config
         limit = "row_tokens" if config.row_tokens else f"max_{self.budget.unit}"
         tests = {
-            _OTHER_PART: ~own,
+            **unread,
             "shorter than data.min_clip_sec": columns.seconds < config.min_clip_sec,
             "longer than data.max_clip_sec": columns.seconds > config.max_clip_sec,
             **{f"no {m} in the corpus": numbers[f"{m}_length"] < 0 for m in members},

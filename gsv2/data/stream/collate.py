@@ -43,8 +43,8 @@ def collate(
     """
     flat, counts = list(chain.from_iterable(clips)), [len(sequence) for sequence in clips]
     wave, wave_lengths = _stack_waves(flat, buffer or WaveBuffer([]))
-    codes, code_lengths = _stack_codes([c.codes for c in flat if c.codes is not None])
-    vectors, vector_lengths = _stack_vectors(flat)
+    codes, code_lengths = stack_codes([c.codes for c in flat if c.codes is not None])
+    vectors, vector_lengths = stack_vectors(flat)
     parts, epochs = zip(*planned.passes, strict=True) if planned.passes else ((), ())
     return Batch(
         micro_batch=planned.micro_batch,
@@ -98,11 +98,11 @@ def _stack_waves(clips: Sequence[Clip], buffer: WaveBuffer) -> tuple[Tensor | No
 
 def _stack_alignments(clips: Sequence[Clip]) -> Tensor | None:
     """Stack [T_i] uint16 into [C, T] int64; None for nothing."""
-    stacked, _ = _stack_codes([c.alignment[None] for c in clips if c.alignment is not None])
+    stacked, _ = stack_codes([c.alignment[None] for c in clips if c.alignment is not None])
     return None if stacked is None else stacked[:, 0]
 
 
-def _stack_vectors(clips: Sequence[Clip]) -> tuple[Tensor | None, Tensor | None]:
+def stack_vectors(clips: Sequence[Clip]) -> tuple[Tensor | None, Tensor | None]:
     """Stack [S_i, D] float16 into [C, S, D] with lengths [C]; (None, None) for nothing.
 
     Raises:
@@ -121,7 +121,7 @@ def _stack_vectors(clips: Sequence[Clip]) -> tuple[Tensor | None, Tensor | None]
     return torch.from_numpy(stacked), _to_tensor(lengths)
 
 
-def _stack_codes(codes: list[np.ndarray]) -> tuple[Tensor | None, Tensor | None]:
+def stack_codes(codes: list[np.ndarray]) -> tuple[Tensor | None, Tensor | None]:
     """Stack [K, T_i] uint16 into [C, K, T] int64 with lengths [C]; (None, None) for nothing."""
     if not codes:
         return None, None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -90,8 +90,9 @@ def check_snapshot(
     except ValueError as error:
         raise CheckpointDamagedError(f"{folder / STATE}: {error}") from error
     _check_equal(folder, "trainables", sorted(record["schedules"]), sorted(trainables))
+    trained_here = {trainable.kind for trainable in trainables.values()}
     for name, trainable in trainables.items():
-        _check_network(folder, name, trainable, accept)
+        _check_network(folder, name, trainable, trained_here, accept)
     state = TrainState.from_plain(record["run"])
     found = list(_stream_differences(record, identity))
     refused = [text for name, text in found if name not in accept]
@@ -173,7 +174,18 @@ def _stream_differences(
             yield name, f"{what} is {record[name]} there, but {wanted} in this run"
 
 
-def _check_network(folder: Path, name: str, trainable: Trainable, accept: Sequence[str]) -> None:
+def _check_network(
+    folder: Path,
+    name: str,
+    trainable: Trainable,
+    trained_here: Collection[str],
+    accept: Sequence[str],
+) -> None:
+    """Check the file of one network.
+
+    Args:
+        trained_here: kinds of the run's networks: the checkpoint has each one's hash of its time.
+    """
     file = folder / f"{name}.safetensors"
     try:
         description = read_description(file)
@@ -193,8 +205,8 @@ def _check_network(folder: Path, name: str, trainable: Trainable, accept: Sequen
         _check_equal(folder, f"the shape of {name}.{key}", saved.get(key), wanted.get(key))
     for key, wanted_hash in trainable.provenance.items():
         saved_hash = description["provenance"].get(key)
-        if key == trainable.kind or saved_hash == wanted_hash:
-            continue  # a network that is still training has no hash yet
+        if key in trained_here or saved_hash == wanted_hash:
+            continue
         if key not in accept:
             text = f"the {key} of {name} is {saved_hash!r} there, but {wanted_hash!r} in this run"
             raise CheckpointMismatchError(_refusal(folder, [text], key))

@@ -12,6 +12,7 @@ import pytest
 
 from gsv2.audio.wave import save_wave
 from gsv2.data.building.build import build_corpus
+from gsv2.data.building.stored_audio import StoredAudio
 from gsv2.data.building.tasks import WorkFiles
 from tests.support.processes import environment
 
@@ -37,6 +38,7 @@ def test_whatever_a_kill_leaves_of_the_journal_the_bytes_are_the_same(tmp_path, 
     folder = recordings(tmp_path / "in", 8, 0.5)
     work = WorkFiles(tmp_path / "c")
     monkeypatch.setattr(WorkFiles, "remove", lambda self: None)
+    monkeypatch.setattr(StoredAudio, "free", lambda self: None)
     build_corpus(folder, tmp_path / "c")
     whole, journal = content(tmp_path / "c"), work.journal.read_bytes()
     rng = np.random.default_rng(1)

@@ -114,3 +114,15 @@ def test_columns_of_few_shards_stay_in_memory(bare_index, monkeypatch):
     expected = [table.shard(number).rows.tolist() for number in range(20)]
     assert len(table._shards) == 3
     assert [table.shard(number).rows.tolist() for number in range(20)] == expected
+
+
+def test_clips_of_the_list_of_their_source_are_not_read_and_counted(tiny_corpus, tmp_path):
+    listed = tmp_path / "doubtful.jsonl"
+    listed.write_text('{"key": "clip0001"}\n{"key": "clip0002"}\n{"key": "of another corpus"}\n')
+    source = SourceConfig(path=str(tiny_corpus.path), leave_out=str(listed))
+    index = CorpusIndex.open(source, tiny_corpus.source)
+    table = make(index, "audio", max_frames=4000)
+    assert table.left_out == {"named by the list data.sources.leave_out": 2}
+    read = [index.key(int(row)) for s in index.shards for row in table.shard(s.number).rows]
+    assert len(read) == 22
+    assert read.count("clip0001") == read.count("clip0002") == 1
