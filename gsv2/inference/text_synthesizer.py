@@ -25,8 +25,7 @@ from gsv2.models.vits2.model import VITS2
 from gsv2.models.vits2.style import fuse_styles
 from gsv2.models.vits2.text_speech import TextSpeechOptions, speak_text
 from gsv2.text.encoders.interface import TextTokens
-from gsv2.text.encoders.make import make_text_encoder
-from gsv2.text.encoders.vector_input import VectorInput
+from gsv2.text.encoders.make import attach_vectors
 from gsv2.text.normalize import normalize_text
 
 
@@ -43,9 +42,7 @@ class TextSynthesizer:
         self.device = device
         self.vits2 = vits2.to(device).eval()
         self.prior = vits2.text_prior
-        encoder, vectors = self.prior.text_encoder, vits2.config.text.vectors
-        if isinstance(encoder, VectorInput):
-            encoder.attach(make_text_encoder(vectors, encoders.text).to(device))
+        attach_vectors(vits2.text_encoder, vits2.config.text_vectors, encoders.text, device)
 
     @classmethod
     def from_bundle(

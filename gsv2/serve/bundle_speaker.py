@@ -69,7 +69,7 @@ class BundleSpeaker:
         seed: int,
         check: Callable[[], None],
     ) -> Iterator[SpokenPiece]:
-        """Yield speech sentence by sentence, see `Speaker`."""
+        """Yield speech piece by piece, see `Speaker`."""
         synthesizer = self._synthesizer
         if speed != 1 and isinstance(synthesizer, Synthesizer) and not synthesizer.gpt.has_pointer:
             raise VoiceError(f"this model speaks at speed 1 alone, but speed is {speed}")
