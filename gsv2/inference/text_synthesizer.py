@@ -184,8 +184,7 @@ class TextSynthesizer:
                 each_step()
             at_rate = replace(options, rate=options.rate * sentence.rate)
             speech = self._speak(normalize_text(sentence.text), voice, at_rate, sampling.seed)
-            end_sec = plan.end_sec if sentence is plan.sentences[-1] else 0.0
-            yield timeline.add(speech, sentence.pause_sec, end_sec)
+            yield timeline.add(speech, sentence.pause_sec, plan.end_after(sentence))
 
     @torch.inference_mode()
     def _speak(self, sentence: str, voice: Voice, options: TextSpeechOptions, seed: int) -> Speech:
