@@ -63,3 +63,50 @@ def overlap_add(frames: Tensor, hop_length: int) -> Tensor:
         for index in range(num_hops)
     ]
     return torch.stack(parts).sum(dim=0).flatten(1)
+
+
+class InverseSTFTStream:
+    """Samples of spectra that come piece by piece: those of `inverse_stft` over all at once.
+
+    Args:
+        window: [n_fft] float32.
+        hop_length: samples from one frame to the next.
+    """
+
+    def __init__(self, window: Tensor, hop_length: int) -> None:
+        self._window = window
+        self._hop = hop_length
+        self._dropped = (
+            len(window) - hop_length
+        ) // 2  # before the first hop, still to be left out
+        self._pending: Tensor | None = None  # [2, B, n_fft - hop]: samples and sum of squares
+
+    def push(self, spectra: Tensor, *, is_last: bool) -> Tensor:
+        """Take the next spectra; return the samples that no later one reaches.
+
+        Args:
+            spectra: [B, T, n_fft / 2 + 1] complex64, T may be 0.
+            is_last: nothing comes after them.
+
+        Returns:
+            [B, N] float32; all of them together are T * hop_length for all T.
+        """
+        B, T, _ = spectra.shape
+        size, hop = len(self._window), self._hop
+        sums = torch.zeros(2, B, T * hop + size - hop, device=spectra.device)
+        if T > 0:
+            frames = torch.fft.irfft(spectra, n=size) * self._window
+            squares = self._window.square().expand(B, T, size)
+            sums += overlap_add(torch.cat([frames, squares]), hop)[:, : sums.shape[2]].reshape(
+                sums.shape
+            )
+        if self._pending is not None:
+            sums[:, :, : size - hop] += self._pending
+        self._pending = sums[:, :, T * hop :]
+        stop = T * hop
+        if is_last:
+            stop += (size - hop) // 2
+        wave, envelope = sums[:, :, :stop]
+        start = min(self._dropped, stop)
+        self._dropped -= start
+        return wave[:, start:] / envelope[:, start:].clamp(min=_MIN_ENVELOPE)

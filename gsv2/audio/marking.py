@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,13 +16,13 @@ import numpy as np
 import soundfile
 
 from gsv2.audio.media import HEAD_BYTES, media_kind
+from gsv2.audio.wave import PCM_FORMATS
 from gsv2.files import named_errors
 from gsv2.version import __version__
 
 MARK = f"Synthetic speech, made by gsv2 {__version__}"
 """Comment of every file that holds speech of ours."""
 _MARK = re.compile(r"Synthetic speech, made by gsv2 \S+")
-_PCM_FORMATS = ("FLAC", "WAV", "WAVEX", "RF64", "AIFF")
 
 
 class MarkError(ValueError):
@@ -33,14 +35,38 @@ def save_marked(path: Path, wave: np.ndarray, sample_rate: int) -> None:
     Raises:
         OSError: the disk does not take it; names the file.
     """
+    with writing_speech(path, sample_rate, is_marked=True) as write:
+        write(wave)
+
+
+@contextmanager
+def writing_speech(
+    path: Path, sample_rate: int, *, is_marked: bool
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """Open a file of mono audio; gives what writes the next wave [N] float32 to it at once.
+
+    Args:
+        path: file, whose suffix selects the format.
+        sample_rate: rate in Hz.
+        is_marked: whether it has the mark.
+
+    Raises:
+        OSError: the disk does not take it; names the file.
+    """
     file_format = path.suffix.removeprefix(".").upper()
-    subtype = "PCM_16" if file_format in _PCM_FORMATS else None
+    subtype = "PCM_16" if file_format in PCM_FORMATS else None
     with (
         named_errors(path, soundfile.SoundFileError),
         soundfile.SoundFile(path, "w", sample_rate, 1, subtype, format=file_format) as file,
     ):
-        file.comment = MARK
-        file.write(np.clip(wave, -1.0, 1.0))
+        if is_marked:
+            file.comment = MARK
+
+        def write(wave: np.ndarray) -> None:
+            file.write(np.clip(wave, -1.0, 1.0))
+            file.flush()
+
+        yield write
 
 
 def read_mark(path: Path) -> str | None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from gsv2.commands.evaluate import CANDIDATES_HELP
+
+if TYPE_CHECKING:
+    from gsv2.audio.encoding import EncodedFormat
 
 FUSION_HELP = (
     "how several prompts are heard: concatenate (clips of one speaker), average (each alone, "
@@ -25,13 +28,16 @@ _TEXT_FILE_HELP = "file of the text in UTF-8; - reads the standard input"
 _REF_TEXT_HELP = "transcript of each recording, in the same order"
 _WEIGHT_HELP = "weight of each reference's voice (default: equal)"
 _RATE_HELP = "above 1 = faster; for a GPT that reads by a pointer"
+_OUT_HELP = "audio file to write, 32 kHz; with --stream, - is the standard output"
+_STREAM_HELP = "write speech while it is spoken; of each sentence one candidate is drawn"
+_FORMAT_HELP = "on the standard output: wav, flac, mp3, opus, aac, or pcm (16 bit, 24 kHz)"
 _TIMES_HELP = ".TextGrid or .json for when words are spoken"
 
 
 def synthesize(
     bundle: Annotated[Path, typer.Option(help="bundle folder")],
     ref: Annotated[list[Path], typer.Option(help=_REF_HELP)],
-    out: Annotated[Path, typer.Option(help="WAV file to write, 32 kHz")],
+    out: Annotated[Path, typer.Option(help=_OUT_HELP)],
     text: Annotated[str | None, typer.Option(help=_TEXT_HELP)] = None,
     text_file: Annotated[Path | None, typer.Option(help=_TEXT_FILE_HELP)] = None,
     ref_text: Annotated[list[str] | None, typer.Option(help=_REF_TEXT_HELP)] = None,
@@ -40,8 +46,10 @@ def synthesize(
     seed: Annotated[int, typer.Option(help="same seed, same speech")] = 0,
     rate: Annotated[float, typer.Option(help=_RATE_HELP)] = 1.0,
     candidates: Annotated[
-        int | None, typer.Option(help=f"{CANDIDATES_HELP} [default: 8]", min=1)
+        int | None, typer.Option(help=f"{CANDIDATES_HELP} [default: 8; 1 with --stream]", min=1)
     ] = None,
+    stream: Annotated[bool, typer.Option("--stream", help=_STREAM_HELP)] = False,
+    audio_format: Annotated[str, typer.Option("--format", help=_FORMAT_HELP)] = "wav",
     times: Annotated[Path | None, typer.Option(help=_TIMES_HELP)] = None,
     mark: Annotated[bool, typer.Option(help=MARK_HELP)] = True,
     speech_encoder: Annotated[Path | None, typer.Option(help=_SPEECH_HELP)] = None,
@@ -55,21 +63,32 @@ def synthesize(
     from gsv2.inference.encoder_folders import EncoderFolders
     from gsv2.inference.sampling import SamplingConfig
     from gsv2.inference.speech_file import SpeechFiles, VoiceRecordings, write_speech
+    from gsv2.inference.streamed_speech import stream_speech
 
     voice = VoiceRecordings(ref, ref_text or [], weight or [])
-    drawn = candidates or SamplingConfig.candidates
+    drawn = candidates or (1 if stream else SamplingConfig.candidates)
     sampling = SamplingConfig(
         seed=seed,
         speaking_rate=rate,
         candidates=drawn,
         prompt_fusion=fusion,  # type: ignore[arg-type]  # checked there, by name
     )
-    files = SpeechFiles(out, times, mark)
+    files = SpeechFiles(out, times, mark, _checked_format(audio_format))
     encoders = EncoderFolders(speech_encoder, text_encoder)
-    speech = write_speech(bundle, _read_text(text, text_file), files, voice, sampling, encoders)
+    speak = stream_speech if stream else write_speech
+    speech = speak(bundle, _read_text(text, text_file), files, voice, sampling, encoders)
     for warning in speech.warnings:
         typer.echo(f"warning: {warning}", err=True)
-    typer.echo(f"{out}: {len(speech.wave) / speech.sample_rate:.2f} s")
+    typer.echo(f"{out}: {len(speech.wave) / speech.sample_rate:.2f} s", err=stream)
+
+
+def _checked_format(name: str) -> EncodedFormat:
+    """Return the name of a format that is known."""
+    from gsv2.audio.encoding import FORMATS
+
+    if name not in FORMATS:
+        raise ValueError(f"--format must be one of {', '.join(FORMATS)}, but is {name}")
+    return cast("EncodedFormat", name)
 
 
 def _read_text(text: str | None, file: Path | None) -> str:

@@ -16,8 +16,9 @@ from gsv2.evaluation.estimates import Measurement
 from gsv2.evaluation.row import Measures
 from gsv2.evaluation.sentence import Sentence
 from gsv2.evaluation.spoken_errors import spoken_form
+from gsv2.inference.sentences import MAX_SENTENCE_BYTES
 from gsv2.inference.speech import Speech
-from gsv2.inference.synthesizer import MAX_SENTENCE_BYTES, Synthesizer
+from gsv2.inference.synthesizer import Synthesizer
 from gsv2.inference.text_synthesizer import TextSynthesizer
 from gsv2.models.aligner.model import Aligner
 from gsv2.models.aligner.reading_errors import count_errors

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from gsv2.models.gpt.backbone import mask_dtype
 from gsv2.models.gpt.model import SemanticGPT
+from gsv2.models.gpt.single_step import can_step, rotations, step_layers
 from gsv2.nn.key_value_cache import KeyValueCache
 
 _MORE_PLACES = 256
@@ -28,6 +29,8 @@ class CachedBackbone:
         self._is_padded = not bool(mask.all())
         self._lengths = mask.sum(dim=1)  # inputs of each row so far
         self._cache = KeyValueCache(mask.shape[1] + _MORE_PLACES)
+        self._can_step = can_step(model.backbone)
+        self._rotations: Tensor | None = None  # [2, L, E] of the positions from 0 on
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Return the output [B, D] at the last position of the next inputs.
@@ -44,6 +47,9 @@ class CachedBackbone:
             if self._is_padded:
                 self._mask = F.pad(self._mask, (0, 1), value=True)
         mask = self._make_mask(is_first, mask_dtype(inputs)) if self._is_padded else None
+        if self._can_step and not is_first:
+            rotation = self._rotate(positions, inputs)
+            return step_layers(self._backbone, inputs[:, 0], rotation, self._cache, mask)
         output = self._backbone(
             inputs_embeds=inputs,
             attention_mask={"full_attention": mask},
@@ -57,6 +63,15 @@ class CachedBackbone:
         """Drop all rows but some, [B'] int64."""
         self._cache.keep(rows)
         self._mask, self._lengths = self._mask[rows], self._lengths[rows]
+
+    def _rotate(self, positions: Tensor, inputs: Tensor) -> Tensor:
+        """Return the rotation [2, B, 1, 1, E] of positions [B, 1]."""
+        known = 0 if self._rotations is None else self._rotations.shape[1]
+        if known <= self._cache.get_seq_length():
+            count = 2 * known + self._mask.shape[1] + _MORE_PLACES
+            self._rotations = rotations(self._backbone, count, inputs)
+        assert self._rotations is not None, "it was made now"
+        return self._rotations[:, positions[:, 0]][:, :, None, None]
 
     def _make_mask(self, is_first: bool, dtype: torch.dtype) -> Tensor:
         """Return what the new inputs see, [B, 1, T, T'], 0 or -inf."""

@@ -14,11 +14,17 @@ from gsv2.inference.speech import Speech
 from gsv2.inference.spoken_times import SpokenText, time_text
 from gsv2.inference.voice import Voice
 from gsv2.models.aligner.viterbi import Alignment, AlignmentError
+from gsv2.models.vits2.generator_stream import PitchMove
 from gsv2.models.vits2.model import VITS2
+from gsv2.models.vits2.wave_stream import WaveStream, WaveWindows
+from gsv2.text.encoders.interface import TextTokens
 from gsv2.text.normalize import normalize_text
 
 NOISE_SCALE = 0.5
 """Factor on the prior's standard deviation, as VITS speaks."""
+_WINDOWS = WaveWindows()
+_LATE_WINDOWS = WaveWindows(first=64)
+"""Windows where the pitch must be heard before it can be moved to that of the voice."""
 
 AlignCodes = Callable[[Tensor, str], Alignment | AlignmentError]
 """Aligns codes [K, T] with their text."""
@@ -46,34 +52,73 @@ class CodeDecoder:
     def decode(
         self, codes: Tensor, voice: Voice, *, noise_scale: float = NOISE_SCALE, seed: int = 0
     ) -> np.ndarray:
-        """Speak codes [K, T] in a voice; returns [N] float32 at 32 kHz."""
-        devices = [self._device] if self._device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(seed)
-            lengths = torch.tensor([codes.shape[1]], device=self._device)
-            wave = self._vits2.infer(
-                codes[None].to(self._device),
-                lengths,
-                voice.style,
-                noise_scale,
-                torch.tensor([voice.pitch_hz], device=self._device),
-            )
-        return wave[0, 0].float().cpu().numpy()
+        """Speak codes [K, T] of a recording, all at once; returns [N] float32 at 32 kHz."""
+        stream = self._start(voice._replace(own_hz=0.0), noise_scale, seed, None)
+        return stream.push(codes, is_last=True).cpu().numpy()
 
+    def start(self, voice: Voice, seed: int, sentence: str) -> WaveStream:
+        """Return what speaks the codes of a sentence as they come.
+
+        A VITS2 that reads the sentence too speaks when they all have come: only then is it known
+        where its tokens are said.
+        """
+        text = self._tokens(normalize_text(sentence))
+        if text is not None:
+            return self._start(voice, NOISE_SCALE, seed, None, text)
+        windows = _LATE_WINDOWS if self._vits2.has_pitch and not voice.own_hz else _WINDOWS
+        return self._start(voice, NOISE_SCALE, seed, windows)
+
+    @torch.inference_mode()
     def speak(
         self, generated: GeneratedCodes, sentences: Sequence[str], voice: Voice, seed: int
     ) -> Iterator[Speech]:
         """Yield the speech of each sentence, with times from its own beginning."""
-        lengths, ended = generated.lengths.tolist(), generated.ended.tolist()
-        for item, length in enumerate(lengths):
-            codes = generated.codes[item, :, :length]
-            wave, times = np.zeros(0, dtype=np.float32), None
+        for item, (sentence, length) in enumerate(
+            zip(sentences, generated.lengths.tolist(), strict=True)
+        ):
+            codes, wave = generated.codes[item, :, :length], np.zeros(0, dtype=np.float32)
             if length > 0:
-                wave = self.decode(codes, voice, seed=seed)
-                read = generated.characters
-                characters = None if read is None else read[item, :length].cpu().numpy()
-                times = self._times(codes, normalize_text(sentences[item]), characters)
-            yield Speech(wave, SAMPLE_RATE, ended[item], times, (codes,))
+                wave = self.start(voice, seed, sentence).push(codes, is_last=True).cpu().numpy()
+            yield self.describe(generated, item, sentence)._replace(wave=wave)
+
+    def describe(self, generated: GeneratedCodes, item: int, sentence: str) -> Speech:
+        """Return all that is known of a sentence but its wave, with times from its beginning."""
+        length = int(generated.lengths[item])
+        codes, times = generated.codes[item, :, :length], None
+        if length > 0:
+            read = generated.characters
+            characters = None if read is None else read[item, :length].cpu().numpy()
+            times = self._times(codes, normalize_text(sentence), characters)
+        nothing = np.zeros(0, dtype=np.float32)
+        return Speech(nothing, SAMPLE_RATE, bool(generated.ended[item]), times, (codes,))
+
+    def _start(
+        self,
+        voice: Voice,
+        noise_scale: float,
+        seed: int,
+        windows: WaveWindows | None,
+        text: TextTokens | None = None,
+    ) -> WaveStream:
+        median, own = (torch.tensor([hz], device=self._device) for hz in voice[1:])
+        pitch = PitchMove(median, own if voice.own_hz else None)
+        return WaveStream(
+            self._vits2,
+            voice.style,
+            pitch,
+            noise_scale=noise_scale,
+            seed=seed,
+            windows=windows,
+            text=text,
+        )
+
+    def _tokens(self, text: str) -> TextTokens | None:
+        """Return the tokens of a text on the device; None where VITS2 reads codes alone."""
+        encoder = self._vits2.text_encoder
+        if encoder is None:
+            return None
+        ids, lengths = encoder.tokenize([text])
+        return TextTokens(ids.to(self._device), lengths.to(self._device))
 
     def _times(self, codes: Tensor, text: str, characters: np.ndarray | None) -> SpokenText | None:
         """Return when the characters of codes [K, T] are spoken, which a pointer may tell."""

@@ -95,6 +95,10 @@ class Decoder:
         """
         for _ in self.steps(each_step):
             pass
+        return self.finish()
+
+    def finish(self) -> GeneratedCodes:
+        """Return what was drawn, when all steps are taken."""
         codes = self.join(int(self.lengths.max()))
         if self.model.pattern.refined and self._after:
             outputs = torch.stack(self._after, dim=1)[:, : codes.shape[2]]

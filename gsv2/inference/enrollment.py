@@ -20,6 +20,7 @@ from gsv2.models.aligner.viterbi import Alignment, AlignmentError
 from gsv2.models.quantizer.model import Quantizer
 from gsv2.models.vits2.model import VITS2
 from gsv2.models.vits2.style import fuse_styles
+from gsv2.models.vits2.wave_stream import spoken_pitch
 from gsv2.text.normalize import normalize_text
 
 
@@ -42,6 +43,9 @@ class EnrolledReference:
     """Median pitch; 0 where none was found."""
     prompt: Prompt | None
     """Transcript and codes; None of a recording without a transcript."""
+    own_hz: float = 0.0
+    """Median pitch with which the waveform model speaks the prompt's codes in this style; 0 = not
+    known."""
     weight: float = 1.0
     """Share in the fused voice, relative to the other references."""
     origin: BundleHashes | None = None
@@ -112,7 +116,12 @@ class Enroller:
             for reference in references
         ]
         styles = torch.cat([style for style, _ in parts])
-        return Voice(fuse_styles(styles, weights), fuse_pitches([hz for _, hz in parts], weights))
+        own = [r.own_hz if isinstance(r, EnrolledReference) else 0.0 for r in references]
+        return Voice(
+            fuse_styles(styles, weights),
+            fuse_pitches([hz for _, hz in parts], weights),
+            fuse_pitches(own, weights),
+        )
 
     @torch.inference_mode()
     def encode(self, wave: np.ndarray) -> Tensor:
@@ -141,13 +150,14 @@ class Enroller:
         return align_texts(self._aligner, codes[None].to(self._device), lengths, [normalized])[0]
 
     def _enroll(self, reference: Reference) -> EnrolledReference:
-        prompt = None
+        prompt, style = None, self.style(reference.wave)
         if reference.text is not None:
             prompt = self._aligned(Prompt(reference.text, self.encode(reference.wave)))
         return EnrolledReference(
-            style=self.style(reference.wave),
+            style=style,
             pitch_hz=voice_pitch(reference.wave, SAMPLE_RATE),
             prompt=prompt,
+            own_hz=self._own_pitch(prompt, style),
             weight=reference.weight,
             origin=self.hashes,
         )
@@ -169,7 +179,12 @@ class Enroller:
                 f"below {V}"
             )
         style = reference.style.to(self._device)
-        return replace(reference, style=style, prompt=prompt and self._aligned(prompt))
+        own_hz = reference.own_hz or self._own_pitch(prompt, style)
+        prompt = prompt and self._aligned(prompt)
+        return replace(reference, style=style, prompt=prompt, own_hz=own_hz)
+
+    def _own_pitch(self, prompt: Prompt | None, style: Tensor) -> float:
+        return 0.0 if prompt is None else spoken_pitch(self._vits2, prompt.codes, style)
 
     def _aligned(self, prompt: Prompt) -> Prompt:
         """Return a prompt with its alignment, if the GPT reads by a pointer."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -52,24 +52,29 @@ def generate(
     with _evaluating(model):
         numbers = streams or range(len(utterances))
         decoder = _make_decoder(model, utterances, sampling, numbers, each_step)
-        made, fusion = decoder.run(each_step), decoder.fusion
-        return made if fusion is None else made.rows(fusion.first_rows)
+        return _of_utterances(decoder.run(each_step), decoder.fusion)
 
 
 @torch.inference_mode()
 def generate_frames(
-    model: SemanticGPT, utterance: Utterance, sampling: SamplingConfig, stream: int = 0
-) -> Iterator[Tensor]:
+    model: SemanticGPT,
+    utterance: Utterance,
+    sampling: SamplingConfig,
+    stream: int = 0,
+    each_step: Callable[[], None] | None = None,
+) -> Generator[Tensor, None, GeneratedCodes]:
     """Yield the codes of an utterance frame by frame, each as soon as it is whole.
 
-    They are those that `generate` returns. With the pattern `nar` no frame is whole before the end,
-    and at another speaking rate than 1 all moves of the pointer are made first.
+    They are those that `generate` returns, and so is what the generator returns at its end. With
+    the pattern `nar` no frame is whole before the end, and at another speaking rate than 1 all
+    moves of the pointer are made first.
 
     Args:
         model: see `generate`.
         utterance: what to say.
         sampling: how codes are drawn.
         stream: number that stands for i in `SamplingConfig.seed`.
+        each_step: called before each step; what it raises ends the work.
 
     Yields:
         [K] int64.
@@ -79,16 +84,22 @@ def generate_frames(
         ValueError: as `generate`.
     """
     with _evaluating(model):
-        decoder = _make_decoder(model, [utterance], sampling, [stream])
-        if model.pattern.refined:
-            yield from decoder.run().codes[0].T
-            return
-        num_told = 0
-        for num_steps in decoder.steps():
+        decoder = _make_decoder(model, [utterance], sampling, [stream], each_step)
+        is_refined, num_told = model.pattern.refined, 0
+        for num_steps in decoder.steps(each_step):
             whole = min(model.pattern.num_whole_frames(num_steps), int(decoder.lengths[0]))
-            if whole > num_told:
+            if whole > num_told and not is_refined:
                 yield from decoder.join(whole)[0, :, num_told:].T
                 num_told = whole
+        made = _of_utterances(decoder.finish(), decoder.fusion)
+        if is_refined:
+            yield from made.codes[0].T
+        return made
+
+
+def _of_utterances(made: GeneratedCodes, fusion: PromptFusion | None) -> GeneratedCodes:
+    """Return the codes of utterances, of which each may have several rows."""
+    return made if fusion is None else made.rows(fusion.first_rows)
 
 
 @contextmanager

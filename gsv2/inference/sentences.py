@@ -39,10 +39,14 @@ class SentencePlan(NamedTuple):
     end_sec: float
     """Silence after the last one."""
 
-    def runs(self, *, at_once: bool) -> Iterator[Sequence[PlannedSentence]]:
-        """Yield sentences that can be spoken at once: those of one rate, or one by one."""
-        for _, run in groupby(self.sentences, lambda s: s.rate if at_once else s.number):
+    def runs(self) -> Iterator[Sequence[PlannedSentence]]:
+        """Yield sentences that can be spoken at once: those of one rate."""
+        for _, run in groupby(self.sentences, lambda sentence: sentence.rate):
             yield list(run)
+
+    def end_after(self, sentence: PlannedSentence) -> float:
+        """Return the silence after a sentence that is not said to belong to the next one."""
+        return self.end_sec if sentence.number == len(self.sentences) - 1 else 0.0
 
 
 def plan_sentences(text: str) -> SentencePlan:

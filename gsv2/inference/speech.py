@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -51,51 +52,71 @@ class Speech(NamedTuple):
     """Codes [K, T] that were generated for each sentence of the text, in order; T may be 0."""
     warnings: tuple[SpeechWarning, ...] = ()
     """What else was decided, sentence by sentence."""
+    is_end: bool = True
+    """False of a piece within a sentence, which has a wave alone: codes, times and warnings come
+    with the sentence's last piece."""
 
 
 class Timeline:
-    """Speech that grows piece by piece, with silence between the pieces."""
+    """Speech that grows piece by piece, with silence between the sentences."""
 
     def __init__(self) -> None:
         self._num_samples = 0
+        self._start_sec: float | None = None  # of the sentence whose end has not come
         self._pieces: list[Speech] = []
-        self._spoken_times: list[SpokenText | None] = []
 
     def add(self, piece: Speech, pause_sec: float, end_sec: float = 0.0) -> Speech:
         """Return a piece with silence around it, and with times from the whole's beginning.
 
         Args:
-            piece: speech of a sentence.
-            pause_sec: silence before it, unless it is empty.
+            piece: speech of a sentence, or a part of it.
+            pause_sec: silence before the sentence, unless it is empty.
             end_sec: silence after it.
         """
         rate = piece.sample_rate
-        pause = round(pause_sec * rate) if len(piece.wave) else 0
-        start_sec = (self._num_samples + pause) / rate
-        times = None if piece.times is None else piece.times.shifted(start_sec)
-        parts = [_silence(pause), piece.wave, _silence(round(end_sec * rate))]
-        piece = piece._replace(wave=np.concatenate(parts), times=times)
-        if len(parts[1]):
-            self._spoken_times.append(times)
-        self._num_samples += len(piece.wave)
+        begins = self._start_sec is None and len(piece.wave) > 0
+        pause = round(pause_sec * rate) if begins else 0
+        if begins:
+            self._start_sec = (self._num_samples + pause) / rate
+        times = None if piece.times is None else piece.times.shifted(self._start_sec or 0.0)
+        if piece.is_end:
+            self._start_sec = None
+        after = _silence(round(end_sec * rate) if piece.is_end else 0)
+        wave = np.concatenate([_silence(pause), piece.wave, after])
+        piece = piece._replace(wave=wave, times=times)
+        self._num_samples += len(wave)
         self._pieces.append(piece)
         return piece
 
     def whole(self) -> Speech:
         """Return all pieces as one."""
-        waves = [piece.wave for piece in self._pieces]
-        if not any(map(len, waves)):
-            waves = [_silence(round(_EMPTY_SEC * self._pieces[0].sample_rate))]
-        times = [part for part in self._spoken_times if part is not None]
-        are_known = times and len(times) == len(self._spoken_times)
-        return Speech(
-            np.concatenate(waves),
-            self._pieces[0].sample_rate,
-            all(piece.ended for piece in self._pieces),
-            join_times(times) if are_known else None,
-            tuple(codes for piece in self._pieces for codes in piece.codes),
-            tuple(warning for piece in self._pieces for warning in piece.warnings),
-        )
+        return join_pieces(self._pieces)
+
+
+def join_pieces(pieces: Sequence[Speech]) -> Speech:
+    """Return the pieces of a text, at least one, as one speech.
+
+    Args:
+        pieces: what `Timeline.add` has returned, or a stream has yielded.
+    """
+    waves, rate = [piece.wave for piece in pieces], pieces[0].sample_rate
+    if not any(map(len, waves)):
+        waves = [_silence(round(_EMPTY_SEC * rate))]
+    warnings = tuple(warning for piece in pieces for warning in piece.warnings)
+    found = [piece.times for piece in pieces if piece.is_end and not _is_silent(piece)]
+    times = [part for part in found if part is not None]
+    return Speech(
+        np.concatenate(waves),
+        rate,
+        all(piece.ended for piece in pieces),
+        join_times(times) if times and len(times) == len(found) else None,
+        tuple(codes for piece in pieces for codes in piece.codes),
+        warnings,
+    )
+
+
+def _is_silent(piece: Speech) -> bool:
+    return any(warning.kind == "empty" for warning in piece.warnings)
 
 
 def _silence(num_samples: int) -> np.ndarray:

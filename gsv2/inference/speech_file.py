@@ -11,13 +11,15 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
+from gsv2.audio.encoding import EncodedFormat
 from gsv2.audio.marking import save_marked
 from gsv2.audio.wave import save_wave
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.bundle_description import read_bundle_description
 from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
+from gsv2.inference.enrollment import EnrolledReference
 from gsv2.inference.open_synthesizer import open_synthesizer
-from gsv2.inference.references import VoiceError
+from gsv2.inference.references import Reference, VoiceError
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.sentences import plan_sentences
 from gsv2.inference.speech import Speech
@@ -53,6 +55,8 @@ class SpeechFiles(NamedTuple):
     """File with the times of words and characters, .TextGrid or .json; None = none is."""
     is_marked: bool = True
     """Whether the audio file says that it is synthetic."""
+    audio_format: EncodedFormat = "wav"
+    """Format of a stream to the standard output; a file's suffix says its own."""
 
 
 def write_speech(
@@ -76,15 +80,10 @@ def write_speech(
     Raises:
         ValueError: the bundle, the text, a recording, a weight, the seed or `out` cannot be used.
     """
-    (out, times, is_marked), sampling = files, sampling or SamplingConfig()
-    save = save_marked if is_marked else save_wave
-    plan_sentences(text)
-    check_seed(sampling.seed)
+    out, times, sampling = files.wave, files.times, sampling or SamplingConfig()
+    save = save_marked if files.is_marked else save_wave
     check_output(out, voice.files)
-    if times is not None:
-        check_suffix(times)
-    read_bundle_description(bundle)
-    references = load_voices(*voice)
+    references = check_request(bundle, text, voice, sampling, times)
     synthesizer = open_synthesizer(bundle, encoders=encoders)
     speech = synthesizer.synthesize(text, references, seed=sampling.seed, sampling=sampling)
     try:
@@ -92,13 +91,42 @@ def write_speech(
     except OSError as error:
         raise SpeechFileError(f"{out} cannot be written: {error.strerror or error}") from error
     if times is not None:
-        if speech.times is None:
-            raise SpeechFileError(
-                f"{times} cannot be written: the bundle has no aligner, so that nobody knows when "
-                "words are spoken; export it with the aligner's run"
-            )
-        write_times(speech.times, times)
+        write_known_times(speech, times)
     return speech
+
+
+def check_request(
+    bundle: Path,
+    text: str,
+    voice: VoiceRecordings,
+    sampling: SamplingConfig,
+    times: Path | None,
+) -> list[Reference | EnrolledReference]:
+    """Return the references of a voice, if all that was asked can be spoken.
+
+    Raises:
+        ValueError: the bundle, the text, a recording, a weight, the seed or `times` cannot be used.
+    """
+    plan_sentences(text)
+    check_seed(sampling.seed)
+    if times is not None:
+        check_suffix(times)
+    read_bundle_description(bundle)
+    return load_voices(*voice)
+
+
+def write_known_times(speech: Speech, file: Path) -> None:
+    """Write the times of a speech.
+
+    Raises:
+        SpeechFileError: nobody knows them.
+    """
+    if speech.times is None:
+        raise SpeechFileError(
+            f"{file} cannot be written: the bundle has no aligner, so that nobody knows when "
+            "words are spoken; export it with the aligner's run"
+        )
+    write_times(speech.times, file)
 
 
 def check_seed(seed: int) -> None:

@@ -18,29 +18,24 @@ from torch import Tensor
 from gsv2.audio.speech_encoders.make import make_speech_encoder
 from gsv2.inference.bundle import check_has_gpt, load_bundle
 from gsv2.inference.bundle_description import read_bundle_description
-from gsv2.inference.candidates import generate_best
 from gsv2.inference.code_decoder import NOISE_SCALE, CodeDecoder
 from gsv2.inference.device import choose_device
 from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
 from gsv2.inference.enrollment import BundleHashes, EnrolledReference, Enroller
+from gsv2.inference.hub_bundle import find_bundle
 from gsv2.inference.references import Reference
 from gsv2.inference.sampling import SamplingConfig
-from gsv2.inference.sentences import MAX_SENTENCE_BYTES as MAX_SENTENCE_BYTES
-from gsv2.inference.sentences import (
-    PlannedSentence,
-    SentencePlan,
-    plan_sentences,
-    to_utterances,
-)
+from gsv2.inference.sentence_speaker import SentenceSpeaker
+from gsv2.inference.sentences import SentencePlan, plan_sentences
 from gsv2.inference.speech import Speech as Speech
-from gsv2.inference.speech import SpeechWarning, Timeline
+from gsv2.inference.speech import Timeline
 from gsv2.inference.voice import Voice
 from gsv2.models.aligner.model import Aligner
 from gsv2.models.component import Component
 from gsv2.models.gpt.model import SemanticGPT
 from gsv2.models.quantizer.model import Quantizer
 from gsv2.models.vits2.model import VITS2
-from gsv2.text.encoders.make import attach_text_encoder
+from gsv2.text.encoders.make import attach_text_encoder, attach_vectors
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +60,7 @@ class Synthesizer:
         reader = (gpt.config.text_vectors, gpt.config.tokenizer)
         attach_text_encoder(gpt.text_encoder, *reader, encoders.text, device)
         self.vits2 = vits2.to(device).eval()
+        attach_vectors(vits2.text_encoder, vits2.config.text_vectors, encoders.text, device)
         self.aligner = None if aligner is None else aligner.to(device).eval()
         self.enroller = Enroller(
             self.speech_encoder,
@@ -99,14 +95,31 @@ class Synthesizer:
         components = load_bundle(Path(path))
         check_has_gpt(path, components)
         description = read_bundle_description(Path(path))
-        reading = description.reading
-        if reading is not None and not reading.reads:
-            logger.warning("the model in %s %s", path, reading)
-        synthesizer = cls.from_components(components, chosen, encoders)
+        if description.reading is not None and not description.reading.reads:
+            logger.warning("the model in %s %s", path, description.reading)
+        found = encoders.or_of_bundle(Path(path), description.files)
+        synthesizer = cls.from_components(components, chosen, found)
         synthesizer.enroller.hashes = BundleHashes(
             str(description.quantizer), description.files["vits2.safetensors"]
         )
         return synthesizer
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        revision: str | None = None,
+        device: torch.device | None = None,
+        encoders: EncoderFolders = AS_IN_TRAINING,
+    ) -> Synthesizer:
+        """Load a bundle by its folder, or by its repository on the Hugging Face Hub.
+
+        Args:
+            name: folder, `OWNER/NAME` or `hf://OWNER/NAME`.
+            revision: commit, branch or tag of the repository; None = the newest.
+            device: as for `from_bundle`, as are encoders and what is raised.
+        """
+        return cls.from_bundle(find_bundle(name, revision), device, encoders)
 
     @classmethod
     def from_components(
@@ -147,10 +160,12 @@ class Synthesizer:
             VoiceError: a reference whose transcript cannot be aligned with it, which a GPT that
                 reads by a pointer asks for.
         """
-        timeline = Timeline()
+        plan, timeline = plan_sentences(text), Timeline()
         sampling = replace(sampling or SamplingConfig(), seed=seed)
-        for _ in self._speak(plan_sentences(text), references, sampling, timeline, None):
-            pass
+        speaker = self._speaker(references, sampling)
+        for run in plan.runs():
+            for sentence, speech in zip(run, speaker.speak(run), strict=True):
+                timeline.add(speech, sentence.pause_sec, plan.end_after(sentence))
         return timeline.whole()
 
     def stream(
@@ -162,23 +177,23 @@ class Synthesizer:
         sampling: SamplingConfig | None = None,
         each_step: Callable[[], None] | None = None,
     ) -> Iterator[Speech]:
-        """Speak `text` sentence by sentence: what comes, joined, is what `synthesize` returns.
+        """Speak `text` piece by piece: what comes, joined, is what `synthesize` returns.
+
+        With one candidate (`SamplingConfig.candidates`, or a bundle without an aligner) pieces come
+        while their sentence is still generated; of several, the best must be known first. The last
+        piece of a sentence brings its times, from the text's beginning, codes and warnings.
 
         Args:
             text: as for `synthesize`, as are references, seed and sampling.
             each_step: called before each step of the GPT; what it raises ends the speech.
 
-        Yields:
-            Speech of each sentence, with the pause before it and times from the text's beginning.
-
         Raises:
             TextError: nothing speakable in `text`.
             VoiceError: as `synthesize`.
         """
+        plan = plan_sentences(text)
         sampling = replace(sampling or SamplingConfig(), seed=seed)
-        return self._speak(
-            plan_sentences(text), references, sampling, Timeline(), each_step or (lambda: None)
-        )
+        return self._stream(plan, self._speaker(references, sampling), each_step)
 
     def encode(self, wave: np.ndarray) -> Tensor:
         """Return the codes [K, T] of a recording [N] at 32 kHz."""
@@ -204,47 +219,17 @@ class Synthesizer:
         """Send a recording [N] at 32 kHz through its codes; returns [N] in a voice."""
         return self.decode(self.encode(wave), voice, noise_scale=0.0)[: len(wave)]
 
-    def _speak(
-        self,
-        plan: SentencePlan,
-        references: Sequence[Reference | EnrolledReference],
-        sampling: SamplingConfig,
-        timeline: Timeline,
-        each_step: Callable[[], None] | None,
-    ) -> Iterator[Speech]:
-        """Yield the speech of each sentence, as it stands in the whole.
-
-        All sentences of a rate are generated at once where nobody asks for each step.
-        """
+    def _speaker(
+        self, references: Sequence[Reference | EnrolledReference], sampling: SamplingConfig
+    ) -> SentenceSpeaker:
         enrolled = self.enroll(references)
-        voice, last = self.voice(enrolled), plan.sentences[-1]
-        for run in plan.runs(at_once=each_step is None):
-            rate = sampling.speaking_rate * run[0].rate
-            generated = generate_best(
-                self.gpt,
-                self.aligner,
-                to_utterances(run, enrolled, sampling.prompt_fusion),
-                replace(sampling, speaking_rate=rate),
-                first=run[0].number,
-                each_step=each_step,
-            )
-            texts = [sentence.text for sentence in run]
-            spoken = self.decoder.speak(generated, texts, voice, sampling.seed)
-            for sentence, speech in zip(run, spoken, strict=True):
-                speech = speech._replace(warnings=tuple(self._warnings(sentence, speech, rate)))
-                end_sec = plan.end_sec if sentence is last else 0.0
-                yield timeline.add(speech, sentence.pause_sec, end_sec)
+        voice = self.voice(enrolled)
+        return SentenceSpeaker(self.gpt, self.aligner, self.decoder, enrolled, voice, sampling)
 
-    def _warnings(
-        self, sentence: PlannedSentence, speech: Speech, rate: float
-    ) -> Iterator[SpeechWarning]:
-        """Yield what was decided for a sentence, other than by the model or by who asked."""
-        place = (sentence.number, sentence.text)
-        if not speech.ended:
-            yield SpeechWarning("cut", *place)
-        if len(speech.wave) == 0:
-            yield SpeechWarning("empty", *place)
-        elif speech.times is None and self.aligner is not None:
-            yield SpeechWarning("untimed", *place)
-        if rate != 1 and not self.gpt.has_pointer:
-            yield SpeechWarning("rate", *place)
+    def _stream(
+        self, plan: SentencePlan, speaker: SentenceSpeaker, each_step: Callable[[], None] | None
+    ) -> Iterator[Speech]:
+        timeline = Timeline()
+        for sentence in plan.sentences:
+            for piece in speaker.stream(sentence, each_step):
+                yield timeline.add(piece, sentence.pause_sec, plan.end_after(sentence))

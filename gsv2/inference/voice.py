@@ -22,6 +22,8 @@ class Voice(NamedTuple):
     """[1, dim]."""
     pitch_hz: float
     """Median pitch; 0 where none was found."""
+    own_hz: float = 0.0
+    """Median pitch with which the waveform model speaks codes of its prompts; 0 = not known."""
 
 
 def voice_pitch(wave: np.ndarray, sample_rate: int) -> float:

@@ -1,7 +1,9 @@
+from itertools import pairwise
+
 import pytest
 import torch
 
-from gsv2.audio.inverse_stft import inverse_stft, overlap_add
+from gsv2.audio.inverse_stft import InverseSTFTStream, inverse_stft, overlap_add
 from gsv2.audio.mel import MelConfig
 from gsv2.nn.masks import length_mask
 
@@ -54,6 +56,20 @@ def test_padded_frames_add_neither_samples_nor_window(length: int) -> None:
     together = inverse_stft(spectra, window, 640, mask)
     torch.testing.assert_close(together[:, : length * 640], alone, rtol=0, atol=1e-5)
     assert together.isfinite().all()
+
+
+@pytest.mark.parametrize("cuts", [[0, 9], [0, 0, 1, 2, 9], [0, 8, 8, 9, 9]])
+@pytest.mark.parametrize(("n_fft", "hop"), LENGTHS)
+def test_samples_that_come_piece_by_piece_are_those_of_the_whole(n_fft, hop, cuts) -> None:
+    spectra, window = _spectra(n_fft, 9), torch.hann_window(n_fft)
+    stream = InverseSTFTStream(window, hop)
+    pairs = list(pairwise(cuts))
+    parts = [
+        stream.push(spectra[:, a:b], is_last=number == len(pairs) - 1)
+        for number, (a, b) in enumerate(pairs)
+    ]
+    whole = inverse_stft(spectra, window, hop)
+    torch.testing.assert_close(torch.cat(parts, dim=1), whole, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("size", "hop"), [(6, 2), (7, 3), (4, 4), (2, 5)])

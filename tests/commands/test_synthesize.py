@@ -5,6 +5,7 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
+from gsv2.audio.marking import read_mark
 from gsv2.cli import app
 
 
@@ -22,6 +23,42 @@ def test_speech_is_written_as_32_khz_wav(tmp_path, tiny_bundle, voice):
     assert rate == 32_000
     assert wave.ndim == 1
     assert len(wave) > 0
+
+
+def test_a_stream_writes_what_one_candidate_is_without_it(tmp_path, tiny_bundle, voice):
+    more = ("--ref-text", "a voice", "--seed", 3, "--candidates", 1)
+    whole, streamed = tmp_path / "whole.wav", tmp_path / "streamed.wav"
+    assert speak(tiny_bundle, whole, ref=voice, more=more).exit_code == 0
+    result = speak(tiny_bundle, streamed, ref=voice, more=(*more[:-2], "--stream"))
+    assert result.exit_code == 0, result.output
+    assert result.stdout == ""  # which may be the speech
+    assert f"{streamed}: " in result.stderr
+    assert np.array_equal(soundfile.read(streamed)[0], soundfile.read(whole)[0])
+    assert read_mark(streamed) == read_mark(whole) is not None
+
+
+def test_a_stream_may_go_to_the_standard_output(tiny_bundle, voice):
+    plain, raw = (
+        speak(tiny_bundle, "-", ref=voice, more=("--stream", *more))
+        for more in ((), ("--format", "pcm"))
+    )
+    assert plain.exit_code == raw.exit_code == 0, plain.stderr + raw.stderr
+    wave = plain.stdout_bytes[-2 * 32_000 // 100 :]  # 10 ms, of a header that knows no length
+    assert plain.stdout_bytes[:4] == b"RIFF"
+    assert b"Synthetic speech" in plain.stdout_bytes[:200]
+    assert len(wave) == 640
+    ratio = (len(plain.stdout_bytes) - 44) / len(raw.stdout_bytes)
+    assert ratio == pytest.approx(32 / 24, rel=0.02)
+
+
+def test_the_standard_output_needs_a_stream_and_a_known_format(tiny_bundle, voice):
+    for more, message in (
+        ((), "- must end in the suffix"),
+        (("--format", "x"), "--format must be"),
+    ):
+        result = speak(tiny_bundle, "-", ref=voice, more=more)
+        assert result.exit_code == 1
+        assert message in result.stderr
 
 
 def test_a_stereo_reference_at_44100_hz_is_taken(tmp_path, tiny_bundle):

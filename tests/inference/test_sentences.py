@@ -31,9 +31,8 @@ def test_a_text_may_begin_and_end_in_silence():
 
 def test_sentences_of_one_rate_are_spoken_at_once():
     plan = plan_sentences('<speak>A. B. <prosody rate="200%">C. D.</prosody> E.</speak>')
-    runs = [[s.text for s in run] for run in plan.runs(at_once=True)]
+    runs = [[s.text for s in run] for run in plan.runs()]
     assert runs == [["A.", "B."], ["C.", "D."], ["E."]]
-    assert [len(run) for run in plan.runs(at_once=False)] == [1] * 5
     assert [sentence.number for sentence in plan.sentences] == list(range(5))
 
 

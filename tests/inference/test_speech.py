@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 import torch
 
-from gsv2.inference.speech import Speech, SpeechWarning, Timeline
+from gsv2.inference.speech import Speech, SpeechWarning, Timeline, join_pieces
 from gsv2.inference.spoken_times import Spoken, SpokenText
 
 RATE = 1000
@@ -25,6 +26,24 @@ def test_pieces_stand_after_their_pauses_and_so_do_their_times():
     found = [(s.start_sec, round(s.end_sec, 9)) for s in whole.times.words]
     assert found == [(0.005, 0.015), (0.115, 0.135)]
     assert whole.ended
+
+
+def test_pieces_of_a_sentence_join_without_a_pause_and_its_times_come_with_the_last():
+    def part(length: int, *, is_end: bool) -> Speech:
+        whole = piece(30)
+        spoken = whole._replace(wave=whole.wave[:length], is_end=is_end)
+        return spoken if is_end else Speech(spoken.wave, RATE, True, is_end=False)
+
+    timeline = Timeline()
+    timeline.add(piece(10), 0.0)
+    parts = [timeline.add(part(n, is_end=n == 5), 0.1, 0.02) for n in (10, 15, 5)]
+    assert [len(p.wave) for p in parts] == [110, 15, 25]
+    assert parts[2].times.words[0].start_sec == 0.11  # from where the first piece sounds
+    assert timeline.whole().times.words[1].end_sec == pytest.approx(0.14)
+    assert timeline.add(piece(1), 0.0).times.words[0].start_sec == 0.16
+    joined = join_pieces([piece(10), *parts])
+    assert len(joined.wave) == 160
+    assert len(joined.codes) == 2
 
 
 def test_what_was_decided_is_said_of_the_whole():

@@ -46,7 +46,6 @@ def test_a_stream_joined_is_the_speech_as_a_whole(synthesizer, voice):
     first = next(pieces)
     of_first = len(steps)
     rest = list(pieces)
-    assert len(rest) == 2
     assert len(steps) > of_first > 0  # the others were not made before the first was heard
     assert np.array_equal(np.concatenate([first.wave, *(p.wave for p in rest)]), whole.wave)
     codes = [code for piece in (first, *rest) for code in piece.codes]

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from gsv2.models.gpt.backbone import BackboneConfig, make_backbone
 from gsv2.models.gpt.patterns import CodePattern
+from gsv2.models.gpt.single_step import can_step, rotations, step_layers
 from gsv2.nn.codes import NO_CODE, CodeConfig
 from gsv2.nn.key_value_cache import KeyValueCache
 
@@ -144,14 +145,19 @@ class DepthHead(nn.Module):
         context = self.input(hidden)
         cache = KeyValueCache(len(self.classifiers))
         chosen: list[Tensor] = []
+        plain = rotations(self.transformer, len(self.classifiers), context)
+        is_plain = can_step(self.transformer)
         for k, classify in enumerate(self.classifiers):
             inputs = context if k == 0 else context + self._embed(k - 1, chosen[-1])
-            output = self.transformer(
-                inputs_embeds=inputs[:, None],
-                attention_mask={"full_attention": None},
-                cache=cache,
-                use_cache=True,
-            ).last_hidden_state[:, 0]
+            if is_plain:
+                output = step_layers(self.transformer, inputs, plain[:, k], cache)
+            else:
+                output = self.transformer(
+                    inputs_embeds=inputs[:, None],
+                    attention_mask={"full_attention": None},
+                    cache=cache,
+                    use_cache=True,
+                ).last_hidden_state[:, 0]
             chosen.append(choose(k, classify(output, self.entries[k])))
         return torch.stack(chosen, dim=1)
 

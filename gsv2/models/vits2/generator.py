@@ -18,6 +18,8 @@ from torch.nn.utils.parametrizations import weight_norm
 from gsv2.models.vits2.istft_generator import ISTFTConfig, ISTFTGenerator
 from gsv2.nn.recompute import run_block
 
+_EDGE_KERNEL = 7
+"""Kernel size of the first and of the last convolution."""
 _SLOPE = 0.1
 """Slope of the leaky rectifiers below 0."""
 
@@ -108,7 +110,8 @@ class Generator(nn.Module):
         super().__init__()
         self.config = config
         C = config.channels
-        self.input = nn.Conv1d(latent_channels, C, 7, padding=3)
+        edge = _EDGE_KERNEL // 2
+        self.input = nn.Conv1d(latent_channels, C, _EDGE_KERNEL, padding=edge)
         self.style = nn.Linear(style_dim, C)
         self.upsamplers = nn.ModuleList()
         self.stages = nn.ModuleList()
@@ -125,7 +128,21 @@ class Generator(nn.Module):
             ]
             self.stages.append(nn.ModuleList(blocks))
             C = narrow
-        self.output = weight_norm(nn.Conv1d(C, 1, 7, padding=3, bias=False))
+        self.output = weight_norm(nn.Conv1d(C, 1, _EDGE_KERNEL, padding=edge, bias=False))
+
+    @property
+    def reach_frames(self) -> int:
+        """Frames to each side beyond which nothing is heard in the samples of a frame."""
+        config, reach = self.config, _EDGE_KERNEL // 2  # in samples of a stage, from the last on
+        for rate, kernel in zip(
+            reversed(config.upsample_rates), reversed(config.upsample_kernels), strict=True
+        ):
+            reach += max(
+                sum((dilation + 1) * (size // 2) for dilation in config.block_dilations)
+                for size in config.block_kernels
+            )
+            reach = -(-(reach + (kernel + rate) // 2) // rate)
+        return reach + _EDGE_KERNEL // 2
 
     def forward(self, z: Tensor, style: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the waveform.

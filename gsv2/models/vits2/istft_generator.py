@@ -22,7 +22,9 @@ from gsv2.models.vits2.harmonic_source import (
     PitchHead,
     frame_spectra,
     harmonic_wave,
-    move_median,
+    median_factor,
+    move_pitch,
+    own_median,
 )
 from gsv2.models.vits2.spectrum_heads import FilterHead, SpectrumHead
 from gsv2.nn.recompute import run_block
@@ -105,9 +107,11 @@ class ConvNeXtBlock(nn.Module):
         Returns:
             [B, T, dim]; at padding, undefined.
         """
-        mixed = self.conv(_valid(x, valid).transpose(1, 2)).transpose(1, 2)
-        update = self.contract(functional.gelu(self.expand(self.norm(mixed))))
-        return x + self.scale * update
+        return x + self.update(self.conv(_valid(x, valid).transpose(1, 2)).transpose(1, 2))
+
+    def update(self, mixed: Tensor) -> Tensor:
+        """Return what is added to frames, after the convolution, [B, T, dim] each."""
+        return self.scale * self.contract(functional.gelu(self.expand(self.norm(mixed))))
 
 
 class ISTFTGenerator(nn.Module):
@@ -147,6 +151,15 @@ class ISTFTGenerator(nn.Module):
         """
         return self.speak(z, style, mask)[0]
 
+    def features(self, z: Tensor, style: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return what the head reads, [B, T, dim]; arguments as of `forward`."""
+        valid = None if mask is None else mask.unsqueeze(-1)
+        x = self.input(z).transpose(1, 2) + self.style(style).unsqueeze(1)
+        x = self.input_norm(x)
+        for block in self.blocks:
+            x = run_block(block, x, valid)
+        return self.output_norm(x)
+
     def speak(
         self,
         z: Tensor,
@@ -165,18 +178,14 @@ class ISTFTGenerator(nn.Module):
             pitch: [B, T] in Hz, 0 where there is none, to speak with in place of its own.
             median_hz: [B] median to which its own pitch is moved, 0 = left as it is.
         """
-        valid = None if mask is None else mask.unsqueeze(-1)
-        x = self.input(z).transpose(1, 2) + self.style(style).unsqueeze(1)  # [B, T, dim]
-        x = self.input_norm(x)
-        for block in self.blocks:
-            x = run_block(block, x, valid)
-        x = self.output_norm(x)
+        x = self.features(z, style, mask)
         hop, contour = self.config.spectrum_hop, None
         if isinstance(self.head, FilterHead):
             contour = self.pitch(x)
             hz = contour.hz() if pitch is None else pitch
             hz = hz if mask is None else hz * mask
-            hz = hz if median_hz is None else move_median(hz, median_hz)
+            if median_hz is not None:
+                hz = move_pitch(hz, median_factor(own_median(hz), median_hz))
             source = harmonic_wave(hz, self.config.hop_length, self.sample_rate, mask)
             spectra = self.head(x, frame_spectra(source, self.window, hop))
         else:

@@ -64,12 +64,13 @@ class FilterHead(nn.Module):
         noise = torch.randn(2, _NOISE_FRAMES, num_bins, generator=generator) * 0.5**0.5
         self.register_buffer("noise", noise, persistent=False)  # real: a policy may cast it
 
-    def forward(self, x: Tensor, source: Tensor) -> Tensor:
+    def forward(self, x: Tensor, source: Tensor, first: int = 0) -> Tensor:
         """Return spectra.
 
         Args:
             x: [B, T, dim].
             source: [B, T * spectra_per_frame, n_fft / 2 + 1] complex64.
+            first: place of the first of them among all spectra of their wave.
 
         Returns:
             [B, T * spectra_per_frame, n_fft / 2 + 1] complex64.
@@ -80,12 +81,12 @@ class FilterHead(nn.Module):
             log_harmonic, phase, log_noise = projected.chunk(3, dim=-1)
             harmonic = log_harmonic.clamp(max=_MAX_LOG_MAGNITUDE).exp()
             filtered = torch.complex(harmonic * phase.cos(), harmonic * phase.sin()) * source
-            breath = log_noise.clamp(max=_MAX_LOG_MAGNITUDE).exp() * self._noise(source)
+            breath = log_noise.clamp(max=_MAX_LOG_MAGNITUDE).exp() * self._noise(source, first)
             return filtered + breath
 
-    def _noise(self, source: Tensor) -> Tensor:
+    def _noise(self, source: Tensor, first: int) -> Tensor:
         """Return complex noise of the shape of `source`; outside training always the same."""
         if self.training:
             return torch.randn_like(source)
-        places = torch.arange(source.shape[1], device=source.device) % _NOISE_FRAMES
+        places = (first + torch.arange(source.shape[1], device=source.device)) % _NOISE_FRAMES
         return torch.complex(*self.noise[:, places].float())
