@@ -18,7 +18,7 @@ from gsv2.inference.enrollment import EnrolledReference
 from gsv2.inference.references import Reference, VoiceError
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.sentences import plan_sentences
-from gsv2.inference.speech import Speech, Timeline
+from gsv2.inference.speech import Speech, Timeline, level_speech
 from gsv2.inference.spoken_times import time_tokens
 from gsv2.inference.voice import Voice, fuse_pitches, voice_pitch
 from gsv2.models.vits2.model import VITS2
@@ -103,7 +103,7 @@ class TextSynthesizer:
             speech = self._speak(normalize_text(sentence.text), voice, at_rate, seed)
             end_sec = plan.end_sec if sentence is plan.sentences[-1] else 0.0
             timeline.add(speech, sentence.pause_sec, end_sec)
-        return timeline.whole()
+        return level_speech(timeline.whole())
 
     @torch.inference_mode()
     def voice(self, references: Sequence[Reference | EnrolledReference]) -> Voice:

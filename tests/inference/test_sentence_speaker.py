@@ -15,7 +15,7 @@ from gsv2.inference.synthesizer import Synthesizer
 from tests.inference.test_text_pointer import set_moves
 from tests.support.pointer_bundle import save_aligner, save_run
 
-LONG = SamplingConfig(min_sec_per_byte=0.1, max_sec_per_byte=0.11, candidates=1, seed=3)
+LONG = SamplingConfig(min_sec_per_byte=0.1, max_sec_per_byte=0.11, candidates=1, retries=0, seed=3)
 """Some 70 frames for the text."""
 TEXT = "a sentence of thirty letters."
 

@@ -112,7 +112,9 @@ def test_a_model_with_a_source_says_in_which_pitch_it_speaks():
     assert spoken_pitch(make_model(), codes, style) == 0.0
 
 
-@pytest.mark.parametrize("values", [{"first": 0}, {"most": 3, "first": 4}, {"after": 0}, {"before": -1}])
+@pytest.mark.parametrize(
+    "values", [{"first": 0}, {"most": 3, "first": 4}, {"after": 0}, {"before": -1}]
+)
 def test_windows_that_get_nowhere_are_refused(values):
     with pytest.raises(ValueError, match="must be at least"):
         WaveWindows(**values)
