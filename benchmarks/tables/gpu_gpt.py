@@ -113,7 +113,8 @@ def train(figures: Figures, model: SemanticGPT, tokens: int, steps: int, mode: s
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
     policy = PrecisionPolicy({"gpt": "bf16"}, ("gpt",))
     if mode == "compiled":
-        compile_networks({"gpt": model}, {"gpt": "default"})
+        backend = "inductor" if device.type == "cuda" else "aot_eager"  # minutes of g++ else
+        compile_networks({"gpt": model}, {"gpt": "default"}, backend)
 
     def step() -> float:
         with policy.autocast("gpt", device):
