@@ -14,15 +14,15 @@ runs with the torch of constraints.txt.
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 from benchmarks.harness import Row, ratios
 from benchmarks.options import option_parser, options_of
+from benchmarks.revisions import ROOT, worktree
 from benchmarks.turns import TrainingTurns, training_turns
 from gsv2.fit.budget import TimeBudget
 from gsv2.fit.corpus import CODES_UNALIGNED, FitCorpora, choose_corpora, clip_durations, keep_codes
@@ -35,7 +35,6 @@ from gsv2.quickstart.pipeline import CORPUS_MINUTES, OVERRIDES
 BEFORE = "27f05c1"
 LEAST_RATIO = 2.0
 STAGES = ("gpt", "vits2")
-_ROOT = Path(__file__).resolve().parents[1]
 _STEPS = 20
 """Updates of the quantizer and the aligner that only have to be there."""
 _QUICK_SCALE = 0.02
@@ -58,24 +57,6 @@ def main() -> None:
         row.note(f"{runs.corpora.train.path}: {given.against} beside this build, one thread.")
         for stage in STAGES:
             measure(row, stage, given.against, turns_of(runs, stage, other, work, given.updates))
-
-
-@contextmanager
-def worktree(revision: str, folder: Path) -> Iterator[Path]:
-    """Check a revision out beside this checkout, and take it away again.
-
-    Raises:
-        ValueError: the history of this checkout does not have it.
-    """
-    git = ("git", "-C", str(_ROOT), "worktree")
-    add = [*git, "add", "--quiet", "--detach", str(folder), revision]
-    made = subprocess.run(add, capture_output=True, text=True, check=False)
-    if made.returncode:
-        raise ValueError(f"--against {revision} cannot be checked out: {made.stderr.strip()}")
-    try:
-        yield folder
-    finally:
-        subprocess.run([*git, "remove", "--force", str(folder)], check=True)
 
 
 def runs_of(out: Path) -> FitRuns:
@@ -137,7 +118,7 @@ def turns_of(
     }
     own = [*runs.stage_overrides(stage, 1.0), *_told({**shared, "run.dir": str(work / "now")})]
     return [
-        training_turns(_ROOT, runs.config_file(stage), own, updates),
+        training_turns(ROOT, runs.config_file(stage), own, updates),
         training_turns(other, other / f"configs/{stage}/debug.yaml", _told(before), updates),
     ]
 

@@ -24,7 +24,7 @@ import torch
 from benchmarks.harness import Row, ratios
 from benchmarks.options import option_parser, options_of
 from benchmarks.quickstart import worktree
-from benchmarks.turns import TrainingTurns, worker_turns
+from benchmarks.workers import Worker, start_worker
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.decode import Clip
 from gsv2.data.corpus.format import SAMPLE_RATE
@@ -72,7 +72,7 @@ def main() -> None:
         for count in (_BEST_OF, 1):
             asked = [str(bundle), str(voice), transcript, TEXT, str(count)]
             builds = [
-                stack.enter_context(worker_turns(tree, _WORKER, asked)) for tree in (_ROOT, other)
+                stack.enter_context(start_worker(tree, _WORKER, asked)) for tree in (_ROOT, other)
             ]
             compare(row, count, given.against, builds)
 
@@ -141,17 +141,17 @@ def measure_parts(
             row.figure(f"share of {name}", ratios(times[name], times["whole"]))
 
 
-def compare(row: Row, count: int, revision: str, builds: Sequence[TrainingTurns]) -> None:
+def compare(row: Row, count: int, revision: str, builds: Sequence[Worker]) -> None:
     """Let two builds take turns, after a first one that is not counted but must agree."""
     told = f"{count} candidates" if count > 1 else "one candidate"
     rates: list[list[float]] = [[], []]
-    for build in builds:
-        build.take()
-    if builds[0].told["codes"] != builds[1].told["codes"]:
+    first = [build.ask("go on") for build in builds]
+    if first[0]["codes"] != first[1]["codes"]:
         raise ValueError(f"this build and {revision} draw different codes, {told}")
     for turn in range(row.options.rounds):
         for place in (0, 1) if turn % 2 else (1, 0):
-            rates[place].append(builds[place].take())
+            took = builds[place].ask("go on")
+            rates[place].append(took["audio_sec"] / took["cpu_sec"])
         here, there = rates[0][-1], rates[1][-1]
         print(f"{told}, turn {turn + 1}: {here:.2f} here, {there:.2f} before", file=sys.stderr)
     row.figure(f"{told}: this build", rates[0], "audio s / CPU s")

@@ -27,6 +27,9 @@ def main(
     speech_encoder: Annotated[
         Path | None, typer.Option(help="Folder of its pretrained speech encoder, if it has moved.")
     ] = None,
+    feature_stats: Annotated[
+        Path | None, typer.Option(help="File for the features' statistics, by the same pass.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1; default: a GPU if any.")] = "",
 ) -> None:
     """Write OUT, or leave it when it is complete and of this corpus and quantizer.
@@ -43,7 +46,7 @@ def main(
                 out,
                 work.device,
                 work.shared,
-                ClipEncoding(speech_encoder=speech_encoder),
+                ClipEncoding(speech_encoder=speech_encoder, feature_stats=feature_stats),
             )
     except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: torch knows no such device
         typer.echo(f"error: {error}", err=True)

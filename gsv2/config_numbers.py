@@ -17,11 +17,11 @@ _ZERO_OF_MODEL = frozenset(
         "commitment_weight", "dead_share", "dropout", "duration", "duration_adversarial", "f_min",
         "feature_matching", "kl", "kl_warmup_fraction", "kl_warmup_steps", "level_dropout", "mel",
         "noise_channels", "pitch", "r1", "rank", "self_reference_probability", "start_fraction",
-        "start_step", "stft", "style_layer",
+        "start_step", "stft", "style_layer", "text_dropout",
     }
 )  # fmt: skip
 """Settings of `model` that 0 turns off; the others are sizes, counts and rates."""
-_AT_MOST_1 = frozenset({"dropout", "attention_dropout"})
+_AT_MOST_1 = frozenset({"dropout", "attention_dropout", "text_dropout"})
 
 
 def check_finite(values: Any) -> None:

@@ -38,10 +38,12 @@ from gsv2.caches import set_cache_folders
 from gsv2.config import load_config
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.corpus.provenance import describe_corpora, write_corpora
 from gsv2.data.plan.plan import Plan, validation_plan
 from gsv2.data.stream.loader import StreamStart, make_loader, make_validation_loader
 from gsv2.seeds import seed_torch
 from gsv2.stages import STAGES, StageEntry
+from gsv2.stages.gpt_config import GPT
 from gsv2.stages.sections import check_sections
 from gsv2.stages.sources import open_sources
 from gsv2.storage.storage import Storage
@@ -50,6 +52,7 @@ from gsv2.training.config import RunConfig
 from gsv2.training.distributed.ranks import Distributed, leave
 from gsv2.training.faults.signals import EXIT_REQUEUE, Preempted, StopSignals
 from gsv2.training.faults.watchdog import is_lost_rank
+from gsv2.training.precision.cpu_dtypes import describe_cpu_dtypes
 from gsv2.training.run_folder.folder import RunFolder
 from gsv2.training.run_folder.lock import sole_launch
 from gsv2.training.stage import Stage
@@ -130,6 +133,9 @@ def _train(
     trainer = Trainer(config, distributed, signals)
     seed_torch(config.seed, "build")
     stage = stages[config.stage].build(config, distributed.device)
+    if distributed.is_main and distributed.device.type == "cpu":
+        if told := describe_cpu_dtypes(stage.precision.table(), GPT):
+            logger.info("%s", told)
     loading: dict[str, Any] = {
         "rank": distributed.rank,
         "world": distributed.world,
@@ -148,6 +154,7 @@ def _train(
     run = trainer.folder.path
     with ExitStack() as stack:
         distributed.on_main(lambda: stack.enter_context(sole_launch(run)))
+        distributed.on_main(lambda: write_corpora(run, describe_corpora(config.data)))
         trainer.fit(
             stage,
             lambda first, marks: make_loader(plan, **loading, start=StreamStart(first, marks)),

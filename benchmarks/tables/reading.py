@@ -30,7 +30,6 @@ from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.decode import Clip
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.plan.plan import Plan, validation_plan
-from gsv2.data.stream.batch import Batch
 from gsv2.data.stream.loader import make_loader, make_validation_loader
 from gsv2.data.stream.reader import read_clips
 from gsv2.inference.alignment import load_aligner
@@ -40,6 +39,7 @@ from gsv2.models.aligner.model import Aligner
 from gsv2.models.aligner.reading_errors import count_errors
 from gsv2.stages import SCHEMAS
 from gsv2.stages.gpt import GPTStage
+from gsv2.training.stage import Figure
 
 _WARMUP_STEPS = 20
 _FINAL_SHARE = 0.05
@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path)
     parser.add_argument("--reading", choices=("attention", "pointer", "both"), required=True)
     parser.add_argument("--cpu-seconds", type=float, default=150.0)
+    parser.add_argument("--config", type=Path, default=_DEBUG)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save", type=Path, help="file for the weights")
     parser.add_argument("--load", type=Path, help="file of weights, in place of training")
@@ -83,7 +84,7 @@ def main() -> None:
 
 
 def make_stage(options: argparse.Namespace) -> tuple[GPTStage, Any]:
-    """Return the stage of the debug config, on the sources in RUNS."""
+    """Return the stage of a config, on the sources in RUNS."""
     runs = options.runs
     parts = {
         part: [{"path": str(runs / "corpus" / part), "codes": str(runs / "codes" / part)}]
@@ -98,7 +99,7 @@ def make_stage(options: argparse.Namespace) -> tuple[GPTStage, Any]:
         f"data.tokens_per_text_byte={int(options.reading != 'pointer')}",
         f"seed={options.seed}",
     ]
-    config = load_config(_DEBUG, [*overrides, *options.overrides], SCHEMAS)
+    config = load_config(options.config, [*overrides, *options.overrides], SCHEMAS)
     torch.manual_seed(options.seed)
     return GPTStage(config, torch.device("cpu")), config
 
@@ -136,28 +137,15 @@ def validate(stage: GPTStage, config: Any) -> dict[str, float]:
     index = CorpusIndex.open(*config.data.validation)
     plan = validation_plan(index, config.data, config.seed, stage.members)
     sums: dict[str, float] = defaultdict(float)
-    count = 0
+    counts: dict[str, float] = defaultdict(float)
     for batch in make_validation_loader(plan):
-        weight = stage.num_targets(batch)["gpt"]
-        right, wrong = stage.validate(batch), stage.validate(with_other_texts(batch))
-        gain = wrong["gpt/nats_per_frame"] - right["gpt/nats_per_frame"]
-        for name, value in {**right, "text_gain": gain}.items():
-            sums[name] += float(value) * weight
-        count += weight
-    chosen = ("gpt/nats_per_frame", "gpt/top1_0", "gpt/loss_advance", "text_gain")
-    return {name: round(sums[name] / count, 4) for name in chosen if name in sums}
-
-
-def with_other_texts(batch: Batch) -> Batch:
-    """Give each clip the text of another, spread over its frames as the right one was."""
-    texts = (*batch.texts[1:], batch.texts[0])
-    if batch.alignments is None:
-        return replace(batch, texts=texts)
-    alignments = batch.alignments.clone()
-    for row, own, other in zip(alignments, batch.texts, texts, strict=True):
-        spread = row * (len(other) - 1) // max(1, len(own) - 1)
-        row.copy_(spread.where(row >= 0, row))
-    return replace(batch, texts=texts, alignments=alignments)
+        frames = stage.num_targets(batch)["gpt"]
+        for name, value in stage.validate(batch).items():
+            figure = value if isinstance(value, Figure) else Figure(value, frames)
+            sums[name] += float(figure.value) * figure.weight
+            counts[name] += figure.weight
+    chosen = ("gpt/nats_per_frame", "gpt/top1_0", "gpt/loss_advance", "gpt/text_gain")
+    return {name: round(sums[name] / counts[name], 4) for name in chosen if counts[name]}
 
 
 def held_out(sources: Sequence[SourceConfig]) -> list[Clip]:

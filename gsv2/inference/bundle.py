@@ -1,7 +1,8 @@
 """Bundle: the folder of weights that training exports and that speaks.
 
 A folder with one component file a part (`quantizer`, `gpt`, `vits2`, perhaps `aligner`) and
-`bundle.json`, which names the hash of every file and of the quantizer that all parts share.
+`bundle.json`, which names the hash of every file and of the quantizer that all parts share; beside
+them `provenance.json`, how each part was trained.
 """
 
 from __future__ import annotations
@@ -29,13 +30,15 @@ from gsv2.inference.bundle_description import (
     write_description,
 )
 from gsv2.inference.bundle_parts import PARTS, check_parts, described_encoders
+from gsv2.inference.bundle_provenance import collect_provenance, write_provenance
 from gsv2.inference.bundle_sources import find_sources
 from gsv2.inference.reading import HeldOutReading
 from gsv2.models.component import Component, ComponentError, load_component, save_component
 from gsv2.models.gpt.lora import merge_adapters
-from gsv2.models.gpt.model import SemanticGPT
+from gsv2.models.gpt.model import GPTConfig, SemanticGPT
 from gsv2.models.vits2.folded_norms import fold_weight_norms
 from gsv2.models.vits2.model import VITS2
+from gsv2.text.encoders.config import QWEN2, TOKENIZER
 from gsv2.training.checkpoints.checkpoint import STATE
 
 __all__ = ["PARTS", "BundleError", "export_bundle", "load_bundle"]
@@ -94,7 +97,7 @@ def load_bundle(path: Path) -> dict[str, Component]:
             raise BundleError(f"{path}: {name} is missing")
         if _sha256(path / name) != digest:
             raise BundleError(f"{path}: {name} is damaged: its SHA-256 is not the recorded one")
-    kinds = [name.removesuffix(".safetensors") for name in description.files]
+    kinds = [Path(name).stem for name in description.files if name.endswith(".safetensors")]
     components = {kind: load_component(path / f"{kind}.safetensors", kind) for kind in kinds}
     quantizer = _checked(components)
     if quantizer != description.quantizer:
@@ -138,13 +141,30 @@ def _fill(folder: Path, sources: Mapping[str, Path]) -> None:
         components[kind] = _without_adapters(copy, load_component(copy, kind, path))
     quantizer = _checked(components)
     _fold(components["vits2"], folder / "vits2.safetensors")
-    files = {name: _sha256(folder / name) for name in (f"{kind}.safetensors" for kind in sources)}
+    if "gpt" in sources:
+        _copy_tokenizer(folder, components["gpt"])
+    files = {file.name: _sha256(file) for file in sorted(folder.iterdir())}
     reading = _reading_of(sources["gpt"]) if "gpt" in sources else None
     description = BundleDescription(
         quantizer=quantizer, files=files, reading=reading, **described_encoders(components)
     )
     write_description(folder, description)
+    write_provenance(folder, collect_provenance(sources))
     folder.chmod(_plain_mode(folder))
+
+
+def _copy_tokenizer(folder: Path, gpt: Component) -> None:
+    """Copy the tokenizer that a GPT reads with, if it has one, so that the bundle speaks alone.
+
+    Raises:
+        BundleError: it is not where the GPT was trained with it, or another one.
+    """
+    config = gpt.read_config(GPTConfig)
+    if config.text_encoder == QWEN2:
+        try:
+            shutil.copyfile(config.tokenizer.find(), folder / TOKENIZER)
+        except ValueError as error:
+            raise BundleError(str(error)) from error
 
 
 def _fold(vits2: Component, file: Path) -> None:

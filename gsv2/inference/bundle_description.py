@@ -14,6 +14,7 @@ from gsv2.inference.bundle_parts import OPTIONAL_PARTS, PARTS, TEXT_PARTS
 from gsv2.inference.reading import HeldOutReading
 from gsv2.models.component import ComponentError, parse_object
 from gsv2.models.config_values import build_config
+from gsv2.text.encoders.config import TOKENIZER
 from gsv2.version import __version__
 
 BUNDLE_VERSION = 1
@@ -27,7 +28,7 @@ FILES = tuple(f"{kind}.safetensors" for kind in PARTS)
 """Names of the files of every bundle with a quantizer."""
 TEXT_FILES = tuple(f"{kind}.safetensors" for kind in TEXT_PARTS)
 """Names of the files of a bundle without one, whose waveform model reads text; it has no others."""
-OPTIONAL_FILES = tuple(f"{kind}.safetensors" for kind in OPTIONAL_PARTS)
+OPTIONAL_FILES = (*(f"{kind}.safetensors" for kind in OPTIONAL_PARTS), TOKENIZER)
 """Names of the files that a bundle may have; there are no others."""
 
 
@@ -51,7 +52,7 @@ class BundleDescription:
     whose weights are too large to be copied; None where the encoder has none."""
     text_encoder: Mapping[str, Any] | None = None
     """`name`, `source`, `dim` and `sha256` of the frozen text encoder, or `size` and the others of
-    a tokenizer; None where the GPT reads bytes."""
+    a tokenizer, whose file is in the bundle; None where the GPT reads bytes."""
 
 
 def write_description(folder: Path, description: BundleDescription) -> None:

@@ -14,6 +14,7 @@ from gsv2.models.gpt.model import GPTConfig, SemanticGPT
 from gsv2.models.quantizer.model import Quantizer, QuantizerConfig
 from gsv2.models.trained_module import check_trained
 from gsv2.models.vits2.config import VITS2Config
+from gsv2.models.vits2.folded_norms import layout_of
 from gsv2.models.vits2.model import VITS2
 from gsv2.nn.codes import CodeConfig
 from gsv2.text.encoders.config import BGE_M3, QWEN2, TextVectorsConfig
@@ -81,7 +82,7 @@ def _check_text_part(part: Component) -> None:
 
 def _check_vits2(part: Component) -> VITS2Config:
     """Check the weights of a waveform model, folded or not."""
-    return check_trained(part, VITS2Config, VITS2.layout_of(part))
+    return check_trained(part, VITS2Config, layout_of(VITS2, part.tensors))
 
 
 def _check_rate(vits2: VITS2Config, name: str) -> None:
@@ -101,10 +102,12 @@ def described_encoders(parts: Mapping[str, Component]) -> dict[str, dict[str, An
         `speech_encoder` and `text_encoder`, where there is one: name, source and hash. Of `qwen2`
         it is the tokenizer, which the GPT reads with.
     """
-    if "gpt" not in parts:
-        text = parts["vits2"].read_config(VITS2Config).text
-        return {} if text.encoder != BGE_M3 else {"text_encoder": _encoder_of(text.vectors)}
     found: dict[str, dict[str, Any]] = {}
+    vectors = parts["vits2"].read_config(VITS2Config).text_vectors
+    if vectors is not None:
+        found["text_encoder"] = _encoder_of(vectors)
+    if "gpt" not in parts:
+        return found
     speech = parts["quantizer"].read_config(QuantizerConfig).speech_encoder
     if speech.is_pretrained:
         found["speech_encoder"] = {**speech.identity, "source": speech.source}

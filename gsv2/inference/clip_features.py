@@ -54,6 +54,8 @@ class ClipFeatures:
         self._device = device
         self._limit = BatchLimit("num_samples", round(MAX_BATCH_SEC * SAMPLE_RATE))
         self._shift = shift_samples
+        self.audio_sec = 0.0
+        """Seconds of audio that were encoded so far."""
 
     def batches(self, **options: Any) -> Iterator[FeatureBatch]:
         """Yield the clips of the corpus, shard after shard.
@@ -75,6 +77,7 @@ class ClipFeatures:
         for row, wave in zip(padded, waves, strict=True):
             row[0, : len(wave)] = torch.from_numpy(wave)
         features, mask = self._encoder(padded.to(self._device), lengths.to(self._device))
+        self.audio_sec += int(lengths.sum()) / SAMPLE_RATE
         there = mask.any(dim=1)
         found = there.tolist()
         for clip in (clip for clip, has_frame in zip(clips, found, strict=True) if not has_frame):

@@ -17,6 +17,7 @@ from gsv2.models.aligner.viterbi import Alignment, AlignmentError
 from gsv2.models.vits2.generator_stream import PitchMove
 from gsv2.models.vits2.model import VITS2
 from gsv2.models.vits2.wave_stream import WaveStream, WaveWindows
+from gsv2.text.encoders.interface import TextTokens
 from gsv2.text.normalize import normalize_text
 
 NOISE_SCALE = 0.5
@@ -55,8 +56,15 @@ class CodeDecoder:
         stream = self._start(voice._replace(own_hz=0.0), noise_scale, seed, None)
         return stream.push(codes, is_last=True).cpu().numpy()
 
-    def start(self, voice: Voice, seed: int) -> WaveStream:
-        """Return what speaks the codes of a sentence as they come."""
+    def start(self, voice: Voice, seed: int, sentence: str) -> WaveStream:
+        """Return what speaks the codes of a sentence as they come.
+
+        A VITS2 that reads the sentence too speaks when they all have come: only then is it known
+        where its tokens are said.
+        """
+        text = self._tokens(normalize_text(sentence))
+        if text is not None:
+            return self._start(voice, NOISE_SCALE, seed, None, text)
         windows = _LATE_WINDOWS if self._vits2.has_pitch and not voice.own_hz else _WINDOWS
         return self._start(voice, NOISE_SCALE, seed, windows)
 
@@ -70,7 +78,7 @@ class CodeDecoder:
         ):
             codes, wave = generated.codes[item, :, :length], np.zeros(0, dtype=np.float32)
             if length > 0:
-                wave = self.start(voice, seed).push(codes, is_last=True).cpu().numpy()
+                wave = self.start(voice, seed, sentence).push(codes, is_last=True).cpu().numpy()
             yield self.describe(generated, item, sentence)._replace(wave=wave)
 
     def describe(self, generated: GeneratedCodes, item: int, sentence: str) -> Speech:
@@ -85,13 +93,32 @@ class CodeDecoder:
         return Speech(nothing, SAMPLE_RATE, bool(generated.ended[item]), times, (codes,))
 
     def _start(
-        self, voice: Voice, noise_scale: float, seed: int, windows: WaveWindows | None
+        self,
+        voice: Voice,
+        noise_scale: float,
+        seed: int,
+        windows: WaveWindows | None,
+        text: TextTokens | None = None,
     ) -> WaveStream:
         median, own = (torch.tensor([hz], device=self._device) for hz in voice[1:])
         pitch = PitchMove(median, own if voice.own_hz else None)
         return WaveStream(
-            self._vits2, voice.style, pitch, noise_scale=noise_scale, seed=seed, windows=windows
+            self._vits2,
+            voice.style,
+            pitch,
+            noise_scale=noise_scale,
+            seed=seed,
+            windows=windows,
+            text=text,
         )
+
+    def _tokens(self, text: str) -> TextTokens | None:
+        """Return the tokens of a text on the device; None where VITS2 reads codes alone."""
+        encoder = self._vits2.text_encoder
+        if encoder is None:
+            return None
+        ids, lengths = encoder.tokenize([text])
+        return TextTokens(ids.to(self._device), lengths.to(self._device))
 
     def _times(self, codes: Tensor, text: str, characters: np.ndarray | None) -> SpokenText | None:
         """Return when the characters of codes [K, T] are spoken, which a pointer may tell."""

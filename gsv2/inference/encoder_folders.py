@@ -1,9 +1,12 @@
-"""Folders of pretrained encoders, which a bundle names and does not hold."""
+"""Folders of pretrained encoders, which a bundle names and does not hold, but for a tokenizer."""
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 from typing import NamedTuple
+
+from gsv2.text.encoders.config import TOKENIZER
 
 
 class EncoderFolders(NamedTuple):
@@ -14,6 +17,11 @@ class EncoderFolders(NamedTuple):
 
     speech: Path | None = None
     text: Path | None = None
+
+    def or_of_bundle(self, bundle: Path, files: Container[str]) -> EncoderFolders:
+        """Return these, with the tokenizer that a bundle holds among its files if none is named."""
+        has_own = self.text is None and TOKENIZER in files
+        return self._replace(text=bundle) if has_own else self
 
 
 AS_IN_TRAINING = EncoderFolders()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -17,9 +19,12 @@ from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import Manifest, is_complete
 from gsv2.inference.clip_batches import ALONE, Progress, SharedWork
 from gsv2.inference.clip_features import ClipFeatures
+from gsv2.inference.feature_statistics import ShardSums
 from gsv2.models.component import load_component
 from gsv2.models.quantizer.model import Quantizer
 from gsv2.training.checkpoints.checkpoint import find_component
+
+logger = logging.getLogger(__name__)
 
 
 class ClipEncoding(NamedTuple):
@@ -31,6 +36,8 @@ class ClipEncoding(NamedTuple):
     speech_encoder: Path | None = None
     """Folder of the weights of a pretrained speech encoder, in place of the one that the quantizer
     names."""
+    feature_stats: Path | None = None
+    """File for the features' mean and standard deviation over the corpus, by the same pass."""
 
 
 _AS_TRAINED = ClipEncoding()
@@ -61,27 +68,53 @@ def extract_codes(
     component = load_component(find_component(quantizer, "quantizer"), "quantizer")
     model = Quantizer.from_component(component).to(device)
     fingerprint = model.fingerprint()
-    made = find_sidecar(corpus, out)
-    if made is not None and made.kind == "codes" and made.quantizer == fingerprint:
-        return made
-    index = CorpusIndex.open(SourceConfig(path=str(corpus)))
-    encoder = make_speech_encoder(model.config.speech_encoder, encoding.speech_encoder).to(device)
-    clips = ClipFeatures(encoder, index, device, encoding.shift_samples)
-    return write_codes(
-        corpus,
-        out,
-        partial(_codes, model, clips, work.progress),
-        CodesOrigin(fingerprint, model.config.codes.codebook_size, model.config.codes.rate_hz),
-        overwrite=is_complete(out),
-        workers=work.ranks,
-    )
+    made, index = find_sidecar(corpus, out), CorpusIndex.open(SourceConfig(path=str(corpus)))
+    sums = None
+    if encoding.feature_stats is not None:
+        sums = ShardSums(encoding.feature_stats, model.config.speech_encoder, index.shards)
+    if made is None or made.kind != "codes" or made.quantizer != fingerprint:
+        config = model.config.speech_encoder
+        encoder = make_speech_encoder(config, encoding.speech_encoder).to(device)
+        clips = ClipFeatures(encoder, index, device, encoding.shift_samples)
+        start = time.monotonic()
+        made = write_codes(
+            corpus,
+            out,
+            partial(_codes, model, clips, sums, work.progress),
+            CodesOrigin(fingerprint, model.config.codes.codebook_size, model.config.codes.rate_hz),
+            overwrite=is_complete(out),
+            workers=work.ranks,
+        )
+        _tell_speed(clips.audio_sec, time.monotonic() - start, work)
+    if sums is not None:
+        record = partial(sums.record, made, corpus)
+        record() if work.ranks is None else work.ranks.on_main(record)
+    return made
+
+
+def _tell_speed(audio_sec: float, seconds: float, work: SharedWork) -> None:
+    """Log how fast the ranks have encoded. Collective."""
+    parts = [torch.tensor(audio_sec)]
+    if work.ranks is not None:
+        parts = work.ranks.gather(parts[0])
+    total = float(sum(parts))
+    if work.ranks is None or work.ranks.rank == 0:
+        logger.info(
+            "encoded %.2f h of audio in %.1f s by %d process%s: %.0f x real time",
+            total / 3600, seconds, len(parts), "es" if len(parts) > 1 else "", total / seconds,
+        )  # fmt: skip
 
 
 def _codes(
-    quantizer: Quantizer, clips: ClipFeatures, progress: Progress | None, skip: frozenset[str]
+    quantizer: Quantizer,
+    clips: ClipFeatures,
+    sums: ShardSums | None,
+    progress: Progress | None,
+    skip: frozenset[str],
 ) -> Iterator[ClipArray]:
     """Yield (shard, key, [K, T] codes), shard after shard, without those to skip."""
-    for batch in clips.batches(skip=skip, progress=progress):
+    batches = clips.batches(skip=skip, progress=progress)
+    for batch in batches if sums is None else sums.watched(batches):
         codes = quantizer.encode(*batch.features).cpu()  # [B, K, T]
         for clip, of_clip in zip(batch.clips, codes, strict=True):
             yield clip.shard, clip.key, of_clip[:, of_clip[0] >= 0].numpy()

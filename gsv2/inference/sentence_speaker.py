@@ -72,7 +72,7 @@ class SentenceSpeaker:
             sentence: what is spoken.
             each_step: called before each step of the GPT; what it raises ends the speech.
         """
-        wave = self._decoder.start(self._voice, self._sampling.seed)
+        wave = self._decoder.start(self._voice, self._sampling.seed, sentence.text)
         is_silent = True
         frames = self._frames(sentence, each_step)
         while True:

@@ -22,6 +22,7 @@ from gsv2.inference.code_decoder import NOISE_SCALE, CodeDecoder
 from gsv2.inference.device import choose_device
 from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
 from gsv2.inference.enrollment import BundleHashes, EnrolledReference, Enroller
+from gsv2.inference.hub_bundle import find_bundle
 from gsv2.inference.references import Reference
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.sentence_speaker import SentenceSpeaker
@@ -34,7 +35,7 @@ from gsv2.models.component import Component
 from gsv2.models.gpt.model import SemanticGPT
 from gsv2.models.quantizer.model import Quantizer
 from gsv2.models.vits2.model import VITS2
-from gsv2.text.encoders.make import attach_text_encoder
+from gsv2.text.encoders.make import attach_text_encoder, attach_vectors
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class Synthesizer:
         reader = (gpt.config.text_vectors, gpt.config.tokenizer)
         attach_text_encoder(gpt.text_encoder, *reader, encoders.text, device)
         self.vits2 = vits2.to(device).eval()
+        attach_vectors(vits2.text_encoder, vits2.config.text_vectors, encoders.text, device)
         self.aligner = None if aligner is None else aligner.to(device).eval()
         self.enroller = Enroller(
             self.speech_encoder,
@@ -93,14 +95,31 @@ class Synthesizer:
         components = load_bundle(Path(path))
         check_has_gpt(path, components)
         description = read_bundle_description(Path(path))
-        reading = description.reading
-        if reading is not None and not reading.reads:
-            logger.warning("the model in %s %s", path, reading)
-        synthesizer = cls.from_components(components, chosen, encoders)
+        if description.reading is not None and not description.reading.reads:
+            logger.warning("the model in %s %s", path, description.reading)
+        found = encoders.or_of_bundle(Path(path), description.files)
+        synthesizer = cls.from_components(components, chosen, found)
         synthesizer.enroller.hashes = BundleHashes(
             str(description.quantizer), description.files["vits2.safetensors"]
         )
         return synthesizer
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        revision: str | None = None,
+        device: torch.device | None = None,
+        encoders: EncoderFolders = AS_IN_TRAINING,
+    ) -> Synthesizer:
+        """Load a bundle by its folder, or by its repository on the Hugging Face Hub.
+
+        Args:
+            name: folder, `OWNER/NAME` or `hf://OWNER/NAME`.
+            revision: commit, branch or tag of the repository; None = the newest.
+            device: as for `from_bundle`, as are encoders and what is raised.
+        """
+        return cls.from_bundle(find_bundle(name, revision), device, encoders)
 
     @classmethod
     def from_components(

@@ -7,17 +7,20 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from gsv2.data.building.sidecar import ClipArray, find_sidecar
 from gsv2.data.building.text_vectors import TextVectorsOrigin, write_text_vectors
 from gsv2.data.config import SourceConfig
+from gsv2.data.corpus.decode import Clip
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import Manifest, is_complete
 from gsv2.data.stream.batch import BadClip
 from gsv2.inference.clip_batches import ALONE, BatchLimit, Progress, SharedWork, clip_batches
-from gsv2.text.encoders.config import BGE_M3, TextVectorsConfig
-from gsv2.text.encoders.make import make_text_encoder, resolve_text_vectors
+from gsv2.text.encoders.config import BGE_M3, QWEN2, TextVectorsConfig, TokenizerConfig
+from gsv2.text.encoders.make import make_text_encoder, resolve_text_vectors, resolve_tokenizer
+from gsv2.text.encoders.subword_encoder import read_tokenizer
 from gsv2.text.encoders.xlm_roberta import XlmRoberta
 
 logger = logging.getLogger(__name__)
@@ -67,6 +70,53 @@ def extract_text_vectors(
     )
 
 
+def count_subwords(corpus: Path, tokenizer: Path, out: Path, work: SharedWork = ALONE) -> Manifest:
+    """Write how many subwords every text of a corpus has, for the plan of a GPT that reads them.
+
+    As `extract_text_vectors`: `out` appears complete or not at all, and an ended call goes on.
+
+    Args:
+        corpus: folder of the corpus.
+        tokenizer: folder with `tokenizer.json`, or the file.
+        out: folder of the sidecar corpus; one that is out of date is replaced.
+
+    Raises:
+        ValueError: a corpus or tokenizer that is missing or damaged, or no clip with a text.
+    """
+    config = resolve_tokenizer(TokenizerConfig(path=str(tokenizer)))
+    assert config.sha256 is not None, "the file says it"
+    made = find_sidecar(corpus, out)
+    if made is not None and made.kind == "texts" and made.text_encoder == config.sha256:
+        return made
+    reader = read_tokenizer(config.find())
+    index = CorpusIndex.open(SourceConfig(path=str(corpus)))
+
+    def counts(skip: frozenset[str]) -> Iterator[ClipArray]:
+        for clips in _clips_with_text(index, skip, work.progress):
+            found = reader.encode_batch([clip.text for clip in clips], add_special_tokens=False)
+            for clip, subwords in zip(clips, found, strict=True):
+                yield clip.shard, clip.key, np.array(len(subwords.ids))
+
+    origin = TextVectorsOrigin(config.sha256, {"encoder": QWEN2, "source": str(tokenizer)})
+    overwrite = is_complete(out)
+    return write_text_vectors(corpus, out, counts, origin, overwrite=overwrite, workers=work.ranks)
+
+
+def _clips_with_text(
+    index: CorpusIndex, skip: frozenset[str], progress: Progress | None
+) -> Iterator[list[Clip]]:
+    """Yield clips that can be read, batch by batch; the others are named in warnings."""
+    for batch in clip_batches(index, (), _LIMIT, skip=skip, progress=progress):
+        clips = []
+        for clip in batch:
+            if isinstance(clip, BadClip):
+                logger.warning("no text of %s in %s: %s", clip.key, clip.shard, clip.reason)
+            else:
+                clips.append(clip)
+        if clips:
+            yield clips
+
+
 def _precision(device: torch.device, dtype: torch.dtype) -> torch.autocast:
     """Return the context that the encoder computes in."""
     if dtype == torch.float32:
@@ -82,16 +132,7 @@ def _vectors(
     skip: frozenset[str],
 ) -> Iterator[ClipArray]:
     """Yield (shard, key, [S, D] vectors), shard after shard, without those to skip."""
-    batches = clip_batches(index, (), _LIMIT, skip=skip, progress=progress)
-    for batch in batches:
-        clips = []
-        for clip in batch:
-            if isinstance(clip, BadClip):
-                logger.warning("no text vectors of %s in %s: %s", clip.key, clip.shard, clip.reason)
-            else:
-                clips.append(clip)
-        if not clips:
-            continue
+    for clips in _clips_with_text(index, skip, progress):
         with autocast:
             found = network.encode([clip.text for clip in clips])
         for clip, vectors in zip(clips, found, strict=True):

@@ -1,4 +1,4 @@
-"""Bidirectional self-attention with rotary positions (RoFormer, arXiv 2104.09864).
+"""Bidirectional attention with rotary positions (RoFormer, arXiv 2104.09864).
 
 Scores depend on the distance of two frames only, so that padding on the right changes nothing
 and clips may be longer than any seen in training.
@@ -24,9 +24,21 @@ def rotary_table(size: int, head_dim: int, device: torch.device) -> Tensor:
     Returns:
         [2, T, D / 2] float32: cosines, then sines.
     """
-    exponents = torch.arange(0, head_dim, 2, device=device) / head_dim
-    positions = torch.arange(size, device=device)
-    angles = torch.outer(positions, _ROTARY_BASE**-exponents)
+    return rotary_at(torch.arange(size, device=device), head_dim)
+
+
+def rotary_at(positions: Tensor, head_dim: int) -> Tensor:
+    """Return the rotation of given positions, whole or not.
+
+    Args:
+        positions: [..., T].
+        head_dim: dimension of a head, D; even.
+
+    Returns:
+        [2, ..., T, D / 2] float32: cosines, then sines.
+    """
+    exponents = torch.arange(0, head_dim, 2, device=positions.device) / head_dim
+    angles = positions.unsqueeze(-1) * _ROTARY_BASE**-exponents
     return torch.stack([angles.cos(), angles.sin()])
 
 
@@ -35,7 +47,7 @@ def rotate(x: Tensor, rotary: Tensor) -> Tensor:
 
     Args:
         x: [..., T, D].
-        rotary: [2, T, D / 2] of `rotary_table`.
+        rotary: [2, ..., T, D / 2] of `rotary_table` or `rotary_at`.
 
     Returns:
         [..., T, D] in the dtype of `x`.
@@ -83,6 +95,51 @@ class SelfAttention(nn.Module):
             rotate(key, rotary),
             value,
             attn_mask=mask[:, None, None, :],
+            dropout_p=self.dropout if self.training else 0.0,
+        )
+        return self.out_proj(mixed.transpose(1, 2).reshape(B, T, D))
+
+
+class CrossAttention(nn.Module):
+    """Multi-head attention of a sequence to another one."""
+
+    def __init__(self, dim: int, num_heads: int, dropout: float) -> None:
+        super().__init__()
+        if dim % (2 * num_heads):
+            raise ValueError(
+                f"2 * num_heads ({2 * num_heads}) must divide the attention's dim, but it is {dim}"
+            )
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.query = nn.Linear(dim, dim)
+        self.key_value = nn.Linear(dim, 2 * dim)
+        self.out_proj = nn.Linear(dim, dim)
+
+    def forward(
+        self, x: Tensor, memory: Tensor, memory_mask: Tensor, places: Tensor, memory_places: Tensor
+    ) -> Tensor:
+        """Look up each position of `x` in `memory`.
+
+        Args:
+            x: [B, T, D].
+            memory: [B, S, D].
+            memory_mask: [B, S]; at least one valid position each.
+            places: [B, T] of `x`, on the scale of `memory_places`.
+            memory_places: [S].
+
+        Returns:
+            [B, T, D].
+        """
+        B, T, D = x.shape
+        head_dim = D // self.num_heads
+        query = self.query(x).view(B, T, self.num_heads, head_dim).transpose(1, 2)
+        pairs = self.key_value(memory).view(B, memory.shape[1], 2, self.num_heads, head_dim)
+        key, value = pairs.permute(2, 0, 3, 1, 4)  # each [B, heads, S, head_dim]
+        mixed = functional.scaled_dot_product_attention(
+            rotate(query, rotary_at(places, head_dim).unsqueeze(2)),
+            rotate(key, rotary_at(memory_places, head_dim)),
+            value,
+            attn_mask=memory_mask[:, None, None, :],
             dropout_p=self.dropout if self.training else 0.0,
         )
         return self.out_proj(mixed.transpose(1, 2).reshape(B, T, D))

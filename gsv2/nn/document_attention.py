@@ -8,7 +8,7 @@ a GPU in half precision, one after the other elsewhere.
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import NamedTuple
 
 import torch
@@ -50,7 +50,12 @@ def attend_documents(
     """
     if query.is_cuda and query.dtype in _HALVES and not dropout:
         return _attend_at_once(query, key, value, documents, scale)
-    return _attend_in_turn(query, key, value, documents, scale, dropout)
+    attend = attend_in_turn
+    if (
+        torch.compiler.is_compiling()
+    ):  # the compiler is imported by networks that are compiled alone
+        from gsv2.nn.uncompiled_attention import attend_uncompiled as attend
+    return attend(query, key, value, documents, scale, dropout)
 
 
 def _attend_at_once(
@@ -70,8 +75,7 @@ def _attend_at_once(
     return mixed.transpose(0, 1)
 
 
-@torch.compiler.disable
-def _attend_in_turn(
+def attend_in_turn(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -79,27 +83,31 @@ def _attend_in_turn(
     scale: float,
     dropout: float,
 ) -> Tensor:
-    """Attend to one document after the other; the lengths, which change, are not compiled."""
+    """Attend to one document after the other; arguments and result as in `attend_documents`."""
     groups = query.shape[0] // key.shape[0]
     if groups > 1:
         key, value = (x.repeat_interleave(groups, dim=0) for x in (key, value))
     places = documents.bounds.tolist()
-    sizes = [stop - start for start, stop in pairwise(places) if stop > start]
-    starts = [start for start, stop in pairwise(places) if stop > start]
+    starts, stops = zip(*((a, b) for a, b in pairwise(places) if b > a), strict=True)
     is_valid = documents.is_valid[torch.tensor(starts, device=query.device)].tolist()
-    parts = (x.split(sizes, dim=1) for x in (query, key, value))
+    sizes = (stop - start for start, stop in zip(starts, stops, strict=True))
+    alike = [(*kind, len(list(run))) for kind, run in groupby(zip(sizes, is_valid, strict=True))]
+    parts = (
+        x.split([size * count for size, _, count in alike], dim=1) for x in (query, key, value)
+    )
     return torch.cat(
         [
-            _attend_alone(q, k, v, scale, dropout) if valid else torch.zeros_like(q)
-            for q, k, v, valid in zip(*parts, is_valid, strict=True)
+            _attend_alone((q, k, v), count, scale, dropout) if valid else torch.zeros_like(q)
+            for q, k, v, (_, valid, count) in zip(*parts, alike, strict=True)
         ],
         dim=1,
     )
 
 
-def _attend_alone(q: Tensor, k: Tensor, v: Tensor, scale: float, dropout: float) -> Tensor:
-    """Attend in one document, [H, T, E] each."""
-    mixed = F.scaled_dot_product_attention(
-        q[None], k[None], v[None], is_causal=True, dropout_p=dropout, scale=scale
-    )
-    return mixed[0]
+def _attend_alone(
+    parts: tuple[Tensor, Tensor, Tensor], count: int, scale: float, dropout: float
+) -> Tensor:
+    """Attend in documents of one size that follow each other, [H, count * size, E] each."""
+    q, k, v = (x.unflatten(1, (count, -1)).transpose(0, 1) for x in parts)
+    mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=dropout, scale=scale)
+    return mixed.transpose(0, 1).flatten(1, 2)

@@ -7,6 +7,7 @@ appendix); the style enters as a bias before a chosen block, as VITS2 (arXiv 230
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
@@ -98,13 +99,20 @@ class Transformer(nn.Module):
         self.style = nn.Linear(style_dim, dim)
         self.norm = nn.LayerNorm(dim)
 
-    def forward(self, x: Tensor, mask: Tensor, style: Tensor) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor,
+        style: Tensor,
+        informed: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
         """Run the stack.
 
         Args:
             x: [B, T, D].
             mask: [B, T].
             style: [B, style_dim].
+            informed: adds something else to [B, T, D] where the style enters.
 
         Returns:
             [B, T, D]; at padding, 0.
@@ -114,5 +122,6 @@ class Transformer(nn.Module):
         for index, block in enumerate(self.blocks):
             if index == self.config.style_layer:
                 x = x + self.style(style).unsqueeze(1)
+                x = x if informed is None else informed(x)
             x = run_block(block, x, mask, rotary)
         return self.norm(x) * mask.unsqueeze(-1)

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
+import psutil
 import torch
 
 import gsv2
@@ -137,3 +138,10 @@ def check_limits(nodes: int, infiniband: Path = _INFINIBAND) -> Finding:
         return Finding("limits", "warn", f"ulimit -l is {kib}, but InfiniBand wants unlimited")
     shown = "unlimited" if files == unlimited else str(files)
     return Finding("limits", "ok", f"{shown} open files")
+
+
+def device_free_bytes() -> int:
+    """Return the free memory of the first GPU; of the host where there is none."""
+    if torch.cuda.is_available():
+        return int(torch.cuda.mem_get_info(0)[0])
+    return int(psutil.virtual_memory().available)

@@ -14,17 +14,27 @@ from gsv2.data.config import DataConfig
 from gsv2.data.plan.plan import check_layout, check_step
 from gsv2.libraries import loaded_version
 from gsv2.preflight.corpora import check_corpora
-from gsv2.preflight.machine import check_devices, check_limits, check_shared_memory, device_facts
+from gsv2.preflight.machine import (
+    check_devices,
+    check_limits,
+    check_shared_memory,
+    device_facts,
+    device_free_bytes,
+)
 from gsv2.preflight.report import Finding, attempt, check_room
 from gsv2.stages import SCHEMAS, STAGES, members_of
 from gsv2.stages.sections import check_sections
 from gsv2.training.checkpoints.mirror import try_mirror
 from gsv2.training.config import RunConfig
+from gsv2.training.memory_estimate import GIB, estimate_memory
 from gsv2.training.precision.probes import planned_precision
-from gsv2.training.prepare import check_names
+from gsv2.training.prepare import check_names, recompute_activations
 from gsv2.training.run_folder.folder import free_bytes
 from gsv2.training.run_folder.shared import check_writable
 from gsv2.training.stage import Stage
+
+_REASON_CHARACTERS = 200
+"""Length that the reason is cut to why memory could not be estimated."""
 
 
 def check_one_rank(config_path: Path | None, overrides: Sequence[str]) -> Iterator[Finding]:
@@ -58,6 +68,7 @@ def check_one_rank(config_path: Path | None, overrides: Sequence[str]) -> Iterat
     yield from check_corpora(config.data, members_of(config), stage)
     if stage is not None:
         yield from _describe_networks(stage)
+        yield attempt("memory of a step", partial(_memory, config, stage))
 
 
 def read_config(
@@ -114,6 +125,20 @@ def _sections(config: RunConfig) -> Finding:
 def _names(config: RunConfig, stage: Stage) -> str:
     check_names(config, stage.trainables)
     return f"of {', '.join(stage.trainables)}"
+
+
+def _memory(config: RunConfig, stage: Stage) -> Finding:
+    """Estimate what the largest micro-batches need on a rank, beside what this machine has."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    recompute_activations(stage.trainables, config.trainer.activation_checkpointing)
+    num_local = max(1, config.data.micro_batches_per_step // world)
+    try:
+        estimate = estimate_memory(config.data, stage, num_local)
+    except (ValueError, RuntimeError) as error:  # codebooks start from data, for one
+        reason = " ".join(str(error).split())[:_REASON_CHARACTERS]
+        return Finding("memory of a step", "ok", f"not estimated before its first step: {reason}")
+    fits, room = estimate.total <= (free := device_free_bytes()), f"{free / GIB:.1f} GiB free here"
+    return Finding("memory of a step", "ok" if fits else "warn", f"about {estimate}; {room}")
 
 
 def _writable(folder: Path) -> str:

@@ -14,7 +14,7 @@ from gsv2.stages.aligner import AlignerRunConfig, AlignerStage
 from gsv2.stages.dpo import DPORunConfig, DPOStage
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.gpt_config import GPTRunConfig, gpt_members
-from gsv2.stages.joint import JointRunConfig, JointStage
+from gsv2.stages.joint import JointRunConfig, JointStage, joint_members
 from gsv2.stages.quantizer import QuantizerRunConfig, QuantizerStage
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.stages.vits2_config import VITS2RunConfig
@@ -48,7 +48,9 @@ STAGES: dict[str, StageEntry] = {
 def members_of(config: RunConfig) -> tuple[str, ...]:
     """Return what the stage of a run reads of a clip beside its text, `align` among it."""
     members = STAGES[config.stage].members
-    if config.stage == "vits2" and isinstance(config, VITS2RunConfig):
+    if isinstance(config, JointRunConfig):
+        return joint_members(config.model)
+    if isinstance(config, VITS2RunConfig):
         return vits2_members(config.model)
     return gpt_members(members, config.model) if isinstance(config, GPTRunConfig) else members
 

@@ -12,21 +12,25 @@ from gsv2.training.distributed.collectives import stack_over_ranks, sum_over_ran
 
 
 class LiveFingerprint(Mapping[str, str]):
-    """The provenance of a quantizer that still trains: its own hash at the time of asking."""
+    """The provenance of a quantizer that still trains: its own hash at the time of asking.
 
-    def __init__(self, quantizer: Quantizer) -> None:
+    Args:
+        quantizer: quantizer that trains.
+        others: hashes of what else a network depends on.
+    """
+
+    def __init__(self, quantizer: Quantizer, others: Mapping[str, str] | None = None) -> None:
         self._quantizer = quantizer
+        self._others = {name: value for name, value in (others or {}).items() if name != HASH_KEY}
 
     def __getitem__(self, name: str) -> str:
-        if name != HASH_KEY:
-            raise KeyError(name)
-        return self._quantizer.fingerprint()
+        return self._quantizer.fingerprint() if name == HASH_KEY else self._others[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter((HASH_KEY,))
+        return iter((HASH_KEY, *self._others))
 
     def __len__(self) -> int:
-        return 1
+        return 1 + len(self._others)
 
 
 def over_ranks(parts: Sequence[CodebookStatistics]) -> CodebookStatistics:

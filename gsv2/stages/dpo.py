@@ -2,6 +2,9 @@
 
 Of each sequence the last clip is spoken, with all others as its prompts; its rejected codes are
 made of its own, or given. The reference is the GPT that `init.gpt` names, and stays as it is.
+
+A pointer goes through the whole text whatever is said, so that rejected codes are spoken under the
+pointer of the chosen ones at another pace; its moves are no part of the preference.
 """
 
 from __future__ import annotations
@@ -19,25 +22,23 @@ from gsv2.data.stream.batch import Batch
 from gsv2.losses.code_figures import clip_nats
 from gsv2.losses.preference import LogProbabilities, PreferenceLoss, preference_loss
 from gsv2.lru import LruCache
-from gsv2.models.component import load_component
-from gsv2.models.gpt.model import GPTConfig, GPTOutput, SemanticGPT
+from gsv2.models.gpt.model import GPTOutput
 from gsv2.nn.codes import NO_CODE
+from gsv2.stages.dpo_reference import load_reference
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.gpt_config import GPT, GPTModelSection, GPTRunConfig
 from gsv2.stages.gpt_start import NONE
-from gsv2.stages.rejected_codes import FAULTS, FaultMaker, GivenCodes
+from gsv2.stages.rejected_codes import FAULTS, FaultMaker, GivenCodes, stretch_alignments
 from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.stage import Figure, Panel, Update, Workload
 
 _KEPT_SEQUENCES = 1_000_000
 """Sequences whose log-probabilities by the reference are kept."""
-_SHARED = ("backbone", "text_encoder", "reading", "audio_input", "pattern", "depth", "codes")
-"""Fields in which a GPT and its reference agree."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DPOModelSection(GPTModelSection):
-    """The `model` section: that of the GPT, which reads by attention, and its preferences."""
+    """The `model` section: that of the GPT, and its preferences."""
 
     beta: float = 0.1
     """Strength with which the GPT is kept near the one that it began as."""
@@ -66,11 +67,6 @@ class DPOModelSection(GPTModelSection):
             raise ValueError(
                 f"model.max_span_sec must be at least model.min_span_sec ({self.min_span_sec}), "
                 f"which is above 0, but is {self.max_span_sec}"
-            )
-        if self.gpt.reading != "attention":
-            raise ValueError(
-                "model.gpt.reading must be attention for stage=dpo, since a pointer neither skips "
-                f"nor repeats, but is {self.gpt.reading}"
             )
         if self.gpt.depth_frames != 1:
             raise ValueError(
@@ -107,7 +103,7 @@ class DPOStage:
         self.precision, self.trainables = self.gpt.precision, self.gpt.trainables
         self.beta = config.model.beta
         file = find_component(Path(config.init.gpt), "gpt")
-        self.reference = _load_reference(file, self.gpt).to(device)
+        self.reference = load_reference(file, self.gpt).to(device)
         rate = self.codes.rate_hz
         spans = (config.model.min_span_sec, config.model.max_span_sec)
         least, most = (max(1, round(sec * rate)) for sec in spans)
@@ -181,10 +177,14 @@ class DPOStage:
             found.append(self._rejected(batch.keys[place], codes) if last and length else codes)
         lengths = torch.tensor([codes.shape[1] for codes in found], device=batch.codes.device)
         padded = pad_sequence([c.T for c in found], batch_first=True, padding_value=NO_CODE)
+        alignments = batch.alignments
+        if alignments is not None:
+            alignments = stretch_alignments(alignments, batch.code_lengths, lengths)
         return replace(
             batch,
             codes=padded.transpose(1, 2).to(batch.codes.device),
             code_lengths=lengths,
+            alignments=alignments,
             packed_row=None,
             num_packed_rows=0,
             row_tokens=0,
@@ -200,7 +200,10 @@ class DPOStage:
         is_last = self.gpt.targets(batch)
         output = self.gpt.predict(network, batch, is_last)
         frames = batch.code_lengths if is_last is None else batch.code_lengths[is_last]
-        return -clip_nats(output.logits, output.targets, frames)
+        found = -clip_nats(output.logits, output.targets, frames)
+        if output.advance_logits is not None:  # a parameter without a gradient would break DDP
+            found = found + 0.0 * output.advance_logits.sum()
+        return found
 
     @torch.no_grad()
     def _by_reference(self, batch: Batch, rejected: Batch) -> LogProbabilities:
@@ -213,24 +216,6 @@ class DPOStage:
             known = [self._cache.put(k, pair) for k, pair in zip(sequences, fresh, strict=True)]
         table = torch.tensor(known, device=batch.sequence.device)
         return LogProbabilities(table[:, 0], table[:, 1])
-
-
-def _load_reference(file: Path, gpt: GPTStage) -> SemanticGPT:
-    """Return the frozen GPT of a file, which must be of the same kind as the one that trains."""
-    component = load_component(file, "gpt")
-    there, here = component.read_config(GPTConfig), gpt.model.config
-    for name in _SHARED:
-        if getattr(there, name) != getattr(here, name):
-            raise ValueError(
-                f"model.gpt.{name} must be that of init.gpt {file} ({getattr(there, name)}), "
-                f"but is {getattr(here, name)}"
-            )
-    if component.provenance.get("quantizer") != gpt.quantizer_hash:
-        raise ValueError(
-            f"init.gpt {file} must be trained on the codes of model.quantizer "
-            f"({gpt.quantizer_hash}), but was on {component.provenance.get('quantizer')}"
-        )
-    return SemanticGPT.from_component(component).requires_grad_(False)
 
 
 def _sequences(batch: Batch) -> list[tuple[str, ...]]:

@@ -18,6 +18,7 @@ from gsv2.models.gpt.flops import count_gpt_flops
 from gsv2.models.gpt.interleave import NUM_STARTS, PackedRows
 from gsv2.models.gpt.model import GPTInputs, GPTOutput
 from gsv2.models.gpt.refiner import prompt_lengths
+from gsv2.models.quantizer.model import Quantizer
 from gsv2.stages.gpt_config import GPT, GPTRunConfig, codebook_weights
 from gsv2.stages.gpt_figures import gpt_figures
 from gsv2.stages.gpt_listening import GPTListeningTest
@@ -46,10 +47,19 @@ class GPTStage:
     """Members of a clip, `align` among them if a pointer reads; see `gpt_members`."""
     full_step = 1
 
-    def __init__(self, config: GPTRunConfig, device: torch.device) -> None:
+    def __init__(
+        self, config: GPTRunConfig, device: torch.device, quantizer: Quantizer | None = None
+    ) -> None:
+        """Build it.
+
+        Args:
+            config: config of the run.
+            device: device to compute on.
+            quantizer: one that trains in the same run; None = the one that `config` names.
+        """
         self.precision = PrecisionPolicy(config.precision, (GPT, "losses"))
         check_optim(config.optim, (GPT,))
-        made = make_network(config, self.members)
+        made = make_network(config, self.members, quantizer)
         self.model, self.members, self.align_clip = made.model, made.members, made.align_clip
         self.quantizer_hash = made.provenance["quantizer"]
         self.codes = self.model.config.codes
@@ -73,6 +83,11 @@ class GPTStage:
             aligner = made.aligner.to(device)
             autocast = partial(self.precision.autocast, GPT)
             self.listening_test = GPTListeningTest(self.model, aligner, count, autocast)
+
+    @property
+    def text_dim(self) -> int | None:
+        """Dimension of the text vectors that it reads; None if it reads the texts themselves."""
+        return self.model.config.text_vectors.dim
 
     def initialise(self, batches: Iterable[Batch]) -> None:
         """Take the weights that a fresh run starts from, if any; no parameter depends on data."""
@@ -207,7 +222,7 @@ class GPTStage:
         """Return zeros that still depend on every parameter, for a batch without clips."""
         K = self.model.pattern.num_codebooks
         device = batch.sequence.device
-        dim = self.model.config.text_vectors.dim
+        dim = self.text_dim
         one = torch.ones(1, dtype=torch.int64, device=device)
         frame = replace(
             batch,

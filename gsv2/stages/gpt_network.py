@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from gsv2.models.component import load_component
 from gsv2.models.freezing import freeze_modules
 from gsv2.models.gpt.model import GPTConfig, SemanticGPT
 from gsv2.models.quantizer.model import Quantizer
+from gsv2.stages.codebook_updates import LiveFingerprint
 from gsv2.stages.gpt_config import (
     GPTModelSection,
     GPTRunConfig,
@@ -32,7 +34,7 @@ class GPTNetwork(NamedTuple):
 
     model: SemanticGPT
     """On the host, with the codebooks of the quantizer."""
-    provenance: dict[str, str]
+    provenance: Mapping[str, str]
     """Hashes of what it depends on."""
     members: tuple[str, ...]
     """Members of a clip that it reads."""
@@ -42,17 +44,20 @@ class GPTNetwork(NamedTuple):
     """What aligns codes that nobody has aligned, for a pointer."""
 
 
-def make_network(config: GPTRunConfig, members: tuple[str, ...]) -> GPTNetwork:
+def make_network(
+    config: GPTRunConfig, members: tuple[str, ...], trained: Quantizer | None = None
+) -> GPTNetwork:
     """Build the network of a run.
 
     Args:
         config: config of the run.
         members: what every GPT reads of a clip beside its text.
+        trained: quantizer that trains in the same run; None = the frozen one that it names.
 
     Raises:
         ValueError: the sections `data` and `model` do not fit together.
     """
-    quantizer = config.model.load_quantizer()
+    quantizer = config.model.load_quantizer() if trained is None else trained
     provenance = {"quantizer": quantizer.fingerprint()}
     members = gpt_members(members, config.model)
     # Looked for once: a run folder may have a newer one at the second look.
@@ -74,6 +79,8 @@ def make_network(config: GPTRunConfig, members: tuple[str, ...]) -> GPTNetwork:
     model = SemanticGPT(gpt)
     model.set_codebooks(quantizer.code_vectors().codebooks)
     freeze_modules(model, config.model.freeze, "model.freeze")
+    if trained is not None:
+        return GPTNetwork(model, LiveFingerprint(trained, provenance), members, None, None)
     return GPTNetwork(model, provenance, members, aligner, align_clip)
 
 

@@ -87,3 +87,20 @@ class GivenCodes:
     def _rows(self) -> dict[str, int]:
         frames = self._index.numbers("num_code_frames")
         return {self._index.key(int(row)): int(row) for row in (frames > 0).nonzero()[0]}
+
+
+def stretch_alignments(alignments: Tensor, lengths: Tensor, wanted: Tensor) -> Tensor:
+    """Return alignments that go through the same characters in other numbers of frames.
+
+    Args:
+        alignments: [C, T] int64 character spoken at each frame; anything at padding.
+        lengths: [C] frames of each clip.
+        wanted: [C] frames that it should have.
+
+    Returns:
+        [C, T'] int64, T' the most frames that are wanted, at least 1; anything at padding.
+    """
+    frames = torch.arange(max(1, int(wanted.max())), device=alignments.device)
+    places = frames * lengths[:, None] // wanted.clamp(min=1)[:, None]
+    last = (lengths - 1).clamp(min=0)[:, None]
+    return alignments.gather(1, torch.minimum(places, last))

@@ -85,6 +85,13 @@ def check_codes(index: CorpusIndex, stage: Stage, where: str) -> None:
                 f"given, but are of {index.text_encoder or 'none (texts is not set)'}; make them: "
                 "gsv2 corpus extract-text --corpus CORPUS --path ENCODER --out TEXTS"
             )
+        tokenizer = trainable.provenance.get("tokenizer")
+        counted = any(shard.texts is not None and shard.texts.counts_only for shard in index.shards)
+        if counted and index.text_encoder != tokenizer:
+            raise CodesMismatchError(
+                f"{where}: texts must be counted in the subwords that {name} reads (tokenizer "
+                f"{tokenizer or 'none: it reads bytes'}), but are in those of {index.text_encoder}"
+            )
         wanted = trainable.provenance.get("quantizer")
         if index.quantizer is not None and wanted is not None and index.quantizer != wanted:
             raise CodesMismatchError(

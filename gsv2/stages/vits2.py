@@ -24,7 +24,7 @@ from gsv2.losses.kl import kl_divergence
 from gsv2.losses.pitch import pitch_loss
 from gsv2.losses.reconstruction import multi_mel_distance
 from gsv2.losses.stft import stft_loss
-from gsv2.models.vits2.decoded import Decoded, TrainedSegments
+from gsv2.models.vits2.decoded import Decoded, LiveCodes, TrainedSegments
 from gsv2.models.vits2.flops import VITS2Flops
 from gsv2.models.vits2.references import random_references
 from gsv2.models.vits2.segments import cut_segments, random_starts
@@ -73,7 +73,7 @@ class VITS2Stage:
         parts = make_parts(config, device)
         self._network, self.model_config, self.codes = parts.network, parts.config, parts.codes
         self.precision, self.trainables = parts.precision, parts.trainables
-        self._quantizer = parts.quantizer
+        self.quantizer = parts.quantizer
         resolutions = config.model.mel_resolutions
         mels = resolutions.split(config.model.mel_loss.sample_rate) or [config.model.mel_loss]
         self._loss_mels = MultiResolutionMel(mels).to(device)
@@ -99,9 +99,9 @@ class VITS2Stage:
 
     def initialise(self, batches: Iterable[Batch]) -> None:
         """Start the codebooks of a quantizer that trains; nothing else depends on data."""
-        if self._quantizer is not None:
-            self._quantizer.initialise(batches)
-            entries = self._quantizer.network.codebooks.entries
+        if self.quantizer is not None:
+            self.quantizer.initialise(batches)
+            entries = self.quantizer.network.codebooks.entries
             self._network.code_vectors.set_codebooks(entries)
 
     def num_targets(self, batch: Batch) -> Mapping[str, int]:
@@ -149,19 +149,19 @@ class VITS2Stage:
             for judgement in adversarial_updates(*of, autocast):
                 yield _scaled(judgement, run.share)
         update = self._generator_update(run.real, run.pitch, run.decoded, step)
-        if self._quantizer is None or run.live is None:
+        if self.quantizer is None or run.live is None:
             yield _scaled(update, run.share)
             return
         yield _scaled(update._replace(loss=update.loss + run.live.probe), run.share)
-        yield self._quantizer.update(run.live, run.share)
-        self._quantizer.move_codebooks(self._network.code_vectors)
+        yield self.quantizer.update(run.live, run.share)
+        self.quantizer.move_codebooks(self._network.code_vectors)
 
     def _run(self, batch: Batch, step: int) -> _Run:
         """Encode a micro-batch and decode its segments: the pass that all updates share."""
         counted, share = self._counted(batch)
         live: LivePass | None = None
-        if self._quantizer is not None and self._quantizer.trains_at(step):
-            live = self._quantizer.start_pass(counted, share)
+        if self.quantizer is not None and self.quantizer.trains_at(step):
+            live = self.quantizer.start_pass(counted, share)
         inputs = self._inputs(counted, None if live is None else live.output.codes)
         size = self.section.segment_frames
         starts = random_starts(inputs.lengths, size)
@@ -174,7 +174,7 @@ class VITS2Stage:
         noise = self.section.alignment_noise_at(step)
         with self.precision.autocast(GENERATOR, self.device):
             decoded: Decoded = self.trainables[GENERATOR](
-                inputs.content(noise) if live is None else live.codes,
+                inputs.content(noise) if live is None else LiveCodes(live.leaf, inputs.text),
                 inputs.magnitude,
                 inputs.lengths,
                 inputs.mel[reference],
@@ -191,10 +191,10 @@ class VITS2Stage:
 
     def _inputs(self, batch: Batch, codes: Tensor | None = None) -> VITS2Inputs:
         """Return the inputs of a batch with a clip; `codes` that a quantizer has just made."""
-        if self._quantizer is not None:
-            codes = self._quantizer.encode(batch) if codes is None else codes
-            lengths = (codes[:, 0] >= 0).sum(dim=1)
-            batch = replace(batch, codes=codes, code_lengths=lengths)
+        if codes is not None:
+            batch = replace(batch, codes=codes, code_lengths=(codes[:, 0] >= 0).sum(dim=1))
+        elif self.quantizer is not None and batch.codes is None:
+            batch = self.quantizer.with_codes(batch)
         return make_inputs(batch, self._network)
 
     def _generator_update(

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from gsv2.data.stream.batch import Batch
-from gsv2.models.vits2.decoded import TextToAlign
+from gsv2.models.vits2.decoded import TextToAlign, ToldCodes
 from gsv2.models.vits2.model import VITS2
-from gsv2.models.vits2.text_prior import TextPrior
+from gsv2.models.vits2.text_tokens import TokenEncoder
 from gsv2.text.encoders.interface import TextTokens
+from gsv2.text.encoders.vector_input import VectorInput
 
 
 class VITS2Inputs(NamedTuple):
@@ -25,7 +26,7 @@ class VITS2Inputs(NamedTuple):
     code_lengths: Tensor | None
     """[C] int64."""
     text: TextTokens | None
-    """Tokens of the texts; None for a prior of codes."""
+    """Tokens of the texts; None where the prior reads codes alone."""
     magnitude: Tensor
     """[C, num_bins, T]: linear spectrogram."""
     mel: Tensor
@@ -35,12 +36,12 @@ class VITS2Inputs(NamedTuple):
     sequence: Tensor
     """[C] int64: the same-speaker sequence of each clip."""
 
-    def content(self, alignment_noise: float) -> Tensor | TextToAlign:
+    def content(self, alignment_noise: float) -> Tensor | ToldCodes | TextToAlign:
         """Return what the prior reads, texts with the noise of their alignment."""
-        if self.text is not None:
-            return TextToAlign(self.text, alignment_noise)
-        assert self.codes is not None
-        return self.codes
+        if self.codes is not None:
+            return self.codes if self.text is None else ToldCodes(self.codes, self.text)
+        assert self.text is not None
+        return TextToAlign(self.text, alignment_noise)
 
 
 def make_inputs(batch: Batch, model: VITS2) -> VITS2Inputs:
@@ -57,16 +58,16 @@ def make_inputs(batch: Batch, model: VITS2) -> VITS2Inputs:
     assert batch.wave_lengths is not None
     hop = model.config.mel.hop_length
     lengths = batch.wave_lengths // hop
-    frames, text = batch.wave.shape[-1] // hop, None
-    if model.text_prior is None:
+    frames, reads_codes = batch.wave.shape[-1] // hop, model.text_prior is None
+    if reads_codes:
         frames = min(frames, _checked_frames(batch, lengths, model.config.frames_per_code))
-    else:
-        text = _tokens(batch, model.text_prior)
+    encoder = model.text_encoder
+    text = None if encoder is None else _tokens(batch, encoder)
     magnitude = model.mel.spectrogram(batch.wave)[..., :frames]
     return VITS2Inputs(
         wave=batch.wave,
-        codes=batch.codes,
-        code_lengths=batch.code_lengths,
+        codes=batch.codes if reads_codes else None,
+        code_lengths=batch.code_lengths if reads_codes else None,
         text=text,
         magnitude=magnitude,
         mel=model.mel.from_spectrogram(magnitude),
@@ -97,11 +98,13 @@ def _checked_frames(batch: Batch, lengths: Tensor, per_code: int) -> int:
     return batch.codes.shape[-1] * per_code
 
 
-def _tokens(batch: Batch, prior: TextPrior) -> TextTokens:
+def _tokens(batch: Batch, encoder: TokenEncoder) -> TextTokens:
     """Return the texts of a batch, on its device."""
-    if batch.text_vectors is not None and batch.text_vector_lengths is not None:
+    if isinstance(encoder, VectorInput):
+        assert batch.text_vectors is not None, "the stage reads them"
+        assert batch.text_vector_lengths is not None
         return TextTokens(batch.text_vectors, batch.text_vector_lengths)
-    ids, lengths = prior.text_encoder.tokenize(batch.texts)
+    ids, lengths = encoder.tokenize(batch.texts)
     return TextTokens(ids.to(batch.sequence.device), lengths.to(batch.sequence.device))
 
 
@@ -115,7 +118,8 @@ def silent_batch(batch: Batch, model: VITS2, device: torch.device) -> Batch:
     num_codes = 4
     length = num_codes * per_code * hop
     shape = (1, model.config.codes.num_codebooks, num_codes)
-    dim = model.config.text.vectors.dim
+    vectors = model.config.text_vectors
+    dim = None if vectors is None else vectors.dim
     return replace(
         batch,
         keys=("silence",),

@@ -42,40 +42,37 @@ def make_network(
     Raises:
         ValueError: the quantizer or the text vectors are missing, damaged or do not fit.
     """
-    if section.generator.prior == "text":
-        return _of_text(section.generator, data)
+    generator, of_text = _fill_text(section.generator, data)
+    if generator.prior == "text":
+        return VITS2Network(VITS2(generator), generator, of_text, None)
     quantizer = section.load_quantizer() if trained is None else trained
     vectors = quantizer.code_vectors()
-    filled = fill_codes(section.generator, vectors.config, "model.generator")
+    filled = fill_codes(generator, vectors.config, "model.generator")
     config = fill_code_features(filled, quantizer.config)
     model = VITS2(config)
     model.code_vectors.set_codebooks(vectors.codebooks)
     if model.code_features is not None:
         model.code_features.set_decoder(quantizer.decoder.state_dict())
     if trained is not None:
-        return VITS2Network(model, config, LiveFingerprint(trained), None)
-    return VITS2Network(model, config, {"quantizer": quantizer.fingerprint()}, vectors.config)
+        return VITS2Network(model, config, LiveFingerprint(trained, of_text), None)
+    provenance = {"quantizer": quantizer.fingerprint(), **of_text}
+    return VITS2Network(model, config, provenance, vectors.config)
 
 
-def _of_text(config: VITS2Config, data: DataConfig) -> VITS2Network:
-    """Build a network with a prior of text."""
-    provenance = {}
-    if config.text.encoder != "bytes":
-        key = "model.generator.text"
-        vectors = fill_vectors(
-            config.text.encoder, config.text.vectors, data, f"{key}.encoder", f"{key}.vectors"
-        )
-        config = replace(config, text=replace(config.text, vectors=vectors))
-        assert vectors.sha256 is not None, "corpora of text vectors name their encoder"
-        provenance["text_encoder"] = vectors.sha256
-    return VITS2Network(VITS2(config), config, provenance, None)
+def _fill_text(config: VITS2Config, data: DataConfig) -> tuple[VITS2Config, dict[str, str]]:
+    """Return the config with the text encoder of the corpora that it reads, and its hash."""
+    if config.text_vectors is None:
+        return config, {}
+    field = "text" if config.prior == "text" else "content_text"
+    reads, key = getattr(config, field), f"model.generator.{field}"
+    vectors = fill_vectors(reads.encoder, reads.vectors, data, f"{key}.encoder", f"{key}.vectors")
+    assert vectors.sha256 is not None, "corpora of text vectors name their encoder"
+    filled = replace(reads, vectors=vectors)
+    return replace(config, **{field: filled}), {"text_encoder": vectors.sha256}
 
 
 def vits2_members(section: VITS2ModelSection) -> tuple[str, ...]:
     """Return what the stage reads of a clip beside its text."""
-    if section.trained_quantizer is not None:
-        return ("audio",)
-    if section.generator.prior == "codes":
-        return ("audio", "codes")
-    is_vectors = section.generator.text.encoder != "bytes"
-    return ("audio", "text_vectors") if is_vectors else ("audio",)
+    reads_codes = section.generator.prior == "codes" and section.trained_quantizer is None
+    members = ("audio", "codes") if reads_codes else ("audio",)
+    return members if section.generator.text_vectors is None else (*members, "text_vectors")

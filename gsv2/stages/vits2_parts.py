@@ -53,7 +53,7 @@ def make_parts(config: VITS2RunConfig, device: torch.device) -> VITS2Parts:
     names = [GENERATOR, DISCRIMINATOR, *judges]
     names += [QUANTIZER] * (model.trained_quantizer is not None)
     check_optim(optim, names)
-    precision = _make_precision(config, names)
+    precision = make_precision(config, names)
     quantizer = _make_quantizer(config, device, precision)
     built = make_network(model, config.data, None if quantizer is None else quantizer.network)
     network, networks = built.model.to(device), model.discriminator.network()
@@ -93,7 +93,7 @@ def _make_quantizer(
     return made
 
 
-def _make_precision(config: VITS2RunConfig, names: Sequence[str]) -> PrecisionPolicy:
+def make_precision(config: VITS2RunConfig, names: Sequence[str]) -> PrecisionPolicy:
     """Return the policy of the trainables, and of the speech encoder of a quantizer that trains."""
     trained = config.model.trained_quantizer
     if trained is None:

@@ -19,11 +19,11 @@ from torch import Tensor
 
 from gsv2.audio.speech_encoders.interface import SpeechFeatures
 from gsv2.audio.speech_encoders.make import make_speech_encoder, resolve_speech_encoder
+from gsv2.data.corpus.format import HOP_LENGTH
 from gsv2.data.stream.batch import Batch
 from gsv2.losses.codebook import masked_mse
 from gsv2.models.quantizer.config import QuantizerConfig
 from gsv2.models.quantizer.model import Quantizer, QuantizerOutput
-from gsv2.models.vits2.decoded import LiveCodes
 from gsv2.nn.codebook_ema import CodebookStatistics
 from gsv2.nn.codes import CodeVectors
 from gsv2.stages.codebook_updates import LiveFingerprint, over_ranks
@@ -72,11 +72,6 @@ class LivePass(NamedTuple):
     mask: Tensor
     """[B, T] frames of the features."""
 
-    @property
-    def codes(self) -> LiveCodes:
-        """What the waveform model reads."""
-        return LiveCodes(self.leaf)
-
 
 class QuantizerTraining:
     """The quantizer's part of a step.
@@ -123,8 +118,13 @@ class QuantizerTraining:
         start_quantizer(self.network, batches, self._features, self._micro_batches_per_step, None)
 
     def trains_at(self, step: int) -> bool:
-        """Tell whether it trains in a step, from 1; behind the last one, freeze it."""
+        """Tell whether it trains in a step, from 1; behind the last one, freeze it.
+
+        A dry run may ask for a step that is still to come, and then for the first one.
+        """
         if step <= self._until_step:
+            if self.network.frozen:
+                self.network.thaw()
             return True
         if not self.network.frozen:
             self.network.freeze()
@@ -132,9 +132,18 @@ class QuantizerTraining:
         return False
 
     @torch.no_grad()
-    def encode(self, batch: Batch) -> Tensor:
-        """Return the codes [C, K, T_codes] that the audio of at least one clip has now."""
-        return self.network.encode(*self._features(batch))
+    def with_codes(self, batch: Batch) -> Batch:
+        """Return a batch of at least one clip with the codes that its audio has now."""
+        codes = self.network.encode(*self._features(batch))
+        return replace(batch, codes=codes, code_lengths=(codes[:, 0] >= 0).sum(dim=1))
+
+    def with_code_lengths(self, batch: Batch) -> Batch:
+        """Return a batch with the numbers of code frames that its audio will have."""
+        if batch.wave_lengths is None:
+            return batch
+        per_code = self.network.config.stride
+        frames = batch.wave_lengths // HOP_LENGTH
+        return replace(batch, code_lengths=(frames + per_code - 1) // per_code)
 
     def start_pass(self, batch: Batch, share: float) -> LivePass:
         """Quantize a batch of at least one clip.

@@ -47,23 +47,25 @@ def speak_clips(
     mask = length_mask(inputs.lengths, inputs.mel.shape[-1])
     own = model.style(inputs.mel, mask)
     other = own[next_references(inputs.sequence)]
-    name = "through_codes" if inputs.text is None else "through_text"
+    name = "through_text" if inputs.codes is None else "through_codes"
     waves = {name: _speak_prior(model, inputs, other)}
     waves["through_posterior"] = model.reconstruct(inputs.magnitude, inputs.lengths, other)
     if figures == "all":
         waves[f"{name}_own"] = _speak_prior(model, inputs, own)
         waves[f"{name}_mixed"] = _speak_prior(model, inputs, mean_styles(own, inputs.sequence))
-    frames = None if inputs.text is None else spoken_frames(model, inputs.text, other)
+    frames = None
+    if inputs.codes is None and inputs.text is not None:
+        frames = spoken_frames(model, inputs.text, other)
     return SpokenClips(waves, frames)
 
 
 def _speak_prior(model: VITS2, inputs: VITS2Inputs, style: Tensor) -> Tensor:
     """Return clips [C, 1, N] through their codes or texts."""
-    if inputs.text is not None:
+    if inputs.codes is None:
+        assert inputs.text is not None
         return speak_aligned(model, inputs.text, inputs.magnitude, inputs.lengths, style)
-    assert inputs.codes is not None
     assert inputs.code_lengths is not None
-    return model.infer(inputs.codes, inputs.code_lengths, style, noise_scale=0.0)
+    return model.infer(inputs.codes, inputs.code_lengths, style, 0.0, text=inputs.text)
 
 
 class ClipMeter:

@@ -24,6 +24,7 @@ from gsv2.training.guard import Refusal, UpdateGuard
 from gsv2.training.inspection import StepInspection
 from gsv2.training.precision.watch import PrecisionWatch
 from gsv2.training.stage import Stage, Trainable
+from gsv2.training.stage_abilities import VectorReadingStage
 from gsv2.training.step import StepResult, StepRunner
 from gsv2.training.telemetry.memory_peak import begin_peak, read_peak
 
@@ -56,10 +57,9 @@ def dry_run(
     Raises:
         MemoryBudgetError: out of memory; names the budget.
     """
-    num_codebooks = stage.codes.num_codebooks if stage.codes else 0
     num_local = data.micro_batches_per_step // distributed.world
     peaks = {}
-    for name, batch in extreme_batches(data, stage.members, num_codebooks).items():
+    for name, batch in largest_batches(data, stage).items():
         size = f"{name}: {num_local} micro-batches of {batch.num_clips} clips"
         batches = [replace(batch, micro_batch=k) for k in range(num_local)]
         with _untouched(stage, distributed.device):
@@ -70,6 +70,13 @@ def dry_run(
         peaks[name] = max(distributed.gather(peak)) / _GIB
         logger.info("dry run, %s: %.2f GiB at the peak", size, peaks[name])
     return peaks
+
+
+def largest_batches(data: DataConfig, stage: Stage) -> dict[str, Batch]:
+    """Return what is extreme -> micro-batch 0 of a stage that fills the budget so."""
+    num_codebooks = stage.codes.num_codebooks if stage.codes else 0
+    text_dim = stage.text_dim if isinstance(stage, VectorReadingStage) else None
+    return extreme_batches(data, stage.members, num_codebooks, text_dim)
 
 
 def _try(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from gsv2.data.stream.batch import BadClip, Batch
+from gsv2.data.stream.batch import Batch
 from gsv2.nn.codes import CodeConfig
 from gsv2.training.ema import WeightAverage
 from gsv2.training.engines.engine import Engine, EngineError
@@ -180,14 +180,6 @@ class Panel:
     """Title -> [N] float, at `SAMPLE_RATE`; drawn as spectrograms on one scale."""
     images: Mapping[str, Tensor] = field(default_factory=dict)
     """Title -> [H, T] float, each drawn on its own scale, row 0 at the bottom."""
-
-
-@runtime_checkable
-class RefusingStage(Protocol):
-    """A stage that may be unable to use a clip that could be read."""
-
-    def take_refused(self) -> Sequence[tuple[int, BadClip]]:
-        """Return (micro-batch, clip) of such clips since the last call."""
 
 
 class Stage(Protocol):

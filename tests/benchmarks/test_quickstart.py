@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import _quickstart_worker, quickstart, turns
+from benchmarks import _quickstart_worker, revisions, turns
 from benchmarks._quickstart_worker import Turns, audio_at
 from benchmarks.harness import Row
 from benchmarks.options import Options
-from benchmarks.quickstart import measure, worktree
+from benchmarks.quickstart import measure
+from benchmarks.revisions import worktree
 from benchmarks.turns import training_turns
 
 
@@ -114,7 +115,7 @@ def test_a_revision_lies_beside_the_checkout_for_a_while(
         (root / "file").write_text(text)
         subprocess.run([*git, "add", "file"], check=True)
         subprocess.run([*git, "commit", "--quiet", "-m", text], check=True)
-    monkeypatch.setattr(quickstart, "_ROOT", root)
+    monkeypatch.setattr(revisions, "ROOT", root)
     with worktree("HEAD~1", tmp_path / "other") as other:
         assert (other / "file").read_text() == "before"
     assert not other.exists()

@@ -1,5 +1,7 @@
 """Codes as speech."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,8 @@ from gsv2.inference.references import load_reference
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.synthesizer import Synthesizer
 from gsv2.models.aligner.viterbi import Alignment, AlignmentError
+from gsv2.models.vits2.content_text import ContentTextConfig
+from gsv2.models.vits2.model import VITS2
 
 RATE_HZ = 25.0
 CODES = torch.arange(12).view(2, 6)
@@ -75,6 +79,24 @@ def test_each_sentence_is_spoken_as_it_would_be_alone_and_none_without_codes(
     assert len(nothing.wave) == 0
     assert said.times is None
     assert nothing.times is None
+
+
+def test_a_sentence_is_spoken_with_its_text_where_that_is_read(synthesizer, spoken_in):
+    """In one window, for there is no telling where it is said before all codes have come."""
+    torch.manual_seed(0)
+    vits2 = VITS2(replace(synthesizer.vits2.config, content_text=ContentTextConfig())).eval()
+    torch.nn.init.normal_(vits2.content_encoder.text.attention.out_proj.weight)
+    decoder = CodeDecoder(vits2, None, RATE_HZ, synthesizer.device)
+    told, same, other = (
+        next(decoder.speak(generated(), [text, "cd"], spoken_in, seed=3)).wave
+        for text in ("ab", " ab ", "xy")
+    )
+    assert np.array_equal(told, same)
+    assert not np.array_equal(told, other)
+    stream = decoder.start(spoken_in, 3, "ab")
+    assert len(stream.push(CODES[:, :4], is_last=False)) == 0
+    assert np.array_equal(stream.push(CODES[:, 4:], is_last=True).numpy(), told)
+    assert not np.array_equal(decoder.decode(CODES, spoken_in, seed=3), told)  # a recording's
 
 
 def test_a_pointer_tells_the_times_and_the_aligner_is_not_asked(synthesizer, spoken_in):

@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer
 
 from gsv2.data.config import DataConfig, SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
@@ -12,12 +13,13 @@ from gsv2.data.stream.loader import make_loader
 from gsv2.data.stream.reader import read_clips
 from gsv2.data.verify.corpus import verify_corpus
 from gsv2.inference.clip_batches import SharedWork
-from gsv2.inference.text_extraction import extract_text_vectors
+from gsv2.inference.text_extraction import count_subwords, extract_text_vectors
 from gsv2.text.encoders.config import TextVectorsConfig
 from gsv2.text.encoders.xlm_roberta import XlmRoberta
 from gsv2.training.distributed.patient_ranks import PatientRanks
 from gsv2.training.distributed.ranks import Distributed
 from tests.support.thread_ranks import run_ranks
+from tests.support.tiny_language_model import save_language_model
 from tests.support.tiny_text_encoder import DIM, save_text_encoder
 
 CPU = torch.device("cpu")
@@ -79,6 +81,31 @@ def test_the_plan_counts_subwords_in_place_of_bytes(tiny_corpus, encoder, tmp_pa
         columns = table.shard(shard.number)
         lengths |= dict(zip(columns.rows.tolist(), columns.lengths.tolist(), strict=True))
     assert lengths == subwords
+
+
+def test_the_plan_counts_the_subwords_that_a_gpt_reads(tiny_corpus, tmp_path) -> None:
+    """Counted by the tokenizer itself, in an index whose tars hold nothing."""
+    folder = save_language_model(tmp_path / "lm")
+    made = count_subwords(tiny_corpus.path, folder, tmp_path / "texts")
+    assert (made.kind, made.num_clips, made.text_dim) == ("texts", 12, None)
+    assert count_subwords(tiny_corpus.path, folder, tmp_path / "texts") == made
+    source = SourceConfig(
+        path=str(tiny_corpus.path), codes=str(tiny_corpus.codes), texts=str(tmp_path / "texts")
+    )
+    index = CorpusIndex.open(source)
+    config = DataConfig(sources=[source], max_tokens=4000, lanes=1, clip_overhead_tokens=3)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    texts = {clip.row: clip for clip in read_clips(index, ["codes"])}
+    expected = {
+        row: len(tokenizer.encode(clip.text).ids) + clip.codes.shape[1] + 3
+        for row, clip in texts.items()
+    }
+    table = Plan(index, config, 0, ("codes",)).table
+    shards = [table.shard(shard.number) for shard in index.shards]
+    lengths = {row: n for c in shards for row, n in zip(c.rows.tolist(), c.lengths, strict=True)}
+    assert lengths == expected
+    by_bytes = {row: len(c.text.encode()) + c.codes.shape[1] + 3 for row, c in texts.items()}
+    assert sum(lengths.values()) < sum(by_bytes.values())
 
 
 def test_ranks_and_ended_calls_write_what_one_writes(make_corpus, encoder, tmp_path) -> None:

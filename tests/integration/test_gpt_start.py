@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,12 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from typer.testing import CliRunner
 
+from gsv2.cli import app
 from gsv2.inference.extraction import extract_codes
 from gsv2.models.component import load_component
+from gsv2.models.gpt.model import SemanticGPT
 from gsv2.train import main
 from gsv2.training.checkpoints.checkpoint import find_component
 from gsv2.training.run_folder.records import read_records
@@ -62,3 +66,28 @@ def test_a_run_begins_at_step_0_with_the_weights_and_resumes_without_their_sourc
     assert [row["step"] for row in read_records(run / "metrics.jsonl")] == [1, 2]
     with pytest.raises(ValueError, match=r"gpt.safetensors in .*first"):
         main(config, [*tuned, "run.name=again"])
+
+
+def test_preferences_are_trained_through_the_command_line(
+    tiny_corpus: Any, world: Path, tmp_path: Path
+) -> None:
+    """From a run of the GPT: the loss of a coin at first, then a file that speaks as any GPT's."""
+    config = write_config(tmp_path / "gpt.yaml", tiny_corpus.path, world)
+    first = main(config)
+    values = yaml.safe_load(config.read_text())
+    values |= {"stage": "dpo", "init": {"gpt": str(first)}, "optim": {"gpt": {"lr": 3e-3}}}
+    values["model"] |= {"min_span_sec": 0.2, "max_span_sec": 0.4, "faults": ["truncated"]}
+    values["model"]["gpt"] = {**values["model"]["gpt"], "dropout": 0.0}
+    values["run"]["name"] = "preferred"
+    values["trainer"]["max_steps"] = 16
+    dpo = tmp_path / "dpo.yaml"
+    dpo.write_text(yaml.safe_dump(values))
+    done = CliRunner().invoke(app, ["train", str(dpo)])
+    assert done.exit_code == 0, done.output
+    run = tmp_path / "preferred"
+    rows = read_records(run / "metrics.jsonl")
+    assert rows[0]["gpt/loss"] == pytest.approx(math.log(2), abs=1e-4)
+    assert max(row["gpt/loss"] for row in rows[-3:]) < rows[0]["gpt/loss"]
+    assert {"gpt/margin", "gpt/preferred"} <= rows[-1].keys()
+    component = load_component(find_component(run, "gpt"), "gpt")
+    SemanticGPT.from_component(component)

@@ -47,7 +47,9 @@ def test_two_ranks_take_the_steps_of_one_under_any_engine(
         _assert_close(load_file(two / f"{network}.{name}"), expected, 1e-5)
 
 
-def test_two_ranks_freeze_the_same_quantizer_as_one(two: Path, whole: Mapping[str, Tensor]) -> None:
+def test_two_ranks_freeze_a_quantizer_and_begin_its_gpt_as_one_does(
+    two: Path, whole: Mapping[str, Tensor]
+) -> None:
     _assert_close(load_file(two / "whole.live"), whole, 1e-5)
 
 

@@ -18,7 +18,8 @@ from gsv2.stages.dpo import DPOModelSection, DPORunConfig, DPOStage
 from gsv2.stages.gpt import GPTStage
 from gsv2.stages.gpt_start import GPTInitConfig
 from tests.support.hand_made_batches import no_clips
-from tests.support.tiny_gpt import code_batch, make_config, save_quantizer
+from tests.support.tiny_aligner import save_aligner
+from tests.support.tiny_gpt import V, code_batch, make_config, save_quantizer
 
 CPU = torch.device("cpu")
 BATCH: dict[str, Any] = {
@@ -122,6 +123,46 @@ def test_no_clips_give_zero_and_a_gradient_and_validation_keeps_the_gpts_figures
     assert found["gpt/codes/nats_per_frame"].weight == 9 + 7
     assert float(found["gpt/loss"]) == pytest.approx(math.log(2), abs=1e-4)
     assert stage.flops(code_batch(**BATCH))["gpt"] > 0
+
+
+def test_a_pointer_goes_through_the_whole_text_of_rejected_codes(tmp_path):
+    """Its moves are no part of the preference, and its parameters have gradients all the same."""
+    quantizer = save_quantizer(tmp_path / "quantizer.safetensors")
+    config = make_config(quantizer)
+    hash_ = GPTStage(config, CPU).quantizer_hash
+    save_aligner(tmp_path / "aligner.safetensors", hash_, codebook_size=V)
+    pointing = replace(
+        config.model,
+        gpt=replace(config.model.gpt, reading="pointer"),
+        aligner=str(tmp_path / "aligner.safetensors"),
+    )
+    gpt = GPTStage(replace(config, model=pointing), CPU)
+    about = {"config": config_to_dict(gpt.model.config)}
+    provenance = gpt.trainables["gpt"].provenance
+    save_component(
+        tmp_path / "gpt.safetensors", gpt.model, kind="gpt", provenance=provenance, **about
+    )
+    spans = {"min_span_sec": 0.08, "max_span_sec": 0.16}
+    config = dpo_config(tmp_path, aligner=pointing.aligner, **spans)
+    model = replace(config.model, gpt=pointing.gpt)
+    stage = DPOStage(replace(config, model=model), CPU)
+    assert "align" in stage.members
+    stage.initialise([])
+    alignments = torch.tensor([[0, 0, 1, 1, 2, 2, -1, -1, -1], [0, 0, 0, 1, 1, 1, 2, 2, 2]])
+    alignments = torch.cat([alignments, torch.tensor([[0, 1, 2, 3, 3, 4, 4, -1, -1]])])
+    batch = code_batch(**BATCH, alignments=alignments)
+    rejected = stage.reject(batch)
+    for clip, length in ((1, 9), (2, 7)):
+        said = rejected.alignments[clip, : rejected.code_lengths[clip]]
+        assert (said.diff() >= 0).all()
+        assert set(said.tolist()) <= set(alignments[clip, :length].tolist())
+        assert said[0] == 0
+    assert torch.equal(rejected.alignments[0, :6], alignments[0, :6]), "a prompt stays"
+    (update,) = stage.updates(batch, 1)
+    assert float(update.loss.detach()) == pytest.approx(math.log(2), abs=1e-4)
+    update.loss.backward()
+    assert all(p.grad is not None for p in stage.gpt.model.parameters())
+    assert not stage.gpt.model.pointer.advance.output.weight.grad.any()
 
 
 def test_what_cannot_be_preferred_is_refused_by_name(folder):

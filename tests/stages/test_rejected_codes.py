@@ -4,7 +4,7 @@ import torch
 from gsv2.data.building.codes import CodesOrigin, write_codes
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
-from gsv2.stages.rejected_codes import FAULTS, FaultMaker, GivenCodes
+from gsv2.stages.rejected_codes import FAULTS, FaultMaker, GivenCodes, stretch_alignments
 
 CODES = torch.arange(24).view(1, 24).repeat(2, 1)
 
@@ -58,3 +58,13 @@ def test_given_codes_are_found_by_key_and_of_the_quantizer(tiny_corpus, tmp_path
     assert given.find("nobody") is None
     with pytest.raises(ValueError, match=r"model.rejected must hold codes of quantizer other"):
         GivenCodes({str(tiny_corpus.path): str(tmp_path / "worse")}, "other")
+
+
+def test_a_stretched_alignment_goes_through_the_same_characters_in_other_frames():
+    alignments = torch.tensor([[0, 0, 1, 2, 2, 3], [4, 5, 6, -1, -1, -1], [0, 1, -1, -1, -1, -1]])
+    lengths, wanted = torch.tensor([6, 3, 2]), torch.tensor([3, 6, 2])
+    made = stretch_alignments(alignments, lengths, wanted)
+    assert made.shape == (3, 6)
+    assert made[0, :3].tolist() == [0, 1, 2]
+    assert made[1].tolist() == [4, 4, 5, 5, 6, 6]
+    assert made[2, :2].tolist() == [0, 1]

@@ -27,13 +27,13 @@ def test_both_updates_together_are_one_chain_rule(tmp_path: Path) -> None:
     run = stage._run(batch, 1)
     whole = stage._generator_update(run.real, run.pitch, run.decoded, 1).loss
     (passed,) = torch.autograd.grad(whole, run.live.leaf, retain_graph=True)
-    own = stage._quantizer.network(*stage._quantizer._features(batch))
+    own = stage.quantizer.network(*stage.quantizer._features(batch))
     target = (own.vectors * passed).sum() + 0.25 * own.commitment
     target = target + (own.reconstruction - own.target).square()[run.live.mask].mean()
     expected = torch.autograd.grad(
         0.3 * target, [*stage.trainables["quantizer"].module.parameters()]
     )
-    stage._quantizer._collected.clear()
+    stage.quantizer._collected.clear()
     torch.manual_seed(1)
     updates = stage.updates(batch, 1)
     for name in ("generator", "quantizer"):
@@ -67,14 +67,14 @@ def test_it_trains_until_its_step_and_stays_then(tmp_path: Path) -> None:
 
 def test_a_batch_without_a_clip_moves_nothing(tmp_path: Path) -> None:
     stage = make_live_stage(tmp_path)
-    counts = stage._quantizer.network.codebooks.cluster_sizes.clone()
+    counts = stage.quantizer.network.codebooks.cluster_sizes.clone()
     for update in stage.updates(audio(()), 1):
         assert update.loss.item() == 0
         update.loss.backward()
         for parameter in stage.trainables[update.trainable].module.parameters():
             assert parameter.grad is not None
             assert (parameter.grad == 0).all()
-    after = stage._quantizer.network.codebooks.cluster_sizes
+    after = stage.quantizer.network.codebooks.cluster_sizes
     torch.testing.assert_close(after, counts * 0.99)
 
 

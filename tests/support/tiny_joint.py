@@ -11,6 +11,7 @@ import torch
 from gsv2.data.stream.batch import Batch
 from gsv2.stages.joint import JointModelSection, JointRunConfig, JointStage
 from tests.support import tiny_gpt, tiny_vits2
+from tests.support.tiny_live_quantizer import live_config
 
 
 def make_config(quantizer_file: Path, **sections: Any) -> JointRunConfig:
@@ -25,6 +26,20 @@ def make_config(quantizer_file: Path, **sections: Any) -> JointRunConfig:
         optim={**gpt.optim, **vits2.optim},
     )
     return replace(config, **sections)
+
+
+def make_live_config(folder: Path, until_step: int = 2, **live: Any) -> JointRunConfig:
+    """Return the config of a run whose quantizer trains until a step; see `live_config`."""
+    gpt, vits2 = tiny_gpt.make_config(folder / "none"), live_config(folder, until_step, **live)
+    return JointRunConfig(
+        stage="joint",
+        run=vits2.run,
+        data=vits2.data,
+        trainer=vits2.trainer,
+        tracking=vits2.tracking,
+        model=JointModelSection(**(vars(gpt.model) | vars(vits2.model))),
+        optim={**gpt.optim, **vits2.optim},
+    )
 
 
 def make_stage(folder: Path, **sections: Any) -> JointStage:

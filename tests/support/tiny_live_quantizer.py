@@ -41,7 +41,7 @@ def live_config(
         folder / "none",
         run={"dir": str(folder), "name": "run"},
         model={**section, "trained_quantizer": trained, **model},
-        optim={key: {**OPTIM, "schedule": "constant"} for key in NAMES},
+        optim={name: {**OPTIM, "schedule": "constant"} for name in NAMES},
         tracking={"progress": False},
     )
 

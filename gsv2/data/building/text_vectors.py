@@ -37,7 +37,12 @@ def _members(vectors: np.ndarray, row: int) -> tuple[dict[str, bytes], dict[str,
     return {"text_vectors": encode_vectors(vectors)}, {"num_text_vectors": len(vectors)}
 
 
-_KIND = ClipArrayKind("text vectors", TEXTS_SCHEMA, _members)
+def _count(number: np.ndarray, row: int) -> tuple[dict[str, bytes], dict[str, int]]:
+    return {}, {"num_text_vectors": int(number)}
+
+
+_VECTORS = ClipArrayKind("text vectors", TEXTS_SCHEMA, _members)
+_COUNTS = ClipArrayKind("numbers of subwords", TEXTS_SCHEMA, _count)
 
 
 class TextVectorsOrigin(NamedTuple):
@@ -60,13 +65,16 @@ def write_text_vectors(
 ) -> Manifest:
     """Write sidecar tars with text vectors, float16; `out` appears complete or not at all.
 
+    Or with how many subwords a text has, in the index alone, where numbers come instead.
+
     An ended call keeps its whole shards, and the next one of the same encoder goes on.
 
     Args:
         corpus: the corpus whose texts were encoded.
         out: folder of the sidecar corpus.
-        vectors: yields (shard name, key, [S, D] vectors) shard after shard in the order of the
-            corpus, without the shards that it is given; clips that it leaves out get none.
+        vectors: yields (shard name, key, [S, D] vectors or [] number of subwords) shard after shard
+            in the order of the corpus, without the shards that it is given; clips that it leaves
+            out get none.
         origin: what made them.
         overwrite: replace a complete sidecar at `out`.
         workers: this process among others that make the same call; None = alone.
@@ -79,7 +87,7 @@ def write_text_vectors(
     audio = read_manifest(corpus)
 
     def finish(shards: Sequence[ShardEntry], dims: Set[int]) -> Manifest:
-        if len(dims) != 1:
+        if len(dims) > 1 or not (dims or any(shard.num_clips for shard in shards)):
             raise CorpusError(f"text vectors {out} must have one dimension, not {set(dims)}")
         return Manifest(
             kind="texts",
@@ -88,7 +96,7 @@ def write_text_vectors(
             num_speakers=audio.num_speakers,
             build={"corpus": os.path.relpath(corpus.resolve(), out.resolve()), **origin.build},
             text_encoder=origin.encoder,
-            text_dim=next(iter(dims)),
+            text_dim=next(iter(dims), None),
         )
 
     sidecar = Sidecar(
@@ -106,4 +114,6 @@ def _write_shard(
 ) -> tuple[ShardEntry, Set[int]]:
     """Write one shard; return its entry and the dimensions of its vectors."""
     dims = {array.shape[1] for array in vectors.values() if array.ndim > 1}
-    return write_clip_arrays(index, building, entry, _KIND, vectors), dims
+    are_numbers = bool(vectors) and all(array.ndim == 0 for array in vectors.values())
+    kind = _COUNTS if are_numbers else _VECTORS
+    return write_clip_arrays(index, building, entry, kind, vectors), dims

@@ -45,6 +45,8 @@ class SidecarTar(NamedTuple):
     """SHA-256 of it."""
     num_bytes: int
     """Size of it."""
+    counts_only: bool = False
+    """Whether its index says how long texts are, and the tar holds nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -132,6 +132,7 @@ def _sidecar_tars(corpus: str, manifest: Manifest, storage: Storage) -> dict[str
             tar_index=storage.join(corpus, f"{entry.name}.parquet"),
             sha256=entry.sha256,
             num_bytes=entry.num_bytes,
+            counts_only=manifest.text_dim is None,
         )
         for entry in manifest.shards
     }

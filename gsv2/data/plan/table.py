@@ -99,7 +99,8 @@ class ClipTable:
         config, members = self._config, self._stored(shard)
         read = ("json", *members)
         names = ["speaker", "block", "duration_sec", "num_samples", "text_bytes", "num_code_frames"]
-        names += ["num_text_vectors"] if "text_vectors" in members else []
+        is_counted = shard.texts is not None and shard.texts.counts_only
+        names += ["num_text_vectors"] if is_counted or "text_vectors" in members else []
         keys = ["key"] if shard.part != "all" or shard.leave_out is not None else []
         arrays = self.index.read(shard, keys + names + [f"{member}_length" for member in read])
         speakers = arrays.pop("speaker")
@@ -206,7 +207,8 @@ def _lengths(numbers: Mapping[str, np.ndarray], config: DataConfig, budget: Budg
     guess = np.ceil(numbers["duration_sec"] * config.code_rate_hz).astype(np.int64)
     steps = np.where(known >= 0, known, guess) * config.steps_per_frame
     if "num_text_vectors" in numbers:
-        text = np.maximum(numbers["num_text_vectors"], 0).astype(np.int64)
+        counted = numbers["num_text_vectors"].astype(np.int64)
+        text = np.where(counted >= 0, counted, numbers["text_bytes"])
     else:
         text = numbers["text_bytes"] * config.tokens_per_text_byte
     return steps + text + config.clip_overhead_tokens

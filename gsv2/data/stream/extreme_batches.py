@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -25,22 +26,35 @@ _TEXT_BYTES_PER_SEC = 20
 
 
 def extreme_batches(
-    config: DataConfig, members: Sequence[str], num_codebooks: int
+    config: DataConfig, members: Sequence[str], num_codebooks: int, text_dim: int | None = None
 ) -> dict[str, Batch]:
     """Return what is extreme -> micro-batch 0 that fills the budget so.
 
     Args:
         config: budget (`max_frames` or `max_tokens`) and limits of clips.
-        members: members that clips have, of `audio`, `codes` and `align`.
+        members: members that clips have, of `audio`, `codes`, `align` and `text_vectors`.
         num_codebooks: number of codebooks of codes.
+        text_dim: dimension of text vectors, of which each byte has one; None = there are none.
     """
     shortest = [config.min_clip_sec]
     num_clips = config.max_clips if config.max_tokens is not None else 1
     longest = [min(config.max_clip_sec, config.max_seconds / num_clips)] * num_clips
     return {
-        "short clips": _make_batch(config, _fill(config, shortest), members, num_codebooks),
-        "long clips": _make_batch(config, _fill(config, longest), members, num_codebooks),
+        name: with_text_vectors(
+            _make_batch(config, _fill(config, seconds), members, num_codebooks),
+            text_dim if "text_vectors" in members else None,
+        )
+        for name, seconds in {"short clips": shortest, "long clips": longest}.items()
     }
+
+
+def with_text_vectors(batch: Batch, dim: int | None) -> Batch:
+    """Return a batch whose texts have a vector of zeros for each byte; without `dim`, as it is."""
+    if dim is None:
+        return batch
+    lengths = torch.tensor([len(text) for text in batch.texts])
+    vectors = torch.zeros(len(lengths), int(lengths.max()), dim)
+    return replace(batch, text_vectors=vectors, text_vector_lengths=lengths)
 
 
 class _Filling(NamedTuple):

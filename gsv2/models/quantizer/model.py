@@ -98,6 +98,12 @@ class Quantizer(nn.Module):
         self.frozen = True
         return self
 
+    def thaw(self) -> Quantizer:
+        """Undo `freeze`, for a quantizer that was frozen on trial alone."""
+        self.frozen = False
+        self.requires_grad_(True)
+        return self.train()
+
     def train(self, mode: bool = True) -> Quantizer:
         """Switch the mode, except that of a frozen quantizer."""
         return super().train(mode and not self.frozen)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from gsv2.audio.mel import MelConfig
 from gsv2.models.vits2.code_features import CodeFeaturesConfig
+from gsv2.models.vits2.content_text import ContentTextConfig
 from gsv2.models.vits2.generator import GeneratorConfig
 from gsv2.models.vits2.posterior import PosteriorInput
 from gsv2.models.vits2.style import StyleConfig
@@ -15,6 +16,7 @@ from gsv2.nn.codes import CodeConfig
 from gsv2.nn.flow import FlowConfig
 from gsv2.nn.transformer import TransformerConfig
 from gsv2.nn.wavenet import WaveNetConfig
+from gsv2.text.encoders.config import TextVectorsConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,8 @@ class VITS2Config:
     content_input: Literal["vectors", "features"] = "vectors"
     """What the content encoder reads: code vectors, or also the features that the quantizer's
     decoder makes of them, with a direct path to the latent's mean."""
+    content_text: ContentTextConfig | None = None
+    """Text that the content encoder attends to beside codes; None = codes say it all."""
     code_features: CodeFeaturesConfig = field(default_factory=CodeFeaturesConfig)
     """Sizes of the quantizer's decoder, which matter if its features are read; the stage fills
     them in."""
@@ -54,7 +58,9 @@ class VITS2Config:
     """Generator, which makes the waveform of the latent."""
 
     def __post_init__(self) -> None:
-        """Check that the rates fit together."""
+        """Check that the rates fit together, and that there is one prior."""
+        if self.content_text is not None and self.prior == "text":
+            raise ValueError("content_text must be left out for prior=text, which reads it anyway")
         if self.generator.hop_length != self.mel.hop_length:
             is_istft = self.generator.kind == "istft"
             rates = "istft.hop_length" if is_istft else "upsample_rates"
@@ -67,6 +73,14 @@ class VITS2Config:
                 f"codes.rate_hz must divide the frame rate ({self.frame_rate_hz} Hz), "
                 f"but is {self.codes.rate_hz}"
             )
+
+    @property
+    def text_vectors(self) -> TextVectorsConfig | None:
+        """Frozen text encoder whose vectors the model reads; None where it reads none."""
+        if self.prior == "text":
+            return None if self.text.encoder == "bytes" else self.text.vectors
+        beside = self.content_text
+        return None if beside is None or beside.encoder == "bytes" else beside.vectors
 
     @property
     def frame_rate_hz(self) -> float:

@@ -27,6 +27,17 @@ class LiveCodes(NamedTuple):
 
     vectors: Tensor
     """[B, T_codes, codes.dim] code vectors as the quantizer has them now."""
+    text: TextTokens | None = None
+    """What they say, where the content encoder reads it."""
+
+
+class ToldCodes(NamedTuple):
+    """Codes with the text that they say, where the content encoder reads it."""
+
+    codes: Tensor
+    """[B, K, T_codes] int64, -1 at padding."""
+    text: TextTokens
+    """Ids or vectors of the tokens."""
 
 
 class TextToAlign(NamedTuple):

@@ -5,13 +5,14 @@ A folded network computes the same without taking norms in every pass; it cannot
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from torch import nn
 from torch.nn.utils import parametrize
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
+ConfigT = TypeVar("ConfigT")
 _PARAMETRIZED = ".parametrizations."
 
 
@@ -26,3 +27,10 @@ def fold_weight_norms(module: ModuleT) -> ModuleT:
 def is_folded(names: Iterable[str]) -> bool:
     """Tell from the names of its tensors whether a network is folded."""
     return not any(_PARAMETRIZED in name for name in names)
+
+
+def layout_of(
+    network: Callable[[ConfigT], ModuleT], names: Iterable[str]
+) -> Callable[[ConfigT], ModuleT]:
+    """Return what builds a network with tensors of such names: folded, or to train on."""
+    return (lambda config: fold_weight_norms(network(config))) if is_folded(names) else network

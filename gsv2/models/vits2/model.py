@@ -7,8 +7,6 @@ codes of a self-supervised encoder, as GPT-SoVITS does, or text, as the papers d
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
@@ -18,21 +16,26 @@ from gsv2.models.trained_module import build_trained
 from gsv2.models.vits2.code_features import CodeFeatures
 from gsv2.models.vits2.config import VITS2Config
 from gsv2.models.vits2.content import ContentEncoder
-from gsv2.models.vits2.decoded import Decoded, LiveCodes, TextToAlign, TrainedSegments
-from gsv2.models.vits2.folded_norms import fold_weight_norms, is_folded
+from gsv2.models.vits2.decoded import (
+    Decoded,
+    LiveCodes,
+    TextToAlign,
+    ToldCodes,
+    TrainedSegments,
+)
+from gsv2.models.vits2.folded_norms import layout_of
 from gsv2.models.vits2.generator import ResidualBlock, make_generator
 from gsv2.models.vits2.istft_generator import ConvNeXtBlock, ISTFTGenerator
-from gsv2.models.vits2.posterior import PosteriorEncoder
+from gsv2.models.vits2.posterior import PosteriorEncoder, posterior_spectrum
 from gsv2.models.vits2.segments import cut_segments
 from gsv2.models.vits2.style import StyleEncoder
 from gsv2.models.vits2.text_prior import AlignedText, TextPrior
+from gsv2.models.vits2.text_tokens import TokenEncoder
 from gsv2.nn.codes import CodeVectors
 from gsv2.nn.flow import Flow
 from gsv2.nn.masks import length_mask
 from gsv2.nn.recompute import mark_recomputed
-
-_MAGNITUDE_FLOOR = 1e-5
-"""Smallest magnitude before the posterior's logarithm."""
+from gsv2.text.encoders.interface import TextTokens
 
 
 class VITS2(nn.Module):
@@ -67,6 +70,14 @@ class VITS2(nn.Module):
         self.generator = make_generator(latent, config.generator, style_dim, config.mel.sample_rate)
 
     @property
+    def text_encoder(self) -> TokenEncoder | None:
+        """Encoder of the texts that the prior reads; None where it reads codes alone."""
+        if self.text_prior is not None:
+            return self.text_prior.text_encoder
+        beside = self.content_encoder.text
+        return None if beside is None else beside.text_encoder
+
+    @property
     def has_pitch(self) -> bool:
         """Whether training needs the pitch of recordings."""
         return isinstance(self.generator, ISTFTGenerator) and self.generator.has_pitch
@@ -78,18 +89,11 @@ class VITS2(nn.Module):
         Raises:
             ComponentError: the file's config or weights are damaged.
         """
-        return build_trained(component, VITS2Config, cls.layout_of(component)).eval()
-
-    @classmethod
-    def layout_of(cls, component: Component) -> Callable[[VITS2Config], VITS2]:
-        """Return what builds a network with the tensors of a component: folded, or to train on."""
-        if is_folded(component.tensors):
-            return lambda config: fold_weight_norms(cls(config))
-        return cls
+        return build_trained(component, VITS2Config, layout_of(cls, component.tensors)).eval()
 
     def forward(
         self,
-        content: Tensor | LiveCodes | TextToAlign,
+        content: Tensor | ToldCodes | LiveCodes | TextToAlign,
         magnitude: Tensor,
         lengths: Tensor,
         reference: Tensor,
@@ -99,8 +103,8 @@ class VITS2(nn.Module):
         """Encode recordings and decode one segment of each; uses every parameter.
 
         Args:
-            content: codes [B, K, T_codes] int64, -1 at padding; or those of a quantizer that still
-                trains; or texts, for a prior of text.
+            content: codes [B, K, T_codes] int64, -1 at padding, perhaps with their text; or those
+                of a quantizer that still trains; or texts, for a prior of text.
             magnitude: [B, num_bins, T] linear spectrogram.
             lengths: [B] int64, in frames.
             reference: [B, num_mels, T_reference] log-mel of a clip of the same voice.
@@ -113,9 +117,7 @@ class VITS2(nn.Module):
         mask = length_mask(lengths, magnitude.shape[-1])
         style = self.style(reference, length_mask(reference_lengths, reference.shape[-1]))
         aligned: AlignedText | None = None
-        if isinstance(content, LiveCodes):
-            m_p, logs_p = self.content_encoder(content.vectors, mask, style)
-        elif not isinstance(content, TextToAlign):
+        if not isinstance(content, TextToAlign):
             m_p, logs_p = self.prior(content, mask, style)
         m_q, logs_q = self.posterior(magnitude, mask, style)
         z = (m_q + torch.randn_like(m_q) * logs_q.exp()) * mask.unsqueeze(1)
@@ -159,6 +161,7 @@ class VITS2(nn.Module):
         style: Tensor,
         noise_scale: float,
         median_hz: Tensor | None = None,
+        text: TextTokens | None = None,
     ) -> Tensor:
         """Speak codes.
 
@@ -169,6 +172,7 @@ class VITS2(nn.Module):
             noise_scale: factor on the prior's standard deviation; 0 = its mean. Noise comes from
                 torch's default generator.
             median_hz: [B] median pitch of the voice, for a harmonic source; 0 = not known.
+            text: what the codes say, for a model that reads it beside them; None = not known.
 
         Returns:
             [B, 1, N] float32 in -1..1, N = T_codes * frames_per_code * hop_length; at padding, 0.
@@ -176,7 +180,8 @@ class VITS2(nn.Module):
         lengths = code_lengths * self.config.frames_per_code
         mask = length_mask(lengths, codes.shape[-1] * self.config.frames_per_code)
         style = style.expand(len(codes), -1)
-        m_p, logs_p = self.prior(codes, mask, style)
+        content = codes if text is None else ToldCodes(codes, text)
+        m_p, logs_p = self.prior(content, mask, style)
         return self.decode_prior(
             m_p + torch.randn_like(m_p) * logs_p.exp() * noise_scale, mask, style, median_hz
         )
@@ -216,20 +221,22 @@ class VITS2(nn.Module):
 
     def posterior(self, magnitude: Tensor, mask: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
         """Return the posterior's mean and log-std [B, latent_channels, T] of a magnitude."""
-        if self.config.posterior_input == "mel":
-            spectrum = self.mel.from_spectrogram(magnitude)
-        else:
-            spectrum = magnitude.clamp(min=_MAGNITUDE_FLOOR).log()
+        spectrum = posterior_spectrum(magnitude, self.config.posterior_input, self.mel)
         mean, log_std = self.posterior_encoder(spectrum, mask, style)
         return mean, log_std
 
-    def prior(self, codes: Tensor, mask: Tensor, style: Tensor) -> tuple[Tensor, Tensor]:
+    def prior(
+        self, content: Tensor | ToldCodes | LiveCodes, mask: Tensor, style: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Return the prior's mean and log-std, [B, latent_channels, T] each, of codes."""
+        if isinstance(content, LiveCodes):
+            return self.content_encoder(content.vectors, mask, style, text=content.text)
+        codes, text = content if isinstance(content, ToldCodes) else (content, None)
         vectors = self.code_vectors(codes)
         features = None
         if self.code_features is not None:
             features = self.code_features(vectors, codes[:, 0] >= 0)
-        return self.content_encoder(vectors, mask, style, features)
+        return self.content_encoder(vectors, mask, style, features, text)
 
     def _decode(
         self, z: Tensor, mask: Tensor, style: Tensor, median_hz: Tensor | None = None

@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from gsv2.audio.mel import MelSpectrogram
 from gsv2.nn.wavenet import WaveNet, WaveNetConfig
 
 _LOG_STD_LIMIT = 6.0
@@ -22,6 +23,8 @@ PosteriorInput = Literal["spectrogram", "mel"]
 """What a posterior encoder reads."""
 _INPUT_MEAN, _INPUT_STD = -5.5, 4.0
 """Mean and standard deviation of either's logarithms in speech at the corpus' loudness, rounded."""
+_MAGNITUDE_FLOOR = 1e-5
+"""Smallest magnitude before a logarithm."""
 _INITIAL_LOG_STD = -2.0
 """A new posterior is narrow, so that the decoder learns to heed the latent."""
 
@@ -80,3 +83,10 @@ class PosteriorEncoder(nn.Module):
         if self.direct is not None:
             mean = mean + (self.direct(normalised) * valid).float()
         return mean, _LOG_STD_LIMIT * torch.tanh(log_std / _LOG_STD_LIMIT)
+
+
+def posterior_spectrum(magnitude: Tensor, reads: PosteriorInput, mel: MelSpectrogram) -> Tensor:
+    """Return what a posterior encoder reads of magnitudes [B, num_bins, T]."""
+    if reads == "mel":
+        return mel.from_spectrogram(magnitude)
+    return magnitude.clamp(min=_MAGNITUDE_FLOOR).log()

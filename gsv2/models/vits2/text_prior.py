@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,12 +18,11 @@ from torch import Tensor, nn
 from gsv2.models.vits2.durations import DeterministicDurations, DurationConfig, Tokens
 from gsv2.models.vits2.monotonic_alignment import search_durations
 from gsv2.models.vits2.stochastic_durations import StochasticDurations
+from gsv2.models.vits2.text_tokens import ReadText, make_text_encoder
 from gsv2.nn.masks import length_mask
 from gsv2.nn.transformer import Transformer, TransformerConfig
-from gsv2.text.encoders.byte_encoder import ByteEncoder
 from gsv2.text.encoders.config import TextVectorsConfig
 from gsv2.text.encoders.interface import TextTokens
-from gsv2.text.encoders.vector_input import VectorInput
 
 NUM_EDGES = 2
 """Tokens around a text: its start and its end."""
@@ -38,7 +37,7 @@ memory."""
 class TextPriorConfig:
     """The text prior; its transformer is that of the content encoder."""
 
-    encoder: Literal["bytes", "bge-m3"] = "bytes"
+    encoder: ReadText = "bytes"
     """What a token is: a UTF-8 byte with a trained vector, or the frozen encoder's vector of a
     subword, which corpora hold as `texts`."""
     vectors: TextVectorsConfig = field(default_factory=TextVectorsConfig)
@@ -107,7 +106,7 @@ class TextPrior(nn.Module):
         style_dim: int,
     ) -> None:
         super().__init__()
-        self.text_encoder = _make_text_encoder(config, channels)
+        self.text_encoder = make_text_encoder(config.encoder, config.vectors, channels)
         self.edges = nn.Parameter(torch.randn(NUM_EDGES, channels))
         self.transformer = Transformer(channels, content, style_dim)
         self.output = nn.Linear(channels, 2 * latent_channels)
@@ -175,15 +174,6 @@ class TextPrior(nn.Module):
         mean, log_std = self.output(hidden).float().chunk(2, dim=-1)
         log_std = _LOG_STD_LIMIT * torch.tanh(log_std / _LOG_STD_LIMIT)
         return _Encoded(Tokens(hidden, mask, style), mean, log_std)
-
-
-def _make_text_encoder(config: TextPriorConfig, channels: int) -> ByteEncoder | VectorInput:
-    """Return what gives tokens their vectors."""
-    if config.encoder == "bytes":
-        return ByteEncoder(channels)
-    if config.vectors.dim is None:
-        raise ValueError(f"text.vectors.dim of {config.encoder} is not known yet")
-    return VectorInput(config.vectors.dim, channels)
 
 
 @torch.no_grad()

@@ -15,10 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gsv2.models.vits2.decoded import ToldCodes
 from gsv2.models.vits2.generator_stream import PitchMove, stream_generator
 from gsv2.models.vits2.harmonic_source import own_median
 from gsv2.models.vits2.istft_generator import ISTFTGenerator
 from gsv2.models.vits2.model import VITS2
+from gsv2.text.encoders.interface import TextTokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +82,8 @@ class WaveStream:
         noise_scale: factor on the prior's standard deviation; 0 = its mean.
         seed: seed of the noise.
         windows: None = one window over all, when all have come.
+        text: what the codes say, for a model that reads it beside them and one window: where its
+            tokens are said is known when all codes have come.
     """
 
     def __init__(
@@ -91,7 +95,10 @@ class WaveStream:
         noise_scale: float,
         seed: int,
         windows: WaveWindows | None,
+        text: TextTokens | None = None,
     ) -> None:
+        assert text is None or windows is None, "places of tokens need all frames"
+        self._text = text
         self._model = model
         self._style = style
         self._noise_scale = noise_scale
@@ -142,18 +149,19 @@ class WaveStream:
         window = self._codes[:, :, first : stop + after]
         share = self._model.config.frames_per_code
         noise = self._noise(first * share, (first + window.shape[2]) * share)
-        z = make_latents(self._model, window, self._style, noise * self._noise_scale)
+        content = window if self._text is None else ToldCodes(window, self._text)
+        z = make_latents(self._model, content, self._style, noise * self._noise_scale)
         self._num_done = stop
         return z[:, :, (start - first) * share : (stop - first) * share]
 
 
 @torch.no_grad()
-def make_latents(model: VITS2, codes: Tensor, style: Tensor, noise: Tensor) -> Tensor:
+def make_latents(model: VITS2, codes: Tensor | ToldCodes, style: Tensor, noise: Tensor) -> Tensor:
     """Return what the generator speaks of codes, none of which are padding.
 
     Args:
         model: a model whose prior reads codes.
-        codes: [B, K, T_codes] int64.
+        codes: [B, K, T_codes] int64, perhaps with their text.
         style: [B, style.dim].
         noise: [B, latent_channels, T_codes * frames_per_code], in standard deviations.
 

@@ -82,10 +82,31 @@ def attach_text_encoder(
     Raises:
         ValueError: see `make_text_encoder` and `TokenizerConfig.find`.
     """
-    if isinstance(text_input, VectorInput):
-        text_input.attach(make_text_encoder(vectors, folder).to(device))
-    elif isinstance(text_input, SubwordEncoder):
+    attach_vectors(text_input, vectors, folder, device)
+    if isinstance(text_input, SubwordEncoder):
         text_input.attach(read_tokenizer(tokenizer.find(folder)))
+
+
+def attach_vectors(
+    text_input: TextInput | None,
+    vectors: TextVectorsConfig | None,
+    folder: Path | None,
+    device: torch.device,
+) -> None:
+    """Give a network that reads text vectors their frozen encoder; any other needs nothing.
+
+    Args:
+        text_input: part of the network that text enters through.
+        vectors: of its frozen encoder.
+        folder: folder of the encoder; None = where the config says.
+        device: device to compute on.
+
+    Raises:
+        ValueError: see `make_text_encoder`.
+    """
+    if isinstance(text_input, VectorInput):
+        assert vectors is not None, "a network that reads vectors knows whose"
+        text_input.attach(make_text_encoder(vectors, folder).to(device))
 
 
 def share_text_encoder(text_input: TextInput, other: TextInput) -> None:

@@ -11,7 +11,8 @@ from gsv2.training.accounting.ledger import ledger_to_plain, pop_finished
 from gsv2.training.accounting.quarantine import Quarantine
 from gsv2.training.accounting.state import TrainState
 from gsv2.training.distributed.ranks import Distributed
-from gsv2.training.stage import RefusingStage, Stage
+from gsv2.training.stage import Stage
+from gsv2.training.stage_abilities import RefusingStage
 from gsv2.training.telemetry.metrics import RunClock, WeightedMeans, merge_sums
 from gsv2.training.telemetry.throughput import Throughput, hours_by_language, measure, work_figures
 

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors.torch import save_file
@@ -13,16 +14,18 @@ from torch import Tensor
 
 from gsv2.data.stream.batch import Batch
 from gsv2.seeds import seed_torch
+from gsv2.stages.joint import JointStage
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.stages.vits2_config import VITS2RunConfig
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.engines.engine import EngineConfig
 from gsv2.training.prepare import attach_engines
+from gsv2.training.stage import Stage
 from gsv2.training.step import StepRunner
 from gsv2.training.trainer import Trainer
 from tests.support.forked_runs import DEEPSPEED
 from tests.support.run_step import run_step
-from tests.support.tiny_live_quantizer import live_config
+from tests.support.tiny_joint import make_live_config
 from tests.support.tiny_text_vits2 import ADVERSARIAL, text_config
 from tests.support.tiny_vits2 import (
     ISTFT,
@@ -33,11 +36,12 @@ from tests.support.tiny_vits2 import (
     save_quantizer,
 )
 
+ConfigT = TypeVar("ConfigT", bound=VITS2RunConfig)
 BEFORE_FORKS = DEEPSPEED
 CPU = torch.device("cpu")
 NETWORKS = ("istft", "stochastic", "adversarial")
-"""Vocos' generator of a harmonic source under judges of spectra; priors of text whose durations a
-flow learns, and a discriminator."""
+"""Vocos' generator of a harmonic source under judges of spectra, its content encoder told the text;
+priors of text whose durations a flow learns, and a discriminator."""
 ENGINES = {"ddp": EngineConfig(kind="ddp"), "zero2": EngineConfig(kind="deepspeed", zero_stage=2)}
 STEPS = (range(4), range(4, 6))
 """Micro-batches of each step."""
@@ -54,7 +58,11 @@ def make_stage(network: str, folder: Path) -> VITS2Stage:
     folder.mkdir(parents=True, exist_ok=True)
     if network == "istft":
         source = {**ISTFT["istft"], "source": "harmonic"}
-        generator = {**TINY["generator"], "generator": {**ISTFT, "istft": source}}
+        generator = {
+            **TINY["generator"],
+            "generator": {**ISTFT, "istft": source},
+            "content_text": {"text_dropout": 0.5},
+        }
         judges = {**TINY["discriminator"], "resolutions": _JUDGED_SPECTRA, "resolution_channels": 4}
         quantizer = save_quantizer(folder / "quantizer.safetensors")
         model = {**TINY, "quantizer": str(quantizer), "generator": generator}
@@ -67,7 +75,7 @@ def make_stage(network: str, folder: Path) -> VITS2Stage:
     return VITS2Stage(_calm(config), CPU)
 
 
-def _calm(config: VITS2RunConfig) -> VITS2RunConfig:
+def _calm(config: ConfigT) -> ConfigT:
     """Hide the rounding noise of gradients that are 0."""
     optim = {name: replace(entry, eps=1e-4) for name, entry in config.optim.items()}
     return replace(config, optim=optim)
@@ -91,7 +99,7 @@ def train(network: str, engine: EngineConfig, ranks: Distributed, folder: Path) 
     return stage
 
 
-def weights_of(stage: VITS2Stage) -> Mapping[str, Tensor]:
+def weights_of(stage: Stage) -> Mapping[str, Tensor]:
     """Return the networks' weights where no engine shards them."""
     return {
         f"{name}/{key}": value.clone()
@@ -101,10 +109,10 @@ def weights_of(stage: VITS2Stage) -> Mapping[str, Tensor]:
 
 
 def fit_live(folder: Path, ranks: Distributed, max_steps: int) -> Mapping[str, Tensor]:
-    """Train a run in `folder` whose quantizer freezes on the way. Collective."""
+    """Train a joint run in `folder`, whose GPT begins when its quantizer freezes. Collective."""
     own = folder / f"rank-{ranks.rank}"
     own.mkdir(parents=True, exist_ok=True)
-    config = live_config(own, FREEZES_AFTER, start_step=0)
+    config = make_live_config(own, FREEZES_AFTER, start_step=0)
     config = replace(
         _calm(config),
         run=replace(config.run, dir=str(folder)),
@@ -112,7 +120,7 @@ def fit_live(folder: Path, ranks: Distributed, max_steps: int) -> Mapping[str, T
         trainer=replace(config.trainer, max_steps=max_steps),
     )
     torch.manual_seed(0)
-    stage = VITS2Stage(config, CPU)
+    stage = JointStage(config, CPU)
     seed_torch(0)
     Trainer(config, ranks).fit(
         stage,
