@@ -1,7 +1,8 @@
 """Search for recordings that are there already in another encoding, by their fingerprints.
 
-A clip is compared with those that share 16 bits of a hash of their fingerprints (random
-hyperplanes) and last about as long. It costs 40 bytes of memory; fingerprints and keys lie on disk.
+A clip is compared with those that last about as long and share 14 bits at one of eight places of a
+hash of their fingerprints (random hyperplanes), which 98 of 100 do whose likeness is .98, and 88
+whose likeness is .95. It costs 90 bytes of memory; fingerprints and keys lie on disk.
 """
 
 from __future__ import annotations
@@ -16,9 +17,11 @@ from gsv2.audio.fingerprint import SIZE, likeness
 
 MIN_LIKENESS = 0.95
 """Cosine of two fingerprints from which they are of one recording."""
-_BANDS, _BAND_BITS = 4, 16
-_MAX_DIFFERING_BITS = 12
-"""Of the 64 bits of two hashes; more are not compared."""
+_BANDS, _BAND_BITS = 8, 14
+_HASH_BITS = 64
+"""First bits of a hash that are kept whole..."""
+_MAX_DIFFERING_BITS = 16
+"""...of which no more may differ."""
 _MAX_SEC, _MAX_SHARE = 0.15, 0.02
 """Difference of the durations: codecs pad both ends."""
 
@@ -43,8 +46,8 @@ class SameSounds:
             key: key of the clip.
         """
         bits = found.astype(np.float32) @ self._planes > 0
-        packed = np.packbits(bits).view(np.uint16)  # [bands]
-        number = int(np.packbits(bits).view(np.uint64)[0])
+        packed = bits.reshape(_BANDS, _BAND_BITS) @ (1 << np.arange(_BAND_BITS))  # [bands]
+        number = int(np.packbits(bits[:_HASH_BITS]).view(np.uint64)[0])
         best: tuple[float, int] | None = None
         for other in sorted(set(self._candidates(packed, number, seconds))):
             alike = likeness(found, self._print(other))

@@ -27,17 +27,20 @@ def sounds():
     found.close()
 
 
-def test_every_changed_one_among_thousands_is_found_with_its_likeness(sounds):
+def test_of_changed_ones_among_thousands_nearly_all_are_found_with_their_likeness(sounds):
     there = prints(3000)
     seconds = RNG.uniform(1, 20, len(there))
     for number, found in enumerate(there):
         assert sounds.first(found, seconds[number], f"clip{number}") is None
+    missed = 0
     for number in range(0, 3000, 30):
         again = changed(there[number], 15.0)
         alike = likeness(again, there[number])
         assert alike > MIN_LIKENESS
         found = sounds.first(again, seconds[number] + 0.05, f"again{number}")
-        assert found == (f"clip{number}", pytest.approx(alike))
+        missed += found is None
+        assert found in (None, (f"clip{number}", pytest.approx(alike)))
+    assert missed <= 6
 
 
 def test_one_that_lasts_longer_or_is_less_alike_is_another(sounds):
