@@ -44,7 +44,7 @@ def test_kills_at_random_moments_cost_no_clip_and_no_sum(make_corpus, tmp_path) 
 
     whole = start("whole")
     began = time.monotonic()
-    said, _ = whole.communicate(timeout=LONGEST_SEC)
+    _, said = whole.communicate(timeout=LONGEST_SEC)
     took = time.monotonic() - began
     assert whole.returncode == 0, said
     assert "x real time" in said
@@ -57,7 +57,7 @@ def test_kills_at_random_moments_cost_no_clip_and_no_sum(make_corpus, tmp_path) 
         else:
             process.communicate()
     last = start("killed")
-    said, _ = last.communicate(timeout=LONGEST_SEC)
+    _, said = last.communicate(timeout=LONGEST_SEC)
     assert last.returncode == 0, said
     assert is_complete(tmp_path / "killed" / "codes")
     assert files(tmp_path / "killed") == files(tmp_path / "whole")
