@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gsv2.audio.speech_encoders.config import SpeechEncoderConfig
+from gsv2.audio.speech_encoders.config import SpeechEncoderConfig, SpeechEncoderName
 from gsv2.audio.speech_encoders.make import resolve_speech_encoder
 from gsv2.hub.gpt_sovits_file import SoVITSFile, read_sovits_file, whole_weight
 from gsv2.models.component import save_component
@@ -26,9 +26,9 @@ from gsv2.models.vits2.generator import Generator, GeneratorConfig, ResidualBloc
 from gsv2.nn.codes import CodeConfig
 
 _CODEBOOK = "quantizer.vq.layers.0._codebook"
-_NAME_OF_HUBERT = "chinese-hubert-large"
+_NAME_OF_HUBERT: SpeechEncoderName = "chinese-hubert-large"
 """Our name for encoders of this family; the folder says which one it is."""
-_USUAL_RATES = {(16, 16, 8, 2, 2): (10, 8, 2, 2, 2)}
+_USUAL_RATES: Mapping[tuple[int, ...], tuple[int, ...]] = {(16, 16, 8, 2, 2): (10, 8, 2, 2, 2)}
 """Kernel sizes of the upsamplers -> their rates, where a file has no settings."""
 _LEFT_ALONE = {
     "enc_p": "reads phonemes, and ours text or none",
@@ -36,7 +36,6 @@ _LEFT_ALONE = {
     "flow": "couplings of VITS; ours are those of VITS2, with a transformer",
     "ref_enc": "reads a linear spectrogram, and ours a log-mel",
 }
-_OTHER = "no counterpart"
 
 
 class ImportedPart(NamedTuple):
@@ -85,7 +84,7 @@ def import_sovits(
     if judges is not None:
         _save(out, "discriminator", make_discriminators(judges))
     table = _table(
-        found.tensors, lambda name: parts.get(name) or ("", _LEFT_ALONE.get(name, _OTHER))
+        found.tensors, lambda name: parts.get(name) or ("", _LEFT_ALONE.get(name, "no counterpart"))
     )
     if judges is not None:
         taken = ("discriminator.safetensors", "convolutions of one dimension, equal to theirs")
@@ -180,8 +179,9 @@ def make_discriminators(found: SoVITSFile) -> MultiDiscriminator:
         raise ValueError(f"periods must be {config.periods}, but there are {len(periods)}")
     judges = MultiDiscriminator(config)
     for judge, name in zip(judges.discriminators, (scale, *periods), strict=True):
-        _take(judge.stack.layers, tensors, f"{name}.convs")
-        _take([judge.stack.output], tensors, name, ("conv_post",))
+        stack: Any = judge.stack
+        _take(stack.layers, tensors, f"{name}.convs")
+        _take([stack.output], tensors, name, ("conv_post",))
     return judges
 
 
