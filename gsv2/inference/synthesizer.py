@@ -28,7 +28,7 @@ from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.sentence_speaker import SentenceSpeaker
 from gsv2.inference.sentences import SentencePlan, plan_sentences
 from gsv2.inference.speech import Speech as Speech
-from gsv2.inference.speech import Timeline
+from gsv2.inference.speech import Timeline, level_speech
 from gsv2.inference.voice import Voice
 from gsv2.models.aligner.model import Aligner
 from gsv2.models.component import Component
@@ -147,7 +147,7 @@ class Synthesizer:
         seed: int = 0,
         sampling: SamplingConfig | None = None,
     ) -> Speech:
-        """Speak `text`.
+        """Speak `text`, at the loudness of corpora.
 
         Args:
             text: any language and script; long texts are split at sentences.
@@ -166,7 +166,7 @@ class Synthesizer:
         for run in plan.runs():
             for sentence, speech in zip(run, speaker.speak(run), strict=True):
                 timeline.add(speech, sentence.pause_sec, plan.end_after(sentence))
-        return timeline.whole()
+        return level_speech(timeline.whole())
 
     def stream(
         self,
@@ -178,6 +178,9 @@ class Synthesizer:
         each_step: Callable[[], None] | None = None,
     ) -> Iterator[Speech]:
         """Speak `text` piece by piece: what comes, joined, is what `synthesize` returns.
+
+        Two things need the whole: its loudness, so that pieces are the model's own wave and what
+        `synthesize` returns is `Speech.gain` times as loud; and a retry of what has no end.
 
         With one candidate (`SamplingConfig.candidates`, or a bundle without an aligner) pieces come
         while their sentence is still generated; of several, the best must be known first. The last

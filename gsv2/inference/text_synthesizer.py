@@ -18,7 +18,7 @@ from gsv2.inference.enrollment import EnrolledReference
 from gsv2.inference.references import Reference, VoiceError
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.sentences import SentencePlan, plan_sentences
-from gsv2.inference.speech import Speech, Timeline
+from gsv2.inference.speech import Speech, Timeline, level_speech
 from gsv2.inference.spoken_times import time_tokens
 from gsv2.inference.voice import Voice, fuse_pitches, voice_pitch
 from gsv2.models.vits2.model import VITS2
@@ -91,7 +91,7 @@ class TextSynthesizer:
         sampling = replace(sampling or SamplingConfig(), seed=seed)
         for _ in self._speak_all(plan_sentences(text), references, sampling, timeline):
             pass
-        return timeline.whole()
+        return level_speech(timeline.whole())
 
     def stream(
         self,
@@ -102,7 +102,7 @@ class TextSynthesizer:
         sampling: SamplingConfig | None = None,
         each_step: Callable[[], None] | None = None,
     ) -> Iterator[Speech]:
-        """Speak `text` sentence by sentence: what comes, joined, is what `synthesize` returns.
+        """Speak `text` sentence by sentence; joined, `Speech.gain` times what comes is `synthesize`d.
 
         Args:
             text: as for `synthesize`, as are references, seed, sampling and what is raised.
