@@ -19,7 +19,9 @@ from gsv2.commands import (
     detect,
     evaluate,
     fit,
+    importing,
     inspect,
+    push,
     serve,
     synthesize,
     voice,
@@ -74,6 +76,8 @@ app.command()(detect.detect)
 app.command()(evaluate.evaluate)
 app.command()(inspect.inspect)
 app.command()(fit.fit)
+app.command()(push.push)
+app.command("import")(importing.import_checkpoint)
 app.command()(serve.serve)
 app.command()(synthesize.synthesize)
 app.command()(convert.convert)

@@ -23,6 +23,7 @@ _SCRIPTS = {
     "extract-codes": "extract_codes",
     "feature-stats": "feature_stats",
     "extract-text": "extract_text",
+    "reject-codes": "reject_codes",
     "demo": "make_demo_corpus",
 }
 """Command -> script, whose options it has."""
