@@ -102,9 +102,7 @@ class TextSynthesizer:
         sampling: SamplingConfig | None = None,
         each_step: Callable[[], None] | None = None,
     ) -> Iterator[Speech]:
-        """Speak `text` sentence by sentence, at the model's own level.
-
-        Joined, and times `Speech.gain`, it is what `synthesize` returns.
+        """Speak `text` by sentences; joined, `Speech.gain` times what comes is `synthesize`d.
 
         Args:
             text: as for `synthesize`, as are references, seed, sampling and what is raised.
