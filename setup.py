@@ -20,7 +20,9 @@ setup(
     package_data={
         "gsv2": ["py.typed"],
         "gsv2.evaluation": ["*.j2", "*.css", "weights/*"],
+        "gsv2.hub": ["*.j2"],
         "gsv2.quickstart": ["*.j2"],
+        "gsv2.serve": ["static/*"],
         **{f"gsv2.shipped.{folder}": files for folder, files in SHIPPED.items()},
     },
 )

@@ -94,6 +94,19 @@ def measure(row: Row, trainable: Trainable, folder: Path) -> None:
         },
         clock=time.perf_counter,
     )
+    report(row, times, blocked)
+    row.figure("compute beside a write / alone", slowdown(saver, trainables, state))
+    saver.close()
+
+
+def report(row: Row, times: dict[str, list[float]], blocked: Sequence[float]) -> None:
+    """Write the seconds of each contender, and their ratios.
+
+    Args:
+        row: of the table.
+        times: contender -> seconds of each round.
+        blocked: seconds that each checkpoint has blocked the step.
+    """
     first, _, *rounds = blocked  # the first one finds no memory, the second is unmeasured
     for name in ("memcpy", "memcpy of one buffer", "torch.save", "accelerate"):
         row.figure(name, times[name], "s")
@@ -105,8 +118,6 @@ def measure(row: Row, trainable: Trainable, folder: Path) -> None:
     row.target("gsv2 / torch.save", of_save, at_most=MAX_OF_TORCH_SAVE)
     row.figure("gsv2 / memcpy of one buffer", ratios(rounds, times["memcpy of one buffer"]))
     row.figure("gsv2 / accelerate save_state", ratios(rounds, times["accelerate"]))
-    row.figure("compute beside a write / alone", slowdown(saver, trainables, state))
-    saver.close()
 
 
 def make_trainable(num_layers: int, dim: int) -> Trainable:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -86,27 +85,34 @@ class Inputs:
 
 
 class Contender:
-    """The networks of one way of taking a step, from weights that all of them begin with."""
+    """One way of taking a step, of networks that it may share with others.
+
+    Args:
+        networks: the generator and the discriminators.
+        optimizers: those of the two.
+        mel: spectrogram whose distance is a loss.
+        levers: what it does otherwise than the plain one.
+    """
 
     def __init__(
-        self, generator: VITS2, judges: MultiDiscriminator, mel: MelSpectrogram, levers: Levers
+        self,
+        networks: tuple[VITS2, MultiDiscriminator],
+        optimizers: tuple[torch.optim.Optimizer, torch.optim.Optimizer],
+        mel: MelSpectrogram,
+        levers: Levers,
     ) -> None:
-        self.generator, self.judges = copy.deepcopy(generator), copy.deepcopy(judges)
-        self.mel, self.levers = mel, levers
-        if not levers.folded:
-            parts = self.judges.discriminators
-            for index, part in enumerate(parts):
-                if isinstance(part, PeriodDiscriminator):
-                    parts[index] = PlanePeriod(part, channels_last=levers.channels_last)
-        options = {"lr": OPTIM.lr, "betas": OPTIM.betas, "eps": OPTIM.eps, "weight_decay": 0.0}
-        self.optimizers = [
-            torch.optim.AdamW(network.parameters(), **options)
-            for network in (self.generator, self.judges)
+        self.generator, self.judges = networks
+        self.optimizers, self.mel, self.levers = optimizers, mel, levers
+        self.parts = [
+            PlanePeriod(part, channels_last=levers.channels_last)
+            if isinstance(part, PeriodDiscriminator) and not levers.folded
+            else part
+            for part in self.judges.discriminators
         ]
 
     def judge(self, wave: Tensor) -> tuple[list[Tensor], list[list[Tensor]]]:
         """Return logits and features of all discriminators."""
-        pairs = [discriminator(wave) for discriminator in self.judges.discriminators]
+        pairs = [part(wave) for part in self.parts]
         return [logits for logits, _ in pairs], [features for _, features in pairs]
 
     def step(self, inputs: Inputs) -> tuple[float, float]:
@@ -141,14 +147,14 @@ class Contender:
 
 
 class StageContender:
-    """The same by the functions of the waveform stage."""
+    """The same by the functions of the waveform stage, with optimizers of its own."""
 
-    def __init__(self, generator: VITS2, judges: MultiDiscriminator, mel: MelSpectrogram) -> None:
-        self.generator, self.judges = copy.deepcopy(generator), copy.deepcopy(judges)
+    def __init__(self, networks: tuple[VITS2, MultiDiscriminator], mel: MelSpectrogram) -> None:
         self.mel, self.section = mel, DiscriminatorSection()
+        kinds = zip(("vits2", "discriminator"), networks, strict=True)
         self.trainables = [
             make_trainable(kind, network, network.config, OPTIM, 1000, {})
-            for kind, network in (("vits2", self.generator), ("discriminator", self.judges))
+            for kind, network in kinds
         ]
 
     def step(self, inputs: Inputs) -> tuple[float, float]:
@@ -164,6 +170,15 @@ class StageContender:
         loss.backward()
         apply(generator)
         return update.loss.item(), loss.item()
+
+
+def plain_optimizers(
+    networks: tuple[VITS2, MultiDiscriminator],
+) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+    """Return AdamW as torch has it by default."""
+    options = {"lr": OPTIM.lr, "betas": OPTIM.betas, "eps": OPTIM.eps, "weight_decay": 0.0}
+    generator, judges = (torch.optim.AdamW(net.parameters(), **options) for net in networks)
+    return generator, judges
 
 
 def decode(network: Callable[..., Decoded], inputs: Inputs) -> Decoded:

@@ -14,6 +14,7 @@ weights. What a quantizer or a speech encoder would cost is in none of them.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -22,7 +23,14 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from benchmarks.gan_contenders import OPTIM, Contender, Inputs, Levers, StageContender
+from benchmarks.gan_contenders import (
+    OPTIM,
+    Contender,
+    Inputs,
+    Levers,
+    StageContender,
+    plain_optimizers,
+)
 from benchmarks.harness import Row, ratios
 from benchmarks.options import Options, read_options
 from gsv2.audio.mel import MelConfig, MelSpectrogram
@@ -95,14 +103,15 @@ def main() -> None:
 
 def measure(row: Row, options: Options) -> None:
     """Report all contenders, after they have agreed."""
-    generator, judges = make_networks(quick=options.quick)
-    inputs, mel = make_inputs(generator), MelSpectrogram(MelConfig())
+    networks = make_networks(quick=options.quick)
+    inputs, mel = make_inputs(networks[0]), MelSpectrogram(MelConfig())
+    levers = CUMULATIVE | ASIDE
+    check_agreement(networks, inputs, mel, levers)
+    optimizers = plain_optimizers(networks)  # one copy of weights and moments is large enough
     contenders: dict[str, Contender | StageContender] = {
-        name: Contender(generator, judges, mel, levers)
-        for name, levers in (CUMULATIVE | ASIDE).items()
+        name: Contender(networks, optimizers, mel, chosen) for name, chosen in levers.items()
     }
-    contenders["gsv2"] = StageContender(generator, judges, mel)
-    check_agreement(contenders, inputs)
+    contenders["gsv2"] = StageContender(networks, mel)
     runs = {name: partial(one.step, inputs) for name, one in contenders.items()}
     times = row.alternate(runs)
     for name, seconds in times.items():
@@ -117,12 +126,21 @@ def measure(row: Row, options: Options) -> None:
         row.figure(f"{label}: times faster", ratios(times[before], times[name]))
 
 
-def check_agreement(contenders: Mapping[str, Contender | StageContender], inputs: Inputs) -> None:
-    """Take one step each, which must end in the same losses and weights."""
+def check_agreement(
+    networks: tuple[VITS2, MultiDiscriminator],
+    inputs: Inputs,
+    mel: MelSpectrogram,
+    levers: Mapping[str, Levers],
+) -> None:
+    """Take one step each from copies, which must end in the same losses and weights."""
     expected: tuple[tuple[float, float], list[Tensor]] | None = None
-    for name, one in contenders.items():
+    for name in (*levers, "gsv2"):
+        own = copy.deepcopy(networks)
+        one: Contender | StageContender = StageContender(own, mel)
+        if name in levers:
+            one = Contender(own, plain_optimizers(own), mel, levers[name])
         losses = one.step(inputs)
-        weights = [p.detach() for net in (one.generator, one.judges) for p in net.parameters()]
+        weights = [p.detach() for network in own for p in network.parameters()]
         if expected is None:
             expected = losses, weights
             continue

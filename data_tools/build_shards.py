@@ -11,32 +11,38 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Annotated, TypeVar, get_args
+from typing import Annotated, get_args
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from gsv2.audio.speech_cut import CutConfig
+from gsv2.commands.told_build import told_build
 from gsv2.data.building.build import BuildRun, build_corpus, encode_share
 from gsv2.data.building.checks import CHECKS, CheckConfig
 from gsv2.data.building.encode import ShardConfig
 from gsv2.data.building.intake import IntakeConfig
 from gsv2.data.building.readers.choice import READERS
 from gsv2.data.building.readers.reader import AUTO, COLUMNS, ReadingOptions
+from gsv2.data.building.remote import RemoteOutput, is_remote
 from gsv2.data.building.split import SplitBy, SplitConfig
 from gsv2.data.building.tasks import parse_task
 from gsv2.data.building.text_rate import TextRateConfig
 from gsv2.data.building.transcription import Transcription
-from gsv2.data.corpus.manifest import Manifest, is_complete, read_manifest
+from gsv2.data.corpus.manifest import Manifest
 from gsv2.folder_lock import InUseError
+from gsv2.training.telemetry.progress import counting_bar
 
-ItemT = TypeVar("ItemT")
 Format = StrEnum("Format", [(name, name) for name in (AUTO, *(r.name for r in READERS))])
 
 
-Source = Annotated[Path, typer.Option("--input", help="Recordings: a folder, list or table.")]
+Source = Annotated[
+    str, typer.Option("--input", help="Recordings: a folder, list or table, or its URL.")
+]
+Out = Annotated[str, typer.Option(help="Corpus folder to write, or its URL.")]
+Work = Annotated[
+    Path, typer.Option(help="Folder of this machine, for what a remote --out does not hold yet.")
+]
 SourceFormat = Annotated[
     Format, typer.Option("--format", help="Layout of the recordings; `auto` looks at them.")
 ]
@@ -78,7 +84,7 @@ Workers = Annotated[int, typer.Option(help="Processes that read and encode audio
 
 def main(
     source: Source,
-    out: Annotated[Path, typer.Option(help="Corpus folder to write.")],
+    out: Out,
     source_format: SourceFormat = Format.auto,
     language: Annotated[str | None, typer.Option(help="Of input that names none.")] = None,
     speaker: Annotated[str, typer.Option(help="Of recordings that name none.")] = "",
@@ -103,6 +109,7 @@ def main(
     workers: Workers = 0,
     task: TaskOption = None,
     overwrite: Annotated[bool, typer.Option(help="Replace a complete corpus at OUT.")] = False,
+    work: Work = Path(),
     add: Annotated[bool, typer.Option(help="Add to the corpus at OUT what is new.")] = False,
 ) -> None:
     """Write OUT, complete or not at all, and print what it holds and what was rejected.
@@ -114,38 +121,56 @@ def main(
     """
     given = SimpleNamespace(**locals())
     try:
-        manifest = _build(given, task)
+        if is_remote(out):
+            _build_remote(given, task)
+        elif (manifest := _build(given, Path(out), task)) is not None:
+            _report(manifest, Path(out))
     except (ValueError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error
-    if manifest is not None:
-        _report(manifest, out)
 
 
-def _build(given: SimpleNamespace, task: str | None) -> Manifest | None:
+def _build_remote(given: SimpleNamespace, task: str | None) -> None:
+    """Build a corpus on this machine, and move it to where it is to lie."""
+    if given.add:
+        raise ValueError("--add adds to a corpus on this machine; copy it, or build a further one")
+    remote = RemoteOutput(url=given.out, work=given.work, overwrite=given.overwrite)
+    remote.check()
+    if not remote.is_built:
+        manifest = _build(given, remote.out, task)
+        if manifest is None:
+            return
+        _report(manifest, remote.out)
+    with counting_bar("moving bytes") as progress:
+        remote.move(progress)
+    print(f"{given.out}: all moved there")
+
+
+def _build(given: SimpleNamespace, out: Path, task: str | None) -> Manifest | None:
     """Build the corpus, or encode a task's share of it; None where another task writes it."""
-    settings = {
-        "reading": _reading(given),
-        "config": ShardConfig(
-            name=given.name, shard_mb=given.shard_mb, block_clips=given.block_clips,
-            seed=given.seed, keep_silence_sec=given.keep_silence_sec,
-        ),
-        "run": BuildRun(
-            workers=given.workers, overwrite=given.overwrite, add=given.add, say=_say,
-            track=_with_progress, report=_write_page,
-        ),
-    }  # fmt: skip
-    intake, (source, out) = _intake(given), (given.source, given.out)
-    if task is not None and not encode_share(source, out, parse_task(task), **settings):
-        _say(f"task {task} has encoded its share; the last of the tasks writes {out}")
-        return None
-    try:
-        return build_corpus(source, out, intake=intake, **settings)
-    except InUseError as error:
-        if task is None:
-            raise
-        _say(f"task {task} has encoded its share; {error}")
-        return None
+    with counting_bar("clips") as progress:
+        settings = {
+            "reading": _reading(given),
+            "config": ShardConfig(
+                name=given.name, shard_mb=given.shard_mb, block_clips=given.block_clips,
+                seed=given.seed, keep_silence_sec=given.keep_silence_sec,
+            ),
+            "run": BuildRun(
+                workers=given.workers, overwrite=given.overwrite, add=given.add, say=_say,
+                progress=progress, report=_write_page,
+            ),
+        }  # fmt: skip
+        source = given.source if is_remote(given.source) else Path(given.source)
+        if task is not None and not encode_share(source, out, parse_task(task), **settings):
+            _say(f"task {task} has encoded its share; the last of the tasks writes {out}")
+            return None
+        try:
+            return build_corpus(source, out, intake=_intake(given), **settings)
+        except InUseError as error:
+            if task is None:
+                raise
+            _say(f"task {task} has encoded its share; {error}")
+            return None
 
 
 def _write_page(out: Path, sounds: Mapping[str, np.ndarray]) -> None:
@@ -204,40 +229,9 @@ def _columns(options: Iterable[str]) -> Iterator[tuple[str, str]]:
         yield field, column
 
 
-def _with_progress(items: Iterable[ItemT]) -> Iterator[ItemT]:
-    columns = (SpinnerColumn(), TextColumn("clips"), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        yield from progress.track(items)
-
-
 def _report(manifest: Manifest, out: Path) -> None:
-    if "split" not in manifest.build:
-        _report_clips(manifest, out)
-    for part in manifest.build.get("split", {"clips": {}})["clips"]:
-        if is_complete(out / part):
-            _report_clips(read_manifest(out / part), out / part)
-    folder = out / "train" if "split" in manifest.build else out
-    for reason, count in manifest.rejected.items():
-        print(
-            f"  {count} {reason}"
-            if reason.startswith("left alone")
-            else f"  rejected {count}: {reason}"
-        )
-    for reason, count in manifest.build["suspects"].items():
-        print(f"  suspect {count}: {reason}; named in {folder / 'suspects.jsonl'}")
-    if trimmed_sec := manifest.build["trimmed_sec"]:
-        print(f"  {trimmed_sec:.1f} s of silence were cut off")
-    if manifest.rejected:
-        print(f"  what was left out is named in {folder / 'rejected.jsonl'}")
-
-
-def _report_clips(manifest: Manifest, folder: Path) -> None:
-    print(
-        f"{folder}: {manifest.num_clips} clips, {manifest.hours:.3f} h, "
-        f"{manifest.num_speakers} speakers, {len(manifest.shards)} shards"
-    )
-    for language, totals in manifest.languages.items():
-        print(f"  {language}: {totals['clips']} clips, {totals['hours']:.3f} h")
+    for line in told_build(manifest, out):
+        print(line)
 
 
 if __name__ == "__main__":

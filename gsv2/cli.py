@@ -20,6 +20,7 @@ from gsv2.commands import (
     evaluate,
     fit,
     inspect,
+    push,
     serve,
     synthesize,
     voice,
@@ -74,6 +75,7 @@ app.command()(detect.detect)
 app.command()(evaluate.evaluate)
 app.command()(inspect.inspect)
 app.command()(fit.fit)
+app.command()(push.push)
 app.command()(serve.serve)
 app.command()(synthesize.synthesize)
 app.command()(convert.convert)

@@ -92,16 +92,16 @@ class FolderLock:
 
 def _open_locked(lock: FolderLock) -> int:
     deadline = time.monotonic() + lock.patience_sec
-    is_told = False
+    is_logged = False
     while True:
         try:
             return _try_locked(lock)
         except InUseError as error:
             if error.is_alive or time.monotonic() > deadline:
                 raise
-            if not is_told:
+            if not is_logged:
                 logger.warning("trying again for up to %.0f s: %s", lock.patience_sec, error)
-            is_told = True
+            is_logged = True
         time.sleep(lock.retry_sec)
 
 

@@ -38,6 +38,7 @@ from gsv2.caches import set_cache_folders
 from gsv2.config import load_config
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.corpus.provenance import describe_corpora, write_corpora
 from gsv2.data.plan.plan import Plan, validation_plan
 from gsv2.data.stream.loader import StreamStart, make_loader, make_validation_loader
 from gsv2.seeds import seed_torch
@@ -153,6 +154,7 @@ def _train(
     run = trainer.folder.path
     with ExitStack() as stack:
         distributed.on_main(lambda: stack.enter_context(sole_launch(run)))
+        distributed.on_main(lambda: write_corpora(run, describe_corpora(config.data)))
         trainer.fit(
             stage,
             lambda first, marks: make_loader(plan, **loading, start=StreamStart(first, marks)),

@@ -5,7 +5,9 @@ What takes seconds to import is imported where it is used: xdist's own process r
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import importlib
 import os
 import signal
 import sys
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.forked_runs import ForkedRuns
+from tests.support.rank_server import IMPORTED_LATE
 from tests.support.shared_folder import session_folder, shared_folder
 
 if TYPE_CHECKING:
@@ -25,12 +28,24 @@ LONG = {"docs", "integration", "launch"}
 """Folders of tests that take minutes."""
 
 
+def has_nvidia_driver() -> bool:
+    """Return whether torch could find a GPU by the driver's library."""
+    try:
+        ctypes.CDLL("libnvidia-ml.so.1")
+    except OSError:
+        return False
+    return True
+
+
 def pytest_configure() -> None:
     """One thread a process: two that spin beside another's make a step take ten times as long.
 
-    No garbage is collected until all tests are: what they import stays.
+    No garbage is collected until all tests are: what they import stays. Without a driver, torch
+    is told that there is no GPU: each optimizer step would look for the driver's library anew.
     """
     os.environ["OMP_NUM_THREADS"] = "1"
+    if not has_nvidia_driver():
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     gc.disable()
 
 
@@ -40,7 +55,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """One thread, also if torch was there before; collections leave out what is imported."""
+    """One thread, also if torch was there before; collections leave out what is imported.
+
+    A worker of the whole suite imports first what a test of it will.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        for late in IMPORTED_LATE:
+            importlib.import_module(late)
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
     gc.enable()

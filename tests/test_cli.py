@@ -13,6 +13,7 @@ COMMANDS = [
     "serve", "voice make", "voice mix", "inspect", "detect", "convert",
     "configs list", "configs copy", "corpus describe", "corpus build", "corpus index",
     "corpus verify", "corpus extract-codes", "corpus feature-stats", "corpus extract-text",
+    "corpus reject-codes",
     "corpus demo", "corpus listen",
 ]  # fmt: skip
 

@@ -32,7 +32,7 @@ def config(tmp_path: Path, tiny_corpus: Any) -> Path:
             "kernel_size": 3,
         },
         "trainer": {"max_steps": STEPS, "log_every_steps": 1},
-        "tracking": {"progress": False},
+        "tracking": {"progress": False, "samples": 0},
     }
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(values))
@@ -40,7 +40,7 @@ def config(tmp_path: Path, tiny_corpus: Any) -> Path:
 
 
 def test_a_config_becomes_a_run_folder_that_goes_on_where_it_stopped(config: Path) -> None:
-    run = main(config)
+    run = main(config, ["tracking.samples=1"])
     assert {path.name for path in run.iterdir()} == {
         "config.yaml", "environment.json", "status.json", "metrics.jsonl", "checkpoints", "samples"
     }  # fmt: skip

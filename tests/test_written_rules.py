@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("gsv2", "data_tools", "launch")
+FOLDERS = ("gsv2", "data_tools", "launch", "benchmarks", "examples")
 MAX_FILE_LINES = 250
 MAX_FUNCTION_LINES = 40
 """Without the docstring."""

@@ -16,13 +16,13 @@ import numpy as np
 import soundfile
 
 from gsv2.audio.media import HEAD_BYTES, media_kind
+from gsv2.audio.wave import PCM_FORMATS
 from gsv2.files import named_errors
 from gsv2.version import __version__
 
 MARK = f"Synthetic speech, made by gsv2 {__version__}"
 """Comment of every file that holds speech of ours."""
 _MARK = re.compile(r"Synthetic speech, made by gsv2 \S+")
-_PCM_FORMATS = ("FLAC", "WAV", "WAVEX", "RF64", "AIFF")
 
 
 class MarkError(ValueError):
@@ -54,7 +54,7 @@ def writing_speech(
         OSError: the disk does not take it; names the file.
     """
     file_format = path.suffix.removeprefix(".").upper()
-    subtype = "PCM_16" if file_format in _PCM_FORMATS else None
+    subtype = "PCM_16" if file_format in PCM_FORMATS else None
     with (
         named_errors(path, soundfile.SoundFileError),
         soundfile.SoundFile(path, "w", sample_rate, 1, subtype, format=file_format) as file,

@@ -8,7 +8,6 @@ pyloudnorm (ITU-R BS.1770-4).
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,7 +30,8 @@ MAX_WAVE_SEC = 6 * 3600.0
 """Longest audio that is decoded."""
 
 _GATE_SEC = 0.4  # block of BS.1770; a shorter clip is repeated until it fills one
-_PCM_FORMATS = ("FLAC", "WAV", "WAVEX", "RF64", "AIFF")
+PCM_FORMATS = ("FLAC", "WAV", "WAVEX", "RF64", "AIFF")
+"""Formats of libsndfile that are written as 16-bit integers."""
 
 WaveSource = str | os.PathLike[str] | bytes | memoryview | BinaryIO
 
@@ -119,7 +119,7 @@ def save_wave(
     file_format = suffix.removeprefix(".").upper()
     if file_format not in soundfile.available_formats():
         raise WaveError(f"{name} must end in the suffix of an audio format, e.g. .wav or .flac")
-    subtype = "PCM_16" if file_format in _PCM_FORMATS else None
+    subtype = "PCM_16" if file_format in PCM_FORMATS else None
     place = target if isinstance(target, str | os.PathLike) else name
     with named_errors(place, soundfile.SoundFileError):
         soundfile.write(target, wave, sample_rate, subtype=subtype, format=file_format)
@@ -130,13 +130,6 @@ def resample(wave: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
     if from_rate == to_rate:
         return wave
     return soxr.resample(wave, from_rate, to_rate).astype(np.float32, copy=False)
-
-
-def join_waves(waves: Sequence[np.ndarray], pause_sec: float, sample_rate: int) -> np.ndarray:
-    """Join [N] float32 waves with silence between them; silence alone if there are none."""
-    pause = np.zeros(round(pause_sec * sample_rate), dtype=np.float32)
-    parts = [part for wave in waves for part in (pause, wave)]
-    return np.concatenate(parts[1:]) if parts else pause
 
 
 def loudness_gain(lufs: float, peak: float, target_lufs: float = TARGET_LUFS) -> float:

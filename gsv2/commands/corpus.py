@@ -23,6 +23,7 @@ _SCRIPTS = {
     "extract-codes": "extract_codes",
     "feature-stats": "feature_stats",
     "extract-text": "extract_text",
+    "reject-codes": "reject_codes",
     "demo": "make_demo_corpus",
 }
 """Command -> script, whose options it has."""
@@ -64,7 +65,7 @@ def describe(
     from gsv2.data.building.statistics import read_statistics
     from gsv2.data.corpus.manifest import read_manifest
 
-    for line in _told(corpus, read_manifest(corpus)):
+    for line in _description(corpus, read_manifest(corpus)):
         typer.echo(line)
     statistics = None if "://" in corpus else read_statistics(Path(corpus))
     if statistics is None and not page:
@@ -97,7 +98,7 @@ def listen(
     typer.echo(f"{out}: {write_listening_page(corpus, out, config)} clips")
 
 
-def _told(corpus: str, manifest: Manifest) -> Iterator[str]:
+def _description(corpus: str, manifest: Manifest) -> Iterator[str]:
     """Yield the lines that corpus.json makes."""
     codes = f", quantizer {manifest.quantizer}" if manifest.quantizer else ""
     codes += f", text encoder {manifest.text_encoder}" if manifest.text_encoder else ""

@@ -16,6 +16,7 @@ ENCODER_HELP = (
     "[default: resemblyzer]"
 )
 
+_KEEP_HELP = "write the figures into the bundle, for gsv2 inspect and gsv2 push"
 CANDIDATES_HELP = "speak each sentence so many times, keep what the aligner reads best"
 
 
@@ -40,6 +41,7 @@ def evaluate(
     candidates: Annotated[
         int | None, typer.Option(help=f"{CANDIDATES_HELP} [default: 8]", min=1)
     ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help=_KEEP_HELP)] = False,
 ) -> None:
     """Speak the sentences of a list and judge them, beside the recordings.
 
@@ -61,5 +63,6 @@ def evaluate(
         recognizer or DEFAULT_RECOGNIZERS,
         speaker_encoder or DEFAULT_ENCODERS,
         SamplingConfig(seed=seed, candidates=candidates or SamplingConfig.candidates),
+        keep=keep,
     ):
         typer.echo(line)

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.table import Table
 
 from gsv2.commands.terminal import print_table
+from gsv2.evaluation.bundle_evaluation import keep_evaluation
 from gsv2.evaluation.evaluate import evaluate_bundle
 from gsv2.evaluation.judge_names import load_judges
 from gsv2.evaluation.report import EvaluationReport
@@ -31,8 +32,13 @@ def evaluate_list(
     recognizers: Sequence[str],
     encoders: Sequence[str],
     sampling: SamplingConfig,
+    *,
+    keep: bool = False,
 ) -> Iterator[str]:
     """Evaluate a bundle on a list; print tables and yield lines, on the main rank.
+
+    Args:
+        keep: whether the bundle carries the figures from now on.
 
     Raises:
         ValueError: a sentence, the bundle or a judge cannot be used.
@@ -48,6 +54,8 @@ def evaluate_list(
     report = evaluate_bundle(bundle, sentences, out, judges=judges, sampling=sampling, ranks=ranks)
     ranks.close()
     if ranks.is_main:
+        if keep:
+            keep_evaluation(report, bundle)
         show_tables(report)
         yield from _lines(report, out)
 

@@ -75,11 +75,11 @@ def serve(
 
 
 def _load_speaker(bundle: Path, candidates: int) -> BundleSpeaker:
+    from gsv2.inference.open_synthesizer import open_synthesizer
     from gsv2.inference.sampling import SamplingConfig
-    from gsv2.inference.synthesizer import Synthesizer
     from gsv2.serve.bundle_speaker import BundleSpeaker
 
-    return BundleSpeaker(Synthesizer.from_bundle(bundle), SamplingConfig(candidates=candidates))
+    return BundleSpeaker(open_synthesizer(bundle), SamplingConfig(candidates=candidates))
 
 
 def load_voices(paths: Sequence[Path], speaker: BundleSpeaker) -> Iterator[ServedVoice]:

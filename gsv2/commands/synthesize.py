@@ -66,11 +66,10 @@ def synthesize(
     from gsv2.inference.streamed_speech import stream_speech
 
     voice = VoiceRecordings(ref, ref_text or [], weight or [])
-    drawn = candidates or (1 if stream else SamplingConfig.candidates)
     sampling = SamplingConfig(
         seed=seed,
         speaking_rate=rate,
-        candidates=drawn,
+        candidates=candidates or (1 if stream else SamplingConfig.candidates),
         prompt_fusion=fusion,  # type: ignore[arg-type]  # checked there, by name
     )
     files = SpeechFiles(out, times, mark, _checked_format(audio_format))

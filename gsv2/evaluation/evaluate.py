@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from gsv2.evaluation.bundle_evaluation import hash_bundle
 from gsv2.evaluation.judges import Judges
 from gsv2.evaluation.page import write_report
 from gsv2.evaluation.report import EvaluationReport, make_report
@@ -58,7 +58,7 @@ def evaluate_bundle(
     folder = RowFolder(out / "sentences")
     synthesizer = open_synthesizer(bundle, ranks.device)
     judges, sampling = judges or Judges(), sampling or SamplingConfig()
-    meter = SentenceMeter(synthesizer, _bundle_hash(Path(bundle)), judges, folder, sampling)
+    meter = SentenceMeter(synthesizer, hash_bundle(Path(bundle)), judges, folder, sampling)
     with computing_threads(ranks), counting_bar("speaking and listening") as progress:
         shown = progress if ranks.is_main else None
         keys = _measure(meter, sentences, PatientRanks(ranks), shown)
@@ -116,8 +116,3 @@ def _notes(rows: Sequence[SentenceRow], judges: Judges, candidates: int | None) 
             f"the aligner chose each sentence among {candidates}, so that the errors which "
             "it reads itself flatter the model; those of other judges do not (--candidates 1)"
         )
-
-
-def _bundle_hash(bundle: Path) -> str:
-    """Return a hash of what `bundle.json` says, which holds the hashes of all parts."""
-    return hashlib.sha256((bundle / "bundle.json").read_bytes()).hexdigest()

@@ -38,6 +38,8 @@ class EvaluationReport:
     """Estimates; `figure` looks one up."""
     notes: Sequence[str] = ()
     """What was not measured, and why."""
+    num_sentences: int
+    """Sentences that were to be spoken."""
 
     def figure(self, name: str, source: str = "generated", scope: str = ALL) -> Estimate | None:
         """Return an estimate; None if it was not measured.
@@ -61,7 +63,7 @@ class EvaluationReport:
         """Return the figures, and of each sentence what was heard, as plain values for JSON."""
         return {
             "bundle": self.bundle,
-            "num_sentences": len(self.rows),
+            "num_sentences": self.num_sentences,
             "notes": list(self.notes),
             "failures": self.failures,
             "figures": json_values(self.figures),
@@ -75,7 +77,9 @@ def make_report(
     """Return the report on sentences that were measured one by one."""
     spoken = [row for row in rows if row.failure is None]
     figures = estimate_figures(spoken)
-    return EvaluationReport(bundle=bundle, rows=rows, figures=figures, notes=notes)
+    return EvaluationReport(
+        bundle=bundle, rows=rows, figures=figures, notes=notes, num_sentences=len(rows)
+    )
 
 
 def estimate_figures(rows: Sequence[SentenceRow]) -> Figures:

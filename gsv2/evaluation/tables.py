@@ -54,7 +54,7 @@ def figure_table(report: EvaluationReport) -> Table:
     for name, by_source in _ordered(report):
         cells = [format_estimate(by_source[s]) if s in by_source else "" for s in COLUMNS]
         count = max(estimate.num_sentences for estimate in by_source.values())
-        few = "" if count == len(report.rows) else f", {count} sentences"
+        few = "" if count == report.num_sentences else f", {count} sentences"
         rows.append([figure_title(name) + few, *cells])
     return Table(["", *COLUMNS.values()], rows)
 
@@ -102,7 +102,7 @@ def _number(value: float) -> str:
 
 def _ordered(report: EvaluationReport) -> Iterator[tuple[str, dict[str, Estimate]]]:
     """Yield the figures over all sentences in the order of `_TITLES`."""
-    order = list(_TITLES)
+    order = {name: place for place, name in enumerate(_TITLES)}
     figures = report.figures.get(ALL, {})
-    for name in sorted(figures, key=lambda name: (order.index(name.split("/")[0]), name)):
+    for name in sorted(figures, key=lambda name: (order.get(name.split("/")[0], len(order)), name)):
         yield name, dict(figures[name])

@@ -19,7 +19,7 @@ from gsv2.data.corpus.manifest import is_complete, read_manifest
 from gsv2.data.corpus.part import share_of
 from gsv2.evaluation.corpus_page import write_corpus_page
 from gsv2.files import atomic_folder
-from gsv2.training.telemetry.progress import counted
+from gsv2.training.telemetry.progress import counting_bar
 
 CODES, CODES_UNALIGNED, CODES_SHIFTED = "codes", "codes_unaligned", "codes_shifted"
 """Folders of a fit: the codes; as they were before they were aligned; and those of the same clips
@@ -160,15 +160,13 @@ def build_if_needed(source: Path, out: Path, language: str | None) -> Path:
         raise ValueError(f"{source} does not exist; name a corpus, or recordings with transcripts")
     if not is_complete(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        build_corpus(
-            source,
-            out,
-            reading=ReadingOptions(language=language),
-            run=BuildRun(
-                track=lambda clips: counted(clips, "building the corpus"),
-                report=write_corpus_page,
-            ),
-        )
+        with counting_bar("building the corpus") as progress:
+            build_corpus(
+                source,
+                out,
+                reading=ReadingOptions(language=language),
+                run=BuildRun(progress=progress, report=write_corpus_page),
+            )
     return out
 
 

@@ -12,6 +12,7 @@ import torch
 
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.corpus.manifest import read_manifest
+from gsv2.evaluation.bundle_evaluation import keep_evaluation
 from gsv2.evaluation.evaluate import evaluate_bundle
 from gsv2.evaluation.judges import Judges
 from gsv2.fit.budget import TimeBudget
@@ -149,7 +150,9 @@ class FitSteps:
         sentences = HeldOutSentences(self._runs.corpora.held_out, count)
         sampling = SamplingConfig(seed=self._runs.seed)
         out = self.report.parent
-        evaluate_bundle(self.bundle, sentences, out, judges=self._judges(), sampling=sampling)
+        judges = self._judges()
+        report = evaluate_bundle(self.bundle, sentences, out, judges=judges, sampling=sampling)
+        keep_evaluation(report, self.bundle)
 
 
 def num_shifts(gpt_sec: float, corpus_hours: float) -> int:

@@ -1,7 +1,8 @@
 """Bundle: the folder of weights that training exports and that speaks.
 
 A folder with one component file a part (`quantizer`, `gpt`, `vits2`, perhaps `aligner`) and
-`bundle.json`, which names the hash of every file and of the quantizer that all parts share.
+`bundle.json`, which names the hash of every file and of the quantizer that all parts share; beside
+them `provenance.json`, how each part was trained.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from gsv2.inference.bundle_description import (
     write_description,
 )
 from gsv2.inference.bundle_parts import PARTS, check_parts, described_encoders
+from gsv2.inference.bundle_provenance import collect_provenance, write_provenance
 from gsv2.inference.bundle_sources import find_sources
 from gsv2.inference.reading import HeldOutReading
 from gsv2.models.component import Component, ComponentError, load_component, save_component
@@ -147,6 +149,7 @@ def _fill(folder: Path, sources: Mapping[str, Path]) -> None:
         quantizer=quantizer, files=files, reading=reading, **described_encoders(components)
     )
     write_description(folder, description)
+    write_provenance(folder, collect_provenance(sources))
     folder.chmod(_plain_mode(folder))
 
 

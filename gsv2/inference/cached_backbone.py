@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from gsv2.inference.captured_step import CapturedStep
 from gsv2.models.gpt.backbone import mask_dtype
 from gsv2.models.gpt.model import SemanticGPT
 from gsv2.models.gpt.single_step import can_step, rotations, step_layers
@@ -31,6 +32,8 @@ class CachedBackbone:
         self._cache = KeyValueCache(mask.shape[1] + _MORE_PLACES)
         self._can_step = can_step(model.backbone)
         self._rotations: Tensor | None = None  # [2, L, E] of the positions from 0 on
+        self._captures = mask.is_cuda
+        self._step: CapturedStep | None = None
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Return the output [B, D] at the last position of the next inputs.
@@ -39,6 +42,8 @@ class CachedBackbone:
             inputs: [B, L, D] the first time, [B, 1, D] later.
         """
         is_first = self._cache.get_seq_length() == 0
+        if not is_first and self._can_step and self._captures:
+            return self._captured(inputs[:, 0])
         if is_first:
             positions = (self._mask.cumsum(dim=1) - 1).clamp(min=0)
         else:
@@ -61,8 +66,28 @@ class CachedBackbone:
 
     def keep(self, rows: Tensor) -> None:
         """Drop all rows but some, [B'] int64."""
+        self._end_step()
         self._cache.keep(rows)
         self._mask, self._lengths = self._mask[rows], self._lengths[rows]
+
+    def _captured(self, inputs: Tensor) -> Tensor:
+        """Return the output [B, D] of a captured step, which is made anew when its places end."""
+        if self._step is not None and not self._step.has_room:
+            self._end_step()
+        if self._step is None:
+            places = _MORE_PLACES
+            while places <= self._mask.shape[1]:
+                places *= 2
+            self._step = CapturedStep(self._backbone, self._cache, self._mask, places)
+        self._lengths = self._lengths + 1
+        self._mask = F.pad(self._mask, (0, 1), value=True)
+        return self._step(inputs)
+
+    def _end_step(self) -> None:
+        """Take back what a captured step has in its memory."""
+        if self._step is not None:
+            self._step.into(self._cache)
+            self._step = None
 
     def _rotate(self, positions: Tensor, inputs: Tensor) -> Tensor:
         """Return the rotation [2, B, 1, 1, E] of positions [B, 1]."""

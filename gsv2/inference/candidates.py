@@ -27,10 +27,13 @@ _MOST_ROWS = 32
 """Rows that are generated at once, whatever the length of a text: bounds the cache."""
 _STREAMS_APART = 2**32
 """Distance between the streams of an utterance's candidates: more than a call has utterances."""
+_RETRIES_APART = 2**48
+"""Distance between the streams of an utterance's retries: more than it has candidates."""
 _UNENDED = -1e9
 """Added to the score of a candidate that a cap ended."""
 
 
+@torch.inference_mode()
 def generate_best(
     model: SemanticGPT,
     aligner: Aligner | None,
@@ -42,7 +45,8 @@ def generate_best(
 ) -> GeneratedCodes:
     """Generate the codes of utterances, the best of `sampling.candidates` of each.
 
-    The first candidate is what `generate` returns.
+    The first candidate is what `generate` returns. Where none has ended by itself, as many are
+    drawn again, `sampling.retries` times at most; where none ever does, the first draw stays.
 
     Args:
         model: GPT that draws them.
@@ -56,17 +60,44 @@ def generate_best(
         TextError: a text has nothing to speak.
         ValueError: there is no utterance, or a prompt's codes are not [K, T].
     """
+    numbers = range(first, first + len(utterances))
+    made = _draw(model, aligner, utterances, sampling, numbers, each_step)
+    num_retries = torch.zeros_like(made.lengths)
+    for retry in range(1, sampling.retries + 1):
+        missing = (~made.ended).nonzero()[:, 0]
+        if len(missing) == 0:
+            break
+        items = missing.tolist()
+        # A stream of its own for each draw, so that a retry is the same in any company.
+        drawn = [numbers[item] + retry * _RETRIES_APART for item in items]
+        again = _draw(model, aligner, [utterances[i] for i in items], sampling, drawn, each_step)
+        num_retries[missing] = retry
+        has_ended = again.ended.nonzero()[:, 0]
+        places = torch.arange(len(made.lengths), device=missing.device)
+        places[missing[has_ended]] = len(places) + has_ended
+        made = _join([made, again]).rows(places)
+    return made._replace(num_retries=num_retries)
+
+
+def _draw(
+    model: SemanticGPT,
+    aligner: Aligner | None,
+    utterances: Sequence[Utterance],
+    sampling: SamplingConfig,
+    numbers: Sequence[int],
+    each_step: Callable[[], None] | None,
+) -> GeneratedCodes:
+    """Return the best candidate of each utterance; `numbers` are those of their streams."""
     count = sampling.candidates
     if aligner is None or count == 1:
-        numbers = range(first, first + len(utterances))
         return generate(model, utterances, sampling, numbers, each_step)
     at_once = max(1, _MOST_ROWS // (count * max(map(count_rows, utterances), default=1)))
     kept = []
     for start in range(0, max(len(utterances), 1), at_once):
         items = utterances[start : start + at_once]
         rows = [item for item in items for _ in range(count)]
-        numbers = range(first + start, first + start + len(items))
-        streams = [i + c * _STREAMS_APART for i in numbers for c in range(count)]
+        own = numbers[start : start + at_once]
+        streams = [i + c * _STREAMS_APART for i in own for c in range(count)]
         made = generate(model, rows, sampling, streams, each_step)
         scores = score_codes(aligner, made, [row.text for row in rows])
         best = scores.view(-1, count).argmax(dim=1).to(made.lengths.device)

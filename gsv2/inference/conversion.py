@@ -16,6 +16,7 @@ from gsv2.inference.bundle_description import BundleError, read_bundle_descripti
 from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
 from gsv2.inference.enrollment import EnrolledReference
 from gsv2.inference.references import Reference
+from gsv2.inference.speech import Speech, level_speech
 from gsv2.inference.speech_file import SpeechFileError, VoiceRecordings, check_output, check_seed
 from gsv2.inference.synthesizer import Synthesizer
 from gsv2.inference.voice_sources import load_voices
@@ -81,7 +82,7 @@ def convert(
         seed: same seed, same speech.
 
     Returns:
-        [N] float32 at 32 kHz: the same words at the same times.
+        [N] float32 at 32 kHz, at the loudness of corpora: the same words at the same times.
     """
     config = synthesizer.vits2.config
     code_samples = config.frames_per_code * config.mel.hop_length
@@ -89,7 +90,8 @@ def convert(
     voice = synthesizer.voice(synthesizer.enroll(references))
     pieces = cut_at_quiet(padded, code_samples, int(MAX_PIECE_SEC * SAMPLE_RATE / code_samples))
     spoken = [synthesizer.decode(synthesizer.encode(piece), voice, seed=seed) for piece in pieces]
-    return np.concatenate(spoken)[: len(wave)]
+    whole = np.concatenate(spoken)[: len(wave)]
+    return level_speech(Speech(whole, SAMPLE_RATE, True)).wave
 
 
 def _load(recording: Path) -> np.ndarray:

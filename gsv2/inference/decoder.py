@@ -40,12 +40,19 @@ class GeneratedCodes(NamedTuple):
     characters: Tensor | None = None
     """[B, T] int64 character of the text (as `normalize_text` returns it) that is spoken at each
     frame; None unless a pointer reads."""
+    num_retries: Tensor | None = None
+    """[B] int64 times that the utterance was drawn again, since nothing had ended; None = 0."""
 
     def rows(self, chosen: Tensor) -> GeneratedCodes:
         """Return the utterances of the given rows [B'] int64."""
         chosen = chosen.to(self.lengths.device)
-        spoken = None if self.characters is None else self.characters[chosen]
-        return GeneratedCodes(self.codes[chosen], self.lengths[chosen], self.ended[chosen], spoken)
+        codes, lengths, ended, *others = self
+        return GeneratedCodes(
+            codes[chosen],
+            lengths[chosen],
+            ended[chosen],
+            *(x if x is None else x[chosen] for x in others),
+        )
 
 
 class Decoder:

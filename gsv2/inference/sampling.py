@@ -60,6 +60,9 @@ class SamplingConfig:
     candidates: int = 8
     """Utterances that are drawn of each sentence where a bundle has an aligner, which picks the one
     that it reads best; 1 = no choice. `generate` itself draws one."""
+    retries: int = 2
+    """Times that a sentence is drawn again, from other random numbers, of which no candidate has
+    ended by itself; sound that was heard already is not."""
     prompt_fusion: PromptFusionName = "auto"
     """How several prompts are heard: one after the other, as clips of one speaker are trained on,
     or each alone, what the GPT predicts after each being averaged by weight. `auto`: averaged
@@ -75,8 +78,9 @@ class SamplingConfig:
                 raise ValueError(f"{name} must be at least 0, but is {value}")
         if not 0 < self.speaking_rate < math.inf:
             raise ValueError(f"speaking_rate must be above 0, but is {self.speaking_rate}")
-        if self.candidates < 1:
-            raise ValueError(f"candidates must be at least 1, but is {self.candidates}")
+        for name, least in (("candidates", 1), ("retries", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, but is {getattr(self, name)}")
         if self.prompt_fusion not in get_args(PromptFusionName):
             raise ValueError(
                 f"prompt_fusion must be auto, concatenate or average, but is {self.prompt_fusion!r}"

@@ -55,8 +55,9 @@ class SentenceSpeaker:
         generated = self._generate(sentences, None)
         texts = [sentence.text for sentence in sentences]
         spoken = self._decoder.speak(generated, texts, self._voice, self._sampling.seed)
-        for sentence, speech in zip(sentences, spoken, strict=True):
-            yield self._warned(sentence, speech, is_silent=len(speech.wave) == 0)
+        for item, (sentence, speech) in enumerate(zip(sentences, spoken, strict=True)):
+            retried, silent = _is_retried(generated, item), len(speech.wave) == 0
+            yield self._warned(sentence, speech, is_retried=retried, is_silent=silent)
 
     @torch.inference_mode()
     def stream(
@@ -88,7 +89,8 @@ class SentenceSpeaker:
             is_silent = False
             samples = wave.push(last.codes[0][:, :0], is_last=True)
             last = last._replace(wave=samples.cpu().numpy())
-        yield self._warned(sentence, last, is_silent=is_silent)
+        retried = _is_retried(generated, 0)
+        yield self._warned(sentence, last, is_retried=retried, is_silent=is_silent)
 
     def _frames(
         self, sentence: PlannedSentence, each_step: Callable[[], None] | None
@@ -124,10 +126,14 @@ class SentenceSpeaker:
         rate = self._sampling.speaking_rate * sentence.rate
         return replace(self._sampling, speaking_rate=rate)
 
-    def _warned(self, sentence: PlannedSentence, speech: Speech, *, is_silent: bool) -> Speech:
+    def _warned(
+        self, sentence: PlannedSentence, speech: Speech, *, is_retried: bool, is_silent: bool
+    ) -> Speech:
         """Return speech with what was decided, other than by the model or by who asked."""
         place = (sentence.number, sentence.text)
         warnings = []
+        if is_retried:
+            warnings.append(SpeechWarning("retried", *place))
         if not speech.ended:
             warnings.append(SpeechWarning("cut", *place))
         if is_silent:
@@ -137,3 +143,8 @@ class SentenceSpeaker:
         if self._at_rate(sentence).speaking_rate != 1 and not self._gpt.has_pointer:
             warnings.append(SpeechWarning("rate", *place))
         return speech._replace(warnings=tuple(warnings))
+
+
+def _is_retried(generated: GeneratedCodes, item: int) -> bool:
+    """Tell whether an utterance was drawn again."""
+    return generated.num_retries is not None and int(generated.num_retries[item]) > 0

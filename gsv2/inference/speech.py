@@ -8,15 +8,18 @@ from typing import Literal, NamedTuple
 import numpy as np
 from torch import Tensor
 
+from gsv2.audio.errors import WaveError
+from gsv2.audio.level import level_gain, measure_level
 from gsv2.inference.spoken_times import SpokenText, join_times
 
 
 class SpeechWarning(NamedTuple):
     """Something that was decided for a sentence, other than by the model or by who asked."""
 
-    kind: Literal["cut", "empty", "untimed", "rate"]
-    """`cut`: at its length limit; `empty`: nothing was spoken; `untimed`: nobody knows when its
-    words are spoken; `rate`: the model cannot change its speaking rate."""
+    kind: Literal["cut", "retried", "empty", "untimed", "rate"]
+    """`cut`: at its length limit; `retried`: drawn again, since its end was missing; `empty`:
+    nothing was spoken; `untimed`: nobody knows when its words are spoken; `rate`: the model cannot
+    change its speaking rate."""
     sentence: int
     """Place among the sentences of the text, from 0."""
     text: str
@@ -31,6 +34,7 @@ _EMPTY_SEC = 0.2
 """Silence that stands for speech of which nothing was spoken: a file must hold something."""
 _MEANINGS = {
     "cut": "was cut at its length limit, since no end of speech was found",
+    "retried": "was drawn again, since no end of speech was found",
     "empty": "was not spoken, since its end came first",
     "untimed": "has no word times, since it cannot be aligned with its codes",
     "rate": "is spoken at rate 1, since the model reads by attention",
@@ -52,6 +56,8 @@ class Speech(NamedTuple):
     """Codes [K, T] that were generated for each sentence of the text, in order; T may be 0."""
     warnings: tuple[SpeechWarning, ...] = ()
     """What else was decided, sentence by sentence."""
+    gain: float = 1.0
+    """Factor that has brought the model's own wave to the loudness of corpora; 1 in a stream."""
     is_end: bool = True
     """False of a piece within a sentence, which has a wave alone: codes, times and warnings come
     with the sentence's last piece."""
@@ -91,6 +97,19 @@ class Timeline:
     def whole(self) -> Speech:
         """Return all pieces as one."""
         return join_pieces(self._pieces)
+
+
+def level_speech(speech: Speech) -> Speech:
+    """Return a speech at the loudness of corpora (EBU R128), its peak at most at `PEAK_LIMIT`.
+
+    Loudness is integrated over all of it, gated as BS.1770-4 says, so that pauses do not count; of
+    speech shorter than a block of 0.4 s it is that of the speech repeated. Silence stays silent.
+    """
+    try:
+        gain = level_gain(measure_level(speech.wave, speech.sample_rate))
+    except WaveError:
+        return speech
+    return speech._replace(wave=speech.wave * np.float32(gain), gain=gain)
 
 
 def join_pieces(pieces: Sequence[Speech]) -> Speech:

@@ -13,6 +13,7 @@ from gsv2.audio.encoding import EncodedFormat, StreamEncoder
 from gsv2.audio.marking import MARK, writing_speech
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
+from gsv2.inference.open_synthesizer import open_synthesizer
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.speech import Speech, join_pieces
 from gsv2.inference.speech_file import (
@@ -23,7 +24,6 @@ from gsv2.inference.speech_file import (
     check_request,
     write_known_times,
 )
-from gsv2.inference.synthesizer import Synthesizer
 
 STANDARD_OUTPUT = Path("-")
 """Name of the standard output, where a file could be named."""
@@ -49,13 +49,13 @@ def stream_speech(
         What was written.
 
     Raises:
-        ValueError: as `write_speech`; or the bundle speaks without a GPT.
+        ValueError: as `write_speech`.
     """
     out, times = files.wave, files.times
     if out != STANDARD_OUTPUT:
         check_output(out, voice.files)
     references = check_request(bundle, text, voice, sampling, times)
-    synthesizer = Synthesizer.from_bundle(bundle, encoders=encoders)
+    synthesizer = open_synthesizer(bundle, encoders=encoders)
     pieces = []
     try:
         with _writing(files) as write:

@@ -22,12 +22,13 @@ from gsv2.inference.code_decoder import NOISE_SCALE, CodeDecoder
 from gsv2.inference.device import choose_device
 from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
 from gsv2.inference.enrollment import BundleHashes, EnrolledReference, Enroller
+from gsv2.inference.hub_bundle import find_bundle
 from gsv2.inference.references import Reference
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.sentence_speaker import SentenceSpeaker
 from gsv2.inference.sentences import SentencePlan, plan_sentences
 from gsv2.inference.speech import Speech as Speech
-from gsv2.inference.speech import Timeline
+from gsv2.inference.speech import Timeline, level_speech
 from gsv2.inference.voice import Voice
 from gsv2.models.aligner.model import Aligner
 from gsv2.models.component import Component
@@ -104,6 +105,23 @@ class Synthesizer:
         return synthesizer
 
     @classmethod
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        revision: str | None = None,
+        device: torch.device | None = None,
+        encoders: EncoderFolders = AS_IN_TRAINING,
+    ) -> Synthesizer:
+        """Load a bundle by its folder, or by its repository on the Hugging Face Hub.
+
+        Args:
+            name: folder, `OWNER/NAME` or `hf://OWNER/NAME`.
+            revision: commit, branch or tag of the repository; None = the newest.
+            device: as for `from_bundle`, as are encoders and what is raised.
+        """
+        return cls.from_bundle(find_bundle(name, revision), device, encoders)
+
+    @classmethod
     def from_components(
         cls,
         components: Mapping[str, Component],
@@ -129,7 +147,7 @@ class Synthesizer:
         seed: int = 0,
         sampling: SamplingConfig | None = None,
     ) -> Speech:
-        """Speak `text`.
+        """Speak `text`, at the loudness of corpora.
 
         Args:
             text: any language and script; long texts are split at sentences.
@@ -148,7 +166,7 @@ class Synthesizer:
         for run in plan.runs():
             for sentence, speech in zip(run, speaker.speak(run), strict=True):
                 timeline.add(speech, sentence.pause_sec, plan.end_after(sentence))
-        return timeline.whole()
+        return level_speech(timeline.whole())
 
     def stream(
         self,
@@ -160,6 +178,9 @@ class Synthesizer:
         each_step: Callable[[], None] | None = None,
     ) -> Iterator[Speech]:
         """Speak `text` piece by piece: what comes, joined, is what `synthesize` returns.
+
+        Two things need the whole: its loudness, so that pieces are the model's own wave and what
+        `synthesize` returns is `Speech.gain` times as loud; and a retry of what has no end.
 
         With one candidate (`SamplingConfig.candidates`, or a bundle without an aligner) pieces come
         while their sentence is still generated; of several, the best must be known first. The last

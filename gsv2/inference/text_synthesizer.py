@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +17,8 @@ from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
 from gsv2.inference.enrollment import EnrolledReference
 from gsv2.inference.references import Reference, VoiceError
 from gsv2.inference.sampling import SamplingConfig
-from gsv2.inference.sentences import plan_sentences
-from gsv2.inference.speech import Speech, Timeline
+from gsv2.inference.sentences import SentencePlan, plan_sentences
+from gsv2.inference.speech import Speech, Timeline, level_speech
 from gsv2.inference.spoken_times import time_tokens
 from gsv2.inference.voice import Voice, fuse_pitches, voice_pitch
 from gsv2.models.vits2.model import VITS2
@@ -87,20 +87,43 @@ class TextSynthesizer:
             TextError: nothing speakable in `text`.
             VoiceError: a voice file, which holds codes.
         """
-        sampling = sampling or SamplingConfig()
-        options = TextSpeechOptions(
-            noise_scale=NOISE_SCALE,
-            duration_noise_scale=sampling.duration_temperature,
-            rate=sampling.speaking_rate,
-        )
+        timeline = Timeline()
+        sampling = replace(sampling or SamplingConfig(), seed=seed)
+        for _ in self._speak_all(plan_sentences(text), references, sampling, timeline):
+            pass
+        return level_speech(timeline.whole())
+
+    def stream(
+        self,
+        text: str,
+        references: Sequence[Reference | EnrolledReference],
+        *,
+        seed: int = 0,
+        sampling: SamplingConfig | None = None,
+        each_step: Callable[[], None] | None = None,
+    ) -> Iterator[Speech]:
+        """Speak `text` by sentences; joined, `Speech.gain` times what comes is `synthesize`d.
+
+        Args:
+            text: as for `synthesize`, as are references, seed, sampling and what is raised.
+            each_step: called before each sentence; what it raises ends the speech.
+        """
+        sampling = replace(sampling or SamplingConfig(), seed=seed)
         plan = plan_sentences(text)
-        voice, timeline = self.voice(references), Timeline()
-        for sentence in plan.sentences:
-            at_rate = replace(options, rate=options.rate * sentence.rate)
-            speech = self._speak(normalize_text(sentence.text), voice, at_rate, seed)
-            end_sec = plan.end_sec if sentence is plan.sentences[-1] else 0.0
-            timeline.add(speech, sentence.pause_sec, end_sec)
-        return timeline.whole()
+        return self._speak_all(plan, references, sampling, Timeline(), each_step)
+
+    def enroll(
+        self, references: Sequence[Reference | EnrolledReference]
+    ) -> list[EnrolledReference]:
+        """Return references as the model reads them; those of weight 0 are left out.
+
+        Raises:
+            VoiceError: a voice file among them, or all weights are 0.
+        """
+        heard = [reference for reference in references if reference.weight > 0]
+        if not heard:
+            raise VoiceError("at least one reference must have a weight above 0")
+        return [self._enroll(reference) for reference in heard]
 
     @torch.inference_mode()
     def voice(self, references: Sequence[Reference | EnrolledReference]) -> Voice:
@@ -109,19 +132,29 @@ class TextSynthesizer:
         Raises:
             VoiceError: a voice file among them.
         """
-        styles, pitches = [], []
-        for reference in references:
-            if isinstance(reference, EnrolledReference):
+        enrolled = self.enroll(references)
+        weights = [reference.weight for reference in enrolled]
+        styles = torch.cat([reference.style for reference in enrolled])
+        pitches = fuse_pitches([reference.pitch_hz for reference in enrolled], weights)
+        return Voice(fuse_styles(styles, weights), pitches)
+
+    @torch.inference_mode()
+    def _enroll(self, reference: Reference | EnrolledReference) -> EnrolledReference:
+        if isinstance(reference, EnrolledReference):
+            if reference.origin is not None:
                 raise VoiceError(
                     f"voice {reference.source} holds codes, which a bundle without a GPT does not "
                     "read; name recordings"
                 )
-            mel = self.vits2.mel(torch.from_numpy(reference.wave)[None, None].to(self.device))
-            mask = torch.ones(1, mel.shape[-1], dtype=torch.bool, device=self.device)
-            styles.append(self.vits2.style(mel, mask))
-            pitches.append(voice_pitch(reference.wave, SAMPLE_RATE))
-        weights = [reference.weight for reference in references]
-        return Voice(fuse_styles(torch.cat(styles), weights), fuse_pitches(pitches, weights))
+            return reference
+        mel = self.vits2.mel(torch.from_numpy(reference.wave)[None, None].to(self.device))
+        mask = torch.ones(1, mel.shape[-1], dtype=torch.bool, device=self.device)
+        return EnrolledReference(
+            style=self.vits2.style(mel, mask),
+            pitch_hz=voice_pitch(reference.wave, SAMPLE_RATE),
+            prompt=None,
+            weight=reference.weight,
+        )
 
     @torch.inference_mode()
     def resynthesise(self, wave: np.ndarray, voice: Voice) -> np.ndarray:
@@ -130,6 +163,28 @@ class TextSynthesizer:
         lengths = torch.tensor([magnitude.shape[-1]], device=self.device)
         spoken = self.vits2.reconstruct(magnitude, lengths, voice.style)
         return spoken[0, 0, : len(wave)].float().cpu().numpy()
+
+    def _speak_all(
+        self,
+        plan: SentencePlan,
+        references: Sequence[Reference | EnrolledReference],
+        sampling: SamplingConfig,
+        timeline: Timeline,
+        each_step: Callable[[], None] | None = None,
+    ) -> Iterator[Speech]:
+        """Yield the speech of each sentence, as it stands in the whole."""
+        options = TextSpeechOptions(
+            noise_scale=NOISE_SCALE,
+            duration_noise_scale=sampling.duration_temperature,
+            rate=sampling.speaking_rate,
+        )
+        voice = self.voice(references)
+        for sentence in plan.sentences:
+            if each_step is not None:
+                each_step()
+            at_rate = replace(options, rate=options.rate * sentence.rate)
+            speech = self._speak(normalize_text(sentence.text), voice, at_rate, sampling.seed)
+            yield timeline.add(speech, sentence.pause_sec, plan.end_after(sentence))
 
     @torch.inference_mode()
     def _speak(self, sentence: str, voice: Voice, options: TextSpeechOptions, seed: int) -> Speech:

@@ -1,4 +1,4 @@
-"""Figures of predicted codes beside their loss: how ends are told, and nats of each clip."""
+"""Figures of predicted codes beside their loss: precision of ends, and nats of each clip."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from torch.nn import functional as F
 class EndCounts(NamedTuple):
     """How often the end was the likeliest code of a step, and how often it was right."""
 
-    told: int
+    predicted: int
     """Steps whose likeliest code is the end."""
-    right: int
-    """Ends among them."""
-    there: int
-    """Ends."""
+    correct: int
+    """Ends of clips among them."""
+    actual: int
+    """Ends of clips."""
 
 
 def count_ends(logits: Tensor, targets: Tensor, end: int) -> EndCounts:
-    """Count the ends that are told and that are there.
+    """Count the ends that are predicted and those of clips.
 
     Args:
         logits: [N, V + 1] of the first codebook, each after the right codes.
         targets: [N] int64.
         end: id of the end.
     """
-    is_told, is_there = logits.argmax(dim=1) == end, targets == end
-    counts = torch.stack([is_told.sum(), (is_told & is_there).sum(), is_there.sum()])
+    is_predicted, is_actual = logits.argmax(dim=1) == end, targets == end
+    counts = torch.stack([is_predicted.sum(), (is_predicted & is_actual).sum(), is_actual.sum()])
     return EndCounts(*counts.tolist())
 
 

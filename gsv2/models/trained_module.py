@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_module_registration_hook
+from torch.overrides import TorchFunctionMode
 
 from gsv2.models.component import Component, ComponentError
 
@@ -62,7 +63,7 @@ def check_trained(
     config = component.read_config(schema)
     try:
         most = _MODULES_PER_TENSOR * len(component.tensors) + _MODULES_ANYWAY
-        with torch.device("meta"), _at_most(most):
+        with torch.device("meta"), _WithoutValues(), _at_most(most):
             wanted = make(config).state_dict()
     except _REFUSALS as error:
         reason = " ".join(str(error).split())
@@ -92,6 +93,25 @@ def _compare(name: str, there: Mapping[str, Tensor], wanted: Mapping[str, Tensor
             raise ComponentError(
                 f"{name}: the type of {key} must be {wanted[key].dtype}, but is {there[key].dtype}"
             )
+
+
+class _WithoutValues(TorchFunctionMode):
+    """Leaves out what only gives tensors of the `meta` device values, which they do not have.
+
+    It would take most of the time there, and its first call imports torch's compiler: seconds.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        """Stand in for a function of torch."""
+        named = kwargs or {}
+        if func is Tensor.normal_ or getattr(func, "__module__", None) == "torch.nn.init":
+            return args[0] if args else named["tensor"]
+        if func is torch.norm_except_dim:  # of weight_norm
+            weight, _, kept = args
+            return weight.new_empty([n if d == kept else 1 for d, n in enumerate(weight.shape)])
+        return func(*args, **named)
 
 
 @contextmanager

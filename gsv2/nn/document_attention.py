@@ -50,7 +50,12 @@ def attend_documents(
     """
     if query.is_cuda and query.dtype in _HALVES and not dropout:
         return _attend_at_once(query, key, value, documents, scale)
-    return _attend_in_turn(query, key, value, documents, scale, dropout)
+    attend = attend_in_turn
+    if (
+        torch.compiler.is_compiling()
+    ):  # the compiler is imported by networks that are compiled alone
+        from gsv2.nn.uncompiled_attention import attend_uncompiled as attend
+    return attend(query, key, value, documents, scale, dropout)
 
 
 def _attend_at_once(
@@ -70,8 +75,7 @@ def _attend_at_once(
     return mixed.transpose(0, 1)
 
 
-@torch.compiler.disable
-def _attend_in_turn(
+def attend_in_turn(
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -79,7 +83,7 @@ def _attend_in_turn(
     scale: float,
     dropout: float,
 ) -> Tensor:
-    """Attend to one document after the other; the lengths, which change, are not compiled."""
+    """Attend to one document after the other; arguments and result as in `attend_documents`."""
     groups = query.shape[0] // key.shape[0]
     if groups > 1:
         key, value = (x.repeat_interleave(groups, dim=0) for x in (key, value))

@@ -6,6 +6,7 @@ place, and attention sees a view that ends with it: no empty place is ever atten
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -62,6 +63,18 @@ class KeyValueCache:
         self._stored = {
             layer: (keys[rows], values[rows]) for layer, (keys, values) in self._stored.items()
         }
+
+    def filled(self) -> dict[int, tuple[Tensor, Tensor]]:
+        """Return layer -> keys and values [B, H, T', E] so far, views of the cache."""
+        return {
+            layer: (keys[:, :, : self._filled[layer]], values[:, :, : self._filled[layer]])
+            for layer, (keys, values) in self._stored.items()
+        }
+
+    def refill(self, filled: Mapping[int, tuple[Tensor, Tensor]]) -> None:
+        """Hold other keys and values than before, [B, H, T', E] of each layer."""
+        self._stored = dict(filled)
+        self._filled = {layer: keys.shape[2] for layer, (keys, _) in filled.items()}
 
     def _enlarge(
         self, stored: tuple[Tensor, Tensor] | None, new: tuple[Tensor, Tensor], least: int

@@ -6,7 +6,7 @@ import base64
 import json
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from fastapi.responses import StreamingResponse
@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect
 
 from gsv2.audio.encoding import EncodedFormat, StreamEncoder, encode_whole
 from gsv2.audio.marking import MARK
+from gsv2.serve.speaker import SpokenPiece
 from gsv2.serve.speaking_queue import SpeakingJob, SpeakingQueue, StoppedError
 
 MARK_HEADERS = {"X-Synthetic-Speech": MARK}
@@ -22,42 +23,55 @@ MARK_HEADERS = {"X-Synthetic-Speech": MARK}
 logger = logging.getLogger(__name__)
 
 
+class AnswerFormat(NamedTuple):
+    """What a speech is sent as."""
+
+    audio_format: EncodedFormat
+    sample_rate: int
+    """Of the waves, in Hz."""
+    tags: Mapping[str, str]
+    """Texts that the file holds about itself."""
+
+
 def encode_pieces(
-    waves: Iterator[np.ndarray],
-    sample_rate: int,
-    audio_format: EncodedFormat,
-    tags: Mapping[str, str] | None = None,
-    *,
-    is_streamed: bool,
+    pieces: Iterator[SpokenPiece], of: AnswerFormat, *, is_streamed: bool
 ) -> Iterator[bytes]:
-    """Yield the file of a speech [N] float32 that comes in pieces.
+    """Yield the file of a speech that comes in pieces.
 
     Args:
-        waves: the pieces.
-        sample_rate: rate of `waves` in Hz.
-        tags: texts that the file holds about itself.
         is_streamed: yield bytes as they come; else all at once, with a header that knows how many.
     """
     if not is_streamed:
-        yield encode_whole(np.concatenate(list(waves)), sample_rate, audio_format, tags)
+        wave = np.concatenate([piece.wave for piece in pieces])
+        yield encode_whole(wave, of.sample_rate, of.audio_format, of.tags)
         return
-    encoder = StreamEncoder(audio_format, sample_rate, tags)
-    for wave in waves:
-        yield encoder.encode(wave)
+    encoder = StreamEncoder(of.audio_format, of.sample_rate, of.tags)
+    for piece in pieces:
+        yield encoder.encode(piece.wave)
     yield encoder.finish()
 
 
-async def to_events(pieces: AsyncIterator[bytes], num_text: int) -> AsyncIterator[bytes]:
-    """Yield pieces of a file as the server-sent events of OpenAI's interface.
+def encode_events(
+    pieces: Iterator[SpokenPiece], of: AnswerFormat, num_text: int, *, with_words: bool
+) -> Iterator[bytes]:
+    """Yield a speech as the server-sent events of OpenAI's interface.
 
     Args:
         num_text: length of the text, which the last event tells.
+        with_words: whether `speech.audio.words` come between, which are ours.
     """
+    encoder = StreamEncoder(of.audio_format, of.sample_rate, of.tags)
     count = 0
-    async for piece in pieces:
+    for piece in pieces:
+        if audio := encoder.encode(piece.wave):
+            count += 1
+            yield _delta(audio)
+        if with_words and (piece.words or piece.warnings):
+            words = [word._asdict() for word in piece.words]
+            yield _event({"type": "speech.audio.words", "words": words, "warnings": piece.warnings})
+    if audio := encoder.finish():
         count += 1
-        audio = base64.b64encode(piece).decode()
-        yield _event({"type": "speech.audio.delta", "audio": audio})
+        yield _delta(audio)
     usage = {"input_tokens": num_text, "output_tokens": count, "total_tokens": num_text + count}
     yield _event({"type": "speech.audio.done", "usage": usage})
 
@@ -90,6 +104,10 @@ class SpeechResponse(StreamingResponse):
             logger.warning("an answer was cut: %s", error or "the time for this request is over")
         finally:
             self._queue.release(self._job)
+
+
+def _delta(audio: bytes) -> bytes:
+    return _event({"type": "speech.audio.delta", "audio": base64.b64encode(audio).decode()})
 
 
 def _event(value: dict[str, Any]) -> bytes:

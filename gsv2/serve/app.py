@@ -12,17 +12,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import FastAPI, File, Form, Request, UploadFile
 from fastapi.responses import Response
 
 from gsv2.audio.encoding import MEDIA_TYPES
 from gsv2.audio.marking import MARK
-from gsv2.serve.answer import SpeechResponse, encode_pieces, to_events
+from gsv2.serve.answer import AnswerFormat, SpeechResponse, encode_events, encode_pieces
 from gsv2.serve.errors import RequestError, install_handlers
 from gsv2.serve.guard import RequestGuard
+from gsv2.serve.page import add_page
 from gsv2.serve.service import Asked, SpeechService
-from gsv2.serve.speaking_queue import SpeakingJob, StoppedError
+from gsv2.serve.speaker import SpokenPiece
+from gsv2.serve.speaking_queue import StoppedError
 from gsv2.serve.speech_request import SpeechRequest
 from gsv2.version import __version__
 
@@ -67,9 +68,12 @@ def make_app(
                 logger.info("Wyoming clients are listened to at tcp://%s:%d", host, port)
             yield
 
-    app = FastAPI(title="gsv2", version=__version__, lifespan=lifespan)
+    # The pages of FastAPI's own that show the interface fetch scripts from elsewhere.
+    hidden: dict[str, Any] = {"docs_url": None, "redoc_url": None}
+    app = FastAPI(title="gsv2", version=__version__, lifespan=lifespan, **hidden)
     app.add_middleware(RequestGuard, limits=service.limits, token=token)
     install_handlers(app)
+    add_page(app)
     app.add_api_route("/health", endpoints.health, methods=["GET"])
     app.add_api_route("/v1/models", endpoints.list_models, methods=["GET"])
     app.add_api_route("/v1/audio/voices", endpoints.list_voices, methods=["GET"])
@@ -141,34 +145,25 @@ class _Endpoints:
             message = "instructions are followed by no model of this server; leave them out"
             raise RequestError(400, message, "instructions")
 
-        def encode(waves: Iterator[np.ndarray]) -> Iterator[bytes]:
-            return encode_pieces(
-                waves,
-                self._service.sample_rate,
-                asked.response_format,
-                {"comment": MARK},
-                is_streamed=asked.is_streamed,
-            )
-
         spoken = Asked(
             text=asked.input, voice=asked.asked_voice, speed=asked.speed, seed=asked.seed
         )
-        job = self._service.submit_speech(spoken, encode)
+        job = self._service.submit_speech(spoken, lambda pieces: self._encode(asked, pieces))
         try:
             pieces = job.pieces()
             first = await self._first(pieces, request)
         except BaseException:
             self._queue.release(job)
             raise
-        return self._respond(asked, job, _chain(first, pieces))
+        is_events = asked.stream_format == "sse"
+        kind = "text/event-stream" if is_events else MEDIA_TYPES[asked.response_format]
+        return SpeechResponse(_chain(first, pieces), job, self._queue, kind)
 
-    def _respond(
-        self, asked: SpeechRequest, job: SpeakingJob, content: AsyncIterator[bytes]
-    ) -> SpeechResponse:
+    def _encode(self, asked: SpeechRequest, pieces: Iterator[SpokenPiece]) -> Iterator[bytes]:
+        of = AnswerFormat(asked.response_format, self._service.sample_rate, {"comment": MARK})
         if asked.stream_format == "sse":
-            events = to_events(content, len(asked.input))
-            return SpeechResponse(events, job, self._queue, "text/event-stream")
-        return SpeechResponse(content, job, self._queue, MEDIA_TYPES[asked.response_format])
+            return encode_events(pieces, of, len(asked.input), with_words=asked.word_times)
+        return encode_pieces(pieces, of, is_streamed=asked.is_streamed)
 
     async def _first(self, pieces: AsyncIterator[bytes], request: Request) -> bytes:
         """Return the first piece; give up waiting for it when the client has left.

@@ -7,13 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.references import VoiceError, check_weight, read_reference
 from gsv2.inference.sampling import SamplingConfig
+from gsv2.inference.speech import Speech
 from gsv2.inference.synthesizer import Synthesizer
+from gsv2.inference.text_synthesizer import TextSynthesizer
 from gsv2.inference.voice_file import load_voice
+from gsv2.serve.speaker import SpokenPiece, SpokenWord
 
 
 class BundleSpeaker:
@@ -24,7 +25,9 @@ class BundleSpeaker:
         sampling: how codes are drawn; rate and seed come with each request.
     """
 
-    def __init__(self, synthesizer: Synthesizer, sampling: SamplingConfig) -> None:
+    def __init__(
+        self, synthesizer: Synthesizer | TextSynthesizer, sampling: SamplingConfig
+    ) -> None:
         self._synthesizer = synthesizer
         self._sampling = sampling
 
@@ -65,12 +68,23 @@ class BundleSpeaker:
         speed: float,
         seed: int,
         check: Callable[[], None],
-    ) -> Iterator[np.ndarray]:
+    ) -> Iterator[SpokenPiece]:
         """Yield speech piece by piece, see `Speaker`."""
-        if speed != 1 and not self._synthesizer.gpt.has_pointer:
+        synthesizer = self._synthesizer
+        if speed != 1 and isinstance(synthesizer, Synthesizer) and not synthesizer.gpt.has_pointer:
             raise VoiceError(f"this model speaks at speed 1 alone, but speed is {speed}")
         sampling = replace(self._sampling, speaking_rate=speed)
-        for speech in self._synthesizer.stream(
+        for speech in synthesizer.stream(
             text, references, seed=seed, sampling=sampling, each_step=check
         ):
-            yield speech.wave
+            yield to_piece(speech)
+
+
+def to_piece(speech: Speech) -> SpokenPiece:
+    """Return a piece of speech as a server sends it."""
+    words = () if speech.times is None else speech.times.words
+    return SpokenPiece(
+        speech.wave,
+        tuple(SpokenWord(*word) for word in words),
+        tuple(str(warning) for warning in speech.warnings),
+    )

@@ -12,8 +12,9 @@ from starlette.datastructures import Headers
 
 from gsv2.serve.errors import RequestError, error_response
 from gsv2.serve.limits import ServerLimits
+from gsv2.serve.page import PAGE_PATHS
 
-OPEN_PATHS = frozenset({"/health"})
+OPEN_PATHS = frozenset({"/health", *PAGE_PATHS})
 """Paths that answer without a token."""
 _DRAINED = 4
 """Of a body that is too large so many times what is allowed is read, so that its sender, who
@@ -49,6 +50,7 @@ class RequestGuard:
         most = self._most_bytes(headers)
         length = headers.get("content-length", "0")
         try:
+            _check_site(scope["method"], headers)
             self._check_token(scope["path"], headers)
             if length.isdecimal() and int(length) > most:
                 await _drain(receive, _DRAINED * most, self._limits.max_upload_sec)
@@ -69,6 +71,12 @@ class RequestGuard:
         if headers.get("content-type", "").startswith("multipart/"):
             return self._limits.max_upload_bytes + _MULTIPART_BYTES
         return self._limits.max_text_bytes
+
+
+def _check_site(method: str, headers: Headers) -> None:
+    """Refuse what the page of another site lets a browser send; browsers tell which it is."""
+    if method != "GET" and headers.get("sec-fetch-site") == "cross-site":
+        raise RequestError(403, "the page of another site may not ask this server for anything")
 
 
 class _Bounded:

@@ -6,16 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from gsv2.serve.errors import RequestError
 from gsv2.serve.limits import ServerLimits
-from gsv2.serve.speaker import Speaker
+from gsv2.serve.speaker import Speaker, SpokenPiece
 from gsv2.serve.speaking_queue import CheckStop, SpeakingJob, SpeakingQueue
 from gsv2.serve.voices import ServedVoice, VoiceShelf
 
-Encode = Callable[[Iterator[np.ndarray]], Iterator[bytes]]
-"""Turns waves [N] float32 into the bytes that are sent."""
+Encode = Callable[[Iterator[SpokenPiece]], Iterator[bytes]]
+"""Turns a speech into the bytes that are sent."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,9 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+
+
+class SpokenWord(NamedTuple):
+    """A word and when it is spoken."""
+
+    word: str
+    start: float
+    """Seconds from the beginning of the speech."""
+    end: float
+
+
+class SpokenPiece(NamedTuple):
+    """A piece of a speech."""
+
+    wave: np.ndarray
+    """[N] float32."""
+    words: tuple[SpokenWord, ...] = ()
+    """Words of the sentence that ends with it, where their times are known."""
+    warnings: tuple[str, ...] = ()
+    """What was decided for that sentence, one line each."""
 
 
 class Speaker(Protocol):
@@ -42,8 +62,8 @@ class Speaker(Protocol):
         speed: float,
         seed: int,
         check: Callable[[], None],
-    ) -> Iterator[np.ndarray]:
-        """Yield the speech of a text piece by piece, [N] float32 each.
+    ) -> Iterator[SpokenPiece]:
+        """Yield the speech of a text piece by piece.
 
         Args:
             text: any language and script.

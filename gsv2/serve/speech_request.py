@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gsv2.audio.encoding import EncodedFormat
 
@@ -40,6 +40,14 @@ class SpeechRequest(BaseModel):
     """How to speak: no model follows any, so that only nothing is taken."""
     seed: int = Field(0, ge=-(2**_SEED_BITS), lt=2**_SEED_BITS)
     """Same seed, same speech; ours."""
+    word_times: bool = False
+    """Whether events tell when words are spoken, and what was decided for a sentence; ours."""
+
+    @model_validator(mode="after")
+    def _check_word_times(self) -> SpeechRequest:
+        if self.word_times and self.stream_format != "sse":
+            raise ValueError("word_times needs stream_format sse: it comes in events")
+        return self
 
     @property
     def asked_voice(self) -> str:

@@ -37,9 +37,15 @@ class ServedVoice:
     """Whether it came by a request, and can go by one."""
 
     def described(self) -> dict[str, Any]:
-        """Return it as OpenAI's interface has it."""
+        """Return it as OpenAI's interface has it; `uploaded` is ours."""
         kind = {"object": "audio.voice", "type": "audio_sample"}
-        return {"id": self.id, "name": self.name, "created_at": self.created_at, **kind}
+        return {
+            "id": self.id,
+            "name": self.name,
+            "created_at": self.created_at,
+            "uploaded": self.is_uploaded,
+            **kind,
+        }
 
 
 class VoiceShelf:

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-import numpy as np
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.error import Error
 from wyoming.event import Event, async_read_event, async_write_event
@@ -23,6 +22,7 @@ from gsv2.audio.encoding import to_pcm16
 from gsv2.audio.marking import MARK
 from gsv2.serve.errors import RequestError
 from gsv2.serve.service import Asked, SpeechService
+from gsv2.serve.speaker import SpokenPiece
 from gsv2.serve.speaking_queue import StoppedError
 from gsv2.version import __version__
 
@@ -159,6 +159,6 @@ async def _read(reader: Any) -> Event | None:
         return None
 
 
-def _to_samples(waves: Iterator[np.ndarray]) -> Iterator[bytes]:
-    for wave in waves:
-        yield to_pcm16(wave)
+def _to_samples(pieces: Iterator[SpokenPiece]) -> Iterator[bytes]:
+    for piece in pieces:
+        yield to_pcm16(piece.wave)

@@ -220,7 +220,6 @@ class GPTStage:
 
     def no_loss(self, batch: Batch) -> PredictionLoss:
         """Return zeros that still depend on every parameter, for a batch without clips."""
-        K = self.model.pattern.num_codebooks
         device = batch.sequence.device
         dim = self.text_dim
         one = torch.ones(1, dtype=torch.int64, device=device)
@@ -232,7 +231,7 @@ class GPTStage:
             packed_row=one * 0 if batch.num_packed_rows else None,
             text_vectors=None if dim is None else torch.zeros(1, 1, dim, device=device),
             text_vector_lengths=None if dim is None else one,
-            codes=torch.zeros(1, K, 1, dtype=torch.int64, device=device),
+            codes=torch.zeros(1, self.codes.num_codebooks, 1, dtype=torch.int64, device=device),
             code_lengths=one,
             alignments=torch.zeros(1, 1, dtype=torch.int64, device=device),
         )

@@ -18,8 +18,9 @@ def gpt_figures(
 ) -> dict[str, Figure]:
     """Return `end_precision`, `end_recall`, `language/LANG/nats_per_frame` and `prompts/N/...`.
 
-    The end counts as told where it is the likeliest code after the right ones; precision is a mean
-    over those steps, recall over clips, nats over frames with all codebooks and the end together.
+    The end counts as predicted where it is the likeliest code after the right ones; precision is a
+    mean over those steps, recall over clips, nats over frames with all codebooks and the end
+    together.
 
     Args:
         batch: clips on the device, with codes.
@@ -32,10 +33,10 @@ def gpt_figures(
     places = chosen.tolist()
     frames = batch.code_lengths[chosen.to(batch.code_lengths.device)]
     ends = count_ends(output.logits[0], output.targets[0], end)
-    right = torch.tensor(float(ends.right))
+    correct = torch.tensor(float(ends.correct))
     figures = {
-        "end_precision": Figure(right / max(ends.told, 1), ends.told),
-        "end_recall": Figure(right / max(ends.there, 1), ends.there),
+        "end_precision": Figure(correct / max(ends.predicted, 1), ends.predicted),
+        "end_recall": Figure(correct / max(ends.actual, 1), ends.actual),
     }
     nats = clip_nats(output.logits, output.targets, frames).cpu()
     lengths = frames.cpu()

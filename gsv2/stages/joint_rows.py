@@ -14,14 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gsv2.data.stream.batch import Batch
+from gsv2.data.stream.batch import TUPLES_OF_BATCH, Batch
 
 MAX_PADDING = 0.02
 """Largest share of a grid of several rows that may be padding."""
 _MULTIPLE = 8
 """Rows are as long as a multiple of this number of tokens, which kernels like."""
-_OF_BATCH = ("bad", "position")
-"""Tuples that have no entry a clip."""
 
 
 def pack_rows(batch: Batch, tokens: Sequence[int]) -> Batch:
@@ -82,7 +80,7 @@ def _reordered(batch: Batch, order: Sequence[int]) -> Batch:
     per_clip: dict[str, Any] = {"wave": None, "wave_lengths": None}
     for field in fields(batch):
         value = getattr(batch, field.name)
-        if field.name in per_clip or field.name in _OF_BATCH:
+        if field.name in per_clip or field.name in TUPLES_OF_BATCH:
             continue
         if isinstance(value, Tensor):
             per_clip[field.name] = value[index]

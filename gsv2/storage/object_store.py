@@ -134,6 +134,26 @@ class ObjectFolder:
             return sorted(path.rstrip("/").rpartition("/")[2] for path in found)
         return []
 
+    def find(self) -> dict[str, tuple[int, str]]:
+        """Return path -> size and version of all files below the folder; none without it."""
+        self.files.invalidate_cache()
+        found: dict[str, tuple[int, str]] = {}
+        with suppress(FileNotFoundError):
+            for path, info in sorted(self._ask("find", self.root, detail=True).items()):
+                versions = (info[key] for key in _VERSION_KEYS if info.get(key) is not None)
+                name = path.removeprefix(self.root).lstrip("/")
+                found[name] = (int(info.get("size") or 0), str(next(versions, "")))
+        return found
+
+    def is_file(self) -> bool:
+        """Tell whether it is no folder, but a file."""
+        return self._ask("isfile", self.root)
+
+    def size(self, path: str) -> int:
+        """Return the bytes of a file."""
+        self.files.invalidate_cache()
+        return self._ask("info", self._path(path))["size"]
+
     def read(self, path: str) -> bytes:
         """Return the content of a small file."""
         return self._ask("cat_file", self._path(path))

@@ -158,8 +158,8 @@ def fastest(times: Mapping[int, float]) -> ThreadChoice:
         return ThreadChoice(threads=1, reason="the cores are too busy to measure what more bring")
     best = min(times.values())
     chosen = min(number for number, seconds in times.items() if seconds <= _WORTH * best)
-    told = ", ".join(f"{1e3 * seconds:.1f} ms on {number}" for number, seconds in times.items())
-    return ThreadChoice(threads=chosen, reason=f"a piece of training takes {told}")
+    measured = ", ".join(f"{1e3 * seconds:.1f} ms on {number}" for number, seconds in times.items())
+    return ThreadChoice(threads=chosen, reason=f"a piece of training takes {measured}")
 
 
 def training_work() -> Callable[[], object]:

@@ -157,14 +157,14 @@ def test_weights_that_are_no_weights_are_named(bundle, kind, change, named):
 
 @pytest.mark.parametrize("kind", ["quantizer", "gpt", "vits2"])
 def test_every_key_of_a_header_is_needed_and_no_other(bundle, kind):
+    whole = {name: (bundle / name).read_bytes() for name in (f"{kind}.safetensors", "bundle.json")}
     for key in ("kind", "config", "provenance"):
         for value in (None, 3, [1]):
             edit_part(bundle, kind, lambda header, _, k=key, v=value: header.update({k: v}))
             with pytest.raises(ValueError, match=rf"{kind}\.safetensors: gsv2\.{key} must be"):
                 load_bundle(bundle)
-            break
-        shutil.rmtree(bundle)
-        export_bundle([save_parts(bundle.parent / "run")], bundle)
+            for name, content in whole.items():
+                (bundle / name).write_bytes(content)
     edit_part(bundle, kind, lambda header, _: header.update(licence="x"))
     with pytest.raises(ValueError, match=r"gsv2 has an unknown key 'licence'"):
         load_bundle(bundle)

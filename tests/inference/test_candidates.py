@@ -13,7 +13,7 @@ from gsv2.models.component import load_component
 from gsv2.models.gpt.model import SemanticGPT
 from tests.support.pointer_bundle import save_aligner, save_run
 
-SAMPLING = SamplingConfig(temperature=1.0, max_character_sec=0.2, candidates=5)
+SAMPLING = SamplingConfig(temperature=1.0, max_character_sec=0.2, candidates=5, retries=0)
 UTTERANCES = [Utterance(text=text) for text in ("hello there", "so", "你好", "one more")]
 
 
@@ -66,11 +66,45 @@ def test_codes_that_a_cap_ended_or_that_no_text_fits_come_last(parts):
     assert scores[0] > scores[1] > scores[2] == scores[3] == -torch.inf
 
 
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("retries", [1, 3])
+def test_what_has_no_end_is_drawn_again_from_other_numbers_and_not_for_ever(
+    parts, monkeypatch, count, retries
+):
+    """An end comes at the second retry of one utterance, and never of another."""
+    gpt, aligner = parts
+    drawn: list[list[int]] = []
+
+    def draw(model, utterances, sampling, streams, each_step):
+        drawn.append(list(streams))
+        made = generate(model, utterances, sampling, streams)
+        retry = [stream // 2**48 for stream in streams]
+        ends = {"hello there": 0, "so": 2, "你好": 99, "one more": 0}
+        ended = [n >= ends[u.text] for u, n in zip(utterances, retry, strict=True)]
+        return made._replace(ended=torch.tensor(ended))
+
+    monkeypatch.setattr(candidates, "generate", draw)
+    sampling = replace(SAMPLING, candidates=count, retries=retries)
+    best = generate_best(gpt, aligner, UTTERANCES, sampling)
+    assert best.ended.tolist() == [True, retries >= 2, False, True]
+    assert best.num_retries.tolist() == [0, min(retries, 2), retries, 0]
+    streams = [stream for call in drawn for stream in call]
+    assert len(streams) == len(set(streams)) == count * (4 + min(retries, 2) + retries)
+    again = generate_best(gpt, aligner, UTTERANCES, sampling)
+    assert rows(again) == rows(best)
+    first = generate_best(gpt, aligner, UTTERANCES, replace(sampling, retries=0))
+    for item in (0, 2, 3):  # what ended at once stays, and what never ends is the first draw
+        assert rows(best)[item] == rows(first)[item]
+    alone = generate_best(gpt, aligner, UTTERANCES[1:2], sampling, first=1)
+    assert rows(alone)[0] == rows(best)[1]
+
+
 def test_no_utterance_is_an_error(parts):
     with pytest.raises(ValueError, match="at least one utterance"):
         generate_best(*parts, [], SAMPLING)
 
 
-def test_less_than_one_candidate_is_refused():
-    with pytest.raises(ValueError, match="candidates must be at least 1, but is 0"):
-        SamplingConfig(candidates=0)
+@pytest.mark.parametrize(("name", "least"), [("candidates", 1), ("retries", 0)])
+def test_fewer_draws_than_can_be_are_refused(name, least):
+    with pytest.raises(ValueError, match=f"{name} must be at least {least}, but is {least - 1}"):
+        SamplingConfig(**{name: least - 1})

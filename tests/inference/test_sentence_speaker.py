@@ -15,7 +15,7 @@ from gsv2.inference.synthesizer import Synthesizer
 from tests.inference.test_text_pointer import set_moves
 from tests.support.pointer_bundle import save_aligner, save_run
 
-LONG = SamplingConfig(min_sec_per_byte=0.1, max_sec_per_byte=0.11, candidates=1, seed=3)
+LONG = SamplingConfig(min_sec_per_byte=0.1, max_sec_per_byte=0.11, candidates=1, retries=0, seed=3)
 """Some 70 frames for the text."""
 TEXT = "a sentence of thirty letters."
 
@@ -70,7 +70,7 @@ def test_the_first_sound_comes_before_the_last_code_is_drawn(synthesizer, refere
     at_first = len(steps)
     num_frames = list(pieces)[-1].codes[0].shape[1]
     assert num_frames > 50
-    assert at_first <= 40 < len(steps)
+    assert at_first <= 48 < len(steps)
 
 
 def test_what_a_model_cannot_do_is_said_once(synthesizer, references):

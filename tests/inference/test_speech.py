@@ -1,8 +1,9 @@
 import numpy as np
+import pyloudnorm
 import pytest
 import torch
 
-from gsv2.inference.speech import Speech, SpeechWarning, Timeline, join_pieces
+from gsv2.inference.speech import Speech, SpeechWarning, Timeline, join_pieces, level_speech
 from gsv2.inference.spoken_times import Spoken, SpokenText
 
 RATE = 1000
@@ -57,6 +58,29 @@ def test_what_was_decided_is_said_of_the_whole():
     assert not whole.ended
     assert len(whole.wave) == 10  # no pause before what is not there
     assert [codes.shape[1] for codes in whole.codes] == [10, 0]
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.3, 2.0])
+@pytest.mark.parametrize("loudness", [0.003, 0.3])
+def test_speech_has_the_loudness_of_corpora_however_short_it_is(seconds, loudness):
+    """By pyloudnorm itself; of less than a block, by that of the speech repeated."""
+    rate = 32_000
+    noise = np.random.default_rng(0).standard_normal(int(seconds * rate)).astype(np.float32)
+    wave = np.concatenate([loudness * noise, np.zeros(int(seconds * rate), dtype=np.float32)])
+    speech = level_speech(Speech(wave, rate, True))
+    assert np.allclose(speech.wave, wave * np.float32(speech.gain))
+    repeated = np.tile(speech.wave, 1 if seconds >= 0.4 else 20)
+    heard = pyloudnorm.Meter(rate).integrated_loudness(repeated.astype(np.float64))
+    assert heard == pytest.approx(-23, abs=0.1 if seconds >= 0.4 else 1.5)
+
+
+def test_no_peak_is_clipped_for_loudness_and_silence_stays_silent():
+    click = np.zeros(32_000, dtype=np.float32)
+    click[100] = 0.5
+    click[5000:] = 1e-3
+    assert np.abs(level_speech(Speech(click, 32_000, True)).wave).max() == pytest.approx(0.99)
+    silence = Speech(np.zeros(32_000, dtype=np.float32), 32_000, True)
+    assert level_speech(silence) is silence
 
 
 def test_of_nothing_a_moment_of_silence_is_left():

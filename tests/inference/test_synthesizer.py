@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from gsv2.data.corpus.format import HOP_LENGTH
-from gsv2.inference.references import load_reference
+from gsv2.inference.references import Reference, load_reference
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.synthesizer import Synthesizer
 from gsv2.text.normalize import TextError
@@ -47,9 +49,31 @@ def test_a_stream_joined_is_the_speech_as_a_whole(synthesizer, voice):
     of_first = len(steps)
     rest = list(pieces)
     assert len(steps) > of_first > 0  # the others were not made before the first was heard
-    assert np.array_equal(np.concatenate([first.wave, *(p.wave for p in rest)]), whole.wave)
+    joined = np.concatenate([first.wave, *(p.wave for p in rest)])
+    assert np.array_equal(joined * np.float32(whole.gain), whole.wave)
     codes = [code for piece in (first, *rest) for code in piece.codes]
     assert all(map(torch.equal, codes, whole.codes))
+
+
+@pytest.mark.parametrize("length", [16_000, 64_000])
+@pytest.mark.parametrize("text", ["a", "no", "你"])
+def test_one_word_is_said_from_its_first_sample_to_its_last_without_its_reference(
+    synthesizer, voice, text, length
+):
+    """All of its codes are heard, their first and last 20 ms too, and none of the prompt's are."""
+    wave = np.resize(load_reference(voice).wave, length)
+    said = synthesizer.enroll([Reference(wave=wave, text="a voice")])
+    sampling = replace(SHORT, min_sec_per_byte=0.2, max_sec_per_byte=0.4, retries=0)
+    speech = synthesizer.synthesize(text, said, seed=1, sampling=sampling)
+    (codes,) = speech.codes
+    least, most = 0.2 * len(text.encode()) * 25, (0.4 * len(text.encode()) + 0.2) * 25
+    assert round(least) <= codes.shape[1] <= round(most)  # whatever the prompt's length
+    heard = synthesizer.decoder.start(synthesizer.voice(said), 1).push(codes, is_last=True)
+    expected = heard.numpy() * np.float32(speech.gain)
+    assert len(speech.wave) == codes.shape[1] * 2 * HOP_LENGTH
+    for edge in (slice(None, 640), slice(-640, None)):
+        assert np.abs(expected[edge]).max() > 0
+        assert np.array_equal(speech.wave[edge], expected[edge])
 
 
 def test_pauses_and_warnings_are_in_the_result(synthesizer, voice):

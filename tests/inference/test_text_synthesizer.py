@@ -11,7 +11,7 @@ import torch
 
 from gsv2.inference.bundle import BundleError, export_bundle, load_bundle
 from gsv2.inference.open_synthesizer import open_synthesizer
-from gsv2.inference.references import load_reference
+from gsv2.inference.references import VoiceError, load_reference
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.speech_file import SpeechFiles, VoiceRecordings, write_speech
 from gsv2.inference.synthesizer import Synthesizer
@@ -98,3 +98,54 @@ def test_the_other_synthesizer_says_who_speaks(bundle: Path, tmp_path: Path) -> 
     whole = export_bundle([save_parts(tmp_path / "codes")], tmp_path / "whole")
     with pytest.raises(BundleError, match="has a GPT"):
         TextSynthesizer.from_bundle(whole, CPU)
+
+
+def test_sentences_come_one_by_one_and_joined_they_are_the_whole(bundle: Path, voice: Path) -> None:
+    synthesizer = TextSynthesizer.from_bundle(bundle, CPU)
+    reference = [load_reference(voice)]
+    steps = []
+    pieces = synthesizer.stream(TEXT, reference, each_step=lambda: steps.append(1))
+    first = next(pieces)
+    assert len(steps) == 1
+    rest = list(pieces)
+    whole = synthesizer.synthesize(TEXT, reference)
+    joined = np.concatenate([first.wave, *(p.wave for p in rest)])
+    assert np.array_equal(joined * np.float32(whole.gain), whole.wave)
+    enrolled = synthesizer.synthesize(TEXT, synthesizer.enroll(reference))
+    assert np.array_equal(enrolled.wave, whole.wave)
+
+
+def test_a_server_speaks_with_it_in_one_voice_and_in_a_mixture(
+    bundle: Path, voice: Path, tmp_path: Path
+) -> None:
+    from gsv2.commands.serve import load_voices
+    from gsv2.serve.bundle_speaker import BundleSpeaker
+    from tests.support.speech_server import serving
+
+    for name in ("anna", "ben"):
+        (tmp_path / f"{name}.wav").write_bytes(voice.read_bytes())
+    speaker = BundleSpeaker(open_synthesizer(bundle, CPU), SamplingConfig())
+    voices = list(load_voices([tmp_path], speaker))
+    with serving(speaker, voices) as server, server.client() as http:
+        spoken = [
+            http.post(
+                "/v1/audio/speech",
+                json={"model": "m", "input": TEXT, "voice": asked, "speed": speed},
+            )
+            for asked, speed in (("anna", 1.0), ("anna(0.5)+ben(0.5)", 2.0))
+        ]
+    assert [answer.status_code for answer in spoken] == [200, 200]
+    assert len(spoken[1].content) < len(spoken[0].content)
+
+
+def test_a_voice_file_is_refused_by_its_name(
+    bundle: Path, tiny_bundle: Path, voice: Path, tmp_path: Path
+) -> None:
+    from gsv2.serve.bundle_speaker import BundleSpeaker
+    from tests.commands.test_voice import make
+
+    file = tmp_path / "anna.voice.safetensors"
+    assert make(tiny_bundle, voice, file).exit_code == 0
+    speaker = BundleSpeaker(open_synthesizer(bundle, CPU), SamplingConfig())
+    with pytest.raises(VoiceError, match=r"anna.* holds codes, which a bundle without a GPT"):
+        speaker.load(file)

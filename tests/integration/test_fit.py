@@ -13,8 +13,10 @@ from typing import Any
 import psutil
 import pytest
 
+from gsv2.data.corpus.manifest import read_manifest
 from gsv2.fit import steps
 from gsv2.fit.pipeline import FitSettings, run_fit
+from gsv2.hub.model_card import collect_facts
 from gsv2.training.checkpoints.checkpoint import list_steps
 from gsv2.training.run_folder.records import read_records
 
@@ -59,6 +61,10 @@ def test_a_fit_that_is_broken_off_goes_on_to_a_bundle_that_was_judged(
     assert {stage: list_steps(out / stage) for stage in trained} == trained
     assert result.bundle.is_dir()
     assert result.report.read_text().count("<audio") >= 2
+    facts = collect_facts(result.bundle, "fitted")
+    assert facts.is_complete, "every part tells its corpora"
+    assert facts.hours.keys() == {*read_manifest(corpus).languages}
+    assert facts.figures is not None, "the bundle carries its evaluation"
     for stage in STAGES:
         last = read_records(out / stage / "metrics.jsonl")[-1]
         assert any(key.startswith("validation/") for key in last), stage

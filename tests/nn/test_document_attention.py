@@ -72,18 +72,6 @@ def test_padding_is_finite_and_reaches_nobody():
     assert torch.equal(before[:, documents.is_valid], after[:, documents.is_valid])
 
 
-def test_a_compiled_network_gives_the_same_for_documents_of_changing_lengths():
-    compiled = torch.compile(
-        lambda q, k, v, d: attend_documents(q, k, v, d, 0.3, 0.0).tanh(), backend="aot_eager"
-    )
-    for seed in range(3):
-        numbers, documents = draw(seed)
-        query, key, value = (torch.randn(2, len(numbers), E) for _ in range(3))
-        found = compiled(query, key, value, documents)[:, documents.is_valid]
-        expected = dense(query, key, value, numbers).tanh()[:, documents.is_valid]
-        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
-
-
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_one_kernel_on_a_gpu_gives_what_documents_in_turn_do():
     numbers, documents = draw(0)

@@ -9,6 +9,7 @@ from gsv2.cli import app
 from gsv2.preflight.doctor import diagnose
 from gsv2.preflight.report import Finding
 from tests.support.real_stages import MODELS, train_stage
+from tests.support.tiny_gpt import save_quantizer
 
 
 @pytest.fixture
@@ -130,3 +131,25 @@ def test_the_table_says_what_was_found_as_it_was_found(monkeypatch):
     lines = result.stdout.splitlines()
     for check in checks:
         assert any(check.name in line and check.detail in line for line in lines), result.stdout
+
+
+def test_the_memory_of_the_largest_micro_batches_is_estimated(config, tmp_path, tiny_corpus):
+    """Of a GPT on its budget; a quantizer, whose codebooks start from data, says why not."""
+    found = {check.name: check for check in diagnose(config, [])}["memory of a step"]
+    assert found.status == "ok"
+    assert "not estimated before its first step: codebooks must be initialised" in found.detail
+    values = yaml.safe_load(config.read_text())
+    source = {"path": str(tiny_corpus.path), "codes": str(tiny_corpus.codes)}
+    values["data"] = {"sources": [source], "max_tokens": 300, "lanes": 2}
+    values["stage"] = "gpt"
+    quantizer = save_quantizer(tmp_path / "quantizer.safetensors")
+    values["model"] = {**MODELS["gpt"], "quantizer": str(quantizer)}
+    config.write_text(yaml.safe_dump(values))
+    small, large = (
+        {check.name: check.detail for check in diagnose(config, [f"data.max_tokens={tokens}"])}
+        for tokens in (300, 3000)
+    )
+    assert "GiB at the peak, with " in small["memory of a step"]
+    assert "GiB free here" in small["memory of a step"]
+    peaks = [float(found["memory of a step"].split()[1]) for found in (small, large)]
+    assert 3 < peaks[1] / peaks[0] < 12

@@ -9,41 +9,54 @@ import numpy as np
 import soundfile
 
 from gsv2.audio.marking import MARK
-from gsv2.serve.answer import SpeechResponse, encode_pieces, to_events
+from gsv2.serve.answer import AnswerFormat, SpeechResponse, encode_events, encode_pieces
+from gsv2.serve.speaker import SpokenPiece, SpokenWord
 from gsv2.serve.speaking_queue import SpeakingQueue
 
 RATE = 24_000
+PCM, WAV = AnswerFormat("pcm", RATE, {}), AnswerFormat("wav", RATE, {})
 WAVES = [np.full(count, 0.25, dtype=np.float32) for count in (2400, 1200)]
 
 
+def pieces_of(waves):
+    return (SpokenPiece(wave) for wave in waves)
+
+
 def test_a_file_comes_at_once_or_with_each_wave():
-    [whole] = encode_pieces(iter(WAVES), RATE, "wav", is_streamed=False)
+    [whole] = encode_pieces(pieces_of(WAVES), WAV, is_streamed=False)
     assert soundfile.info(io.BytesIO(whole)).frames == 3600
     left = iter(WAVES)
-    pieces = encode_pieces(left, RATE, "pcm", is_streamed=True)
+    pieces = encode_pieces(pieces_of(left), PCM, is_streamed=True)
     first = next(pieces)
     assert first
     assert next(left) is WAVES[1]  # the second wave was not yet asked for
-    [pcm] = encode_pieces(iter(WAVES), RATE, "pcm", is_streamed=False)
-    assert b"".join(encode_pieces(iter(WAVES), RATE, "pcm", is_streamed=True)) == pcm
+    [pcm] = encode_pieces(pieces_of(WAVES), PCM, is_streamed=False)
+    assert b"".join(encode_pieces(pieces_of(WAVES), PCM, is_streamed=True)) == pcm
 
 
-async def pieces_of(*pieces: bytes):
-    for piece in pieces:
-        yield piece
+def parsed(lines):
+    assert all(line.startswith(b"data: ") and line.endswith(b"\n\n") for line in lines)
+    return [json.loads(line.removeprefix(b"data: ")) for line in lines]
 
 
 def test_events_carry_the_pieces_in_order_and_end_with_the_usage():
-    async def collect() -> list[bytes]:
-        return [event async for event in to_events(pieces_of(b"\0a", b"\n\n"), 7)]
-
-    lines = asyncio.run(collect())
-    assert all(line.startswith(b"data: ") and line.endswith(b"\n\n") for line in lines)
-    *deltas, done = [json.loads(line.removeprefix(b"data: ")) for line in lines]
-    assert [delta["type"] for delta in deltas] == ["speech.audio.delta"] * 2
-    assert [base64.b64decode(delta["audio"]) for delta in deltas] == [b"\0a", b"\n\n"]
-    usage = {"input_tokens": 7, "output_tokens": 2, "total_tokens": 9}
+    events = parsed([*encode_events(pieces_of(WAVES), PCM, 7, with_words=True)])
+    *deltas, done = events
+    assert {delta["type"] for delta in deltas} == {"speech.audio.delta"}
+    [pcm] = encode_pieces(pieces_of(WAVES), PCM, is_streamed=False)
+    assert b"".join(base64.b64decode(delta["audio"]) for delta in deltas) == pcm
+    usage = {"input_tokens": 7, "output_tokens": len(deltas), "total_tokens": 7 + len(deltas)}
     assert done == {"type": "speech.audio.done", "usage": usage}
+
+
+def test_words_come_after_their_sound_to_those_who_ask():
+    spoken = SpokenPiece(WAVES[0], (SpokenWord("one", 0.0, 0.1),), ("was cut",))
+    told = parsed([*encode_events(iter([spoken]), PCM, 3, with_words=True)])
+    assert [event["type"] for event in told][:2] == ["speech.audio.delta", "speech.audio.words"]
+    assert told[1]["words"] == [{"word": "one", "start": 0.0, "end": 0.1}]
+    assert told[1]["warnings"] == ["was cut"]
+    plain = parsed([*encode_events(iter([spoken]), PCM, 3, with_words=False)])
+    assert plain == [event for event in told if event["type"] != "speech.audio.words"]
 
 
 def respond(make) -> tuple[list[dict], int]:

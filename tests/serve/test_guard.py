@@ -42,7 +42,7 @@ def ask(bodies=(b"",), headers=None, token=None, path="/v1/audio/speech"):
             sent.append(message)
 
         raw = [(k.encode(), v.encode()) for k, v in (headers or {}).items()]
-        scope = {"type": "http", "path": path, "headers": raw}
+        scope = {"type": "http", "method": "POST", "path": path, "headers": raw}
         try:
             await RequestGuard(app, LIMITS, token)(scope, receive, send)
         except RequestError as error:  # raised inside the app, whose handlers answer
@@ -95,3 +95,10 @@ def test_the_token_and_the_open_path_are_let_through():
     assert ask(headers={"authorization": "Bearer secret"}, token="secret")[0] == 200
     assert ask(token="secret", path="/health")[0] == 200
     assert ask()[0] == 200
+
+
+def test_the_page_of_another_site_reaches_nothing():
+    status, said, is_reached = ask(headers={"sec-fetch-site": "cross-site"})
+    assert (status, is_reached) == (403, False)
+    assert "another site" in said
+    assert ask(headers={"sec-fetch-site": "same-origin"})[0] == 200

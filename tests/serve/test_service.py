@@ -11,8 +11,8 @@ from gsv2.serve.service import Asked, SpeechService
 from tests.support.speech_server import ANNA, CARL, RATE, ToneSpeaker
 
 
-def to_bytes(waves):
-    return (wave.tobytes() for wave in waves)
+def to_bytes(pieces):
+    return (piece.wave.tobytes() for piece in pieces)
 
 
 def with_service(talk):

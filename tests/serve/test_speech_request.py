@@ -47,3 +47,10 @@ def test_only_a_header_with_a_length_waits_for_the_end(audio_format):
     for stream_format in ("audio", "sse"):
         streamed = SpeechRequest.model_validate(asked | {"stream_format": stream_format})
         assert streamed.is_streamed
+
+
+def test_word_times_need_events():
+    asked = {"model": "m", "input": "one", "voice": "anna", "word_times": True}
+    with pytest.raises(ValidationError, match="needs stream_format sse"):
+        SpeechRequest(**asked)
+    assert SpeechRequest(**asked, stream_format="sse").word_times

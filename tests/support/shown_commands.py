@@ -35,6 +35,7 @@ NOT_RUN = {
     "gsv2 voice mix": "needs two voices; tests/commands/test_voice.py",
     "curl": "asks a server",
     "gsv2 corpus build --input PODCASTS": "tests/data/building/test_transcription.py",
+    "gsv2 corpus build --input s3://bucket/recordings": "tests/data/building/test_remote.py",
     "sbatch": "needs Slurm; tests/launch/test_slurm.py has a stand-in",
     "kubectl": "needs Kubernetes; tests/launch/test_kubeflow.py reads the files",
     "python launch/node.py --ranks 8": "8 ranks of the base model; tests/launch/test_preflight.py",

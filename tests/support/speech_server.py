@@ -16,6 +16,7 @@ from gsv2.serve.app import WyomingAddress, make_app
 from gsv2.serve.limits import ServerLimits
 from gsv2.serve.server import server_config
 from gsv2.serve.service import SpeechService
+from gsv2.serve.speaker import SpokenPiece, SpokenWord
 from gsv2.serve.voices import ServedVoice
 
 RATE = 32_000
@@ -54,13 +55,16 @@ class ToneSpeaker:
         speed: float,
         seed: int,
         check: Callable[[], None],
-    ) -> Iterator[np.ndarray]:
+    ) -> Iterator[SpokenPiece]:
         if not any(character.isalnum() for character in text):
             raise ValueError("text must hold at least one letter or digit")
         words = text.split()
         try:
-            for _ in words:
-                yield self._tone(references[0], round(RATE * 0.1 / speed))
+            for place, word in enumerate(words):
+                seconds = 0.1 / speed
+                times = (SpokenWord(word, place * seconds, (place + 1) * seconds),)
+                warnings = ("a warning",) if word == "warn" else ()
+                yield SpokenPiece(self._tone(references[0], round(RATE * seconds)), times, warnings)
                 self.began.set()
                 while "endless" in words or ("hold" in words and not self.go.wait(0.01)):
                     check()

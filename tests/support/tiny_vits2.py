@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
-from gsv2.config import load_config
 from gsv2.data.stream.batch import Batch
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.stages.vits2_config import VITS2RunConfig
+from tests.support.cached_configs import read_values
 from tests.support.hand_made_batches import make_clips
 from tests.support.tiny_gpt import save_quantizer
 from tests.support.toy_stage import toy_mark
@@ -42,7 +41,7 @@ TINY = {
 
 
 def make_config(quantizer_file: Path, **sections: object) -> VITS2RunConfig:
-    """Return the config of a tiny run, as read from a file beside the quantizer."""
+    """Return the config of a tiny run, as read from a file."""
     values = {
         "stage": "vits2",
         "run": {"name": "test"},
@@ -52,9 +51,7 @@ def make_config(quantizer_file: Path, **sections: object) -> VITS2RunConfig:
         "optim": {"generator": OPTIM, "discriminator": OPTIM},
         **sections,
     }
-    file = quantizer_file.with_name("vits2.yaml")
-    file.write_text(yaml.safe_dump(values))
-    return load_config(file, [], {"vits2": VITS2RunConfig})
+    return read_values(values, VITS2RunConfig, quantizer_file.parent)
 
 
 def make_stage(folder: Path) -> VITS2Stage:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,11 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from gsv2.config import load_config
 from gsv2.data.plan.window import LanePosition, PartPosition
 from gsv2.data.stream.batch import BadClip, Batch
 from gsv2.seeds import seed_torch
@@ -31,6 +28,7 @@ from gsv2.training.precision.policy import PrecisionPolicy
 from gsv2.training.schedule import make_scheduler
 from gsv2.training.stage import Panel, Trainable, Update, Workload, audio_workload
 from gsv2.training.trainer import Trainer
+from tests.support.cached_configs import read_values
 
 NUM_SAMPLES = 8
 NUM_LANES = 4
@@ -177,11 +175,7 @@ def toy_config(folder: Path, **sections: Any) -> ToyRunConfig:
     for name, section in sections.items():
         values[name] = {**values.get(name, {}), **section} if isinstance(section, dict) else section
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f".toy-{os.getpid()}.yaml"  # of this rank
-    file.write_text(yaml.safe_dump(values))
-    config = load_config(file, [], {"toy": ToyRunConfig})
-    file.unlink()
-    return config
+    return read_values(values, ToyRunConfig, folder)
 
 
 def fit_toy(

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from gsv2.data.building.offered import Recording, RejectedFile
 from gsv2.data.building.readers.choice import choose_reader
 from gsv2.data.building.readers.reader import Reader, ReadingOptions
 from gsv2.data.building.recordings import checked_recordings
+from gsv2.data.building.remote import from_afar, is_remote, mirror_input
 from gsv2.data.building.shards import write_corpus
 from gsv2.data.building.staging import check_place
 from gsv2.data.building.tasks import Task, WorkFiles
@@ -31,10 +31,11 @@ from gsv2.data.building.text_rate import TextRateConfig
 from gsv2.data.building.written_shards import StaleJournalError
 from gsv2.data.corpus.manifest import Manifest
 from gsv2.folder_lock import FolderLock
+from gsv2.storage.mirror import RemoteMirror
 
 logger = logging.getLogger(__name__)
 
-Track = Callable[[Iterable[Any]], Iterator[Any]]
+ItemT = TypeVar("ItemT")
 Report = Callable[[Path, Mapping[str, np.ndarray]], object]
 """Corpus folder, and the sounds [N] float32 at 32 kHz of some rejected clips, by key."""
 
@@ -53,12 +54,12 @@ class BuildRun:
     """Add to a complete corpus what the input has that it was not offered yet."""
     say: Callable[[str], object] = logger.info
     """Gets the lines that tell how the input is read, before it is."""
-    track: Track = iter
-    """Passes the clips on, to show progress."""
+    progress: Callable[[int, int | None], object] | None = None
+    """Called with (clips done, clips in all); None = nobody knows how many, as of cuts."""
 
 
 def build_corpus(
-    source: Path,
+    source: Path | str,
     out: Path,
     *,
     reading: ReadingOptions | None = None,
@@ -71,7 +72,7 @@ def build_corpus(
     A build that was ended goes on: what it encoded stays in `.NAME.encoded` beside `out`.
 
     Args:
-        source: file or folder of recordings.
+        source: file or folder of recordings, or its URL.
         out: corpus folder, or where clips are held out the folder of the parts.
         reading: layout of the recordings, and what it leaves open.
         config: how the corpus is cut; one that is added to stays as it was cut.
@@ -99,7 +100,7 @@ def build_corpus(
 
 
 def encode_share(
-    source: Path,
+    source: Path | str,
     out: Path,
     task: Task,
     *,
@@ -110,7 +111,7 @@ def encode_share(
     """Encode the share of a task; `build_corpus` then need not, with the same arguments.
 
     Args:
-        source: file or folder of recordings.
+        source: file or folder of recordings, or its URL.
         out: corpus folder to be; the clips wait beside it.
         task: which share.
         reading: layout of the recordings, and what it leaves open.
@@ -128,7 +129,7 @@ def encode_share(
     inputs = _chosen(source, reading, WorkFiles(out, task), run)
     config = built_with(out)[0] if run.add else config
     with _encoded(inputs, config) as clips:
-        for _ in run.track(clips):
+        for _ in clips:
             pass
     inputs.work.finish()
     return inputs.work.are_finished(task.count)
@@ -144,7 +145,32 @@ class _Inputs:
     known: frozenset[bytes]
     """Marks of those that the corpus has."""
     work: WorkFiles
-    workers: int
+    run: BuildRun
+    mirror: RemoteMirror | None = None
+    """What the source is, if it stands for a remote one."""
+    noted: list[int] = field(default_factory=list)
+    """Number of recordings and files of the input, once it was looked through."""
+
+    @property
+    def name(self) -> str:
+        """Name of the input without its place."""
+        if self.mirror is not None:
+            return PurePosixPath(self.mirror.url).name
+        return self.source.resolve().name
+
+    def counted(self, clips: Iterable[ItemT]) -> Iterator[ItemT]:
+        """Yield clips, and tell how many there were, of how many."""
+        for number, clip in enumerate(clips, start=1):
+            yield clip
+            if self.run.progress is not None:
+                self.run.progress(number, self._total())
+
+    def _total(self) -> int | None:
+        """Return how many clips are to be encoded; None if that is not known."""
+        if not self.noted or self.known or self.reading.transcription is not None:
+            return None
+        task = self.work.task
+        return self.noted[0] if task is None else task.num_of(self.noted[0])
 
     def recordings(self, notes: Path | None = None) -> Iterator[Recording | RejectedFile]:
         """Yield what is new, and this task's; recordings without a text are cut.
@@ -152,32 +178,43 @@ class _Inputs:
         Args:
             notes: gets the marks of what is new.
         """
-        listed = checked_recordings(partial(self.reader.recordings, self.source, self.reading))
+
+        def listing() -> Iterator[Recording | RejectedFile]:
+            found = self.reader.recordings(self.source, self.reading)
+            return found if self.mirror is None else from_afar(found, self.mirror)
+
+        listed = checked_recordings(listing, self.noted)
         recordings = new_inputs(listed, self.known, notes)
         if self.work.task is not None:
             recordings = self.work.task.share(recordings)
         if self.reading.transcription is not None:
             cuts = Cuts(self.work.cuts, self.work.all_cuts)
             cut = self.reading.transcription.cut
-            recordings = cut_recordings(recordings, cuts, cut, self.workers)
+            recordings = cut_recordings(recordings, cuts, cut, self.run.workers)
         return recordings
 
 
-def _chosen(source: Path, reading: ReadingOptions, work: WorkFiles, run: BuildRun) -> _Inputs:
+def _chosen(
+    location: Path | str, reading: ReadingOptions, work: WorkFiles, run: BuildRun
+) -> _Inputs:
     """Return the recordings of an input, and tell why they are read as they are."""
-    reader = reading.reader
+    reader, mirror, source = reading.reader, None, Path(location)
+    if is_remote(location):
+        mirror = mirror_input(str(location), work.mirror)
+        source = mirror.source
     if isinstance(reader, str):
         choice = choose_reader(source, reader)
         reader = choice.reader
         for line in choice.lines():
-            run.say(f"{source}: {line}")
+            run.say(f"{location}: {line}")
     return _Inputs(
         reader=reader,
         source=source,
         reading=reading,
         known=known_inputs(work.out) if run.add else frozenset(),
         work=work,
-        workers=run.workers,
+        run=run,
+        mirror=mirror,
     )
 
 
@@ -186,12 +223,11 @@ def _write(inputs: _Inputs, config: ShardConfig, intake: IntakeConfig, run: Buil
     out = inputs.work.out
     if run.add:
         with _encoded(inputs, built_with(out)[0]) as clips:
-            return extend_corpus(run.track(clips), out, intake)
-    arguments = {"input": inputs.source.resolve().name, "format": inputs.reader.name}
+            return extend_corpus(clips, out, intake)
+    arguments = {"input": inputs.name, "format": inputs.reader.name}
     with _encoded(inputs, config) as clips:
         return write_corpus(
-            run.track(clips), out, config,
-            intake=intake, overwrite=run.overwrite, arguments=arguments,
+            clips, out, config, intake=intake, overwrite=run.overwrite, arguments=arguments,
         )  # fmt: skip
 
 
@@ -208,4 +244,4 @@ def _encoded(inputs: _Inputs, config: ShardConfig) -> Iterator[Iterator[Encoded]
     encoding = Encoding(config=config, transcription=inputs.reading.transcription)
     with lock.held(), Journal(work.journal, others, with_freed=work.has_shards) as journal:
         recordings = inputs.recordings(work.inputs if work.task is None else None)
-        yield encoded_recordings(recordings, journal, encoding, inputs.workers)
+        yield inputs.counted(encoded_recordings(recordings, journal, encoding, inputs.run.workers))

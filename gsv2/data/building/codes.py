@@ -43,6 +43,8 @@ class CodesOrigin(NamedTuple):
     """Number of codes of a codebook, V; None = not known."""
     rate_hz: float | None = None
     """Code frames a second; None = not known."""
+    maker: str | None = None
+    """What else decides them, such as a GPT that spoke; an ended call of another begins anew."""
 
 
 def write_codes(
@@ -73,9 +75,15 @@ def write_codes(
         ValueError: a code that its codebook does not have.
     """
     audio = read_manifest(corpus)
-    sources = json.dumps([origin.quantizer, [(shard.name, shard.sha256) for shard in audio.shards]])
+    made_of = [origin.quantizer, [(shard.name, shard.sha256) for shard in audio.shards]]
+    sources = json.dumps(made_of if origin.maker is None else [*made_of, origin.maker])
 
     def finish(shards: Sequence[ShardEntry], widths: Set[int]) -> Manifest:
+        if not widths:
+            raise CorpusError(
+                f"codes {out} must have one number of codebooks, but there is no clip to write, "
+                f"of {audio.num_clips}"
+            )
         if len(widths) != 1:
             raise CorpusError(f"codes {out} must have one number of codebooks, not {set(widths)}")
         return Manifest(

@@ -21,6 +21,7 @@ from gsv2.data.building.offered import Recording, RejectedFile, left_out
 from gsv2.data.building.readers.fields import segment_name
 from gsv2.data.process_pool import map_ahead
 from gsv2.files import named_errors
+from gsv2.storage.mirror import RemoteFile
 
 _PIECE_SEC = 30.0
 """Sound that is decoded at a time."""
@@ -105,7 +106,9 @@ def cut_recordings(
 def _is_to_cut(recording: Recording) -> bool:
     """Tell whether a recording is whole, alone in its file, and without a text."""
     times = (recording.start_sec, recording.duration_sec, recording.channel)
-    is_whole = isinstance(recording.audio, Path) and all(value is None for value in times)
+    is_whole = isinstance(recording.audio, Path | RemoteFile) and all(
+        value is None for value in times
+    )
     return is_whole and recording.text is None
 
 
@@ -114,9 +117,11 @@ def _with_spans(item: _Item, config: CutConfig) -> _Item:
     if not item.is_cut or item.spans is not None:
         return item
     assert isinstance(recording, Recording)
-    assert isinstance(recording.audio, Path)
+    assert isinstance(recording.audio, Path | RemoteFile)
     try:
-        reader = SoundReader(recording.audio)  # not the one kept open: MP3 is read once
+        audio = recording.audio
+        path = audio if isinstance(audio, Path) else audio.fetch()
+        reader = SoundReader(path)  # not the one kept open: MP3 is read once
         chances = _activity().probabilities(_pieces(reader))
     except (ValueError, RuntimeError, OSError, ArithmeticError):
         return item  # whole: who reads it says what is wrong
@@ -152,8 +157,8 @@ def _clips(item: _Item) -> Iterator[Recording | RejectedFile]:
 
 def _identity(recording: Recording, config: CutConfig) -> str:
     """Return what changes with anything that the cuts depend on."""
-    assert isinstance(recording.audio, Path)
-    path = recording.audio
+    assert isinstance(recording.audio, Path | RemoteFile)
+    path = recording.audio if isinstance(recording.audio, Path) else recording.audio.path
     stat = (s.st_size, s.st_mtime_ns) if path.exists() and (s := path.stat()) else None
     known = repr((str(path), stat, config))
     return blake2b(known.encode(errors="surrogateescape"), digest_size=12).hexdigest()

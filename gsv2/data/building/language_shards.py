@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -92,6 +93,7 @@ class _LanguageClips:
     ) -> tuple[ShardEntry, list[SpooledClip]]:
         """Write the next shard, and return its entry and its clips."""
         seconds, block_number = 0.0, 0
+        licences: defaultdict[str, float] = defaultdict(float)
         taken: list[SpooledClip] = []
         with ShardWriter(root, name, AUDIO_SCHEMA) as shard:
             while self.are_left and shard.num_bytes < config.shard_mb * _MIB:
@@ -99,11 +101,13 @@ class _LanguageClips:
                     row, described, _, measured = json.loads(clip.head)
                     members = {"audio": clip.audio.read(), "json": described.encode()}
                     shard.add(members=members, block=block_number, **row)
+                    said = json.loads(described)
                     seconds += row["duration_sec"]
-                    self._statistics.add(row, json.loads(described)["text"], measured)
+                    licences[said["licence"]] += row["duration_sec"]
+                    self._statistics.add(row, said["text"], measured)
                     taken.append(SpooledClip(b"", clip.audio))
                 block_number += 1
-            return shard.finish(seconds), taken
+            return shard.finish(seconds, licences=licences), taken
 
     def _take(self) -> list[SpooledClip]:
         assert self._following is not None, "callers ask whether clips are left"

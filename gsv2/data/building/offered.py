@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gsv2.data.building.encode import ClipRecord, Rejected
+from gsv2.storage.mirror import RemoteFile
 
 
 class LeftOutError(ValueError):
@@ -52,7 +53,7 @@ class Recording:
     """What tells it from every other one: its path and segment, or a key that somebody gave."""
     place: str
     """Where the user finds it: the audio file, or FILE:LINE of a manifest."""
-    audio: Path | AudioPart
+    audio: Path | AudioPart | RemoteFile
     text: str | Path | None
     """What is said, or the file that says it; None: there is no transcript."""
     missing_text: str = ""

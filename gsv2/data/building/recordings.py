@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from gsv2.data.building.transcription import Transcription
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.corpus.manifest import CorpusError
 from gsv2.data.process_pool import map_ahead
+from gsv2.storage.mirror import RemoteFile
 
 Offer = Recording | RejectedFile | StoredClip
 Loaded = ClipRecord | Rejected | StoredClip
@@ -34,20 +36,30 @@ _ROUNDING_SEC = 0.05  # times in manifests are rounded
 
 
 def checked_recordings(
-    listing: Callable[[], Iterable[Recording | RejectedFile]],
+    listing: Callable[[], Iterable[Recording | RejectedFile]], noted: list[int] | None = None
 ) -> Iterator[Recording | RejectedFile]:
     """Yield the recordings of a listing, once all of it was found right, with keys of their own.
 
     Args:
         listing: called twice, so that nothing need be held: its faults come before any audio is
             read.
+        noted: gets the number of all that is listed, before any is yielded.
 
     Raises:
         CorpusError: what the listing raises, or it was another the second time.
     """
     register = KeyRegister()
-    register.note(listing())
-    count = 0
+    listed = count = 0
+
+    def first() -> Iterator[Recording | RejectedFile]:
+        nonlocal listed
+        for recording in listing():
+            listed += 1
+            yield recording
+
+    register.note(first())
+    if noted is not None:
+        noted[:] = [listed]
 
     def again() -> Iterator[Recording | RejectedFile]:
         nonlocal count
@@ -130,6 +142,8 @@ def recorded_wave(recording: Recording) -> np.ndarray:
         OSError: the machine's fault, not the file's.
     """
     audio = recording.audio
+    if isinstance(audio, RemoteFile):
+        return _fetched_wave(recording, audio)
     times = (recording.start_sec, recording.duration_sec, recording.channel)
     try:
         if not isinstance(audio, Path):
@@ -143,6 +157,17 @@ def recorded_wave(recording: Recording) -> np.ndarray:
     except (ValueError, RuntimeError, TypeError, ArithmeticError) as error:
         name = audio if isinstance(audio, Path) else Path(recording.name)
         raise LeftOutError(_reason(name, error), _value(error)) from error
+
+
+def _fetched_wave(recording: Recording, audio: RemoteFile) -> np.ndarray:
+    try:
+        path = audio.fetch()
+    except FileNotFoundError as error:
+        raise LeftOutError("audio file does not exist", audio.location) from error
+    try:
+        return recorded_wave(replace(recording, audio=path))
+    except LeftOutError as error:
+        raise LeftOutError(error.reason, error.value.replace(str(path), audio.location)) from error
 
 
 def _reason(audio: Path, error: Exception) -> str:

@@ -9,6 +9,7 @@ encoded.
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -31,6 +32,10 @@ class Task:
     """From 1."""
     count: int
     """Number of all jobs."""
+
+    def num_of(self, count: int) -> int:
+        """Return how many of so many items are of this job."""
+        return len(range(self.number - 1, count, self.count))
 
     def share(self, items: Iterable[ItemT]) -> Iterator[ItemT]:
         """Yield the items of this job."""
@@ -67,6 +72,8 @@ class WorkFiles:
         """Where recordings were cut."""
         self.inputs = self._path("inputs")
         """Marks of what was listed."""
+        self.mirror = self._path("input")
+        """Mirror of a remote input."""
         self.lock = self._path(f"encoded{label}{_LOCK}")
         """Held by the process that adds to them."""
         self._done = self._path(f"encoded{label}{_DONE}")
@@ -99,6 +106,7 @@ class WorkFiles:
         """Remove the files of all jobs."""
         for path in (*self._all("encoded"), *self._all("cuts"), self.inputs):
             path.unlink(missing_ok=True)
+        shutil.rmtree(self.mirror, ignore_errors=True)
 
     def _path(self, name: str) -> Path:
         return self.out.parent / f".{self.out.name}.{name}"

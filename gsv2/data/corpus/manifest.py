@@ -41,6 +41,8 @@ class ShardEntry:
     """SHA-256, for codes, of the audio tar that they were made from."""
     language: str | None = None
     """Language of its clips, `mul` (ISO 639-3) if they have several; None = its folder."""
+    licences: Mapping[str, float] | None = None
+    """Licence -> seconds of its clips, "" where they name none; None = nobody has looked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +93,15 @@ class Manifest:
         """Duration of all clips."""
         return sum(shard.seconds for shard in self.shards) / 3600.0
 
+    @property
+    def licences(self) -> dict[str, float]:
+        """Licence -> hours; "" holds the clips that name none, and those nobody has looked at."""
+        hours: dict[str, float] = {}
+        for shard in self.shards:
+            for licence, seconds in (shard.licences or {"": shard.seconds}).items():
+                hours[licence] = hours.get(licence, 0.0) + seconds / 3600.0
+        return dict(sorted(hours.items()))
+
 
 def is_complete(corpus: Path) -> bool:
     """Tell whether a corpus was written to its end."""
@@ -105,6 +116,7 @@ def write_manifest(manifest: Manifest, corpus: Path) -> None:
         "num_clips": manifest.num_clips,
         "hours": manifest.hours,
         "num_bytes": sum(shard.num_bytes for shard in manifest.shards),
+        **({"licences": manifest.licences} if manifest.kind == "audio" else {}),
         **asdict(manifest),
     }
     text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"

@@ -101,6 +101,13 @@ def _list_or_absent(value: object, place: str) -> None:
     _must(is_right, place, "a list of objects", value)
 
 
+def _amounts_or_absent(value: object, place: str) -> None:
+    if value is not None:
+        _object(value, place)
+        for name, amount in value.items():  # type: ignore[attr-defined]
+            _amount(amount, f"{place}.{name}")
+
+
 def _kind(value: object, place: str) -> None:
     _must(value in ("audio", "codes", "texts"), place, "audio, codes or texts", value)
 
@@ -153,4 +160,8 @@ _SHARD: Mapping[str, Check] = {
     "num_bytes": _num_bytes,
     "sha256": _text,
 }
-_SHARD_OPTIONAL: Mapping[str, Check] = {"source_sha256": _text_or_null, "language": _text_or_null}
+_SHARD_OPTIONAL: Mapping[str, Check] = {
+    "source_sha256": _text_or_null,
+    "language": _text_or_null,
+    "licences": _amounts_or_absent,
+}

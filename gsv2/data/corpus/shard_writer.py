@@ -61,12 +61,17 @@ class ShardWriter:
         if row:
             raise ValueError(f"shard {self.name}: no such index columns: {', '.join(row)}")
 
-    def finish(self, seconds: float, source_sha256: str | None = None) -> ShardEntry:
+    def finish(
+        self,
+        seconds: float,
+        source_sha256: str | None = None,
+        licences: Mapping[str, float] | None = None,
+    ) -> ShardEntry:
         """Complete tar and index.
 
         Args:
             seconds: duration of all clips.
-            source_sha256: see `ShardEntry`.
+            source_sha256: see `ShardEntry`, as licences.
         """
         self._tar.close()
         self._file.close()
@@ -80,6 +85,7 @@ class ShardWriter:
             num_bytes=self._file.num_bytes,
             sha256=self._file.digest.hexdigest(),
             source_sha256=source_sha256,
+            licences=None if licences is None else dict(sorted(licences.items())),
         )
 
 

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from gsv2.data.plan.window import LanePosition
 
+TUPLES_OF_BATCH = ("bad", "position")
+"""Fields of a batch that are tuples, but not of one value a clip."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class BadClip:

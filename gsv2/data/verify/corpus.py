@@ -182,7 +182,7 @@ def _check_folder(corpus: Path, manifest: Manifest, findings: Findings) -> None:
         name = tar.relative_to(corpus).with_suffix("").as_posix()
         if name not in known and not tar.name.startswith("."):
             findings.add("tar is not in corpus.json", f"{name}.tar")
-    told = set(manifest.build.get("left_alone", []))
+    declared = set(manifest.build.get("left_alone", []))
     for path in compressed_tars(corpus):
-        if (name := path.relative_to(corpus).as_posix()) not in told:
+        if (name := path.relative_to(corpus).as_posix()) not in declared:
             findings.add("compressed tar is not in corpus.json", name)

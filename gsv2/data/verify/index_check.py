@@ -81,10 +81,10 @@ def check_rows(table: pa.Table, entry: ShardEntry, kind: str, findings: Findings
     with np.errstate(invalid="ignore"):
         odd = ~((seconds > 0) & (np.abs(seconds * SAMPLE_RATE - samples) <= 1))
     _check_text_bytes(table, findings)
-    told = table["json_offset"].is_valid().to_numpy()
+    has_transcript = table["json_offset"].is_valid().to_numpy()
     if OPTIONAL_FIELD.name in table.column_names:
-        told |= table[OPTIONAL_FIELD.name].is_valid().to_numpy()
-    odd |= table["audio_offset"].is_null().to_numpy() | ~told
+        has_transcript |= table[OPTIONAL_FIELD.name].is_valid().to_numpy()
+    odd |= table["audio_offset"].is_null().to_numpy() | ~has_transcript
     for row in np.flatnonzero(odd).tolist():
         findings.add("index row lacks audio, transcript or duration", keys[row])
     check_code_lengths(table, seconds, None, findings)

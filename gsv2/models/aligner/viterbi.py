@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gsv2.nn.compiled_loops import compile_loops
+
 _NEVER = -np.inf
 
 
@@ -47,7 +49,7 @@ def align_characters(log_probs: np.ndarray, targets: np.ndarray, blank: int = 0)
     columns[1::2] = targets
     can_pass = np.zeros(len(columns), dtype=bool)  # the blank before this state
     can_pass[3::2] = columns[3::2] != columns[1:-2:2]
-    emissions = log_probs[:, columns].astype(np.float64)  # [T, S]
+    emissions = np.ascontiguousarray(log_probs[:, columns], dtype=np.float64)  # [T, S]
     states, total = _path_finder()(emissions, can_pass)
     return Alignment(_share_blanks(states, len(targets)), float(total) / len(log_probs))
 
@@ -136,9 +138,4 @@ def walk_by_numpy(emissions: np.ndarray, can_pass: np.ndarray) -> tuple[np.ndarr
 @cache
 def _path_finder() -> Callable[[np.ndarray, np.ndarray], Any]:
     """Return the compiled loops, made once in a process that aligns: others import no numba."""
-    try:
-        from numba import njit
-    except ImportError:  # pragma: no cover - numba is a dependency, but has no wheel everywhere
-        return walk_by_numpy
-    compiled: Callable[[np.ndarray, np.ndarray], Any] = njit(_walk, nogil=True)
-    return compiled
+    return compile_loops(_walk, walk_by_numpy, "(float64[:,::1], boolean[::1])")

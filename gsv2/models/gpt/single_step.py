@@ -7,16 +7,21 @@ a key head are to attention what positions are, and no head is repeated.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gsv2.nn.key_value_cache import KeyValueCache
-
 if TYPE_CHECKING:
     from transformers import Qwen2Model
+
+
+class StepCache(Protocol):
+    """What a step asks of a cache."""
+
+    def update(self, key: Tensor, value: Tensor, layer: int) -> tuple[Tensor, Tensor]:
+        """See `gsv2.nn.key_value_cache.KeyValueCache.update`."""
 
 
 def can_step(backbone: Qwen2Model) -> bool:
@@ -45,7 +50,7 @@ def step_layers(
     backbone: Qwen2Model,
     inputs: Tensor,
     rotation: Tensor,
-    cache: KeyValueCache,
+    cache: StepCache,
     mask: Tensor | None = None,
 ) -> Tensor:
     """Return the backbone's output [B, D] for one more input of each row.

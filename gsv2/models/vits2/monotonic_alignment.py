@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gsv2.nn.compiled_loops import compile_loops
+
 
 def search_durations(scores: Tensor, num_tokens: Tensor, num_frames: Tensor) -> Tensor:
     """Return the durations of the likeliest paths.
@@ -102,9 +104,4 @@ def walk_by_numpy(scores: np.ndarray) -> np.ndarray:
 @cache
 def _path_finder() -> Callable[[np.ndarray], np.ndarray]:
     """Return the compiled loops, made once in a process that aligns: others import no numba."""
-    try:
-        from numba import njit
-    except ImportError:  # pragma: no cover - numba is a dependency, but has no wheel everywhere
-        return walk_by_numpy
-    compiled: Callable[[np.ndarray], np.ndarray] = njit(_walk, nogil=True)
-    return compiled
+    return compile_loops(_walk, walk_by_numpy, "(float32[:,::1],)")

@@ -25,18 +25,26 @@ from gsv2.text.encoders.interface import TextTokens
 
 @dataclass(frozen=True, kw_only=True)
 class WaveWindows:
-    """Windows in which latents are made, in code frames."""
+    """Windows in which latents are made, in code frames.
+
+    On the demo corpus, at debug size, the log-mel of recordings sent through their codes is .921
+    away from the recordings where a window sees all of a clip, .934 by these windows, .937 with 16
+    frames after them in place of 24; they move it by .15, noise of scale .5 by .26.
+    """
 
     first: int = 16
-    """Frames of the first window, beside its context; each further one has twice as many."""
+    """Frames of the first window; a further one has as many as all before it, so that a player
+    has them to play while its codes are drawn."""
     most: int = 128
     """Frames of a window at most."""
-    context: int = 16
-    """Frames around those of a window that it sees too."""
+    before: int = 64
+    """Frames before those of a window that it sees too."""
+    after: int = 24
+    """Frames after those of a window that it waits for and sees too."""
 
     def __post_init__(self) -> None:
         """Check that windows get anywhere."""
-        for name, least in (("first", 1), ("most", self.first), ("context", 1)):
+        for name, least in (("first", 1), ("most", self.first), ("before", 0), ("after", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, but is {getattr(self, name)}")
 
@@ -96,7 +104,6 @@ class WaveStream:
         self._noise_scale = noise_scale
         self._noise = PositionNoise(model.config.latent_channels, seed, style.device)
         self._windows = windows
-        self._size = 0 if windows is None else windows.first
         self._generator = stream_generator(model.generator, style, pitch)
         self._codes: Tensor | None = None  # [1, K, T] that have come
         self._num_done = 0  # code frames whose latents the generator has
@@ -127,24 +134,24 @@ class WaveStream:
         known = self._codes.shape[2]
         if self._windows is None:
             return known if is_last else 0
-        stop = self._num_done + self._size
+        size = min(max(self._windows.first, self._num_done), self._windows.most)
+        stop = self._num_done + size
         if is_last:
             return min(stop, known)
-        return stop if stop + self._windows.context <= known else self._num_done
+        return stop if stop + self._windows.after <= known else self._num_done
 
     def _latents(self, stop: int) -> Tensor:
         """Return the latents [1, latent_channels, T] of the next window, up to `stop`."""
         assert self._codes is not None, "codes have come"
-        context = 0 if self._windows is None else self._windows.context
-        start, first = self._num_done, max(self._num_done - context, 0)
-        window = self._codes[:, :, first : stop + context]
+        windows = self._windows
+        before, after = (0, 0) if windows is None else (windows.before, windows.after)
+        start, first = self._num_done, max(self._num_done - before, 0)
+        window = self._codes[:, :, first : stop + after]
         share = self._model.config.frames_per_code
         noise = self._noise(first * share, (first + window.shape[2]) * share)
         content = window if self._text is None else ToldCodes(window, self._text)
         z = make_latents(self._model, content, self._style, noise * self._noise_scale)
         self._num_done = stop
-        if self._windows is not None:
-            self._size = min(2 * self._size, self._windows.most)
         return z[:, :, (start - first) * share : (stop - first) * share]
 
 

@@ -93,11 +93,11 @@ class PendingAgreement(Generic[T]):
             StopAgreed: a rank was told to leave, before or in its action.
             PeerError: another rank's action failed; this one's error is raised as it is.
         """
-        num_told, num_failed, *counts = self._finish_sums().tolist()
+        num_stopping, num_failed, *counts = self._finish_sums().tolist()
         self._agreement.recorder.last_beat = time.monotonic()
         if num_failed:
             self._raise_failure()
-        if num_told:
+        if num_stopping:
             raise StopAgreed
         assert self._done is not None, "ranks that are to leave have agreed to stop"
         return self._done[0], counts

@@ -110,3 +110,19 @@ def describe_environment(world: int, device: torch.device) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
     }
+
+
+def read_environment(run: Path) -> dict[str, Any]:
+    """Return what the last launch of a run ran in; nothing where it did not write it down.
+
+    Raises:
+        ValueError: the file is damaged; names it.
+    """
+    path = run / "environment.json"
+    if not path.is_file():
+        return {}
+    try:
+        values = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+    return values if isinstance(values, dict) else {}

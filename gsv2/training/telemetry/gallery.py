@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gsv2.data.stream.batch import Batch
+from gsv2.data.stream.batch import TUPLES_OF_BATCH, Batch
 from gsv2.seeds import seed_torch
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.stage import Panel, Stage
@@ -19,9 +19,6 @@ from gsv2.training.telemetry.samples import write_samples
 from gsv2.training.telemetry.tracking import Tracker, TrackingConfig
 
 logger = logging.getLogger(__name__)
-
-_OF_BATCH = ("bad", "position")
-"""Fields that are tuples, but not of one value per clip."""
 
 
 class Gallery:
@@ -105,7 +102,7 @@ def first_clips(batch: Batch, num_clips: int) -> Batch:
         value = getattr(batch, field.name)
         if isinstance(value, Tensor):
             per_clip[field.name] = value[:num_clips].clone()
-        elif isinstance(value, tuple) and field.name not in _OF_BATCH:
+        elif isinstance(value, tuple) and field.name not in TUPLES_OF_BATCH:
             per_clip[field.name] = value[:num_clips]
     per_clip |= {"bad": (), "packed_row": None, "num_packed_rows": 0, "row_tokens": 0}
     return replace(batch, **per_clip)

@@ -7,7 +7,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -116,8 +116,14 @@ def counting_bar(title: str) -> Iterator[Callable[[int, int | None], None]]:
     if not sys.stderr.isatty():
         yield CountingLines(title)
         return
-    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console()) as bar:
+    columns = (
+        TextColumn(title),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console(), speed_estimate_period=_SPEED_PERIOD_SEC) as bar:
         task = bar.add_task("clips", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
@@ -127,22 +133,21 @@ class CountingLines:
 
     def __init__(self, title: str) -> None:
         self._title = title
+        self._first: tuple[float, int] | None = None
         self._last = time.monotonic()
 
     def __call__(self, done: int, total: int | None) -> None:
         """Take how much is done, of how much."""
         now = time.monotonic()
-        if now - self._last >= _SILENT_SEC:
-            self._last = now
-            logger.info("%s: %d%s", self._title, done, "" if total is None else f" of {total}")
-
-
-def counted(items: Iterable[ItemT], title: str) -> Iterator[ItemT]:
-    """Yield items, and show how many there were."""
-    with counting_bar(title) as progress:
-        for number, item in enumerate(items, start=1):
-            yield item
-            progress(number, None)
+        self._first = self._first or (now, done)
+        if now - self._last < _SILENT_SEC:
+            return
+        self._last = now
+        told = f"{self._title}: {done}" + ("" if total is None else f" of {total}")
+        seconds, steps = now - self._first[0], done - self._first[1]
+        if total is not None and steps > 0 and seconds > 0:
+            told += f", {time_left(max(0, total - done), steps / seconds)} left"
+        logger.info("%s", told)
 
 
 def time_left(steps: int, steps_per_sec: float) -> str:

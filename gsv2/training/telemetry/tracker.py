@@ -76,17 +76,17 @@ class GuardedTracker:
     ) -> None:
         """Close the tracker, also one that has failed."""
         was_alive, self._is_alive = self._is_alive, True
-        self._try(lambda: self._tracker.close(kind), is_told=was_alive)
+        self._try(lambda: self._tracker.close(kind), is_logged=was_alive)
 
-    def _try(self, action: Callable[[], None], *, is_told: bool = True) -> None:
+    def _try(self, action: Callable[[], None], *, is_logged: bool = True) -> None:
         if not self._is_alive:
             return
         try:
             action()
         except Exception as error:  # noqa: BLE001  their libraries raise whatever they meet
             self._is_alive = False
-            if is_told:
+            if is_logged:
                 logger.error(
-                    "%s FAILED, and is told nothing more; metrics.jsonl has everything: %s: %s",
+                    "%s FAILED, and gets nothing more; metrics.jsonl has everything: %s: %s",
                     self._name, type(error).__name__, error,
                 )  # fmt: skip

@@ -13,7 +13,7 @@ from gsv2.models.vits2.model import VITS2
 from gsv2.models.vits2.wave_stream import PositionNoise, WaveStream, WaveWindows, spoken_pitch
 from tests.support.tiny_bundle import tiny_modules
 
-WINDOWS = WaveWindows(first=4, most=8, context=3)
+WINDOWS = WaveWindows(first=4, most=8, before=5, after=3)
 HARMONIC = GeneratorConfig(
     kind="istft",
     istft=ISTFTConfig(dim=16, num_blocks=2, source="harmonic", n_fft=512, spectra_per_frame=4),
@@ -87,7 +87,7 @@ def test_one_window_over_all_speaks_what_the_model_does(model):
 def test_windows_that_see_everything_speak_as_one_window(model):
     """What the windows cut is context alone: they leave no seam of their own."""
     codes = make_codes(30)
-    wide = WaveWindows(first=4, most=8, context=30)
+    wide = WaveWindows(first=4, most=8, before=30, after=30)
     one, many = (stream(model, w).push(codes, is_last=True) for w in (None, wide))
     torch.testing.assert_close(many, one, atol=2e-2, rtol=0)
     assert (many - one).abs().mean() < 1e-4
@@ -112,7 +112,9 @@ def test_a_model_with_a_source_says_in_which_pitch_it_speaks():
     assert spoken_pitch(make_model(), codes, style) == 0.0
 
 
-@pytest.mark.parametrize("values", [{"first": 0}, {"most": 3, "first": 4}, {"context": 0}])
+@pytest.mark.parametrize(
+    "values", [{"first": 0}, {"most": 3, "first": 4}, {"after": 0}, {"before": -1}]
+)
 def test_windows_that_get_nowhere_are_refused(values):
     with pytest.raises(ValueError, match="must be at least"):
         WaveWindows(**values)

@@ -71,7 +71,7 @@ def test_any_number_of_ranks_writes_and_counts_the_same(
 ) -> None:
     batches = [toy_batch(k, num_clips=40, bad=k % 3) for k in range(6)]
 
-    def settle(ranks: Distributed) -> tuple[int, int]:
+    def reduce(ranks: Distributed) -> tuple[int, int]:
         quarantine = Quarantine(tmp_path / f"{ranks.world}.jsonl", 0.05, ranks)
         state = TrainState()
         for start in (0, 3):  # two steps of three micro-batches
@@ -79,15 +79,15 @@ def test_any_number_of_ranks_writes_and_counts_the_same(
         bring_together(quarantine, state, ranks)
         return state.samples_seen, state.bad_clips
 
-    assert settle(distributed) == (240, 6)
-    assert run_ranks(3, settle) == [(240, 6)] * 3
+    assert reduce(distributed) == (240, 6)
+    assert run_ranks(3, reduce) == [(240, 6)] * 3
     assert read_records(tmp_path / "3.jsonl") == read_records(tmp_path / "1.jsonl")
 
 
 def test_a_full_disk_stops_no_rank_and_the_clips_are_named_all_the_same(tmp_path: Path) -> None:
     path = tmp_path / "q.jsonl"
 
-    def settle(ranks: Distributed) -> None:
+    def reduce(ranks: Distributed) -> None:
         quarantine = Quarantine(path, 0.0125, ranks)
         state = TrainState()
         for k in (ranks.rank, 2 + ranks.rank):
@@ -95,7 +95,7 @@ def test_a_full_disk_stops_no_rank_and_the_clips_are_named_all_the_same(tmp_path
             bring_together(quarantine, state, ranks)
 
     with no_room_beyond(0):
-        errors = run_ranks(2, settle)
+        errors = run_ranks(2, reduce)
     assert read_records(path) == []
     assert [type(error) for error in errors] == [TooManyBadClipsError] * 2
     assert str(errors[0]) == str(errors[1])
@@ -116,12 +116,12 @@ def test_clips_that_had_no_room_are_written_when_there_is_some(
 
 
 def test_every_rank_stops_with_the_same_error(tmp_path: Path) -> None:
-    def settle(ranks: Distributed) -> None:
+    def reduce(ranks: Distributed) -> None:
         quarantine = Quarantine(tmp_path / "q.jsonl", 0.01, ranks)
         quarantine.count([toy_batch(ranks.rank, num_clips=50, bad=2 * ranks.rank)])
         bring_together(quarantine, TrainState(), ranks)
 
-    errors = run_ranks(2, settle)
+    errors = run_ranks(2, reduce)
     assert [type(error) for error in errors] == [TooManyBadClipsError] * 2
     assert str(errors[0]) == str(errors[1])
     assert "bad-1-0 in a.tar: torn" in str(errors[0])

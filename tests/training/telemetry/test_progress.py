@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from rich.console import Console
 from gsv2.training.schedule import RunProgress
 from gsv2.training.telemetry import progress
 from gsv2.training.telemetry.progress import (
+    CountingLines,
     LogLines,
     ProgressBar,
     counting_bar,
@@ -63,6 +65,20 @@ def test_time_left_is_steps_over_speed() -> None:
 def test_losses_of_validation_and_those_that_are_not_finite_are_not_shown() -> None:
     row = {"gpt/loss": 2.5, "generator/loss": None, "validation/gpt/loss": 3.0, "gpt/lr": 1.0}
     assert losses_line(row) == "gpt 2.5"
+
+
+def test_lines_that_count_say_how_long_it_will_take(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = iter([0.0, 1.0, 11.0, 21.0])
+    monkeypatch.setattr("gsv2.training.telemetry.progress.time.monotonic", lambda: next(clock))
+    lines = CountingLines("clips")
+    with caplog.at_level(logging.INFO, logger="gsv2.training.telemetry.progress"):
+        lines(100, 1000)  # what an ended call has done says nothing of the speed
+        lines(200, 1000)
+        lines(300, None)
+    told = [record.message for record in caplog.records]
+    assert told == ["clips: 200 of 1000, 0:01:20 left", "clips: 300"]
 
 
 def test_a_counting_bar_is_silent_without_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:

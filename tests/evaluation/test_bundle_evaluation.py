@@ -1,0 +1,34 @@
+import json
+import shutil
+
+import pytest
+
+from gsv2.evaluation.bundle_evaluation import keep_evaluation, read_kept_evaluation
+from gsv2.evaluation.tables import figure_table
+from gsv2.inference.bundle_description import BundleError
+from tests.evaluation.test_tables import report as report  # a fixture
+
+
+def test_what_a_bundle_keeps_makes_the_same_tables(report, tiny_bundle, tmp_path):
+    bundle = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, bundle)
+    assert read_kept_evaluation(bundle) is None
+    keep_evaluation(report, bundle)
+    assert figure_table(read_kept_evaluation(bundle)) == figure_table(report)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"bundle_sha256": "", "figures": []}'])
+def test_something_else_is_one_clear_line(tmp_path, content):
+    (tmp_path / "evaluation.json").write_text(content)
+    with pytest.raises(BundleError, match=r"evaluation\.json holds no evaluation"):
+        read_kept_evaluation(tmp_path)
+
+
+def test_a_figure_that_nobody_knows_is_still_told(report, tiny_bundle, tmp_path):
+    bundle = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, bundle)
+    keep_evaluation(report, bundle)
+    values = json.loads((bundle / "evaluation.json").read_text())
+    values["figures"]["all"]["later/ear"] = values["figures"]["all"]["wer/ear"]
+    (bundle / "evaluation.json").write_text(json.dumps(values))
+    assert figure_table(read_kept_evaluation(bundle)).rows[-1][0] == "later (ear)"
