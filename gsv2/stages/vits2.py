@@ -40,6 +40,7 @@ from gsv2.stages.vits2_inputs import VITS2Inputs, make_inputs, silent_batch
 from gsv2.stages.vits2_network import vits2_members
 from gsv2.stages.vits2_parts import make_parts
 from gsv2.stages.vits2_quantizer import LivePass
+from gsv2.stages.vits2_start import start_waveform
 from gsv2.stages.vits2_validation import ClipMeter, clip_panels, speak_clips
 from gsv2.training.stage import Panel, Trainable, Update, Workload, audio_workload
 
@@ -68,7 +69,7 @@ class VITS2Stage:
     def __init__(self, config: VITS2RunConfig, device: torch.device) -> None:
         self.section = config.model
         self.members = vits2_members(config.model)
-        self._max_steps = config.trainer.max_steps
+        self._init, self._max_steps = config.waveform_init, config.trainer.max_steps
         self.device = device
         parts = make_parts(config, device)
         self._network, self.model_config, self.codes = parts.network, parts.config, parts.codes
@@ -98,7 +99,9 @@ class VITS2Stage:
         return self.trainables.get(DURATION_DISCRIMINATOR)
 
     def initialise(self, batches: Iterable[Batch]) -> None:
-        """Start the codebooks of a quantizer that trains; nothing else depends on data."""
+        """Take weights that a fresh run starts from; start codebooks that train, by data."""
+        judges = self.trainables[DISCRIMINATOR].module
+        start_waveform(self._network.generator, judges, self._init)
         if self.quantizer is not None:
             self.quantizer.initialise(batches)
             entries = self.quantizer.network.codebooks.entries
