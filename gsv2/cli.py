@@ -19,6 +19,7 @@ from gsv2.commands import (
     detect,
     evaluate,
     fit,
+    importing,
     inspect,
     push,
     serve,
@@ -76,6 +77,7 @@ app.command()(evaluate.evaluate)
 app.command()(inspect.inspect)
 app.command()(fit.fit)
 app.command()(push.push)
+app.command("import")(importing.import_checkpoint)
 app.command()(serve.serve)
 app.command()(synthesize.synthesize)
 app.command()(convert.convert)

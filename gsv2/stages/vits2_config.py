@@ -17,6 +17,7 @@ from gsv2.stages.sections import CodesModelSection
 from gsv2.stages.vits2_discriminators import DiscriminatorSection
 from gsv2.stages.vits2_loss_weights import LossWeights
 from gsv2.stages.vits2_quantizer import TrainedQuantizer
+from gsv2.stages.vits2_start import WaveformInitConfig
 from gsv2.training.config import RunConfig
 from gsv2.training.optim import OptimConfig
 
@@ -188,3 +189,5 @@ class VITS2RunConfig(RunConfig):
     """The waveform model, its discriminators and its losses."""
     optim: dict[str, OptimConfig] = field(default_factory=gan_optim)
     """Optimizers and schedules of `generator` and `discriminator`."""
+    waveform_init: WaveformInitConfig = field(default_factory=WaveformInitConfig)
+    """What the waveform model starts from."""

@@ -157,10 +157,11 @@ def test_fifty_at_once_are_spoken_or_told_to_come_again():
 
 
 @pytest.mark.parametrize("text", ["endless", "endless words"])
-def test_a_client_that_leaves_in_mid_stream_stops_the_speaker(text):
+@pytest.mark.parametrize("more", [{}, {"stream_format": "sse", "word_times": True}])
+def test_a_client_that_leaves_in_mid_stream_stops_the_speaker(text, more):
     speaker = ToneSpeaker()
     with serving(speaker) as server, server.client() as http:
-        asked = {**ASKED, "input": text}
+        asked = {**ASKED, "input": text, **more}
         with http.stream("POST", "/v1/audio/speech", json=asked) as answer:
             next(answer.iter_raw())
         assert speaker.stopped.wait(60)
@@ -232,6 +233,8 @@ def test_memory_stays_flat_over_500_requests(http):
         for number in range(count):
             audio_format = "pcm" if number % 10 else "mp3"
             asked = ASKED | {"input": "one", "response_format": audio_format}
+            if number % 3 == 0:
+                asked |= {"stream_format": "sse", "word_times": True}
             assert http.post("/v1/audio/speech", json=asked).status_code == 200
         return process.memory_info().rss
 

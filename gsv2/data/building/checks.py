@@ -6,6 +6,7 @@ and the limit; a check that is told to reject names it in `rejected.jsonl` inste
 
 from __future__ import annotations
 
+import base64
 import struct
 import tempfile
 from collections.abc import Collection, Iterator
@@ -13,8 +14,12 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal, NamedTuple, get_args
 
+import numpy as np
+
 from gsv2.data.building.encode import ClipRecord, EncodedClip
 from gsv2.data.building.offered import RecordedClip, RejectedFile
+from gsv2.data.building.same_sounds import MIN_LIKENESS, SameSounds
+from gsv2.data.corpus.format import SAMPLE_RATE
 
 Check = Literal["bandwidth", "noise", "clipping", "duplicates", "texts"]
 CHECKS: tuple[Check, ...] = get_args(Check)
@@ -60,16 +65,18 @@ class _Finding(NamedTuple):
 
 
 class ClipChecks:
-    """Checks of the clips of one corpus, in their order; about 200 bytes of memory a clip."""
+    """Checks of the clips of one corpus, in their order; about 290 bytes of memory a clip."""
 
     def __init__(self, config: CheckConfig) -> None:
         self._config = config
         self._sounds, self._texts = _FirstKeys(), _FirstKeys()
+        self._same = SameSounds()
 
     def close(self) -> None:
         """Remove what was kept of the clips."""
         self._sounds.close()
         self._texts.close()
+        self._same.close()
 
     def know(self, key: str, length: int, checksum: int) -> None:
         """Note the sound of a clip that is in the corpus, by the length and CRC-32 of its audio."""
@@ -100,16 +107,35 @@ class ClipChecks:
         """Tell whether the suspects of a check are left out."""
         return check in self._config.reject
 
+    def _encoded_otherwise(self, encoded: EncodedClip) -> _Finding | None:
+        """Return which clip has the same sound at another level or through another codec."""
+        if encoded.fingerprint is None:
+            return None
+        seconds = encoded.num_samples / SAMPLE_RATE
+        same = self._same.first(_fingerprint(encoded), seconds, encoded.key)
+        if same is None:
+            return None
+        key, alike = same
+        value = f"it is that of {key}, encoded otherwise"
+        return _Finding("duplicates", "sound of another clip", value, round(alike, 4), MIN_LIKENESS)
+
     def _repetitions(self, clip: ClipRecord, encoded: EncodedClip) -> Iterator[_Finding]:
         first = self._sounds.first(_SOUND.pack(*encoded.sound()), encoded.key)
         if first is not None:
             yield _Finding("duplicates", "sound of another clip", f"it is that of {first}")
+        elif (same := self._encoded_otherwise(encoded)) is not None:
+            yield same
         if not clip.speaker:
             return  # many may say it, or one
         said = "".join(filter(str.isalnum, clip.text.casefold()))
         known = f"{clip.source}\0{clip.speaker}\0{said}".encode(errors="surrogateescape")
         if (first := self._texts.first(known, encoded.key)) is not None:
             yield _Finding("texts", "text of another clip of the speaker", f"it is that of {first}")
+
+
+def _fingerprint(clip: EncodedClip) -> np.ndarray:
+    assert clip.fingerprint is not None, "callers look"
+    return np.frombuffer(base64.b64decode(clip.fingerprint), dtype=np.int8)
 
 
 def _beyond_limits(clip: EncodedClip, config: CheckConfig) -> Iterator[_Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import math
@@ -14,6 +15,7 @@ import numpy as np
 
 from gsv2.audio.bandwidth import measure_bandwidth
 from gsv2.audio.clipping import clipped_share
+from gsv2.audio.fingerprint import fingerprint
 from gsv2.audio.level import Level, apply_level, level_gain, measure_level
 from gsv2.audio.noise import estimate_snr
 from gsv2.audio.silence import trim_silence
@@ -117,6 +119,8 @@ class EncodedClip(NamedTuple):
     """Share of samples at a ceiling; None: not measured."""
     recorded_lufs: float | None = None
     """Loudness before it was levelled; None: not known."""
+    fingerprint: str | None = None
+    """Fingerprint of the sound, in base 64; None: not measured, or too steady to be told."""
 
     def sound(self) -> tuple[int, int]:
         """Return the length and the CRC-32 of `audio`."""
@@ -170,7 +174,13 @@ def encode_clip(clip: ClipRecord, config: ShardConfig) -> EncodedClip | Rejected
         snr_db=estimate_snr(wave, SAMPLE_RATE),
         clipped=clipped_share(wave),
         recorded_lufs=recorded.lufs,
+        fingerprint=_fingerprint(wave),
     )  # fmt: skip
+
+
+def _fingerprint(wave: np.ndarray) -> str | None:
+    found = fingerprint(wave, SAMPLE_RATE)
+    return None if found is None else base64.b64encode(found.tobytes()).decode()
 
 
 def _length_fault(key: str, wave: np.ndarray, config: ShardConfig) -> Rejected | None:

@@ -28,7 +28,7 @@ from gsv2.files import named_errors
 MARK_BYTES = 12
 _FRAME = struct.Struct(f"<{MARK_BYTES}sIIII")
 """Identity, bytes of head and body, CRC-32 of either; head, state of the body and body follow."""
-_VERSION = 5
+_VERSION = 6
 _NO_WAVE = np.zeros(0, dtype=np.float32)
 
 Encoded = tuple[ClipRecord, EncodedClip] | Rejected

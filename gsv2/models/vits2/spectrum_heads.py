@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gsv2.audio.full_precision import full_precision
+
 _MAX_LOG_MAGNITUDE = math.log(100.0)
 """Logarithm at which magnitudes are cut (Vocos, section 3.3): an exponential must not run away."""
 _NOISE_FRAMES = 512
@@ -37,7 +39,7 @@ class SpectrumHead(nn.Module):
         Returns:
             [B, T * spectra_per_frame, n_fft / 2 + 1] complex64.
         """
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x.device):
             projected = self.project(x)
             projected = projected.unflatten(-1, (self.spectra_per_frame, -1)).flatten(1, 2)
             log_magnitude, phase = projected.chunk(2, dim=-1)
@@ -79,7 +81,7 @@ class FilterHead(nn.Module):
         Returns:
             [B, T * spectra_per_frame, n_fft / 2 + 1] complex64.
         """
-        with torch.autocast(x.device.type, enabled=False):
+        with full_precision(x.device):
             projected = self.project(x)
             projected = projected.unflatten(-1, (self.spectra_per_frame, -1)).flatten(1, 2)
             log_harmonic, phase, log_noise = projected.chunk(3, dim=-1)

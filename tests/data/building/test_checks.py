@@ -110,3 +110,25 @@ def test_silence_at_the_ends_is_cut_and_counted_where_that_is_said(tmp_path):
     assert manifest.build["trimmed_sec"] == pytest.approx(1.5, abs=0.03)
     with pytest.raises(ValueError, match="keep_silence_sec must be 0 or more"):
         ShardConfig(keep_silence_sec=-1)
+
+
+def test_a_recording_encoded_otherwise_is_a_duplicate_and_named_with_its_likeness(tmp_path):
+    import soundfile
+
+    from gsv2.data.building.build import build_corpus
+    from tests.audio.test_fingerprint import RATE, utterance
+
+    folder = tmp_path / "in" / "en" / "ann"
+    folder.mkdir(parents=True)
+    wave = utterance(0)
+    soundfile.write(folder / "a.wav", wave, RATE)
+    soundfile.write(folder / "b.mp3", 0.4 * wave, RATE)
+    soundfile.write(folder / "c.wav", utterance(1), RATE)
+    for number, name in enumerate("abc"):
+        (folder / f"{name}.txt").write_text(f"hello there number {number}")
+    build_corpus(tmp_path / "in", tmp_path / "c")
+    (suspect,) = map(json.loads, (tmp_path / "c" / "suspects.jsonl").read_text().splitlines())
+    assert suspect["key"] == "en/ann/b"
+    assert suspect["reason"] == "sound of another clip"
+    assert suspect["value"] == "it is that of en/ann/a, encoded otherwise"
+    assert 0.95 <= suspect["measured"] < 1
