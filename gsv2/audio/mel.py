@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchaudio.functional import melscale_fbanks
 
+from gsv2.audio.full_precision import full_precision
+
 _POWER_FLOOR = 1e-9
 """Added to the power before the root, whose gradient at 0 is infinite."""
 _MEL_FLOOR = 1e-5
@@ -93,7 +95,7 @@ class Spectrogram(nn.Module):
                 f"but has {wave.shape[-1]}"
             )
         context = config.n_fft - config.hop_length
-        with torch.autocast(wave.device.type, enabled=False):
+        with full_precision(wave.device):
             padded = functional.pad(wave.float().squeeze(1), (context // 2, context - context // 2))
             spectrum = torch.stft(
                 padded,
@@ -139,7 +141,7 @@ class MelSpectrogram(nn.Module):
         Returns:
             [B, num_mels, T] float32.
         """
-        with torch.autocast(magnitude.device.type, enabled=False):
+        with full_precision(magnitude.device):
             mel = torch.matmul(self.filters, magnitude.float())
             return mel.clamp(min=_MEL_FLOOR).log()
 

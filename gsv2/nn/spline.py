@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from gsv2.audio.full_precision import full_precision
+
 _MIN_SHARE = 1e-3
 """Least share of the interval that a bin is wide, and high."""
 _MIN_SLOPE = 1e-3
@@ -52,7 +54,7 @@ def apply_spline(
     Returns:
         The results [...] and the logarithms [...] of the derivatives there, at least float32.
     """
-    with torch.autocast(x.device.type, enabled=False):
+    with full_precision(x.device):
         dtype = torch.promote_types(x.dtype, torch.float32)
         x, parameters = x.to(dtype), parameters.to(dtype)
         inside = x.clamp(-bound, bound)

@@ -25,7 +25,6 @@ from gsv2.losses.pitch import pitch_loss
 from gsv2.losses.reconstruction import multi_mel_distance
 from gsv2.losses.stft import stft_loss
 from gsv2.models.vits2.decoded import Decoded, LiveCodes, TrainedSegments
-from gsv2.models.vits2.flops import VITS2Flops
 from gsv2.models.vits2.references import random_references
 from gsv2.models.vits2.segments import cut_segments, random_starts
 from gsv2.stages.vits2_adversarial import adversarial_updates, judged_terms
@@ -36,6 +35,7 @@ from gsv2.stages.vits2_config import (
     VITS2RunConfig,
 )
 from gsv2.stages.vits2_durations import alignable_clips, duration_terms
+from gsv2.stages.vits2_flops import StepFlops
 from gsv2.stages.vits2_inputs import VITS2Inputs, make_inputs, silent_batch
 from gsv2.stages.vits2_network import vits2_members
 from gsv2.stages.vits2_parts import make_parts
@@ -82,7 +82,7 @@ class VITS2Stage:
         figures = config.model.validation_figures
         mel = MelSpectrogram(config.model.mel_loss).to(device)
         self._meter = ClipMeter(mel, self._loss_stft, figures)
-        self._flops: VITS2Flops | None = None
+        self._flops = StepFlops(config.model, self._network)
         self._step = self.full_step
 
     @property
@@ -117,25 +117,8 @@ class VITS2Stage:
         return audio_workload(batch)
 
     def flops(self, batch: Batch) -> Mapping[str, float]:
-        """Return what the clips cost the networks in the step that was asked for last.
-
-        Each clip counts with its own length. Nobody counts a prior of text, whose cost depends on
-        the texts too.
-        """
-        if self.model_config.prior == "text":
-            return {}
-        model, section = self.model_config, self.section
-        if self._flops is None:
-            judges = section.discriminator.network()
-            self._flops = VITS2Flops(model, judges, section.segment_frames)
-        frames = [samples // model.mel.hop_length for samples in audio_workload(batch).samples]
-        at = self._step, self._total_steps
-        judged = section.discriminator.judges_at(*at) * self._flops.judgement
-        trained = section.discriminator.trains_at(*at) * self._flops.discriminator_update
-        return {
-            GENERATOR: self._flops.generator(frames),
-            DISCRIMINATOR: batch.num_clips * (judged + trained),
-        }
+        """Return what the clips cost the networks in the step that was asked for last."""
+        return self._flops.of(batch, self._step, self._total_steps)
 
     def updates(self, batch: Batch, step: int) -> Iterator[Update]:
         """Yield the discriminators' updates, the generator's, and that of a quantizer that trains.

@@ -108,6 +108,12 @@ def _tokens(batch: Batch, encoder: TokenEncoder) -> TextTokens:
     return TextTokens(ids.to(batch.sequence.device), lengths.to(batch.sequence.device))
 
 
+def text_lengths(batch: Batch, model: VITS2) -> list[int] | None:
+    """Return the tokens of each text of a batch on the host; None where a model reads none."""
+    encoder = model.text_encoder
+    return None if encoder is None else _tokens(batch, encoder).lengths.tolist()
+
+
 def silent_batch(batch: Batch, model: VITS2, device: torch.device) -> Batch:
     """Return `batch`, which has no clip, with one silent clip of a few frames.
 

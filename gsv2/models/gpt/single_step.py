@@ -63,7 +63,7 @@ def step_layers(
         mask: [B, 1, 1, T'] 0 or -inf for what is seen; None = all.
     """
     cosine, sine = rotation
-    B, x = len(inputs), inputs
+    B, x = inputs.shape[0], inputs  # `len` would fix the number of rows in an export
     for index, layer in enumerate(backbone.layers):
         attention, mlp = layer.self_attn, layer.mlp
         E, half = attention.head_dim, attention.head_dim // 2

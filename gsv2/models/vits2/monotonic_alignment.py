@@ -30,6 +30,8 @@ def search_durations(scores: Tensor, num_tokens: Tensor, num_frames: Tensor) -> 
         [B, S] int64 frames of each token, on the device of `scores`: 1 at least, and their sum is
         `num_frames`; 0 at padding. Where there are more tokens than frames, 0 or 1.
     """
+    if scores.is_meta:  # shapes alone, where costs are counted
+        return scores.new_zeros(scores.shape[0], scores.shape[2], dtype=torch.int64)
     table = scores.detach().float().cpu().numpy()
     durations = np.zeros((table.shape[0], table.shape[2]), dtype=np.int64)
     lengths = zip(num_tokens.tolist(), num_frames.tolist(), strict=True)
@@ -55,15 +57,18 @@ def _walk(scores: np.ndarray) -> np.ndarray:
     """Return the frames [S] of each token, S <= T; plain loops, made for numba."""
     T, S = scores.shape
     has_moved = np.zeros((T, S), dtype=np.bool_)  # since the frame before
-    best = np.full(S, -np.inf)
+    before, best = np.full(S, -np.inf), np.full(S, -np.inf)
     best[0] = scores[0, 0]
     for t in range(1, T):
-        for s in range(min(t, S - 1), -1, -1):  # downwards: lower tokens are still the old ones
-            reached = best[s]
-            if s > 0 and best[s - 1] > reached:
-                reached = best[s - 1]
-                has_moved[t, s] = True
-            best[s] = reached + scores[t, s]
+        before, best = best, before
+        best[0] = before[0] + scores[t, 0]
+        first, last = max(1, S - T + t), min(t, S - 1)  # tokens that a whole path can reach
+        # Views that start at 0, two rows and no branch: the loop becomes vector code.
+        there, here, moved = before[first - 1 : last], before[first:], has_moved[t, first:]
+        reached, score = best[first:], scores[t, first:]
+        for i in range(last + 1 - first):
+            moved[i] = there[i] > here[i]
+            reached[i] = (there[i] if there[i] > here[i] else here[i]) + score[i]
     durations = np.zeros(S, dtype=np.int64)
     s = S - 1
     for t in range(T - 1, -1, -1):

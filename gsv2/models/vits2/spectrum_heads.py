@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gsv2.audio.full_precision import full_precision
+
 _MAX_LOG_MAGNITUDE = math.log(100.0)
 """Logarithm at which magnitudes are cut (Vocos, section 3.3): an exponential must not run away."""
 _NOISE_FRAMES = 512
@@ -37,12 +39,16 @@ class SpectrumHead(nn.Module):
         Returns:
             [B, T * spectra_per_frame, n_fft / 2 + 1] complex64.
         """
-        with torch.autocast(x.device.type, enabled=False):
-            projected = F.linear(x.float(), self.weight.float(), self.bias.float())
+        with full_precision(x.device):
+            projected = self.project(x)
             projected = projected.unflatten(-1, (self.spectra_per_frame, -1)).flatten(1, 2)
             log_magnitude, phase = projected.chunk(2, dim=-1)
             magnitude = log_magnitude.clamp(max=_MAX_LOG_MAGNITUDE).exp()
             return torch.complex(magnitude * phase.cos(), magnitude * phase.sin())
+
+    def project(self, x: Tensor) -> Tensor:
+        """Return [B, T, spectra_per_frame * (n_fft + 2)] of x [B, T, dim]."""
+        return F.linear(x.float(), self.weight.float(), self.bias.float())
 
 
 class FilterHead(nn.Module):
@@ -75,14 +81,18 @@ class FilterHead(nn.Module):
         Returns:
             [B, T * spectra_per_frame, n_fft / 2 + 1] complex64.
         """
-        with torch.autocast(x.device.type, enabled=False):
-            projected = F.linear(x.float(), self.weight.float(), self.bias.float())
+        with full_precision(x.device):
+            projected = self.project(x)
             projected = projected.unflatten(-1, (self.spectra_per_frame, -1)).flatten(1, 2)
             log_harmonic, phase, log_noise = projected.chunk(3, dim=-1)
             harmonic = log_harmonic.clamp(max=_MAX_LOG_MAGNITUDE).exp()
             filtered = torch.complex(harmonic * phase.cos(), harmonic * phase.sin()) * source
             breath = log_noise.clamp(max=_MAX_LOG_MAGNITUDE).exp() * self._noise(source, first)
             return filtered + breath
+
+    def project(self, x: Tensor) -> Tensor:
+        """Return [B, T, spectra_per_frame * 3 * (n_fft / 2 + 1)] of x [B, T, dim]."""
+        return F.linear(x.float(), self.weight.float(), self.bias.float())
 
     def _noise(self, source: Tensor, first: int) -> Tensor:
         """Return complex noise of the shape of `source`; outside training always the same."""

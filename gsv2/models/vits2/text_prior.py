@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from gsv2.audio.full_precision import full_precision
 from gsv2.models.vits2.durations import DeterministicDurations, DurationConfig, Tokens
 from gsv2.models.vits2.monotonic_alignment import search_durations
 from gsv2.models.vits2.stochastic_durations import StochasticDurations
@@ -148,12 +149,13 @@ class TextPrior(nn.Module):
             text: ids or vectors of the tokens.
             style: [B, style_dim].
             noise_scale: factor on the noise of durations, from torch's default generator.
-            rate: above 1 = faster.
+            rate: above 1 = faster; each token keeps a frame.
         """
         encoded = self._encode(text, style)
         frames = self.durations.sample(encoded.tokens, noise_scale).clamp(max=_MAX_FRAMES) / rate
+        frames = frames.clamp(min=1) * encoded.tokens.mask  # else a token is not said at all
         # Their sums are rounded, not they: the whole is as long as it should be.
-        ends = frames.cumsum(dim=1).round().clamp(min=1).long()
+        ends = (frames.double().cumsum(dim=1) + 0.5).floor().long()
         durations = ends.diff(dim=1, prepend=torch.zeros_like(ends[:, :1]))
         mask = length_mask(ends[:, -1], int(ends[:, -1].max()))
         mean, log_std = _spread(encoded, durations, mask)
@@ -179,7 +181,7 @@ class TextPrior(nn.Module):
 @torch.no_grad()
 def _log_likelihood(z_p: Tensor, encoded: _Encoded) -> Tensor:
     """Return the log-likelihood [B, T, S] of each frame under each token, in fp32."""
-    with torch.autocast(z_p.device.type, enabled=False):
+    with full_precision(z_p.device):
         z = z_p.float().transpose(1, 2)  # [B, T, C]
         precision = (-2 * encoded.log_std).exp()  # [B, S, C]
         of_token = -encoded.log_std - 0.5 * (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -88,6 +89,12 @@ def test_noise_changes_the_path_and_every_parameter_learns() -> None:
 @pytest.mark.parametrize("kind", ["stochastic", "deterministic"])
 def test_speech_is_as_long_as_its_durations_and_a_rate_shortens_it(kind: str) -> None:
     prior = make_prior(TextPriorConfig(durations=replace(DURATIONS, kind=kind)))
+    frames = math.log(6)
+    with torch.no_grad():
+        if kind == "stochastic":
+            prior.durations.flow.shift[0] = -frames
+        else:
+            prior.durations.output.bias.fill_(frames)
     text = prior.text_encoder.tokenize(["a longer text of words", "ab"])
     style = torch.ones(2, STYLE)
     spoken = prior.speak(text, style, 0.0, 1.0)
@@ -96,6 +103,8 @@ def test_speech_is_as_long_as_its_durations_and_a_rate_shortens_it(kind: str) ->
     assert (spoken.durations[1, 2 + NUM_EDGES :] == 0).all()
     faster = prior.speak(text, style, 0.0, 2.0).durations.sum(dim=1)
     torch.testing.assert_close(faster * 2.0, spoken.durations.sum(dim=1) * 1.0, rtol=0, atol=1.01)
+    hasty = prior.speak(text, style, 0.0, 50.0).durations
+    assert (hasty == (spoken.durations > 0)).all(), "each token has a frame, and no more"
 
 
 def test_vectors_of_a_frozen_encoder_take_the_place_of_bytes() -> None:
