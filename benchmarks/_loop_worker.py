@@ -67,6 +67,7 @@ class LoopRunConfig(RunConfig):
     """A run of `LoopStage`."""
 
     optim: dict[str, OptimConfig] = field(default_factory=lambda: {"net": OPTIM})
+    """Optimizer of the one network."""
 
 
 class LoopStage:

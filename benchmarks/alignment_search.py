@@ -79,9 +79,8 @@ def measure(
     expected = peer().sum(dim=2).long()
     for found in (ours(), fallback(), torch.from_numpy(peer_core()).sum(dim=2)):
         assert torch.equal(found, expected), "paths differ"
-    of = row.alternate(
-        {"read": scores.sum, "peer": peer, "core": peer_core, "numba": ours, "numpy": fallback}
-    )
+    who = {"read": scores.sum, "peer": peer, "core": peer_core, "numba": ours, "numpy": fallback}
+    of = row.alternate(who)
     name = f"T = {frames}"
     for contender, seconds in of.items():
         row.figure(f"{name}: {contender}", [1e3 * value for value in seconds], "ms a batch")

@@ -19,7 +19,7 @@ import typer
 
 from gsv2.data.config import SourceConfig
 from gsv2.inference.launched_work import launched_work
-from gsv2.inference.rejection import RejectionLimits, reject_codes
+from gsv2.inference.rejection import RejectionLimits, SpeakerAndJudge, reject_codes
 
 
 def main(
@@ -42,10 +42,11 @@ def main(
     --aligner RUN --out REJECTED
     """
     source = SourceConfig(path=str(corpus), codes=str(codes))
+    parts = SpeakerAndJudge(gpt, aligner)
     limits = RejectionLimits(candidates=candidates, min_errors=min_errors)
     try:
         with launched_work("speaking", device) as work:
-            manifest = reject_codes(source, gpt, aligner, out, work.device, work.shared, limits)
+            manifest = reject_codes(source, parts, out, work.device, work.shared, limits)
     except (ValueError, OSError, RuntimeError) as error:  # RuntimeError: torch knows no such device
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from error

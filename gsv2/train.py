@@ -125,11 +125,7 @@ def _train(
     signals: StopSignals,
     stages: Mapping[str, StageEntry],
 ) -> Path:
-    if distributed.is_main:
-        where = distributed.device
-        logger.info("rank %d of %d on %s", distributed.rank, distributed.world, where)
-    for doubt in check_sections(config) if distributed.is_main else ():
-        logger.warning("%s", doubt)
+    _log_start(config, distributed)
     trainer = Trainer(config, distributed, signals)
     seed_torch(config.seed, "build")
     stage = stages[config.stage].build(config, distributed.device)
@@ -163,6 +159,16 @@ def _train(
             take_fingerprint(index, config.data, stage.members),
         )
     return run
+
+
+def _log_start(config: RunConfig, distributed: Distributed) -> None:
+    """Say on the main rank where the run computes, and what of its config is doubtful."""
+    if not distributed.is_main:
+        return
+    where = distributed.device
+    logger.info("rank %d of %d on %s", distributed.rank, distributed.world, where)
+    for doubt in check_sections(config):
+        logger.warning("%s", doubt)
 
 
 def _open_index(

@@ -16,7 +16,7 @@ from gsv2.inference.voice import Voice
 from gsv2.models.aligner.viterbi import Alignment, AlignmentError
 from gsv2.models.vits2.generator_stream import PitchMove
 from gsv2.models.vits2.model import VITS2
-from gsv2.models.vits2.wave_stream import WaveStream, WaveWindows
+from gsv2.models.vits2.wave_stream import PriorNoise, WaveStream, WaveWindows
 from gsv2.text.encoders.interface import TextTokens
 from gsv2.text.normalize import normalize_text
 
@@ -106,10 +106,9 @@ class CodeDecoder:
             self._vits2,
             voice.style,
             pitch,
-            noise_scale=noise_scale,
-            seed=seed,
-            windows=windows,
-            text=text,
+            PriorNoise(noise_scale, seed),
+            windows,
+            text,
         )
 
     def _tokens(self, text: str) -> TextTokens | None:

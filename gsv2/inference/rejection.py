@@ -66,10 +66,16 @@ class _Speakers(NamedTuple):
     limits: RejectionLimits
 
 
+class SpeakerAndJudge(NamedTuple):
+    """Run folders, checkpoints, bundles or files of the networks."""
+
+    gpt: Path
+    aligner: Path
+
+
 def reject_codes(
     source: SourceConfig,
-    gpt: Path,
-    aligner: Path,
+    parts: SpeakerAndJudge,
     out: Path,
     device: torch.device,
     work: SharedWork = ALONE,
@@ -81,8 +87,7 @@ def reject_codes(
 
     Args:
         source: corpus and codes; aligned, for a GPT that reads by a pointer.
-        gpt: run folder, checkpoint, bundle or file of the GPT.
-        aligner: likewise of the aligner.
+        parts: who speaks, and who judges.
         out: folder of the sidecar corpus; nothing is replaced.
         work: who shares the shards.
         limits: how often a clip is spoken, and what is bad enough.
@@ -91,7 +96,7 @@ def reject_codes(
         ValueError: parts that are missing or of other codes, or no clip was spoken badly.
     """
     limits = limits or RejectionLimits()
-    file = find_component(gpt, "gpt")
+    file = find_component(parts.gpt, "gpt")
     component = load_component(file, "gpt")
     model = SemanticGPT.from_component(component).to(device)
     config = model.config
@@ -111,7 +116,7 @@ def reject_codes(
         out,
         partial(
             _rejected,
-            _Speakers(model, load_aligner(aligner, device), device, limits),
+            _Speakers(model, load_aligner(parts.aligner, device), device, limits),
             index,
             work,
         ),

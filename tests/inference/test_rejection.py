@@ -12,7 +12,7 @@ from torch import Tensor
 from gsv2.data.config import SourceConfig
 from gsv2.inference import rejection
 from gsv2.inference.extraction import extract_codes
-from gsv2.inference.rejection import RejectionLimits, reject_codes
+from gsv2.inference.rejection import RejectionLimits, SpeakerAndJudge, reject_codes
 from gsv2.models.component import load_component
 from gsv2.stages.rejected_codes import GivenCodes
 from tests.support.pointer_bundle import save_aligner, save_run
@@ -43,7 +43,9 @@ def test_the_worst_of_several_is_kept_if_it_is_worse_than_the_recording(
 
     monkeypatch.setattr(rejection, "_errors", errors)
     limits = RejectionLimits(candidates=3, min_errors=1.0)
-    made = reject_codes(source, run, run, tmp_path / "rejected", CPU, limits=limits)
+    made = reject_codes(
+        source, SpeakerAndJudge(run, run), tmp_path / "rejected", CPU, limits=limits
+    )
     quantizer = load_component(run / "gpt.safetensors", "gpt").provenance["quantizer"]
     assert made.quantizer == quantizer
     given = GivenCodes({source.path: str(tmp_path / "rejected")}, quantizer)
@@ -62,10 +64,10 @@ def test_what_is_spoken_well_is_not_rejected_and_foreign_codes_are_refused(
     source, run = world
     monkeypatch.setattr(rejection, "_errors", lambda *_: 0.0)
     with pytest.raises(ValueError, match="there is no clip to write, of 6"):
-        reject_codes(source, run, run, tmp_path / "none", CPU)
+        reject_codes(source, SpeakerAndJudge(run, run), tmp_path / "none", CPU)
     component = load_component(run / "gpt.safetensors", "gpt")
     other = component.provenance | {"quantizer": "f" * 64}
     changed = replace(component, provenance=other)
     monkeypatch.setattr(rejection, "load_component", lambda *_: changed)
     with pytest.raises(ValueError, match="must be of quantizer ff"):
-        reject_codes(source, run, run, tmp_path / "other", CPU)
+        reject_codes(source, SpeakerAndJudge(run, run), tmp_path / "other", CPU)

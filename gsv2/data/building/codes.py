@@ -79,13 +79,7 @@ def write_codes(
     sources = json.dumps(made_of if origin.maker is None else [*made_of, origin.maker])
 
     def finish(shards: Sequence[ShardEntry], widths: Set[int]) -> Manifest:
-        if not widths:
-            raise CorpusError(
-                f"codes {out} must have one number of codebooks, but there is no clip to write, "
-                f"of {audio.num_clips}"
-            )
-        if len(widths) != 1:
-            raise CorpusError(f"codes {out} must have one number of codebooks, not {set(widths)}")
+        _check_widths(out, widths, audio.num_clips)
         return Manifest(
             kind="codes",
             shards=tuple(shards),
@@ -107,6 +101,17 @@ def write_codes(
     )
     arrays = codes if callable(codes) else lambda _: codes
     return build_sidecar(sidecar, arrays, overwrite=overwrite, workers=workers)
+
+
+def _check_widths(out: Path, widths: Set[int], num_clips: int) -> None:
+    """Check that all clips have the same number of codebooks, and that there is one."""
+    if not widths:
+        raise CorpusError(
+            f"codes {out} must have one number of codebooks, but there is no clip to write, "
+            f"of {num_clips}"
+        )
+    if len(widths) != 1:
+        raise CorpusError(f"codes {out} must have one number of codebooks, not {set(widths)}")
 
 
 class _Shards:

@@ -10,6 +10,7 @@ leave no seam.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -72,6 +73,14 @@ class PositionNoise:
         return self._drawn[start:stop].T.unsqueeze(0)
 
 
+class PriorNoise(NamedTuple):
+    """Noise of the prior."""
+
+    scale: float
+    """Factor on the prior's standard deviation; 0 = its mean."""
+    seed: int
+
+
 class WaveStream:
     """Speaks the codes of one clip as they come.
 
@@ -79,8 +88,7 @@ class WaveStream:
         model: a model whose prior reads codes, in eval mode.
         style: [1, style.dim].
         pitch: how its pitch is moved, with a harmonic source.
-        noise_scale: factor on the prior's standard deviation; 0 = its mean.
-        seed: seed of the noise.
+        noise: how much of it, and its seed.
         windows: None = one window over all, when all have come.
         text: what the codes say, for a model that reads it beside them and one window: where its
             tokens are said is known when all codes have come.
@@ -91,9 +99,7 @@ class WaveStream:
         model: VITS2,
         style: Tensor,
         pitch: PitchMove,
-        *,
-        noise_scale: float,
-        seed: int,
+        noise: PriorNoise,
         windows: WaveWindows | None,
         text: TextTokens | None = None,
     ) -> None:
@@ -101,8 +107,8 @@ class WaveStream:
         self._text = text
         self._model = model
         self._style = style
-        self._noise_scale = noise_scale
-        self._noise = PositionNoise(model.config.latent_channels, seed, style.device)
+        self._noise_scale = noise.scale
+        self._noise = PositionNoise(model.config.latent_channels, noise.seed, style.device)
         self._windows = windows
         self._generator = stream_generator(model.generator, style, pitch)
         self._codes: Tensor | None = None  # [1, K, T] that have come

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from safetensors.torch import load_file
 from torch.optim.lr_scheduler import LambdaLR
 
 from gsv2.models.component import read_description
-from gsv2.models.config_values import build_config
 from gsv2.training.accounting.state import TrainState
 from gsv2.training.checkpoints.checkpoint import (
     STATE,
@@ -26,6 +25,7 @@ from gsv2.training.checkpoints.checkpoint import (
     CheckpointMismatchError,
 )
 from gsv2.training.checkpoints.fingerprint import RunIdentity, fingerprint_differences
+from gsv2.training.checkpoints.network_config import compare_configs
 from gsv2.training.checkpoints.snapshot import FORMAT_VERSION
 from gsv2.training.checkpoints.state_file import check_record
 from gsv2.training.distributed.ranks import Distributed
@@ -35,8 +35,6 @@ from gsv2.training.schedule import seek_schedule
 from gsv2.training.stage import Trainable
 
 _NAMED_DIFFERENCES = 5
-_PLACES = ("path", "feature_stats")
-"""Fields of a network's config that say where files lie, which is free."""
 
 logger = logging.getLogger(__name__)
 
@@ -194,12 +192,9 @@ def _check_network(
     except (OSError, SafetensorError, ValueError) as error:
         raise CheckpointDamagedError(f"{file} cannot be read: {error}") from error
     _check_equal(folder, f"the kind of {name}", description["kind"], trainable.kind)
-    config = _with_defaults(description["config"], trainable.config_type)
-    there, here = _flat(config), _flat(_plain(trainable.config))
-    for key in sorted(there.keys() | here.keys()):
-        if key.rpartition(".")[2] in _PLACES:
-            continue
-        _check_equal(folder, f"{name}.{key}", there.get(key), here.get(key))
+    configs = (description["config"], trainable.config, trainable.config_type)
+    for key, there, here in compare_configs(*configs):
+        _check_equal(folder, f"{name}.{key}", there, here)
     wanted = {key: tuple(value.shape) for key, value in trainable.module.state_dict().items()}
     for key in sorted(saved.keys() | wanted.keys()):
         _check_equal(folder, f"the shape of {name}.{key}", saved.get(key), wanted.get(key))
@@ -232,31 +227,3 @@ def _shortened(texts: Sequence[str]) -> str:
     more = len(texts) - _NAMED_DIFFERENCES
     named = "; ".join(texts[:_NAMED_DIFFERENCES])
     return f"{named}; and {more} more" if more > 0 else named
-
-
-def _with_defaults(config: Mapping[str, Any], schema: type | None) -> Mapping[str, Any]:
-    """Return a saved config with the defaults of fields that came later; as it is if it has others.
-
-    Such a config differs from that of the run, which then says in which key.
-    """
-    if schema is None:
-        return config
-    try:
-        return _plain(asdict(build_config(schema, config)))
-    except (TypeError, ValueError):
-        return config
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values as JSON gives them back (tuples are lists there)."""
-    return json.loads(json.dumps(dict(values)))
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

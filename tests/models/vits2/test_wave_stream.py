@@ -10,7 +10,13 @@ from gsv2.models.vits2.generator import GeneratorConfig
 from gsv2.models.vits2.generator_stream import PitchMove
 from gsv2.models.vits2.istft_generator import ISTFTConfig
 from gsv2.models.vits2.model import VITS2
-from gsv2.models.vits2.wave_stream import PositionNoise, WaveStream, WaveWindows, spoken_pitch
+from gsv2.models.vits2.wave_stream import (
+    PositionNoise,
+    PriorNoise,
+    WaveStream,
+    WaveWindows,
+    spoken_pitch,
+)
 from tests.support.tiny_bundle import tiny_modules
 
 WINDOWS = WaveWindows(first=4, most=8, before=5, after=3)
@@ -45,7 +51,7 @@ def make_codes(T: int) -> torch.Tensor:
 def stream(model, windows=WINDOWS, *, noise_scale=0.5, seed=3):
     style = torch.linspace(-1, 1, 16)[None]
     pitch = PitchMove(torch.tensor([200.0]), torch.tensor([150.0]))
-    return WaveStream(model, style, pitch, noise_scale=noise_scale, seed=seed, windows=windows)
+    return WaveStream(model, style, pitch, PriorNoise(noise_scale, seed), windows)
 
 
 def pushed(stream, codes, sizes):
@@ -77,7 +83,7 @@ def test_the_first_samples_come_long_before_the_last_code(model):
 def test_one_window_over_all_speaks_what_the_model_does(model):
     codes, style = make_codes(20), torch.linspace(-1, 1, 16)[None]
     median = torch.tensor([150.0])
-    wave = WaveStream(model, style, PitchMove(median), noise_scale=0.0, seed=0, windows=None).push(
+    wave = WaveStream(model, style, PitchMove(median), PriorNoise(0.0, 0), None).push(
         codes, is_last=True
     )
     expected = model.infer(codes[None], torch.tensor([20]), style, 0.0, median)[0, 0]
