@@ -42,7 +42,8 @@ def config(tmp_path: Path, tiny_corpus: Any) -> Path:
 def test_a_config_becomes_a_run_folder_that_goes_on_where_it_stopped(config: Path) -> None:
     run = main(config, ["tracking.samples=1"])
     assert {path.name for path in run.iterdir()} == {
-        "config.yaml", "environment.json", "status.json", "metrics.jsonl", "checkpoints", "samples"
+        "config.yaml", "corpora.json", "environment.json", "status.json", "metrics.jsonl",
+        "checkpoints", "samples",
     }  # fmt: skip
     assert find_component(run, "quantizer").parent.name == "step_00000002"
     assert json.loads((run / "environment.json").read_text())["ranks"] == 1

@@ -17,7 +17,7 @@ def test_a_bundle_and_a_voice_say_what_they_are(tiny_bundle, voice, tmp_path):
     assert result.exit_code == 0, result.output
     assert "1 x 2 of 16" in result.output
     found = json.loads(run("inspect", tiny_bundle, "--json").output)
-    assert [part["part"] for part in found["parts"]] == ["quantizer", "gpt", "vits2"]
+    assert [part["part"] for part in found["parts"]] == ["gpt", "quantizer", "vits2"]
     path = tmp_path / "anna.voice.safetensors"
     assert make(tiny_bundle, voice, path).exit_code == 0
     told = json.loads(run("inspect", path, "--json").output)

@@ -11,6 +11,7 @@ from gsv2.inference.bundle import BundleError, export_bundle, load_bundle
 from gsv2.inference.bundle_description import read_bundle_description
 from gsv2.inference.reading import HeldOutReading
 from gsv2.inference.synthesizer import Synthesizer
+from gsv2.training.checkpoints.snapshot import FORMAT_VERSION
 from tests.support.tiny_bundle import save_parts
 
 BABBLE = {"char_errors": 0.86, "char_errors_recorded": 0.08, "ended": 0.75}
@@ -57,7 +58,9 @@ def test_figures_come_from_a_record_that_has_all_of_them():
 
 def save_run(folder, values):
     save_parts(folder)
-    (folder / "state.json").write_text(json.dumps(values))
+    run = {"step": 3, "samples_seen": 5, "audio_seen": {}, "time_sec": 1.0}
+    record = {"format_version": FORMAT_VERSION, "run": run, **values}
+    (folder / "state.json").write_text(json.dumps(record))
     return folder
 
 

@@ -107,7 +107,7 @@ def test_codes_may_be_aligned_by_that_aligner_or_by_nobody(quantizer_file, align
     own = stage.trainables["gpt"].provenance["aligner"]
 
     def check(*aligners):
-        shards = [SimpleNamespace(aligner=aligner) for aligner in aligners]
+        shards = [SimpleNamespace(aligner=aligner, texts=None) for aligner in aligners]
         check_codes(CorpusIndex(shards, stage.quantizer_hash, None), stage, "data.sources")
 
     check(own)

@@ -35,7 +35,7 @@ def test_a_rate_shortens_speech(tmp_path: Path) -> None:
     style = torch.randn(1, model.config.style.dim)
     lengths = [
         int(speak_text(model, text, style, TextSpeechOptions(rate=rate)).durations.sum())
-        for rate in (0.25, 1.0, 4.0)
+        for rate in (0.125, 0.25, 4.0)
     ]
     assert lengths[0] > lengths[1] > lengths[2] > 0
 
