@@ -68,7 +68,7 @@ def test_one_word_is_said_from_its_first_sample_to_its_last_without_its_referenc
     (codes,) = speech.codes
     least, most = 0.2 * len(text.encode()) * 25, (0.4 * len(text.encode()) + 0.2) * 25
     assert round(least) <= codes.shape[1] <= round(most)  # whatever the prompt's length
-    heard = synthesizer.decoder.start(synthesizer.voice(said), 1, "").push(codes, is_last=True)
+    heard = synthesizer.decoder.start(synthesizer.voice(said), 1, text).push(codes, is_last=True)
     expected = heard.numpy() * np.float32(speech.gain)
     assert len(speech.wave) == codes.shape[1] * 2 * HOP_LENGTH
     for edge in (slice(None, 640), slice(-640, None)):
