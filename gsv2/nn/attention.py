@@ -62,10 +62,7 @@ class SelfAttention(nn.Module):
 
     def __init__(self, dim: int, num_heads: int, dropout: float) -> None:
         super().__init__()
-        if dim % (2 * num_heads):
-            raise ValueError(
-                f"2 * num_heads ({2 * num_heads}) must divide the attention's dim, but it is {dim}"
-            )
+        _check_heads(dim, num_heads)
         self.num_heads = num_heads
         self.dropout = dropout
         self.in_proj = nn.Linear(dim, 3 * dim)
@@ -105,10 +102,7 @@ class CrossAttention(nn.Module):
 
     def __init__(self, dim: int, num_heads: int, dropout: float) -> None:
         super().__init__()
-        if dim % (2 * num_heads):
-            raise ValueError(
-                f"2 * num_heads ({2 * num_heads}) must divide the attention's dim, but it is {dim}"
-            )
+        _check_heads(dim, num_heads)
         self.num_heads = num_heads
         self.dropout = dropout
         self.query = nn.Linear(dim, dim)
@@ -143,3 +137,11 @@ class CrossAttention(nn.Module):
             dropout_p=self.dropout if self.training else 0.0,
         )
         return self.out_proj(mixed.transpose(1, 2).reshape(B, T, D))
+
+
+def _check_heads(dim: int, num_heads: int) -> None:
+    """Refuse a dimension whose heads cannot be rotated, two channels at a time."""
+    if dim % (2 * num_heads):
+        raise ValueError(
+            f"2 * num_heads ({2 * num_heads}) must divide the attention's dim, but it is {dim}"
+        )
