@@ -90,7 +90,7 @@ def save_checkpoint(path: Path, tensors: dict[str, Tensor], *, half: bool = True
     model = HParams(upsample_rates=list(RATES), resblock="1")
     settings = HParams(model=model, version="v2")
     module = ModuleType("utils")
-    module.HParams = HParams  # type: ignore[attr-defined]
+    vars(module)["HParams"] = HParams
     before, known_as = sys.modules.get("utils"), (HParams.__module__, HParams.__qualname__)
     sys.modules["utils"] = module
     HParams.__module__, HParams.__qualname__ = "utils", "HParams"

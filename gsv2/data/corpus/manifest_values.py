@@ -102,10 +102,11 @@ def _list_or_absent(value: object, place: str) -> None:
 
 
 def _amounts_or_absent(value: object, place: str) -> None:
-    if value is not None:
-        _object(value, place)
-        for name, amount in value.items():  # type: ignore[attr-defined]
+    if isinstance(value, dict):
+        for name, amount in value.items():
             _amount(amount, f"{place}.{name}")
+    elif value is not None:
+        _object(value, place)
 
 
 def _kind(value: object, place: str) -> None:
