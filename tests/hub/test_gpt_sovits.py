@@ -148,10 +148,3 @@ def test_the_table_names_what_was_and_was_not_taken(tmp_path):
     assert {name for name, part in parts.items() if part.taken_as} == {"dec", "discriminators"}
     assert "phonemes" in parts["enc_p"].note
     assert "--speech-encoder" in parts["quantizer"].note
-
-
-def test_a_checkpoint_of_another_kind_is_one_line(tmp_path):
-    other = save_checkpoint(tmp_path / "v3.pth", {"cfm.weight": torch.ones(2)})
-    result = CliRunner().invoke(app, ["import", str(other), "--out", str(tmp_path / "out")])
-    assert result.exit_code == 1
-    assert "dec.conv_pre.weight; is it one of GPT-SoVITS v1 or v2?" in result.stderr

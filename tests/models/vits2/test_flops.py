@@ -1,102 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
-import pytest
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gsv2.audio.multi_resolution import ResolutionsConfig
 from gsv2.config import load_config
-from gsv2.data.stream.batch import Batch
 from gsv2.models.vits2.flops import VITS2Flops
-from gsv2.nn.flops import flop_counter
 from gsv2.stages import SCHEMAS
-from gsv2.stages.vits2 import VITS2Stage
-from gsv2.stages.vits2_config import GENERATOR
-from gsv2.stages.vits2_inputs import make_inputs
-from tests.support.tiny_text_vits2 import ADVERSARIAL, make_text_stage
-from tests.support.tiny_vits2 import ISTFT, TINY, make_batch, make_run_stage, make_stage
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> VITS2Stage:
-    return make_stage(tmp_path_factory.mktemp("quantizer"))
-
-
-TEXTS = ("some words of a text", "as many words again.")
-
-
-@pytest.fixture(
-    scope="module",
-    params=[
-        "told",
-        pytest.param("adversarial", marks=pytest.mark.slow),
-        pytest.param("stochastic", marks=pytest.mark.slow),
-    ],
-)
-def reading_stage(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> VITS2Stage:
-    """A stage that reads text beside codes, or alone."""
-    folder = tmp_path_factory.mktemp("reading")
-    if request.param == "stochastic":
-        return make_text_stage(folder)
-    if request.param == "adversarial":
-        return make_text_stage(folder, 8, **ADVERSARIAL)
-    return make_run_stage(
-        folder, {}, generator={**TINY["generator"], "generator": ISTFT, "content_text": {}}
-    )
-
-
-def count_step(stage: VITS2Stage, batch: Batch, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Return what torch counts in both networks while a step runs for real."""
-    with flop_counter() as of_mel:
-        make_inputs(batch, stage.trainables[GENERATOR].module)
-    # The products of a loss are not those of a network.
-    monkeypatch.setattr(stage, "_loss_mels", lambda wave: [wave])
-    with sdpa_kernel(SDPBackend.MATH), flop_counter() as counter:
-        for update in stage.updates(batch, 1):
-            update.loss.backward()
-    return counter.get_total_flops() - of_mel.get_total_flops()
-
-
-def test_a_step_costs_what_torch_counts_in_a_real_one(
-    stage: VITS2Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of equal clips, so that there is no padding; of a length that was not probed."""
-    batch = make_batch((34, 34))
-    counted = count_step(stage, batch, monkeypatch)
-    assert sum(stage.flops(batch).values()) == pytest.approx(counted, rel=1e-9)
-
-
-def test_texts_cost_what_torch_counts_of_them(
-    reading_stage: VITS2Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of equal lengths again, of clips and of texts."""
-    batch = replace(make_batch((34, 34)), texts=TEXTS)
-    counted = count_step(reading_stage, batch, monkeypatch)
-    flops = reading_stage.flops(batch)
-    assert flops.keys() == reading_stage.trainables.keys()
-    assert sum(flops.values()) == pytest.approx(counted, rel=1e-9)
-
-
-def test_padding_of_texts_costs_nothing(reading_stage: VITS2Stage) -> None:
-    together, one, other = (
-        sum(reading_stage.flops(replace(make_batch(frames), texts=texts)).values())
-        for frames, texts in (
-            ((40, 22), (TEXTS[0], "ab")),
-            ((40,), TEXTS[:1]),
-            ((22,), ("ab",)),
-        )
-    )
-    assert together == pytest.approx(one + other)
-
-
-def test_padding_costs_nothing(stage: VITS2Stage) -> None:
-    together = stage.flops(make_batch((40, 12)))
-    apart = [stage.flops(make_batch((length,)))[GENERATOR] for length in (40, 12)]
-    assert together[GENERATOR] == pytest.approx(sum(apart))
+from tests.support.tiny_vits2 import make_stage
 
 
 def test_a_shipped_network_can_be_counted() -> None:
@@ -109,8 +22,9 @@ def test_a_shipped_network_can_be_counted() -> None:
     assert flops.generator([100], [20]) > flops.generator([64], [10]) > 0
 
 
-def test_counting_takes_no_random_numbers(stage: VITS2Stage) -> None:
+def test_counting_takes_no_random_numbers(tmp_path: Path) -> None:
     """Else a run with a known peak would differ from one without."""
+    stage = make_stage(tmp_path)
     state = torch.get_rng_state()
     assert VITS2Flops(stage.model_config, stage.section.discriminator, 8).judgement > 0
     assert torch.equal(state, torch.get_rng_state())
