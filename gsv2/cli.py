@@ -198,13 +198,16 @@ def doctor(
 def export(
     runs: Annotated[
         list[Path],
-        typer.Argument(help="runs: quantizer, GPT, VITS2, any aligner"),
+        typer.Argument(help="runs: quantizer, GPT, VITS2, any aligner; or a bundle"),
     ],
     out: Annotated[Path, typer.Option(help="bundle folder to write")],
     ema: Annotated[
         bool | None,
         typer.Option(help="take the averages of the weights, or the last ones [default: averages]"),
     ] = None,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="write graphs too, for gsv2 synthesize --engine onnx")
+    ] = False,
 ) -> None:
     """Gather trained parts into a bundle, after checking that they belong together.
 
@@ -215,7 +218,8 @@ def export(
     """
     from gsv2.inference.bundle import export_bundle
 
-    typer.echo(f"bundle: {export_bundle(runs, out, averaged=ema)}")
+    made = export_bundle(runs, out, averaged=ema, with_graphs=onnx)
+    typer.echo(f"bundle: {made}")
 
 
 if __name__ == "__main__":

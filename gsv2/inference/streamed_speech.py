@@ -12,8 +12,7 @@ import numpy as np
 from gsv2.audio.encoding import EncodedFormat, StreamEncoder
 from gsv2.audio.marking import MARK, writing_speech
 from gsv2.data.corpus.format import SAMPLE_RATE
-from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
-from gsv2.inference.open_synthesizer import open_synthesizer
+from gsv2.inference.open_synthesizer import PLAIN, BundleOptions, open_synthesizer
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.speech import Speech, join_pieces
 from gsv2.inference.speech_file import (
@@ -35,7 +34,7 @@ def stream_speech(
     files: SpeechFiles,
     voice: VoiceRecordings,
     sampling: SamplingConfig,
-    encoders: EncoderFolders = AS_IN_TRAINING,
+    options: BundleOptions = PLAIN,
 ) -> Speech:
     """Speak a text in the voice of recordings; what is spoken is written at once.
 
@@ -43,7 +42,7 @@ def stream_speech(
         text: any language and script.
         files: as of `write_speech`; the wave may go to `STANDARD_OUTPUT`.
         sampling: how codes are drawn; with one candidate sound comes before its sentence has ended.
-        encoders: folders of the bundle's pretrained encoders, if they have moved.
+        options: how the bundle is loaded.
 
     Returns:
         What was written.
@@ -55,7 +54,7 @@ def stream_speech(
     if out != STANDARD_OUTPUT:
         check_output(out, voice.files)
     references = check_request(bundle, text, voice, sampling, times)
-    synthesizer = open_synthesizer(bundle, encoders=encoders)
+    synthesizer = open_synthesizer(bundle, options=options)
     pieces = []
     try:
         with _writing(files) as write:

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from gsv2.inference.bundle import BundleError, export_bundle, load_bundle
-from gsv2.inference.open_synthesizer import open_synthesizer
+from gsv2.inference.onnx_export import ExportError
+from gsv2.inference.open_synthesizer import BundleOptions, open_synthesizer
 from gsv2.inference.references import VoiceError, load_reference
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.speech_file import SpeechFiles, VoiceRecordings, write_speech
@@ -149,3 +150,10 @@ def test_a_voice_file_is_refused_by_its_name(
     speaker = BundleSpeaker(open_synthesizer(bundle, CPU), SamplingConfig())
     with pytest.raises(VoiceError, match=r"anna.* holds codes, which a bundle without a GPT"):
         speaker.load(file)
+
+
+def test_it_has_no_graphs(run: Path, bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="a bundle of text to wave speaks with torch alone"):
+        open_synthesizer(bundle, CPU, BundleOptions(engine="onnx"))
+    with pytest.raises(ExportError, match="made of a bundle with a GPT, but there is none"):
+        export_bundle([run], tmp_path / "bundle", with_graphs=True)
