@@ -114,7 +114,12 @@ def quickstart(
     """
     from gsv2.quickstart.pipeline import run_quickstart
 
-    report = run_quickstart(out, seed=seed, scale=scale)
+    served = None
+    if not serve.missing_packages(with_wyoming=False):
+        from gsv2.serve.loopback import serve_on_loopback
+
+        served = serve_on_loopback
+    report = run_quickstart(out, seed=seed, scale=scale, serve=served)
     typer.echo(f"report: {report}")
 
 

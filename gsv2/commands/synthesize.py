@@ -19,7 +19,7 @@ FUSION_HELP = (
 )
 
 
-MARK_HELP = "say in the audio file that it is synthetic speech; gsv2 detect reads it"
+MARK_HELP = "mark it as synthetic speech, in the file and in the sound; gsv2 detect reads it"
 _REF_HELP = "recording or voice file of the voice; repeat for several"
 _SPEECH_HELP = "folder of its pretrained speech encoder, if it has moved"
 _TEXT_ENCODER_HELP = "folder of its pretrained text encoder, if it has moved"

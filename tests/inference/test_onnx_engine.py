@@ -47,7 +47,9 @@ def graph_bundle(request, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sampling", [replace(SHORT, top_k=1), SHORT, replace(SHORT, prompt_fusion="average")])
+@pytest.mark.parametrize(
+    "sampling", [replace(SHORT, top_k=1), SHORT, replace(SHORT, prompt_fusion="average")]
+)
 def test_speech_is_that_of_torch_by_the_same_codes(graph_bundle, voice, sampling):
     pytest.importorskip("onnxruntime")
     references = [load_reference(voice, "a voice"), load_reference(voice, "again")]
@@ -81,7 +83,16 @@ def test_a_command_speaks_by_the_graphs_that_a_bundle_names(graph_bundle, voice,
 
 
 def test_what_has_no_graphs_or_no_onnxruntime_is_refused(tiny_bundle, voice, tmp_path, monkeypatch):
-    options = ("--bundle", tiny_bundle, "--text", "One.", "--ref", voice, "--out", tmp_path / "a.wav")
+    options = (
+        "--bundle",
+        tiny_bundle,
+        "--text",
+        "One.",
+        "--ref",
+        voice,
+        "--out",
+        tmp_path / "a.wav",
+    )
     command = ["synthesize", *map(str, options), "--engine"]
     result = CliRunner().invoke(app, [*command, "onnx"])
     assert result.exit_code == 1

@@ -21,6 +21,8 @@ from gsv2.models.component import save_component
 from tests.support.tiny_bundle import save_parts
 from tests.support.tiny_text_vits2 import make_text_stage
 
+pytestmark = pytest.mark.usefixtures("without_watermark")
+
 CPU = torch.device("cpu")
 TEXT = "One word. Two more words."
 
