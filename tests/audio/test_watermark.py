@@ -43,7 +43,7 @@ def test_what_was_marked_is_found_and_hardly_differs(wave):
     marked = watermarked(wave)
     assert marked.shape == wave.shape
     assert score_watermark(wave) < FOUND < score_watermark(marked)
-    assert 10 * np.log10((wave**2).sum() / ((marked - wave) ** 2).sum()) > 15
+    assert 10 * np.log10((wave**2).sum() / ((marked - wave) ** 2).sum()) > 10
     assert score_watermark(np.zeros(RATE, dtype=np.float32)) == 0
 
 
