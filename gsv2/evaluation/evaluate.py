@@ -107,7 +107,7 @@ def _notes(rows: Sequence[SentenceRow], judges: Judges, candidates: int | None) 
         yield "no figures of recordings: the sentences have none"
     languages = {row.language for row in rows}
     for judge in judges.recognizers:
-        if deaf := sorted(language for language in languages if not judge.hears(language)):
+        if deaf := sorted(language for language in languages if not judge.supports(language)):
             named = ", ".join(deaf)
             hint = " (--language names it)" if UNKNOWN_LANGUAGE in deaf else ""
             yield f"{judge.name} does not know the language {named}{hint}"

@@ -18,11 +18,11 @@ from gsv2.evaluation.sentence import Sentence
 from gsv2.evaluation.tables import by_scope_table, figure_table
 from gsv2.files import write_atomically
 
-MAX_HEARD = 24
+MAX_PLAYERS = 24
 """Sentences that the page has players for, at about 400 kB each; languages take turns."""
 
 
-class Heard(NamedTuple):
+class PlayedSentence(NamedTuple):
     """A sentence with its sounds, each [N] float32 at 32 kHz."""
 
     row: SentenceRow
@@ -55,18 +55,18 @@ def render_page(report: EvaluationReport, sentences: Sequence[Sentence], folder:
         report=report,
         figures=figure_table(report),
         languages=by_scope_table(report) if len(scopes) > 1 else None,
-        heard=list(_heard(report.rows, sentences, folder)),
+        played=list(_played(report.rows, sentences, folder)),
     )
 
 
-def _heard(
+def _played(
     rows: Sequence[SentenceRow], sentences: Sequence[Sentence], folder: RowFolder
-) -> Iterator[Heard]:
-    for place in choose_heard([row.language for row in rows if row.failure is None]):
+) -> Iterator[PlayedSentence]:
+    for place in choose_by_turns([row.language for row in rows if row.failure is None]):
         row = [row for row in rows if row.failure is None][place]
         sentence = sentences[rows.index(row)]
         again = folder.wave(row.key, "resynthesis")
-        yield Heard(
+        yield PlayedSentence(
             row=row,
             prompt=sentence.prompts[0].wave,
             generated=load_wave(folder.wave(row.key, "generated"), SAMPLE_RATE),
@@ -75,7 +75,7 @@ def _heard(
         )
 
 
-def choose_heard(languages: Sequence[str], most: int = MAX_HEARD) -> list[int]:
+def choose_by_turns(languages: Sequence[str], most: int = MAX_PLAYERS) -> list[int]:
     """Return places of sentences, the first of every language before the second of any."""
     turns: dict[str, int] = {}
     ranked = []

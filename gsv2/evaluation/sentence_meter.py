@@ -160,7 +160,7 @@ def _transcribe(judge: Recognizer, row: SentenceRow, waves: dict[str, np.ndarray
     for name in (words, characters):
         row.measures.pop(name, None)
     row.readings.pop(judge.name, None)
-    if not judge.hears(row.language):
+    if not judge.supports(row.language):
         return
     heard = {source: judge.transcribe(wave, row.language) for source, wave in waves.items()}
     errors = {
