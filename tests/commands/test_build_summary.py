@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gsv2.commands.build_summary import summary_lines
 from gsv2.data.corpus.manifest import read_manifest
 
 

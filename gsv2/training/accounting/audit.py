@@ -37,8 +37,9 @@ class EpochCheck:
     def __str__(self) -> str:
         """Return one line, and one more for each difference."""
         line = (
-            f"part {self.mixture_part} of the mixture, epoch {self.epoch}: {self.num_equal} lanes "
-            f"equal, {len(self.differences)} differ; {self.clips} clips, {self.bad_clips} quarantined"
+            f"part {self.mixture_part} of the mixture, epoch {self.epoch}: "
+            f"{self.num_equal} lanes equal, {len(self.differences)} differ; "
+            f"{self.clips} clips, {self.bad_clips} quarantined"
         )
         return "\n  ".join([line, *self.differences])
 
