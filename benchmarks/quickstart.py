@@ -116,10 +116,10 @@ def turns_of(
         "data.sources": [{"path": source.train.path, "codes": source.train.codes}],
         "model.quantizer": str(runs.folder("quantizer")),
     }
-    own = [*runs.stage_overrides(stage, 1.0), *_told({**shared, "run.dir": str(work / "now")})]
+    own = [*runs.stage_overrides(stage, 1.0), *_overrides({**shared, "run.dir": str(work / "now")})]
     return [
         training_turns(ROOT, runs.config_file(stage), own, updates),
-        training_turns(other, other / f"configs/{stage}/debug.yaml", _told(before), updates),
+        training_turns(other, other / f"configs/{stage}/debug.yaml", _overrides(before), updates),
     ]
 
 
@@ -135,8 +135,8 @@ def measure(
         for turn in range(row.options.rounds):
             for place in (0, 1) if turn % 2 else (1, 0):
                 rates[place].append(trainings[place].take())
-            told = f"{rates[0][-1]:.2f} here, {rates[1][-1]:.2f} at {revision}"
-            print(f"{stage}, turn {turn + 1}: {told}", file=sys.stderr)
+            speeds = f"{rates[0][-1]:.2f} here, {rates[1][-1]:.2f} at {revision}"
+            print(f"{stage}, turn {turn + 1}: {speeds}", file=sys.stderr)
     row.figure(f"{stage}: this build", rates[0], "audio s / CPU s")
     row.figure(f"{stage}: {revision}", rates[1], "audio s / CPU s")
     row.target(f"{stage}: this build / {revision}", ratios(*rates), at_least=LEAST_RATIO)
@@ -146,7 +146,7 @@ def _unaligned(corpora: FitCorpora, out: Path) -> FitCorpora:
     return corpora.with_codes(out, CODES_UNALIGNED)
 
 
-def _told(values: dict[str, object]) -> list[str]:
+def _overrides(values: dict[str, object]) -> list[str]:
     return [f"{key}={json.dumps(value)}" for key, value in values.items()]
 
 

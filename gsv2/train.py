@@ -153,9 +153,7 @@ def _train(
         distributed.on_main(lambda: write_corpora(run, describe_corpora(config.data)))
         trainer.fit(
             stage,
-            lambda first, positions: make_loader(
-                plan, **loading, start=StreamStart(first, positions)
-            ),
+            lambda first, lanes: make_loader(plan, **loading, start=StreamStart(first, lanes)),
             validation,
             lambda: make_loader(plan, workers=0),
             take_fingerprint(index, config.data, stage.members),
