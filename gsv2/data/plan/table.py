@@ -42,7 +42,7 @@ class ClipColumns(NamedTuple):
     voices: np.ndarray
     """[n] int64, equal for clips that may prompt each other."""
     seconds: np.ndarray
-    """[n] float64."""
+    """[n] float64 of the audio that is read."""
     num_bytes: np.ndarray
     """[n] int64 undecoded bytes."""
     lengths: np.ndarray
@@ -114,7 +114,7 @@ class ClipTable:
             rows=np.arange(shard.start, shard.stop, dtype=np.int64),
             blocks=blocks,
             voices=_voices(shard, speakers, blocks),
-            seconds=numbers["duration_sec"],
+            seconds=np.minimum(numbers["duration_sec"], config.longest_sec),
             num_bytes=sum(
                 (np.maximum(numbers[f"{member}_length"], 0) for member in read),
                 np.zeros(shard.num_clips, dtype=np.int64),
@@ -147,12 +147,12 @@ class ClipTable:
         members: Sequence[str],
     ) -> tuple[np.ndarray, Counter[str]]:
         """Return [n] bool, and reason -> number of the clips that are not read."""
-        config = self._config
+        config, seconds = self._config, numbers["duration_sec"]
         limit = "row_tokens" if config.row_tokens else f"max_{self.budget.unit}"
         tests = {
             **unread,
-            "shorter than data.min_clip_sec": columns.seconds < config.min_clip_sec,
-            "longer than data.max_clip_sec": columns.seconds > config.max_clip_sec,
+            "shorter than data.min_clip_sec": seconds < config.min_clip_sec,
+            "longer than data.max_clip_sec": seconds > config.max_clip_sec,
             **{f"no {m} in the corpus": numbers[f"{m}_length"] < 0 for m in members},
             f"longer than data.{limit}": columns.lengths > self.budget.limit,
         }
@@ -202,7 +202,9 @@ def _budget(config: DataConfig) -> Budget:
 def _lengths(numbers: Mapping[str, np.ndarray], config: DataConfig, budget: Budget) -> np.ndarray:
     """Return [n] int64 lengths in units of the budget, at least 1."""
     if budget.unit == "frames":
-        return np.maximum(numbers["num_samples"] // HOP_LENGTH, 1).astype(np.int64)
+        frames = np.maximum(numbers["num_samples"] // HOP_LENGTH, 1).astype(np.int64)
+        most = config.excerpt_frames
+        return frames if most is None else np.minimum(frames, most)
     known = numbers["num_code_frames"].astype(np.int64)
     guess = np.ceil(numbers["duration_sec"] * config.code_rate_hz).astype(np.int64)
     steps = np.where(known >= 0, known, guess) * config.steps_per_frame
