@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from gsv2.data.corpus.format import FRAME_RATE_HZ
 from gsv2.storage.config import RemoteConfig
 
 
@@ -117,13 +116,6 @@ class DataConfig:
     def longest_sec(self) -> float:
         """Longest audio that is read of a clip, in seconds."""
         return min(self.max_clip_sec, self.excerpt_sec or math.inf)
-
-    @property
-    def excerpt_frames(self) -> int | None:
-        """Number of 50 Hz frames of an excerpt; None where clips are read whole."""
-        if self.excerpt_sec is None:
-            return None
-        return max(1, math.floor(self.excerpt_sec * FRAME_RATE_HZ + 1e-6))
 
     def __post_init__(self) -> None:
         """Check the values that no type can."""

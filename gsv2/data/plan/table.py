@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gsv2.data.config import DataConfig
-from gsv2.data.corpus.format import HOP_LENGTH
+from gsv2.data.corpus.format import FRAME_RATE_HZ, HOP_LENGTH
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.key_list import read_key_list
 from gsv2.data.corpus.manifest import CorpusError
@@ -192,6 +193,13 @@ class ClipTable:
         return num_examined, dict(left_out)
 
 
+def excerpt_frames(config: DataConfig) -> int | None:
+    """Return the number of 50 Hz frames of an excerpt; None where clips are read whole."""
+    if config.excerpt_sec is None:
+        return None
+    return max(1, math.floor(config.excerpt_sec * FRAME_RATE_HZ + 1e-6))
+
+
 def _budget(config: DataConfig) -> Budget:
     if config.max_tokens is not None:
         return Budget(unit="tokens", limit=config.row_tokens or config.max_tokens)
@@ -203,7 +211,7 @@ def _lengths(numbers: Mapping[str, np.ndarray], config: DataConfig, budget: Budg
     """Return [n] int64 lengths in units of the budget, at least 1."""
     if budget.unit == "frames":
         frames = np.maximum(numbers["num_samples"] // HOP_LENGTH, 1).astype(np.int64)
-        most = config.excerpt_frames
+        most = excerpt_frames(config)
         return frames if most is None else np.minimum(frames, most)
     known = numbers["num_code_frames"].astype(np.int64)
     guess = np.ceil(numbers["duration_sec"] * config.code_rate_hz).astype(np.int64)

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from gsv2.data.corpus.decode import Clip
 from gsv2.data.plan.plan import MicroBatchPlan, Plan, check_layout
+from gsv2.data.plan.table import excerpt_frames
 from gsv2.data.plan.window import LanePosition
 from gsv2.data.stream.batch import BadClip, Batch
 from gsv2.data.stream.collate import collate
@@ -174,7 +175,7 @@ def read_batch(
     sequences: list[list[Clip]] = []
     window = planned.window
     reader.places.follow(window)
-    most = plan.config.excerpt_frames
+    most = excerpt_frames(plan.config)
     decodes_in_place = "audio" in plan.members and most is None
     buffer = _make_buffer(reader, planned, pool) if decodes_in_place else None
     place = 0
