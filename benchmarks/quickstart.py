@@ -25,7 +25,13 @@ from benchmarks.options import option_parser, options_of
 from benchmarks.revisions import ROOT, worktree
 from benchmarks.turns import TrainingTurns, training_turns
 from gsv2.fit.budget import TimeBudget
-from gsv2.fit.corpus import CODES_UNALIGNED, FitCorpora, choose_corpora, clip_durations, keep_codes
+from gsv2.fit.corpus import (
+    CODES_UNALIGNED,
+    FitCorpora,
+    choose_corpora,
+    keep_codes,
+    longest_clip_sec,
+)
 from gsv2.fit.journal import Journal
 from gsv2.fit.runs import FitRuns
 from gsv2.fit.steps import FitSteps
@@ -66,15 +72,13 @@ def runs_of(out: Path) -> FitRuns:
         out: what a quickstart, or `prepare`, has left.
     """
     corpora = choose_corpora(out / "corpus" / "train", None)
-    durations = clip_durations(corpora)
     few = [f"{stage}.trainer.max_steps={_STEPS}" for stage in ("quantizer", "aligner")]
     return FitRuns(
         out=out,
         corpora=corpora,
         seed=0,
         overrides=(*OVERRIDES, *few),
-        longest_sec=durations.longest,
-        usual_sec=durations.usual,
+        longest_sec=longest_clip_sec(corpora),
     )
 
 
