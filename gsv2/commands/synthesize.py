@@ -30,6 +30,7 @@ _WEIGHT_HELP = "weight of each reference's voice (default: equal)"
 _RATE_HELP = "above 1 = faster; for a GPT that reads by a pointer"
 _OUT_HELP = "audio file to write, 32 kHz; with --stream, - is the standard output"
 _STREAM_HELP = "write speech while it is spoken; of each sentence one candidate is drawn"
+_CANDIDATES_HELP = f"{CANDIDATES_HELP} [default: 8; 1 with --stream]"
 _FORMAT_HELP = "on the standard output: wav, flac, mp3, opus, aac, or pcm (16 bit, 24 kHz)"
 _ENGINE_HELP = "what computes: torch, or onnx: the graphs of gsv2 export --onnx, on the CPU"
 _TIMES_HELP = ".TextGrid or .json for when words are spoken"
@@ -46,9 +47,7 @@ def synthesize(
     fusion: Annotated[str, typer.Option(help=FUSION_HELP)] = "auto",
     seed: Annotated[int, typer.Option(help="same seed, same speech")] = 0,
     rate: Annotated[float, typer.Option(help=_RATE_HELP)] = 1.0,
-    candidates: Annotated[
-        int | None, typer.Option(help=f"{CANDIDATES_HELP} [default: 8; 1 with --stream]", min=1)
-    ] = None,
+    candidates: Annotated[int | None, typer.Option(help=_CANDIDATES_HELP, min=1)] = None,
     stream: Annotated[bool, typer.Option("--stream", help=_STREAM_HELP)] = False,
     audio_format: Annotated[str, typer.Option("--format", help=_FORMAT_HELP)] = "wav",
     times: Annotated[Path | None, typer.Option(help=_TIMES_HELP)] = None,
