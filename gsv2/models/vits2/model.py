@@ -196,7 +196,7 @@ class VITS2(nn.Module):
             z_p: [B, latent_channels, T].
             mask: [B, T].
             style: [B, style.dim].
-            median_hz: as in `infer`.
+            median_hz: median pitch, as in `infer`.
 
         Returns:
             [B, 1, T * hop_length] float32 in -1..1; at padding, 0.
