@@ -24,7 +24,6 @@ from gsv2.data.building.suffixes import UNDECODABLE
 from gsv2.data.building.transcription import Transcription
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.corpus.manifest import CorpusError
-from gsv2.data.process_pool import map_ahead
 from gsv2.storage.mirror import RemoteFile
 
 Offer = Recording | RejectedFile | StoredClip
@@ -106,16 +105,6 @@ def load_recording(recording: Offer, transcription: Transcription | None = None)
         licence=recording.licence,
         file=recording.place,
     )
-
-
-def load_recordings(recordings: Iterable[Offer], workers: int = 0) -> Iterator[Loaded]:
-    """Read recordings in order, a few ahead of where they are needed.
-
-    Args:
-        recordings: listed as they are needed, never held together.
-        workers: processes; 0 reads in this one.
-    """
-    return map_ahead(load_recording, recordings, workers)
 
 
 def _text(recording: Recording) -> str:

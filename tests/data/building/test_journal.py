@@ -5,9 +5,9 @@ from gsv2.audio.wave import save_wave
 from gsv2.data.building import recordings as reading
 from gsv2.data.building.encode import ShardConfig
 from gsv2.data.building.journal import Encoding, Journal, encoded_recordings
-from gsv2.data.building.readers.folder import folder_recordings
 from gsv2.data.building.shards import write_corpus
 from gsv2.data.corpus.manifest import read_manifest
+from tests.support.offered_clips import folder_recordings
 
 
 @pytest.fixture
