@@ -26,7 +26,8 @@ from gsv2.audio.clipping import clipped_share
 from gsv2.audio.level import apply_level, measure_level
 from gsv2.audio.noise import estimate_snr
 from gsv2.audio.wave import load_wave, save_wave
-from gsv2.data.building.build import BuildRun, build_corpus
+from gsv2.data.building.build import build_corpus
+from gsv2.data.building.build_run import BuildRun
 from gsv2.data.building.readers.reader import ReadingOptions
 from gsv2.data.corpus.format import SAMPLE_RATE
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gsv2.data.building.build import BuildRun, build_corpus
+from gsv2.data.building.build import build_corpus
+from gsv2.data.building.build_run import BuildRun
 from gsv2.data.building.readers.reader import ReadingOptions
 from gsv2.data.building.staging import is_split
 from gsv2.data.config import SourceConfig

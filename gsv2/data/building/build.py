@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-import numpy as np
-
+from gsv2.data.building.build_run import BuildRun
 from gsv2.data.building.checks import CheckConfig
 from gsv2.data.building.cutting import Cuts, cut_recordings
 from gsv2.data.building.encode import ShardConfig
@@ -36,26 +35,6 @@ from gsv2.storage.mirror import RemoteMirror
 logger = logging.getLogger(__name__)
 
 ItemT = TypeVar("ItemT")
-Report = Callable[[Path, Mapping[str, np.ndarray]], object]
-"""Corpus folder, and the sounds [N] float32 at 32 kHz of some rejected clips, by key."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BuildRun:
-    """How a build runs and what it shows; the corpus does not depend on it."""
-
-    workers: int = 0
-    """Number of processes that read audio; 0 reads in this one."""
-    overwrite: bool = False
-    """Replace a complete corpus."""
-    report: Report | None = None
-    """Called with the complete corpus."""
-    add: bool = False
-    """Add to a complete corpus what the input has that it was not offered yet."""
-    say: Callable[[str], object] = logger.info
-    """Gets the lines that tell how the input is read, before it is."""
-    progress: Callable[[int, int | None], object] | None = None
-    """Called with (clips done, clips in all); None = nobody knows how many, as of cuts."""
 
 
 def build_corpus(
@@ -190,7 +169,7 @@ class _Inputs:
         if self.reading.transcription is not None:
             cuts = Cuts(self.work.cuts, self.work.all_cuts)
             cut = self.reading.transcription.cut
-            recordings = cut_recordings(recordings, cuts, cut, self.run.workers)
+            recordings = cut_recordings(recordings, cuts, cut, self.run.pool)
         return recordings
 
 
@@ -244,4 +223,4 @@ def _encoded(inputs: _Inputs, config: ShardConfig) -> Iterator[Iterator[Encoded]
     encoding = Encoding(config=config, transcription=inputs.reading.transcription)
     with lock.held(), Journal(work.journal, others, with_freed=work.has_shards) as journal:
         recordings = inputs.recordings(work.inputs if work.task is None else None)
-        yield inputs.counted(encoded_recordings(recordings, journal, encoding, inputs.run.workers))
+        yield inputs.counted(encoded_recordings(recordings, journal, encoding, inputs.run.pool))

@@ -22,7 +22,7 @@ from gsv2.data.building.offered import RecordedClip, Recording, RejectedFile, St
 from gsv2.data.building.recordings import load_recording
 from gsv2.data.building.stored_audio import FREED, THERE, StoredAudio
 from gsv2.data.building.transcription import Transcription
-from gsv2.data.process_pool import map_ahead
+from gsv2.data.process_pool import Pool
 from gsv2.files import named_errors
 
 MARK_BYTES = 12
@@ -96,7 +96,7 @@ def encoded_recordings(
     recordings: Iterable[Recording | RejectedFile],
     journal: Journal,
     encoding: Encoding,
-    workers: int,
+    pool: Pool,
 ) -> Iterator[Encoded]:
     """Yield recordings encoded, in order; those that the journal has are not read again.
 
@@ -104,7 +104,7 @@ def encoded_recordings(
         recordings: listed as they are needed.
         journal: open; gets what it lacks.
         encoding: how clips are encoded.
-        workers: processes that read, level and encode audio; 0 does it in this one.
+        pool: who reads, levels and encodes audio.
     """
     marks: deque[bytes] = deque()
     known = repr((_VERSION, asdict(encoding.config)))
@@ -116,7 +116,7 @@ def encoded_recordings(
             marks.append(recording_mark(recording, known + by if is_silent else known))
             yield journal.find(marks[-1]) or recording
 
-    for encoded in map_ahead(partial(_load_and_encode, encoding=encoding), missing(), workers):
+    for encoded in pool.map(partial(_load_and_encode, encoding=encoding), missing()):
         mark = marks.popleft()
         if isinstance(encoded, StoredClip):
             yield journal.read(encoded)

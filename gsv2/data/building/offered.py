@@ -71,6 +71,9 @@ class Recording:
     source: str = ""
     licence: str = ""
 
+    def __str__(self) -> str:
+        return self.place
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedClip(ClipRecord):

@@ -24,7 +24,7 @@ from gsv2.data.building.suffixes import UNDECODABLE
 from gsv2.data.building.transcription import Transcription
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.corpus.manifest import CorpusError
-from gsv2.data.process_pool import map_ahead
+from gsv2.data.process_pool import ProcessPool
 from gsv2.storage.mirror import RemoteFile
 
 Offer = Recording | RejectedFile | StoredClip
@@ -115,7 +115,7 @@ def load_recordings(recordings: Iterable[Offer], workers: int = 0) -> Iterator[L
         recordings: listed as they are needed, never held together.
         workers: processes; 0 reads in this one.
     """
-    return map_ahead(load_recording, recordings, workers)
+    return ProcessPool(workers).map(load_recording, recordings)
 
 
 def _text(recording: Recording) -> str:

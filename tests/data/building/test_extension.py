@@ -10,7 +10,8 @@ import pytest
 
 from gsv2.audio.wave import save_wave
 from gsv2.data.building import recordings as reading
-from gsv2.data.building.build import BuildRun, build_corpus, encode_share
+from gsv2.data.building.build import build_corpus, encode_share
+from gsv2.data.building.build_run import BuildRun
 from gsv2.data.building.checks import CheckConfig
 from gsv2.data.building.intake import IntakeConfig
 from gsv2.data.building.split import SplitConfig

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -53,27 +55,40 @@ def test_whatever_a_kill_leaves_of_the_journal_the_bytes_are_the_same(tmp_path, 
 
 
 @pytest.mark.slow
-def test_processes_killed_at_random_moments_end_with_the_same_bytes(tmp_path):
-    folder = recordings(tmp_path / "in", 300, 6.0)
-    build_corpus(folder, tmp_path / "whole")
+def test_processes_killed_at_ten_random_moments_end_with_the_same_bytes(tmp_path, monkeypatch):
+    folder = recordings(tmp_path / "in", 80, 3.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(WorkFiles, "remove", lambda self: None)
+        build_corpus(folder, tmp_path / "whole")
     wanted = content(tmp_path / "whole")
+    whole = WorkFiles(tmp_path / "whole").journal.stat().st_size
     arguments = ["--input", folder, "--out", tmp_path / "c", "--workers", "1"]
     command = [sys.executable, "-m", "gsv2", "corpus", "build", *map(str, arguments)]
+    journal, building = WorkFiles(tmp_path / "c").journal, tmp_path / ".c.building"
     rng = np.random.default_rng(2)
-    killed = 0
-    while killed < KILLS:
+    moments = [*np.sort(rng.uniform(0.02, 0.98, KILLS - 3)).tolist(), *rng.uniform(0, 0.3, 3)]
+    for number, moment in enumerate(moments):
         process = subprocess.Popen(command, env=environment(), stderr=subprocess.DEVNULL)
-        try:
-            process.wait(timeout=float(rng.uniform(2.0, 5.0)))
-            break
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            killed += 1
+        if number < KILLS - 3:  # when this share is encoded
+            wait_until(process, lambda share=moment: size(journal) >= share * whole)
+        else:  # so long after all is encoded, while shards, statistics and the page are written
+            wait_until(process, lambda: size(journal) >= whole and building.is_dir())
+            time.sleep(moment)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, f"kill {number} came too late"
+        assert not (tmp_path / "c" / "report.html").exists()
     done = subprocess.run(command, env=environment(), text=True, capture_output=True)
-    is_complete = (tmp_path / "c" / "corpus.json").is_file()
-    assert done.returncode == 0 or is_complete, done.stderr
-    assert killed > 0
+    assert done.returncode == 0, done.stderr
     built = content(tmp_path / "c")
     assert built.pop(Path("report.html")), "the command makes the page too"
     assert built == wanted
+
+
+def size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def wait_until(process: subprocess.Popen, happened: Callable[[], bool]) -> None:
+    while not happened():
+        assert process.poll() is None, "it ended before its moment"
+        time.sleep(0.005)
