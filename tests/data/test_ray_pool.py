@@ -127,7 +127,7 @@ def work(item: tuple[str, Path]) -> str:
 @pytest.fixture(scope="module")
 def two_workers():
     ray = pytest.importorskip("ray")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}  # 15 by default
     quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
     ray.init(address="local", num_cpus=2, **quiet)
     yield ray

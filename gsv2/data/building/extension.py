@@ -5,6 +5,7 @@ What is new in an input is told by `gsv2.data.building.inputs`.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections import Counter
@@ -12,10 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from gsv2.data.building.checks import KnownClip
 from gsv2.data.building.encode import ShardConfig
 from gsv2.data.building.inputs import corpus_parts
 from gsv2.data.building.intake import Intake, IntakeConfig, Offered
 from gsv2.data.building.language_shards import CorpusPart, write_languages
+from gsv2.data.building.shard_fingerprints import SUFFIX, read_fingerprints
 from gsv2.data.building.shards import check_total, fill_spool
 from gsv2.data.building.split import SplitConfig
 from gsv2.data.building.spool import ClipSpool
@@ -30,7 +33,10 @@ from gsv2.data.corpus.manifest import (
     write_manifest,
 )
 
-_LINKED = (".tar", ".parquet")
+logger = logging.getLogger(__name__)
+
+_KNOWN = ("key", "duration_sec", "audio_length", "audio_crc32")
+_LINKED = (".tar", ".parquet", SUFFIX)
 
 
 def extend_corpus(clips: Iterable[Offered], out: Path, intake: IntakeConfig) -> Manifest:
@@ -123,18 +129,23 @@ def _link(corpus: Path | None, folder: Path) -> None:
         shutil.copyfile(path, target)
 
 
-def _clips(folders: Iterable[Path]) -> Iterator[tuple[str, int, int]]:
-    """Yield key, length and checksum of the audio of each clip, from the indexes."""
+def _clips(folders: Iterable[Path]) -> Iterator[KnownClip]:
+    """Yield the clips of corpora, from their indexes and fingerprints."""
     for folder in folders:
         index = CorpusIndex.open(SourceConfig(path=str(folder)))
-        for shard in index.shards:
-            columns = index.read(shard, ["key", "audio_length", "audio_crc32"])
-            yield from zip(
-                columns["key"].to_pylist(),
-                columns["audio_length"].to_pylist(),
-                columns["audio_crc32"].to_pylist(),
-                strict=True,
-            )
+        entries = read_manifest(folder).shards
+        for shard, entry in zip(index.shards, entries, strict=True):
+            columns = index.read(shard, _KNOWN).values()
+            prints = read_fingerprints(folder, entry.name, entry.num_clips)
+            if prints is None:
+                logger.warning(
+                    "%s has no %s%s: what is added is compared with its clips by bytes alone",
+                    folder, entry.name, SUFFIX,
+                )  # fmt: skip
+            rows = zip(*(column.to_pylist() for column in columns), strict=True)
+            for number, row in enumerate(rows):
+                found = prints[number] if prints is not None and prints[number].any() else None
+                yield KnownClip(*row, found)
 
 
 def _next(before: Manifest | None) -> dict[str, int]:
