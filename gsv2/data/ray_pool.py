@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,18 +94,27 @@ def _cluster(workers: int) -> Iterator[ModuleType]:
     if ray.is_initialized():
         yield ray
         return
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
         ray.init(address="auto", **quiet)
     except (ConnectionError, RuntimeError) as error:
         if "RAY_ADDRESS" in os.environ:
             line = " ".join(str(error).split())
             raise RayError(f"RAY_ADDRESS={os.environ['RAY_ADDRESS']}: {line}") from error
-        ray.init(address="local", num_cpus=workers or None, include_dashboard=False, **quiet)
+        _begin(ray, workers, quiet)
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _begin(ray: ModuleType, workers: int, quiet: Mapping[str, Any]) -> None:
+    """Begin a Ray of this machine."""
+    try:
+        ray.init(address="local", num_cpus=workers or None, include_dashboard=False, **quiet)
+    except Exception as error:  # it raises that itself
+        line = " ".join(str(error).split())
+        raise RayError(f"--engine ray: no Ray began on this machine: {line}") from error
 
 
 def _ray() -> ModuleType:
