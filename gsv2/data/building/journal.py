@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from gsv2.audio.level import Level
+from gsv2.audio.wave import MAX_WAVE_SEC
 from gsv2.data.building.encode import ClipRecord, EncodedClip, Rejected, ShardConfig
 from gsv2.data.building.intake import encode_offered
 from gsv2.data.building.offered import RecordedClip, Recording, RejectedFile, StoredClip
@@ -127,10 +128,12 @@ def encoded_recordings(
 def _load_and_encode(
     recording: Recording | RejectedFile | StoredClip, encoding: Encoding
 ) -> Encoded | StoredClip:
-    loaded = load_recording(recording, encoding.transcription)
+    config = encoding.config  # silence is cut off before the limit counts
+    max_sec = config.max_clip_sec if config.keep_silence_sec is None else MAX_WAVE_SEC
+    loaded = load_recording(recording, encoding.transcription, max_sec)
     if isinstance(loaded, Rejected | StoredClip):
         return loaded
-    encoded = encode_offered(loaded, encoding.config)
+    encoded = encode_offered(loaded, config)
     if isinstance(encoded, Rejected):
         return encoded
     record, clip = encoded
