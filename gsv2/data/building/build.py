@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -15,7 +15,14 @@ from gsv2.data.building.cutting import Cuts, cut_recordings
 from gsv2.data.building.encode import ShardConfig
 from gsv2.data.building.extension import built_with, extend_corpus
 from gsv2.data.building.heard_rejects import rejected_sounds
-from gsv2.data.building.inputs import corpus_parts, known_inputs, new_inputs, note_inputs
+from gsv2.data.building.inputs import (
+    INPUTS_NAME,
+    corpus_parts,
+    is_of_inputs,
+    known_inputs,
+    new_inputs,
+    note_inputs,
+)
 from gsv2.data.building.intake import IntakeConfig
 from gsv2.data.building.journal import Encoded, Encoding, Journal, encoded_recordings
 from gsv2.data.building.offered import Recording, RejectedFile
@@ -28,7 +35,7 @@ from gsv2.data.building.staging import check_place
 from gsv2.data.building.tasks import Task, WorkFiles
 from gsv2.data.building.text_rate import TextRateConfig
 from gsv2.data.building.written_shards import StaleJournalError
-from gsv2.data.corpus.manifest import Manifest
+from gsv2.data.corpus.manifest import Manifest, read_manifest
 from gsv2.folder_lock import FolderLock
 from gsv2.storage.mirror import RemoteMirror
 
@@ -63,19 +70,22 @@ def build_corpus(
     """
     reading, config, run = reading or ReadingOptions(), config or ShardConfig(), run or BuildRun()
     intake = intake or IntakeConfig(text_rate=TextRateConfig(), checks=CheckConfig())
-    check_place(out, overwrite=run.overwrite or run.add)
+    is_there = _is_there(out, run)
     inputs = _chosen(source, reading, WorkFiles(out), run)
-    try:
-        manifest = _write(inputs, config, intake, run)
-    except StaleJournalError as error:
-        run.say(f"{out}: {error}; what is missing is read again")
-        manifest = _write(inputs, config, intake, run)
-    note_inputs(out, inputs.work.inputs)
+    if not is_there:
+        try:
+            _write(inputs, config, intake, run)
+        except StaleJournalError as error:
+            run.say(f"{out}: {error}; what is missing is read again")
+            _write(inputs, config, intake, run)
+    train = corpus_parts(out)["train"]
     if run.report is not None:
-        rejected = corpus_parts(out)["train"] / "rejected.jsonl"
-        run.report(out, rejected_sounds(rejected, inputs.recordings()))
+        listed = replace(inputs, known=frozenset()).recordings()
+        run.report(out, rejected_sounds(train / "rejected.jsonl", listed))
+    if not (train / INPUTS_NAME).is_file():
+        note_inputs(train, inputs.work.inputs)
     inputs.work.remove()
-    return manifest
+    return read_manifest(train)
 
 
 def encode_share(
@@ -104,7 +114,8 @@ def encode_share(
         InUseError: another process works at this task.
     """
     reading, config, run = reading or ReadingOptions(), config or ShardConfig(), run or BuildRun()
-    check_place(out, overwrite=run.overwrite or run.add)
+    if _is_there(out, run):
+        return True
     inputs = _chosen(source, reading, WorkFiles(out, task), run)
     config = built_with(out)[0] if run.add else config
     with _encoded(inputs, config) as clips:
@@ -112,6 +123,18 @@ def encode_share(
             pass
     inputs.work.finish()
     return inputs.work.are_finished(task.count)
+
+
+def _is_there(out: Path, run: BuildRun) -> bool:
+    """Tell whether a build has made its corpus, and was ended before it had tidied up.
+
+    Raises:
+        CorpusError: something else is in the way.
+    """
+    if not run.overwrite and not run.add and is_of_inputs(out, WorkFiles(out).inputs):
+        return True
+    check_place(out, overwrite=run.overwrite or run.add)
+    return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,15 +220,16 @@ def _chosen(
     )
 
 
-def _write(inputs: _Inputs, config: ShardConfig, intake: IntakeConfig, run: BuildRun) -> Manifest:
+def _write(inputs: _Inputs, config: ShardConfig, intake: IntakeConfig, run: BuildRun) -> None:
     """Encode what is not encoded yet, and write the corpus."""
     out = inputs.work.out
     if run.add:
         with _encoded(inputs, built_with(out)[0]) as clips:
-            return extend_corpus(clips, out, intake)
+            extend_corpus(clips, out, intake, inputs.work.inputs)
+        return
     arguments = {"input": inputs.name, "format": inputs.reader.name}
     with _encoded(inputs, config) as clips:
-        return write_corpus(
+        write_corpus(
             clips, out, config, intake=intake, overwrite=run.overwrite, arguments=arguments,
         )  # fmt: skip
 

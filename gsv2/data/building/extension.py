@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gsv2.data.building.checks import KnownClip
 from gsv2.data.building.encode import ShardConfig
-from gsv2.data.building.inputs import corpus_parts
+from gsv2.data.building.inputs import corpus_parts, note_inputs
 from gsv2.data.building.intake import Intake, IntakeConfig, Offered
 from gsv2.data.building.language_shards import CorpusPart, write_languages
 from gsv2.data.building.shard_fingerprints import SUFFIX, read_fingerprints
@@ -39,7 +39,7 @@ _KNOWN = ("key", "duration_sec", "audio_length", "audio_crc32")
 _LINKED = (".tar", ".parquet", SUFFIX)
 
 
-def extend_corpus(clips: Iterable[Offered], out: Path, intake: IntakeConfig) -> Manifest:
+def extend_corpus(clips: Iterable[Offered], out: Path, intake: IntakeConfig, new: Path) -> Manifest:
     """Add clips to a corpus, which stays as it was until they are all there.
 
     Its tars are linked, not copied, where the file system has links. New clips are checked against
@@ -50,6 +50,7 @@ def extend_corpus(clips: Iterable[Offered], out: Path, intake: IntakeConfig) -> 
         clips: new ones; read once.
         out: corpus folder, or that of a split.
         intake: what is looked at in every new clip; its split is not.
+        new: marks of the new clips, whole when these were read.
 
     Returns:
         The manifest of the training clips.
@@ -93,6 +94,7 @@ def extend_corpus(clips: Iterable[Offered], out: Path, intake: IntakeConfig) -> 
             if part == "train":
                 manifest = trained = _counted(manifest, taken, totals.trimmed_sec)
             write_manifest(manifest, folder)
+        note_inputs(folders["train"], new)
     return trained
 
 

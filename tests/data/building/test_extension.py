@@ -46,7 +46,9 @@ def read_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     read: list[str] = []
     load_wave = reading.load_wave
     monkeypatch.setattr(
-        reading, "load_wave", lambda path, *rest: read.append(path.name) or load_wave(path, *rest)
+        reading,
+        "load_wave",
+        lambda path, *rest, **named: read.append(path.name) or load_wave(path, *rest, **named),
     )
     return read
 

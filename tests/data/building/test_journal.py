@@ -42,11 +42,11 @@ def test_an_ended_build_goes_on_and_gives_the_same_bytes(folder, tmp_path, monke
     read = []
     load_wave = reading.load_wave
 
-    def load(path, *rest):
+    def load(path, *rest, **named):
         read.append(path.name)
         if len(read) == 3:
             raise OSError(5, "Input/output error")
-        return load_wave(path, *rest)
+        return load_wave(path, *rest, **named)
 
     monkeypatch.setattr(reading, "load_wave", load)
     with pytest.raises(OSError, match="Input/output"):
@@ -74,7 +74,9 @@ def test_clips_that_others_have_encoded_are_not_read_again(folder, tmp_path, mon
     read = []
     load_wave = reading.load_wave
     monkeypatch.setattr(
-        reading, "load_wave", lambda path, *rest: read.append(path.name) or load_wave(path, *rest)
+        reading,
+        "load_wave",
+        lambda path, *rest, **named: read.append(path.name) or load_wave(path, *rest, **named),
     )
     others = [tmp_path / "b.journal-0", tmp_path / "b.journal-1"]
     with Journal(tmp_path / "b.journal", others) as journal:
