@@ -149,7 +149,7 @@ def run_gsv2(module: nn.Module, distributed: Distributed, folder: Path) -> float
     """Train through our Trainer; return seconds a step, from one request for data to another."""
     requests: dict[int, float] = {}
 
-    def stream(start: int, marks: Mapping[int, LanePosition]) -> Iterator[Batch]:
+    def stream(start: int, positions: Mapping[int, LanePosition]) -> Iterator[Batch]:
         for k in itertools.count(start + distributed.rank, distributed.world):
             requests.setdefault(k // PER_STEP, time.perf_counter())
             yield make_batch(k)

@@ -3,7 +3,8 @@
     python -m benchmarks.audio_shards [--quick] [--rounds 7] [--out runs/bench]
 
 One core, process time: the endless `make_loader` under way, with plan, CRC-32, texts, padding and
-resume marks. Peer: webdataset + soundfile over the same tars, padded batches of as many clips.
+positions to resume at. Peer: webdataset + soundfile over the same tars, padded batches of as many
+clips.
 Limit: decoding alone with soundfile, the same FLAC bytes already in memory, every wave forgotten
 at once. Two cores, wall time: two DataLoader workers against one, under way.
 """
@@ -116,13 +117,13 @@ class _Stream:
     def __init__(self, loader: Iterable[Batch]) -> None:
         self._batches = iter(loader)
         self._ahead = 0
-        self._marks: dict[int, LanePosition] = {}
+        self._positions: dict[int, LanePosition] = {}
 
     def read(self, samples: int) -> None:
         """Read so many real samples, and keep what a checkpoint needs."""
         while self._ahead < samples:
             batch = next(self._batches)
-            self._marks[batch.lane] = batch.position
+            self._positions[batch.lane] = batch.position
             self._ahead += int(batch.wave_lengths.sum())
         self._ahead -= samples
 

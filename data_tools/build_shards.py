@@ -17,7 +17,7 @@ import numpy as np
 import typer
 
 from gsv2.audio.speech_cut import CutConfig
-from gsv2.commands.told_build import told_build
+from gsv2.commands.build_summary import summary_lines
 from gsv2.data.building.build import build_corpus, encode_share
 from gsv2.data.building.build_run import BuildRun, Engine
 from gsv2.data.building.checks import CHECKS, CheckConfig
@@ -238,7 +238,7 @@ def _columns(options: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def _report(manifest: Manifest, out: Path) -> None:
-    for line in told_build(manifest, out):
+    for line in summary_lines(manifest, out):
         print(line)
 
 

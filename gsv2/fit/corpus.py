@@ -6,9 +6,6 @@ import os
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
 
 from gsv2.data.building.build import build_corpus
 from gsv2.data.building.build_run import BuildRun
@@ -36,8 +33,6 @@ _LEAST_CLIPS = 12
 _MOST_CLIPS = 400
 """Clips that are held out of a large one."""
 _MOST_SHARE = 0.1
-_USUAL_SHARE = 0.98
-_COUNTED_TENTHS = 6000
 _COUNTED_CLIPS = 200_000
 """Clips of the largest corpus whose share is such that exactly as many as wanted are held out."""
 
@@ -180,25 +175,12 @@ def build_if_needed(source: Path, out: Path, language: str | None) -> Path:
     return out
 
 
-class ClipDurations(NamedTuple):
-    """Durations of the clips of a corpus, in seconds."""
-
-    longest: float
-    usual: float
-    """Duration that `_USUAL_SHARE` of the clips stay within, to a tenth of a second."""
-
-
-def clip_durations(corpora: FitCorpora) -> ClipDurations:
-    """Return the durations of the clips, from the indexes, shard by shard."""
+def longest_clip_sec(corpora: FitCorpora) -> float:
+    """Return the duration of the longest clip, from the indexes, shard by shard."""
     longest = 0.0
-    counts = np.zeros(_COUNTED_TENTHS + 1, dtype=np.int64)  # clips by tenths of a second
     for path in corpora.paths:
         index = CorpusIndex.open(SourceConfig(path=path))
         for shard in index.shards:
             seconds = index.read_numbers(shard, ["duration_sec"])["duration_sec"]
             longest = max(longest, float(seconds.max(initial=0.0)))
-            tenths = np.ceil(seconds * 10).clip(max=_COUNTED_TENTHS).astype(np.int64)
-            counts += np.bincount(tenths, minlength=len(counts))
-    within = counts.cumsum()
-    usual = int(np.searchsorted(within, _USUAL_SHARE * within[-1])) / 10
-    return ClipDurations(longest, min(usual, longest))
+    return longest

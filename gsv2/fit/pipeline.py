@@ -14,7 +14,7 @@ from gsv2.evaluation.judge_names import load_judges
 from gsv2.evaluation.judges import Judges
 from gsv2.fit.budget import ENDING_SHARE, MAX_ENDING_SEC, TimeBudget
 from gsv2.fit.chain import CHAINS, WEIGHTS, ChainCall, used_by_chain
-from gsv2.fit.corpus import build_if_needed, choose_corpora, clip_durations, keep_codes
+from gsv2.fit.corpus import build_if_needed, choose_corpora, keep_codes, longest_clip_sec
 from gsv2.fit.journal import Journal
 from gsv2.fit.runs import FitRuns
 from gsv2.fit.side_by_side import run_side_by_side
@@ -89,15 +89,13 @@ def run_fit(settings: FitSettings) -> FitResult:
     out.mkdir(parents=True, exist_ok=True)
     corpus = build_if_needed(settings.corpus, out / "corpus", settings.language)
     corpora = choose_corpora(corpus, settings.held_out, settings.leave_out)
-    durations = clip_durations(corpora)
     runs = FitRuns(
         out=out,
         corpora=corpora,
         seed=settings.seed,
         size=_size(settings),
         overrides=settings.overrides,
-        longest_sec=durations.longest,
-        usual_sec=durations.usual,
+        longest_sec=longest_clip_sec(corpora),
     )
     is_double = _is_side_by_side(settings)
     budget = _budget(settings, journal, is_double=is_double)
@@ -172,7 +170,6 @@ def _run_chains(settings: FitSettings, runs: FitRuns, journal: Journal, budget: 
             size=runs.size,
             overrides=tuple(runs.overrides),
             longest_sec=runs.longest_sec,
-            usual_sec=runs.usual_sec,
         )
         for chain in CHAINS
     ]

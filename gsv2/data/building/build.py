@@ -150,7 +150,7 @@ class _Inputs:
     run: BuildRun
     mirror: RemoteMirror | None = None
     """What the source is, if it stands for a remote one."""
-    noted: list[int] = field(default_factory=list)
+    num_listed: list[int] = field(default_factory=list)
     """Number of recordings and files of the input, once it was looked through."""
 
     @property
@@ -169,10 +169,10 @@ class _Inputs:
 
     def _total(self) -> int | None:
         """Return how many clips are to be encoded; None if that is not known."""
-        if not self.noted or self.known or self.reading.transcription is not None:
+        if not self.num_listed or self.known or self.reading.transcription is not None:
             return None
         task = self.work.task
-        return self.noted[0] if task is None else task.num_of(self.noted[0])
+        return self.num_listed[0] if task is None else task.num_of(self.num_listed[0])
 
     def recordings(self, notes: Path | None = None) -> Iterator[Recording | RejectedFile]:
         """Yield what is new, and this task's; recordings without a text are cut.
@@ -185,7 +185,7 @@ class _Inputs:
             found = self.reader.recordings(self.source, self.reading)
             return found if self.mirror is None else from_afar(found, self.mirror)
 
-        listed = checked_recordings(listing, self.noted)
+        listed = checked_recordings(listing, self.num_listed)
         recordings = new_inputs(listed, self.known, notes)
         if self.work.task is not None:
             recordings = self.work.task.share(recordings)

@@ -37,14 +37,14 @@ _ROUNDING_SEC = 0.05  # times in manifests are rounded
 
 
 def checked_recordings(
-    listing: Callable[[], Iterable[Recording | RejectedFile]], noted: list[int] | None = None
+    listing: Callable[[], Iterable[Recording | RejectedFile]], num_listed: list[int] | None = None
 ) -> Iterator[Recording | RejectedFile]:
     """Yield the recordings of a listing, once all of it was found right, with keys of their own.
 
     Args:
         listing: called twice, so that nothing need be held: its faults come before any audio is
             read.
-        noted: gets the number of all that is listed, before any is yielded.
+        num_listed: gets the number of all that is listed, before any is yielded.
 
     Raises:
         CorpusError: what the listing raises, or it was another the second time.
@@ -59,8 +59,8 @@ def checked_recordings(
             yield recording
 
     register.note(first())
-    if noted is not None:
-        noted[:] = [listed]
+    if num_listed is not None:
+        num_listed[:] = [listed]
 
     def again() -> Iterator[Recording | RejectedFile]:
         nonlocal count
@@ -69,10 +69,10 @@ def checked_recordings(
             yield recording
 
     yield from register.with_own_keys(again())
-    if count != register.num_noted:
+    if count != register.num_recordings:
         raise CorpusError(
-            f"the input changed while it was read: {register.num_noted} recordings at first, then "
-            f"{count}; build again"
+            f"the input changed while it was read: {register.num_recordings} recordings at first, "
+            f"then {count}; build again"
         )
 
 
