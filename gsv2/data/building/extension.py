@@ -147,7 +147,7 @@ def _clips(folders: Iterable[Path]) -> Iterator[KnownClip]:
             rows = zip(*(column.to_pylist() for column in columns), strict=True)
             for number, row in enumerate(rows):
                 found = prints[number] if prints is not None and prints[number].any() else None
-                yield KnownClip(*row, found)
+                yield KnownClip._make((*row, found))
 
 
 def _next(before: Manifest | None) -> dict[str, int]:
