@@ -33,8 +33,8 @@ def main() -> None:
             build.main(source=source, source_format=build.Format.folder, out=out, workers=workers)
         wall_sec = time.perf_counter() - start
         clips = json.loads((out / "corpus.json").read_bytes())["shards"]
-        told = {"wall_sec": wall_sec, "clips": sum(entry["num_clips"] for entry in clips)}
-        sys.stdout.write(f"TURN {json.dumps(told)}\n")
+        answer = {"wall_sec": wall_sec, "clips": sum(entry["num_clips"] for entry in clips)}
+        sys.stdout.write(f"TURN {json.dumps(answer)}\n")
         sys.stdout.flush()
 
 

@@ -175,8 +175,8 @@ def _fetched_wave(recording: Recording, audio: RemoteFile, max_sec: float) -> np
     try:
         return recorded_wave(replace(recording, audio=path), max_sec)
     except LeftOutError as error:
-        told = error.value.replace(str(path), audio.location)
-        raise LeftOutError(error.reason, told, error.measured, error.threshold) from error
+        value = error.value.replace(str(path), audio.location)
+        raise LeftOutError(error.reason, value, error.measured, error.threshold) from error
 
 
 def _reason(audio: Path, error: Exception) -> str:
