@@ -29,6 +29,8 @@ _KINDS = (
     (b"wvpk", "WavPack"),
     (b"FLV\x01", "Flash video"),
 )
+_WITHOUT_LENGTH = "aac"
+"""FFmpeg's name of AAC without a container (ADTS), whose length it guesses by the first rates."""
 _SLACK_SEC = 0.1
 """Part of the length that a header says, which an encoder's delay may make."""
 
@@ -73,6 +75,8 @@ def decode_media(content: bytes, max_sec: float) -> tuple[np.ndarray, int]:
 
 def _decode(container: Any, stream: Any, max_sec: float) -> tuple[np.ndarray, int]:
     said_sec = float(stream.duration * stream.time_base) if stream.duration else 0.0
+    if container.format.name == _WITHOUT_LENGTH:
+        said_sec = 0.0
     if said_sec > max_sec:
         raise too_long_error(said_sec, max_sec)
     rate = int(stream.rate)
