@@ -22,6 +22,7 @@ from gsv2.quickstart.report_data import (
     CorpusRow,
     KeyFigure,
     ReportData,
+    SpeakingFigures,
     SpokenSentence,
     StepTime,
     TrainedRun,
@@ -42,12 +43,15 @@ Figures = Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]
 """Scope -> figure -> source -> `value`, `low`, `high`: those of `evaluation.json`."""
 
 
-def collect(out: Path, steps: Sequence[StepTime]) -> ReportData:
+def collect(
+    out: Path, steps: Sequence[StepTime], speaking: SpeakingFigures | None = None
+) -> ReportData:
     """Return the data of the report.
 
     Args:
         out: folder of the quickstart, whose evaluation is done.
         steps: what took how long.
+        speaking: how the bundle speaks.
     """
     evaluation = json.loads((out / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))
     corpora = {part: out / "corpus" / part for part in ("train", "heldout")}
@@ -62,6 +66,7 @@ def collect(out: Path, steps: Sequence[StepTime]) -> ReportData:
         total_sec=sum(step.seconds for step in steps),
         peak_memory_gib=_peak_memory_gib(),
         machine=_machine(),
+        speaking=speaking,
     )
 
 

@@ -12,14 +12,14 @@ from gsv2.data.building.readers.choice import choose_reader
 from gsv2.data.building.readers.folder import FolderReader
 from gsv2.data.building.readers.reader import ReadingOptions
 from gsv2.data.building.recordings import checked_recordings, load_recording
-from gsv2.data.process_pool import map_ahead
+from gsv2.data.process_pool import ProcessPool
 from tests.support.layouts import LAYOUTS
 from tests.support.said import SAID
 
 
 def load_recordings(recordings: Iterable, workers: int = 0) -> Iterator:
     """Read recordings in order, a few ahead of where they are needed, as a build does."""
-    return map_ahead(load_recording, recordings, workers)
+    return ProcessPool(workers).map(load_recording, recordings)
 
 
 def folder_recordings(root: Path, *, language: str | None = None) -> Iterator:
