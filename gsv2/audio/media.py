@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gsv2.audio.decoding import mean_channel
-from gsv2.audio.errors import WaveError, cut_error
+from gsv2.audio.errors import WaveError, cut_error, too_long_error
 
 EXTRA = "gsv2[media]"
 """What to install for them."""
@@ -78,7 +78,7 @@ def _decode(container: Any, stream: Any, max_sec: float) -> tuple[np.ndarray, in
     if container.format.name == _WITHOUT_LENGTH:
         said_sec = 0.0
     if said_sec > max_sec:
-        raise WaveError(f"lasts too long: {said_sec:.2f} s, at most {max_sec:.2f} s can be read")
+        raise too_long_error(said_sec, max_sec)
     rate = int(stream.rate)
     blocks: list[np.ndarray] = []
     num_samples = 0
@@ -86,7 +86,7 @@ def _decode(container: Any, stream: Any, max_sec: float) -> tuple[np.ndarray, in
         blocks.append(mean_channel(frames))
         num_samples += len(frames)
         if num_samples > max_sec * rate:  # of a track whose header says nothing, or less
-            raise WaveError(f"lasts too long: at most {max_sec:.2f} s can be read")
+            raise too_long_error(num_samples / rate, max_sec)
     wave = np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
     if len(wave) < (said_sec - _SLACK_SEC) * rate:
         raise cut_error(said_sec, len(wave) / rate)

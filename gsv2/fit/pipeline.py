@@ -48,6 +48,8 @@ class FitSettings:
     """Wall time in all, over all calls."""
     held_out: Path | None = None
     """Another corpus to validate and judge on."""
+    leave_out: Path | None = None
+    """List of clips that are not trained on, as `gsv2 corpus clean` writes it."""
     language: str | None = None
     """Language of recordings that name none."""
     seed: int = 0
@@ -86,7 +88,7 @@ def run_fit(settings: FitSettings) -> FitResult:
     journal = open_journal(settings)
     out.mkdir(parents=True, exist_ok=True)
     corpus = build_if_needed(settings.corpus, out / "corpus", settings.language)
-    corpora = choose_corpora(corpus, settings.held_out)
+    corpora = choose_corpora(corpus, settings.held_out, settings.leave_out)
     runs = FitRuns(
         out=out,
         corpora=corpora,
@@ -130,6 +132,8 @@ def open_journal(settings: FitSettings) -> Journal:
     }
     if (size := _size(settings)) != "debug":  # fits of before had no other
         arguments["size"] = size
+    if settings.leave_out is not None:
+        arguments["leave_out"] = str(settings.leave_out.resolve())
     return Journal.open(settings.out / JOURNAL, arguments)
 
 
