@@ -12,7 +12,7 @@ from gsv2.stages import SCHEMAS
 from tests.support.tiny_vits2 import make_stage
 
 SHALLOW = (
-    "content.num_layers=1", "content.style_layer=1", "text.durations.num_blocks=1",
+    "content.num_layers=1", "content.style_layer=0", "text.durations.num_blocks=1",
     "posterior.num_layers=1", "flow.num_couplings=1", "flow.wavenet.num_layers=1",
     "generator.istft.num_blocks=1",
 )  # fmt: skip
