@@ -67,8 +67,16 @@ def new_inputs(
             yield recording
 
 
-def note_inputs(out: Path, file: Path) -> None:
-    """Add the marks in a file to those that a corpus has."""
-    path = corpus_parts(out)["train"] / INPUTS_NAME
+def note_inputs(corpus: Path, file: Path) -> None:
+    """Add the marks in a file to those that the training part of a corpus has."""
+    path = corpus / INPUTS_NAME
     before = path.read_bytes() if path.is_file() else b""
     write_atomically(path, before + file.read_bytes())
+
+
+def is_of_inputs(out: Path, file: Path) -> bool:
+    """Tell whether a corpus is that of the marks in a file, or has none yet."""
+    if not file.is_file() or not (is_complete(out) or is_split(out)):
+        return False
+    path = corpus_parts(out)["train"] / INPUTS_NAME
+    return not path.is_file() or path.read_bytes() == file.read_bytes()

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from gsv2.audio.errors import too_long_error
 from gsv2.audio.segment import SoundReader, Span, open_recording
-from gsv2.audio.wave import WaveError, load_wave
+from gsv2.audio.wave import MAX_WAVE_SEC, WaveError, load_wave
 from gsv2.data.building.encode import ClipRecord, Rejected
 from gsv2.data.building.keys import KeyRegister
 from gsv2.data.building.offered import (
@@ -24,7 +25,6 @@ from gsv2.data.building.suffixes import UNDECODABLE
 from gsv2.data.building.transcription import Transcription
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.corpus.manifest import CorpusError
-from gsv2.data.process_pool import map_ahead
 from gsv2.storage.mirror import RemoteFile
 
 Offer = Recording | RejectedFile | StoredClip
@@ -36,14 +36,14 @@ _ROUNDING_SEC = 0.05  # times in manifests are rounded
 
 
 def checked_recordings(
-    listing: Callable[[], Iterable[Recording | RejectedFile]], noted: list[int] | None = None
+    listing: Callable[[], Iterable[Recording | RejectedFile]], num_listed: list[int] | None = None
 ) -> Iterator[Recording | RejectedFile]:
     """Yield the recordings of a listing, once all of it was found right, with keys of their own.
 
     Args:
         listing: called twice, so that nothing need be held: its faults come before any audio is
             read.
-        noted: gets the number of all that is listed, before any is yielded.
+        num_listed: gets the number of all that is listed, before any is yielded.
 
     Raises:
         CorpusError: what the listing raises, or it was another the second time.
@@ -58,8 +58,8 @@ def checked_recordings(
             yield recording
 
     register.note(first())
-    if noted is not None:
-        noted[:] = [listed]
+    if num_listed is not None:
+        num_listed[:] = [listed]
 
     def again() -> Iterator[Recording | RejectedFile]:
         nonlocal count
@@ -68,19 +68,24 @@ def checked_recordings(
             yield recording
 
     yield from register.with_own_keys(again())
-    if count != register.num_noted:
+    if count != register.num_recordings:
         raise CorpusError(
-            f"the input changed while it was read: {register.num_noted} recordings at first, then "
-            f"{count}; build again"
+            f"the input changed while it was read: {register.num_recordings} recordings at first, "
+            f"then {count}; build again"
         )
 
 
-def load_recording(recording: Offer, transcription: Transcription | None = None) -> Loaded:
+def load_recording(
+    recording: Offer,
+    transcription: Transcription | None = None,
+    max_sec: float = MAX_WAVE_SEC,
+) -> Loaded:
     """Read the audio and the transcript of a recording, at `SAMPLE_RATE`.
 
     Args:
         recording: what was listed.
         transcription: writes down what has no transcript; None: that is left out.
+        max_sec: what is longer is left out before it is decoded.
 
     Raises:
         OSError: the machine's fault, not the file's: too many open files, a disk that fails.
@@ -89,13 +94,14 @@ def load_recording(recording: Offer, transcription: Transcription | None = None)
         return recording
     try:
         if recording.text is None and transcription is not None:
-            wave = recorded_wave(recording)
+            wave = recorded_wave(recording, max_sec)
             text = transcription.write_down(recording, wave)
         else:
             text = _text(recording)
-            wave = recorded_wave(recording)
+            wave = recorded_wave(recording, max_sec)
     except LeftOutError as error:
-        return left_out(recording.place, error.reason, error.value, recording.key)
+        found = left_out(recording.place, error.reason, error.value, recording.key)
+        return replace(found, measured=error.measured, threshold=error.threshold)
     return RecordedClip(
         key=recording.key,
         wave=wave,
@@ -106,16 +112,6 @@ def load_recording(recording: Offer, transcription: Transcription | None = None)
         licence=recording.licence,
         file=recording.place,
     )
-
-
-def load_recordings(recordings: Iterable[Offer], workers: int = 0) -> Iterator[Loaded]:
-    """Read recordings in order, a few ahead of where they are needed.
-
-    Args:
-        recordings: listed as they are needed, never held together.
-        workers: processes; 0 reads in this one.
-    """
-    return map_ahead(load_recording, recordings, workers)
 
 
 def _text(recording: Recording) -> str:
@@ -134,7 +130,7 @@ def _text(recording: Recording) -> str:
         raise LeftOutError("transcript cannot be opened", str(error)) from error
 
 
-def recorded_wave(recording: Recording) -> np.ndarray:
+def recorded_wave(recording: Recording, max_sec: float = MAX_WAVE_SEC) -> np.ndarray:
     """Return [N] float32 of the recording's segment, at `SAMPLE_RATE`.
 
     Raises:
@@ -143,31 +139,33 @@ def recorded_wave(recording: Recording) -> np.ndarray:
     """
     audio = recording.audio
     if isinstance(audio, RemoteFile):
-        return _fetched_wave(recording, audio)
+        return _fetched_wave(recording, audio, max_sec)
     times = (recording.start_sec, recording.duration_sec, recording.channel)
     try:
         if not isinstance(audio, Path):
-            return load_wave(audio.read(), SAMPLE_RATE)
+            return load_wave(audio.read(), SAMPLE_RATE, max_sec=max_sec)
         _check_file(audio)
         if any(value is not None for value in times):
-            return _cut(open_recording(audio), recording, audio)
-        return load_wave(audio, SAMPLE_RATE)
+            return _cut(open_recording(audio), recording, audio, max_sec)
+        return load_wave(audio, SAMPLE_RATE, max_sec=max_sec)
     except LeftOutError:
         raise
     except (ValueError, RuntimeError, TypeError, ArithmeticError) as error:
         name = audio if isinstance(audio, Path) else Path(recording.name)
-        raise LeftOutError(_reason(name, error), _value(error)) from error
+        limit = (error.measured, error.threshold) if isinstance(error, WaveError) else ()
+        raise LeftOutError(_reason(name, error), _value(error), *limit) from error
 
 
-def _fetched_wave(recording: Recording, audio: RemoteFile) -> np.ndarray:
+def _fetched_wave(recording: Recording, audio: RemoteFile, max_sec: float) -> np.ndarray:
     try:
         path = audio.fetch()
     except FileNotFoundError as error:
         raise LeftOutError("audio file does not exist", audio.location) from error
     try:
-        return recorded_wave(replace(recording, audio=path))
+        return recorded_wave(replace(recording, audio=path), max_sec)
     except LeftOutError as error:
-        raise LeftOutError(error.reason, error.value.replace(str(path), audio.location)) from error
+        value = error.value.replace(str(path), audio.location)
+        raise LeftOutError(error.reason, value, error.measured, error.threshold) from error
 
 
 def _reason(audio: Path, error: Exception) -> str:
@@ -195,7 +193,7 @@ def _check_file(audio: Path) -> None:
         raise LeftOutError("audio file is empty", f"{audio}: 0 bytes")
 
 
-def _cut(reader: SoundReader, recording: Recording, audio: Path) -> np.ndarray:
+def _cut(reader: SoundReader, recording: Recording, audio: Path, max_sec: float) -> np.ndarray:
     """Return the segment of a recording.
 
     A duration without a start that is about that of the whole takes it whole.
@@ -211,6 +209,8 @@ def _cut(reader: SoundReader, recording: Recording, audio: Path) -> np.ndarray:
         )
     is_whole = recording.start_sec is None and end_sec > total_sec - _ROUNDING_SEC
     if is_whole and recording.channel is None:
-        return load_wave(audio, SAMPLE_RATE)
+        return load_wave(audio, SAMPLE_RATE, max_sec=max_sec)
     end_sec = total_sec if is_whole else min(end_sec, total_sec)
+    if end_sec - start_sec > max_sec:
+        raise too_long_error(end_sec - start_sec, max_sec)
     return reader.read(Span(start_sec, end_sec), SAMPLE_RATE, recording.channel)
