@@ -38,7 +38,7 @@ from gsv2.training.trainer import Trainer
 
 WARMUP_STEPS = 5
 STEPS = 45
-"""Of a round; those after the warm-up are timed, with a row every 10 as runs have by default."""
+"""Steps of a round; those after the warm-up are timed, with a record every 10, the default."""
 PER_STEP = 2
 """Micro-batches of a step over all ranks."""
 CLIPS, TOKENS, VOCABULARY = 4, 128, 512

@@ -40,11 +40,11 @@ from gsv2.data.stream.reader import MappedReader
 NUM_CLIPS = 480
 QUICK_CLIPS = 24
 MAX_FRAMES = 8000
-"""Of a micro-batch, as in configs/vits2/base.yaml."""
+"""Frames of a micro-batch, as in configs/vits2/base.yaml."""
 BATCH_CLIPS = 50
-"""Of the peer's batches: about as many."""
+"""Clips of the peer's batches: about as many."""
 EPOCHS = 2
-"""That the workers read in one round."""
+"""Epochs that the workers read in one round."""
 SHARE_OF_LIMIT = 0.95
 TIMES_ONE_WORKER = 1.8
 

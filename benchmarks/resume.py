@@ -46,7 +46,7 @@ CONFIG = DataConfig(
     max_clips=8,
     max_seconds=60.0,
 )
-"""As configs/gpt/base.yaml batches."""
+"""Section `data` that batches as configs/gpt/base.yaml does."""
 NUM_CLIPS = 1_200_000
 DEPTHS = {"clip 10 thousand": 10_000, "clip 1 million": 1_000_000}
 MEMBERS = ("codes",)
@@ -60,7 +60,7 @@ class Place(NamedTuple):
 
     micro_batch: int
     positions: dict[int, LanePosition]
-    """Of the lanes that were read, as a checkpoint has them."""
+    """Positions of the lanes that were read, as a checkpoint has them."""
     expected: MicroBatchPlan
     """What an unbroken run reads next."""
 

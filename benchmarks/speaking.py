@@ -23,7 +23,7 @@ import torch
 
 from benchmarks.harness import Row, ratios
 from benchmarks.options import option_parser, options_of
-from benchmarks.quickstart import worktree
+from benchmarks.revisions import ROOT, worktree
 from benchmarks.workers import Worker, start_worker
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.decode import Clip
@@ -45,7 +45,6 @@ TEXT = (
     "The train to Rome leaves at ten on Monday, the train to Cairo leaves at six on Friday, and "
     "the train to Delhi leaves at three on Sunday, if all goes well and nobody is late."
 )
-_ROOT = Path(__file__).resolve().parents[1]
 _WORKER = Path(__file__).with_name("_speaking_worker.py")
 _THREADS = 2
 _BEST_OF = SamplingConfig.candidates
@@ -72,7 +71,7 @@ def main() -> None:
         for count in (_BEST_OF, 1):
             asked = [str(bundle), str(voice), transcript, TEXT, str(count)]
             builds = [
-                stack.enter_context(start_worker(tree, _WORKER, asked)) for tree in (_ROOT, other)
+                stack.enter_context(start_worker(tree, _WORKER, asked)) for tree in (ROOT, other)
             ]
             compare(row, count, given.against, builds)
 

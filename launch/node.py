@@ -52,7 +52,7 @@ class Place:
     nodes: int
     node_rank: int
     ranks: int
-    """Of each node."""
+    """Ranks of each node."""
     main: str
     """HOST:PORT that rank 0 listens at."""
 

@@ -30,7 +30,7 @@ def fingerprint(wave: np.ndarray, sample_rate: int) -> np.ndarray | None:
 
     Args:
         wave: [N] float.
-        sample_rate: in Hz.
+        sample_rate: rate of the wave in Hz.
     """
     window, hop = round(_WINDOW_SEC * sample_rate), round(_HOP_SEC * sample_rate)
     if len(wave) < window + (_PARTS - 1) * hop:

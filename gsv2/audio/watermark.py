@@ -40,7 +40,7 @@ _CHECKPOINT = "perth_net_250000.pth.tar"
 
 def is_watermarking() -> bool:
     """Tell whether the extra is installed."""
-    return find_spec("perth") is not None
+    return _find_package() is not None
 
 
 class WatermarkStream:
@@ -119,6 +119,12 @@ def _filled(wave: np.ndarray) -> np.ndarray:
     return np.pad(wave, (0, missing))
 
 
+def _find_package() -> Path | None:
+    """Return the folder of the library; a folder of its name, say here, is no package."""
+    found = find_spec("perth")
+    return None if found is None or found.origin is None else Path(found.origin).parent
+
+
 @cache
 def _load_network() -> Any:
     """Return Perth's network for marking and finding.
@@ -128,10 +134,10 @@ def _load_network() -> Any:
     """
     import torch
 
-    found = find_spec("perth")
-    if found is None or found.origin is None:
+    package = _find_package()
+    if package is None:
         raise ModuleNotFoundError("watermarks need resemble-perth: pip install 'gsv2[watermark]'")
-    folder = Path(found.origin).parent / "perth_net"
+    folder = package / "perth_net"
     about = spec_from_file_location(
         _PACKAGE,
         folder / _PACKAGE / "__init__.py",

@@ -12,7 +12,7 @@ def summary_lines(manifest: Manifest, out: Path) -> Iterator[str]:
     """Yield the lines that a build ends with.
 
     Args:
-        manifest: that of the training clips.
+        manifest: manifest of the training clips.
         out: corpus folder, or where clips are held out that of the parts.
     """
     if "split" not in manifest.build:

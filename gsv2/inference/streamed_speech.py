@@ -41,7 +41,7 @@ def stream_speech(
 
     Args:
         text: any language and script.
-        files: as of `write_speech`; the wave may go to `STANDARD_OUTPUT`.
+        files: files as of `write_speech`; the wave may go to `STANDARD_OUTPUT`.
         sampling: how codes are drawn; with one candidate sound comes before its sentence has ended.
         options: how the bundle is loaded.
 

@@ -47,9 +47,7 @@ def measure_speaking(
         seed: seed of all speech.
         serve: serves a voice; None = the server is not measured.
     """
-    sentences = HeldOutSentences(SourceConfig(path=str(heldout)), _SOUGHT)
-    english = (sentence for sentence in sentences if sentence.language == "en")
-    voices = list({sentence.speaker: sentence for sentence in english}.values())[:2]
+    voices = _find_voices(heldout)
     if len(voices) < 2:
         return None
     synthesizer = Synthesizer.from_bundle(bundle)
@@ -74,6 +72,17 @@ def measure_speaking(
         first_byte_sec=first_byte_sec,
         answer_sec=answer_sec,
     )
+
+
+def _find_voices(heldout: Path) -> list[Sentence]:
+    """Return a sentence of each of two voices; of fewer, if no more speak English."""
+    found: dict[str, Sentence] = {}
+    for sentence in HeldOutSentences(SourceConfig(path=str(heldout)), _SOUGHT):
+        if sentence.language == "en":
+            found.setdefault(sentence.speaker, sentence)
+        if len(found) == 2:
+            break
+    return list(found.values())
 
 
 def _fuse(

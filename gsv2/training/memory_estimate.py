@@ -29,7 +29,7 @@ class MemoryEstimate(NamedTuple):
     """Bytes that one rank of a step holds, nothing sharded."""
 
     batch: str
-    """What is extreme about the micro-batch that needs most."""
+    """Kind of extreme of the micro-batch that needs most."""
     weights: int
     """Bytes of parameters, buffers and averages of the weights."""
     moments: int

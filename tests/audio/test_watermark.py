@@ -1,5 +1,7 @@
 """The watermark in the sound, by the real library; without it waves stay as they are."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,13 @@ def test_without_the_extra_a_wave_stays_as_it_is(monkeypatch, wave, tmp_path):
     assert "Synthetic speech" in found
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'gsv2\[watermark\]'"):
         score_watermark(wave)
+
+
+def test_a_folder_of_the_name_is_no_library(monkeypatch, tmp_path):
+    (tmp_path / "perth").mkdir()
+    monkeypatch.setattr("sys.path", [str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "perth", raising=False)
+    assert not is_watermarking()
 
 
 @with_perth

@@ -79,8 +79,8 @@ def cut_recordings(
     A recording that cannot be read stays whole, so that reading it says why.
 
     Args:
-        recordings: with keys of their own.
-        cuts: those that are known; new ones are added.
+        recordings: recordings with keys of their own.
+        cuts: cuts that are known; new ones are added.
         config: where to cut.
         pool: who looks for speech.
 

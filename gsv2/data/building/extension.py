@@ -168,7 +168,7 @@ def _with(
         manifest: what it was; None: there was no such part.
         added: new shards.
         corpus: where the part was.
-        speakers: those of the new clips.
+        speakers: speakers of the new clips.
     """
     shards = sorted([*(manifest.shards if manifest else ()), *added], key=lambda e: e.name)
     labels = set(speakers)

@@ -44,7 +44,7 @@ def rejected_sounds(
 
     Args:
         rejected: `rejected.jsonl`.
-        recordings: those of the build again; read until all are found.
+        recordings: recordings of the build again; read until all are found.
 
     Returns:
         Key -> [N] float32 at `SAMPLE_RATE`; those that cannot be decoded are not there.

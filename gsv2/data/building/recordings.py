@@ -25,7 +25,6 @@ from gsv2.data.building.suffixes import UNDECODABLE
 from gsv2.data.building.transcription import Transcription
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.corpus.manifest import CorpusError
-from gsv2.data.process_pool import ProcessPool
 from gsv2.storage.mirror import RemoteFile
 
 Offer = Recording | RejectedFile | StoredClip
@@ -114,16 +113,6 @@ def load_recording(
         licence=recording.licence,
         file=recording.place,
     )
-
-
-def load_recordings(recordings: Iterable[Offer], workers: int = 0) -> Iterator[Loaded]:
-    """Read recordings in order, a few ahead of where they are needed.
-
-    Args:
-        recordings: listed as they are needed, never held together.
-        workers: processes; 0 reads in this one.
-    """
-    return ProcessPool(workers).map(load_recording, recordings)
 
 
 def _text(recording: Recording) -> str:

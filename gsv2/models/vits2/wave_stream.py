@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gsv2.models.vits2.decoded import ToldCodes
+from gsv2.models.vits2.decoded import CodesWithText
 from gsv2.models.vits2.generator_stream import GeneratorStream
 from gsv2.models.vits2.harmonic_source import own_median
 from gsv2.models.vits2.istft_generator import ISTFTGenerator
@@ -155,14 +155,16 @@ class WaveStream:
         window = self._codes[:, :, first : stop + after]
         share = self._model.config.frames_per_code
         noise = self._noise(first * share, (first + window.shape[2]) * share)
-        content = window if self._text is None else ToldCodes(window, self._text)
+        content = window if self._text is None else CodesWithText(window, self._text)
         z = make_latents(self._model, content, self._style, noise * self._noise_scale)
         self._num_done = stop
         return z[:, :, (start - first) * share : (stop - first) * share]
 
 
 @torch.no_grad()
-def make_latents(model: VITS2, codes: Tensor | ToldCodes, style: Tensor, noise: Tensor) -> Tensor:
+def make_latents(
+    model: VITS2, codes: Tensor | CodesWithText, style: Tensor, noise: Tensor
+) -> Tensor:
     """Return what the generator speaks of codes, none of which are padding.
 
     Args:

@@ -21,7 +21,7 @@ class KeyPlan(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class EpochCheck:
-    """What the lanes delivered of one epoch of a part of the mixture."""
+    """Comparison of the lanes with the plan, in one epoch of a part of the mixture."""
 
     mixture_part: int
     epoch: int

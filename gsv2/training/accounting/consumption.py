@@ -18,7 +18,7 @@ LONGEST_COUNTED = 5
 
 @dataclass(kw_only=True)
 class ConsumptionCounts:
-    """What one rank has read."""
+    """Counts of what one rank has read."""
 
     positions: dict[int, LanePosition] = field(default_factory=dict)
     """Lane -> its latest."""
@@ -30,7 +30,7 @@ class ConsumptionCounts:
 
 
 class Consumption:
-    """What this rank reads until `drain` hands it over; of micro-batches that were used."""
+    """Counter of what this rank reads, of micro-batches that were used, until `drain`."""
 
     def __init__(self) -> None:
         self._counts = ConsumptionCounts()

@@ -17,7 +17,7 @@ from gsv2.training.telemetry.throughput import Throughput, hours_by_language, me
 
 
 class RankCounters:
-    """What this rank has read and done since the last `reduce`.
+    """Counters of what this rank has read and done since the last `reduce`.
 
     Args:
         stage: knows what a micro-batch costs.

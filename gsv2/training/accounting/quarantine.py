@@ -29,7 +29,7 @@ class RefusingStage(Protocol):
 
 
 class QuarantineCounts(NamedTuple):
-    """What one rank has read."""
+    """Counts of what one rank could read, and could not."""
 
     num_good: int
     bad: tuple[tuple[int, BadClip], ...]

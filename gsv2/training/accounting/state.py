@@ -29,7 +29,7 @@ class TrainState:
     left_out: dict[str, list[int]] = field(default_factory=dict)
     """`skipped`, `spikes` -> steps of the last ones, as far as limits look back."""
     history: dict[str, list[float]] = field(default_factory=dict)
-    """What `gsv2.training.guard` knows spikes by."""
+    """Past norms and losses by which `gsv2.training.guard` knows spikes."""
     loss_scales: dict[str, LossScale] = field(default_factory=dict)
     """Trainable -> the factor of its losses, where the run computes in fp16."""
     record: dict[str, Any] | None = None

@@ -5,10 +5,10 @@ from gsv2.audio.wave import save_wave
 from gsv2.data.building import recordings as reading
 from gsv2.data.building.encode import ShardConfig
 from gsv2.data.building.journal import Encoding, Journal, encoded_recordings
-from gsv2.data.building.readers.folder import folder_recordings
 from gsv2.data.building.shards import write_corpus
 from gsv2.data.corpus.manifest import read_manifest
 from gsv2.data.process_pool import ProcessPool
+from tests.support.offered_clips import folder_recordings
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ def text_lines(path: Path, encoding: str = "utf-8") -> Iterator[Line | RejectedF
 
     Args:
         path: file of lines that end with a line feed, with or without a carriage return.
-        encoding: of the file; a byte order mark of UTF-8 is taken off.
+        encoding: encoding of the file; a byte order mark of UTF-8 is taken off.
 
     Raises:
         CorpusError: there is no such file, it may not be read, or it is UTF-16 and `encoding` is
@@ -70,7 +70,7 @@ def recordings_of(
     """Yield a recording for each line, or why there is none.
 
     Args:
-        lines: of a list or table.
+        lines: lines of a list or table.
         make: makes the recording; raises `LeftOutError`.
     """
     for line in lines:
