@@ -10,8 +10,10 @@ export DS_BUILD_OPS := 0
 comma := ,
 
 # uv compiles no modules: what is imported is compiled at its first import, a fourth of all that is
-# installed. Where PYTHONDONTWRITEBYTECODE is set, every process would do so anew (25 s).
-COMPILE := $(BIN)/python -c 'import deepspeed, gsv2.quickstart.pipeline'
+# installed. Processes that start together, as those of the suite and of the quickstart do, would
+# each compile it (25 s), and do so every time where PYTHONDONTWRITEBYTECODE is set.
+LATE := numba, torch._dynamo, transformers.models.qwen2.modeling_qwen2, vector_quantize_pytorch
+COMPILE := DS_ACCELERATOR=cpu $(BIN)/python -c 'import deepspeed, gsv2.quickstart.pipeline, $(LATE)'
 unexport PYTHONDONTWRITEBYTECODE
 
 # INSTALL EXTRAS: pip is for machines whose index uv does not find: it reads no pip.conf.
@@ -48,7 +50,7 @@ $(STAMP): pyproject.toml setup.py constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt uv
 	@$(call INSTALL,demo$(comma)dev)
-	@$(if $(PYTHONDONTWRITEBYTECODE),$(COMPILE))
+	@$(COMPILE)
 	@touch $@
 
 quickstart: $(STAMP)

@@ -5,6 +5,7 @@ Stages on two ranks are in `test_two_ranks.py`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,42 +23,55 @@ TOLERANCES = {"gpt": 1e-5, "vits2": 1e-4}
 
 
 @pytest.fixture(scope="module")
-def curves(
-    tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Any, forked_runs: ForkedRuns
-) -> Path:
-    """Runs of one rank (`1`) and of four."""
+def shared(tmp_path_factory: pytest.TempPathFactory, tiny_corpus: Any) -> Path:
+    """A quantizer and its codes."""
     out, corpus = tmp_path_factory.mktemp("elastic"), tiny_corpus.path
     train_stage("quantizer", out, corpus, out)
-    device = Distributed().device
-    extract_codes(corpus, out / "quantizer", out / "codes", device)
-    runs = (out / "4", corpus, out, "gpt/ddp", "vits2/ddp")
-    finish(forked_runs.start_ranks(out / "4", "elastic", *runs, world=4))
-    for name in LOSSES:
-        train_curve(name, out / "1", corpus, out)
+    extract_codes(corpus, out / "quantizer", out / "codes", Distributed().device)
     return out
 
 
 @pytest.fixture(scope="module")
-def sharded(curves: Path, tiny_corpus: Any, forked_runs: ForkedRuns) -> Path:
-    """Runs of two ranks under ZeRO-3, in whose steps every parameter is gathered."""
-    runs = (curves / "2", tiny_corpus.path, curves, "gpt/deepspeed", "vits2/deepspeed")
-    finish(forked_runs.start_ranks(curves / "2-sharded", "elastic", *runs))
-    return curves
+def make_curves(
+    shared: Path, tiny_corpus: Any, forked_runs: ForkedRuns
+) -> Callable[[str, int, str], Path]:
+    """Train a stage on ranks under an engine; return the folder of its run."""
+
+    def make(stage: str, world: int, engine: str) -> Path:
+        folder = shared / f"{world}-{engine}"
+        words = (folder, tiny_corpus.path, shared, stage, engine)
+        finish(forked_runs.start_ranks(folder, "elastic", *words, world=world))
+        return folder / stage
+
+    return make
 
 
-@pytest.mark.parametrize("stage", LOSSES)
-def test_the_loss_curve_does_not_depend_on_the_ranks(curves: Path, stage: str) -> None:
-    _assert_same_curve(curves, stage, "4/ddp")
+@pytest.fixture(scope="module", params=LOSSES)
+def alone(request: pytest.FixtureRequest, shared: Path, tiny_corpus: Any) -> Path:
+    """The run of a stage on one rank."""
+    train_curve(request.param, shared / "1", tiny_corpus.path, shared)
+    return shared / "1" / request.param
+
+
+@pytest.mark.parametrize(
+    "alone", ["gpt", pytest.param("vits2", marks=pytest.mark.slow)], indirect=True
+)
+def test_the_loss_curve_does_not_depend_on_the_ranks(
+    alone: Path, make_curves: Callable[[str, int, str], Path]
+) -> None:
+    """The GAN's curve on two ranks is that of one in `test_joint_runs.py`."""
+    _assert_same_curve(alone, make_curves(alone.name, 4, "ddp"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", LOSSES)
-def test_zero_3_learns_the_same(sharded: Path, stage: str) -> None:
-    _assert_same_curve(sharded, stage, "2/deepspeed")
+def test_zero_3_learns_the_same(alone: Path, make_curves: Callable[[str, int, str], Path]) -> None:
+    """In its steps every parameter is gathered."""
+    _assert_same_curve(alone, make_curves(alone.name, 2, "deepspeed"))
 
 
-def _assert_same_curve(curves: Path, stage: str, ranks: str) -> None:
-    rows, others = (read_records(curves / run / stage / "metrics.jsonl") for run in ("1", ranks))
+def _assert_same_curve(one: Path, many: Path) -> None:
+    stage = one.name
+    rows, others = (read_records(run / "metrics.jsonl") for run in (one, many))
     assert len(rows) == len(others) == NUM_STEPS
     for row, other in zip(rows, others, strict=True):
         for name in LOSSES[stage]:

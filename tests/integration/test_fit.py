@@ -36,7 +36,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def settings_of(corpus: Path, out: Path, **options: Any) -> FitSettings:
-    values = {"minutes": 0.1, "overrides": TINY, "side_by_side": False, **options}
+    values = {"minutes": 0.03, "overrides": TINY, "side_by_side": False, **options}
     return FitSettings(corpus=corpus, out=out, **values)
 
 

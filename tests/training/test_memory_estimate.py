@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 import pytest
 import torch
+from torch import Tensor
 
 from gsv2.data.config import DataConfig
 from gsv2.models.gpt.backbone import BackboneConfig
@@ -22,8 +24,8 @@ from tests.support import tiny_gpt, tiny_vits2
 
 FACTOR = 1.5
 """Between the estimate and a measured step."""
-SIZES = BackboneConfig(dim=128, num_layers=4, num_heads=4, num_kv_heads=2, ffn_dim=352)
-"""Backbone of configs/gpt/debug.yaml."""
+SIZES = BackboneConfig(dim=128, num_layers=2, num_heads=4, num_kv_heads=2, ffn_dim=352)
+"""Two of the four layers of configs/gpt/debug.yaml."""
 SMALL = replace(SIZES, num_layers=1)
 """One layer of it, where nothing is measured."""
 PACKED = DataConfig(sources=[], batching="pack", row_tokens=2048, max_tokens=4096, max_clips=1)
@@ -59,16 +61,34 @@ def test_a_debug_step_takes_what_was_estimated(tmp_path: Path) -> None:
     assert 1 / FACTOR < kept_bytes(estimate) / measured < FACTOR
 
 
-def test_weights_moments_and_gradients_are_those_of_the_parameters_which_stay(
-    tmp_path: Path,
-) -> None:
-    stage = make_gpt(tmp_path)
+class Estimated(NamedTuple):
+    """A stage in single precision, and its estimate."""
+
+    stage: GPTStage
+    before: dict[str, Tensor]
+    """State of the network before it was made."""
+    noise: Tensor
+    """State of the random numbers."""
+    noise_after: Tensor
+    estimate: MemoryEstimate
+
+
+@pytest.fixture(scope="module")
+def estimated(tmp_path_factory: pytest.TempPathFactory) -> Estimated:
+    stage = make_gpt(tmp_path_factory.mktemp("estimated"))
     stage.trainables["gpt"].ema_decay = 0.9
     before = {name: value.clone() for name, value in stage.model.state_dict().items()}
     noise = torch.get_rng_state()
     estimate = estimate_memory(PACKED, stage, num_local=1)
+    return Estimated(stage, before, noise, torch.get_rng_state(), estimate)
+
+
+def test_weights_moments_and_gradients_are_those_of_the_parameters_which_stay(
+    estimated: Estimated,
+) -> None:
+    stage, before, noise, noise_after, estimate = estimated
     torch.testing.assert_close(dict(stage.model.state_dict()), before, rtol=0, atol=0)
-    assert torch.equal(torch.get_rng_state(), noise)
+    assert torch.equal(noise_after, noise)
     assert all(parameter.grad is None for parameter in stage.model.parameters())
     parameters = 4 * sum(p.numel() for p in stage.model.parameters())
     buffers = sum(b.numel() * b.element_size() for b in stage.model.buffers())
@@ -84,8 +104,8 @@ def activations(stage: Stage, data: DataConfig = PACKED, num_local: int = 1) -> 
     return estimate.passes - estimate.gradients
 
 
-def test_half_precision_and_recomputation_need_less(tmp_path: Path) -> None:
-    usual = activations(make_gpt(tmp_path))
+def test_half_precision_and_recomputation_need_less(tmp_path: Path, estimated: Estimated) -> None:
+    usual = estimated.estimate.passes - estimated.estimate.gradients
     assert 0.4 < activations(make_gpt(tmp_path, "bf16")) / usual < 0.8
     stage = make_gpt(tmp_path)
     recompute_activations(stage.trainables, ["gpt"])

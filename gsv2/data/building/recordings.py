@@ -31,6 +31,7 @@ Offer = Recording | RejectedFile | StoredClip
 Loaded = ClipRecord | Rejected | StoredClip
 """What was read; what needs no reading passes through."""
 
+_SPECIAL = "a pipe, socket or device"
 _UNREADABLE = "cannot be read"
 _ROUNDING_SEC = 0.05  # times in manifests are rounded
 
@@ -120,6 +121,8 @@ def _text(recording: Recording) -> str:
     if isinstance(recording.text, str):
         return recording.text
     encoding = recording.encoding
+    if _is_special(recording.text):
+        raise LeftOutError("transcript cannot be opened", f"{recording.text}: {_SPECIAL}")
     try:
         is_utf_8 = encoding.lower() in ("utf-8", "utf8")
         return recording.text.read_text(encoding="utf-8-sig" if is_utf_8 else encoding)
@@ -181,7 +184,14 @@ def _value(error: Exception) -> str:
     return error.reason if isinstance(error, WaveError) else f"{type(error).__name__}: {error}"
 
 
+def _is_special(path: Path) -> bool:
+    """Tell whether a path is neither a file nor a folder: who opens a pipe may wait for ever."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
 def _check_file(audio: Path) -> None:
+    if _is_special(audio):
+        raise LeftOutError("audio file cannot be opened", f"{audio}: {_SPECIAL}")
     try:
         with audio.open("rb") as file:
             is_empty = not file.read(1)

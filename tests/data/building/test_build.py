@@ -158,6 +158,20 @@ def test_a_file_that_may_not_be_read_is_named():
         assert manifest.num_clips == 1
 
 
+def test_a_pipe_is_named_and_nobody_waits_for_it(tmp_path):
+    folder = tmp_path / "in" / "en" / "anna"
+    for name in ("good", "mute", "pipe"):
+        put(folder / f"{name}.wav", sound(speech())).with_suffix(".txt").write_text("Hello you.")
+    for name in ("mute.txt", "pipe.wav"):
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+    manifest = build_corpus(tmp_path / "in", tmp_path / "out")
+    assert manifest.num_clips == 1
+    assert manifest.rejected == {
+        "audio file cannot be opened": 1, "transcript cannot be opened": 1
+    }  # fmt: skip
+
+
 def test_two_hours_beside_one_sentence_are_named_before_they_are_decoded(tmp_path, monkeypatch):
     hours = np.tile((1000 * speech(10, 8_000)).astype(np.int16), 720)
     long = put(tmp_path / "in" / "en" / "anna" / "long.wav", sound(hours, 8_000, subtype="PCM_U8"))

@@ -52,10 +52,7 @@ def train_curve(name: str, out: Path, corpus: Path, shared: Path, *, engine: str
     train.main(config)
 
 
-def main(*words: str) -> None:
-    """Train runs `STAGE/KIND` into the first folder, from a corpus and what stages share."""
-    folder, corpus, shared = map(Path, words[:3])
-    for run in words[3:]:
-        stage, _, kind = run.partition("/")
-        train_curve(stage, folder / kind, corpus, shared, engine=kind)
+def main(out: str, corpus: str, shared: str, stage: str, engine: str) -> None:
+    """Train a stage into the first folder, from a corpus and what stages share."""
+    train_curve(stage, Path(out), Path(corpus), Path(shared), engine=engine)
     Distributed().close()

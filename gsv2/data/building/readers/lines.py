@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gsv2.data.building.offered import LeftOutError, Recording, RejectedFile, left_out
+from gsv2.data.building.readers.glance import UTF_16
 from gsv2.data.building.readers.reader import Listed
 from gsv2.data.corpus.manifest import CorpusError
 
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _SHOWN = 80
 
 
@@ -51,7 +51,7 @@ def text_lines(path: Path, encoding: str = "utf-8") -> Iterator[Line | RejectedF
 def _decoded(file: object, path: Path, encoding: str) -> io.TextIOWrapper:
     assert isinstance(file, io.BufferedIOBase)
     buffered = io.BufferedReader(file)
-    if buffered.peek(2)[:2] in _UTF_16 and not encoding.lower().startswith(("utf-16", "utf16")):
+    if buffered.peek(2)[:2] in UTF_16 and not encoding.lower().startswith(("utf-16", "utf16")):
         raise CorpusError(f"{path} is UTF-16, not {encoding}; say --encoding utf-16")
     name = "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
     return io.TextIOWrapper(buffered, name, errors="surrogateescape", newline="\n")
