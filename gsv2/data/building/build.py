@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ from gsv2.data.building.extension import built_with, extend_corpus
 from gsv2.data.building.heard_rejects import rejected_sounds
 from gsv2.data.building.inputs import (
     INPUTS_NAME,
+    check_apart,
     corpus_parts,
     is_of_inputs,
     known_inputs,
@@ -38,8 +38,6 @@ from gsv2.data.building.written_shards import StaleJournalError
 from gsv2.data.corpus.manifest import Manifest, read_manifest
 from gsv2.folder_lock import FolderLock
 from gsv2.storage.mirror import RemoteMirror
-
-logger = logging.getLogger(__name__)
 
 ItemT = TypeVar("ItemT")
 
@@ -204,6 +202,8 @@ def _chosen(
     if is_remote(location):
         mirror = mirror_input(str(location), work.mirror)
         source = mirror.source
+    else:
+        check_apart(source, work.out)
     if isinstance(reader, str):
         choice = choose_reader(source, reader)
         reader = choice.reader

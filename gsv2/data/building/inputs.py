@@ -33,6 +33,16 @@ def corpus_parts(out: Path) -> dict[Part, Path]:
     raise CorpusError(f"{out} is no corpus that recordings can be added to")
 
 
+def check_apart(source: Path, out: Path) -> None:
+    """Check that a build does not write into what it reads, and would read the next time.
+
+    Raises:
+        CorpusError: it would.
+    """
+    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+        raise CorpusError(f"the corpus {out} must not lie in its input {source}")
+
+
 def known_inputs(out: Path) -> frozenset[bytes]:
     """Return the marks of the recordings that a corpus was offered.
 
