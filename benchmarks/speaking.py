@@ -22,6 +22,7 @@ import soundfile
 import torch
 
 from benchmarks.harness import Row, ratios
+from benchmarks.older_bundle import copy_for_older
 from benchmarks.options import option_parser, options_of
 from benchmarks.revisions import ROOT, worktree
 from benchmarks.workers import Worker, start_worker
@@ -68,10 +69,12 @@ def main() -> None:
         references = synthesizer.enroll([load_reference(voice, transcript)])
         measure_latency(row, synthesizer, references)
         measure_parts(row, synthesizer, references)
+        older = copy_for_older(bundle, work / "older")
         for count in (_BEST_OF, 1):
-            asked = [str(bundle), str(voice), transcript, TEXT, str(count)]
+            told = [str(voice), transcript, TEXT, str(count)]
             builds = [
-                stack.enter_context(start_worker(tree, _WORKER, asked)) for tree in (ROOT, other)
+                stack.enter_context(start_worker(tree, _WORKER, [str(of), *told]))
+                for tree, of in ((ROOT, bundle), (other, older))
             ]
             compare(row, count, given.against, builds)
 
