@@ -38,7 +38,7 @@ from gsv2.training.trainer import Trainer
 
 WARMUP_STEPS = 5
 STEPS = 45
-"""Of a round; those after the warm-up are timed, with a row every 10 as runs have by default."""
+"""Steps of a round; those after the warm-up are timed, with a record every 10, the default."""
 PER_STEP = 2
 """Micro-batches of a step over all ranks."""
 CLIPS, TOKENS, VOCABULARY = 4, 128, 512
@@ -149,7 +149,7 @@ def run_gsv2(module: nn.Module, distributed: Distributed, folder: Path) -> float
     """Train through our Trainer; return seconds a step, from one request for data to another."""
     requests: dict[int, float] = {}
 
-    def stream(start: int, marks: Mapping[int, LanePosition]) -> Iterator[Batch]:
+    def stream(start: int, positions: Mapping[int, LanePosition]) -> Iterator[Batch]:
         for k in itertools.count(start + distributed.rank, distributed.world):
             requests.setdefault(k // PER_STEP, time.perf_counter())
             yield make_batch(k)

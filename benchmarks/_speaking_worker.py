@@ -30,12 +30,12 @@ def main() -> None:
     for _ in sys.stdin:
         start = time.process_time()
         speech = synthesizer.synthesize(text, references, sampling=sampling)
-        told = {
+        answer = {
             "cpu_sec": time.process_time() - start,
             "audio_sec": len(speech.wave) / speech.sample_rate,
             "codes": [codes.tolist() for codes in speech.codes],
         }
-        sys.stdout.write(f"TURN {json.dumps(told)}\n")
+        sys.stdout.write(f"TURN {json.dumps(answer)}\n")
         sys.stdout.flush()
 
 

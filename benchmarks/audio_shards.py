@@ -3,7 +3,8 @@
     python -m benchmarks.audio_shards [--quick] [--rounds 7] [--out runs/bench]
 
 One core, process time: the endless `make_loader` under way, with plan, CRC-32, texts, padding and
-resume marks. Peer: webdataset + soundfile over the same tars, padded batches of as many clips.
+positions to resume at. Peer: webdataset + soundfile over the same tars, padded batches of as many
+clips.
 Limit: decoding alone with soundfile, the same FLAC bytes already in memory, every wave forgotten
 at once. Two cores, wall time: two DataLoader workers against one, under way.
 """
@@ -39,11 +40,11 @@ from gsv2.data.stream.reader import MappedReader
 NUM_CLIPS = 480
 QUICK_CLIPS = 24
 MAX_FRAMES = 8000
-"""Of a micro-batch, as in configs/vits2/base.yaml."""
+"""Frames of a micro-batch, as in configs/vits2/base.yaml."""
 BATCH_CLIPS = 50
-"""Of the peer's batches: about as many."""
+"""Clips of the peer's batches: about as many."""
 EPOCHS = 2
-"""That the workers read in one round."""
+"""Epochs that the workers read in one round."""
 SHARE_OF_LIMIT = 0.95
 TIMES_ONE_WORKER = 1.8
 
@@ -116,13 +117,13 @@ class _Stream:
     def __init__(self, loader: Iterable[Batch]) -> None:
         self._batches = iter(loader)
         self._ahead = 0
-        self._marks: dict[int, LanePosition] = {}
+        self._positions: dict[int, LanePosition] = {}
 
     def read(self, samples: int) -> None:
         """Read so many real samples, and keep what a checkpoint needs."""
         while self._ahead < samples:
             batch = next(self._batches)
-            self._marks[batch.lane] = batch.position
+            self._positions[batch.lane] = batch.position
             self._ahead += int(batch.wave_lengths.sum())
         self._ahead -= samples
 

@@ -36,7 +36,7 @@ CONFIG = DataConfig(
     max_seconds=60.0,
     max_clip_sec=MAX_CLIP_SEC,
 )
-"""As configs/gpt/base.yaml batches; 1 lane, so that its epoch fills the larger buffer."""
+"""Section `data` as in configs/gpt/base.yaml; 1 lane, so that its epoch fills the larger buffer."""
 LARGE_BUFFER_CLIPS = 100_000
 """The larger buffer; the smaller one is the default window."""
 NUM_CLIPS = 200_000

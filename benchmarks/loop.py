@@ -3,7 +3,7 @@
     python -m benchmarks.loop [--quick] [--rounds 7] [--out runs/bench]
 
 A transformer of 3 layers x 192 takes steps of two micro-batches on the CPU, one thread a rank,
-with the same data, AdamW and clipping. Ours: the Trainer as it is (finite check, ledger, marks,
+with the same data, AdamW and clipping. Ours: the Trainer as it is (finite check, ledger, positions,
 quarantine, signals, a row every 10 steps). Peers: the least loop that torch needs (raw DDP on
 ranks), and a bare Accelerate loop. The weights at the end must agree within 1e-5 before a time
 counts, and the losses of one and two ranks too. Wall time a step, of the slowest rank; start and

@@ -57,7 +57,7 @@ def measure_plan(plan: Plan, lengths: np.ndarray) -> Padding:
     """Return the steps of one epoch of a plan.
 
     Args:
-        plan: of one component.
+        plan: plan of a mixture of one part.
         lengths: [clips of the index] in units of the budget, counted apart from the plan.
     """
     seen = np.zeros(len(lengths), dtype=np.int64)

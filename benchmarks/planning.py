@@ -7,7 +7,7 @@ the order of a run as read 1 million clips; process time of one thread. As confi
 packs rows, as configs/vits2/base.yaml buckets frames, and as the GPT buckets tokens; 128 lanes.
 
 Cold seek: a process of its own opens everything and plans the next micro-batch of every one of the
-128 lanes, in the middle and at the end of the epoch, without the marks of a checkpoint; equal to
+128 lanes, in the middle and at the end of the epoch, without a checkpoint's positions; equal to
 those of an unbroken run. Wall time; how far its memory rose above what its imports need. No audio
 is touched: the corpus is an index. The page cache is warm.
 """

@@ -25,7 +25,13 @@ from benchmarks.options import option_parser, options_of
 from benchmarks.revisions import ROOT, worktree
 from benchmarks.turns import TrainingTurns, training_turns
 from gsv2.fit.budget import TimeBudget
-from gsv2.fit.corpus import CODES_UNALIGNED, FitCorpora, choose_corpora, clip_durations, keep_codes
+from gsv2.fit.corpus import (
+    CODES_UNALIGNED,
+    FitCorpora,
+    choose_corpora,
+    keep_codes,
+    longest_clip_sec,
+)
 from gsv2.fit.journal import Journal
 from gsv2.fit.runs import FitRuns
 from gsv2.fit.steps import FitSteps
@@ -66,15 +72,13 @@ def runs_of(out: Path) -> FitRuns:
         out: what a quickstart, or `prepare`, has left.
     """
     corpora = choose_corpora(out / "corpus" / "train", None)
-    durations = clip_durations(corpora)
     few = [f"{stage}.trainer.max_steps={_STEPS}" for stage in ("quantizer", "aligner")]
     return FitRuns(
         out=out,
         corpora=corpora,
         seed=0,
         overrides=(*OVERRIDES, *few),
-        longest_sec=durations.longest,
-        usual_sec=durations.usual,
+        longest_sec=longest_clip_sec(corpora),
     )
 
 
@@ -116,10 +120,10 @@ def turns_of(
         "data.sources": [{"path": source.train.path, "codes": source.train.codes}],
         "model.quantizer": str(runs.folder("quantizer")),
     }
-    own = [*runs.stage_overrides(stage, 1.0), *_told({**shared, "run.dir": str(work / "now")})]
+    own = [*runs.stage_overrides(stage, 1.0), *_overrides({**shared, "run.dir": str(work / "now")})]
     return [
         training_turns(ROOT, runs.config_file(stage), own, updates),
-        training_turns(other, other / f"configs/{stage}/debug.yaml", _told(before), updates),
+        training_turns(other, other / f"configs/{stage}/debug.yaml", _overrides(before), updates),
     ]
 
 
@@ -135,8 +139,8 @@ def measure(
         for turn in range(row.options.rounds):
             for place in (0, 1) if turn % 2 else (1, 0):
                 rates[place].append(trainings[place].take())
-            told = f"{rates[0][-1]:.2f} here, {rates[1][-1]:.2f} at {revision}"
-            print(f"{stage}, turn {turn + 1}: {told}", file=sys.stderr)
+            speeds = f"{rates[0][-1]:.2f} here, {rates[1][-1]:.2f} at {revision}"
+            print(f"{stage}, turn {turn + 1}: {speeds}", file=sys.stderr)
     row.figure(f"{stage}: this build", rates[0], "audio s / CPU s")
     row.figure(f"{stage}: {revision}", rates[1], "audio s / CPU s")
     row.target(f"{stage}: this build / {revision}", ratios(*rates), at_least=LEAST_RATIO)
@@ -146,7 +150,7 @@ def _unaligned(corpora: FitCorpora, out: Path) -> FitCorpora:
     return corpora.with_codes(out, CODES_UNALIGNED)
 
 
-def _told(values: dict[str, object]) -> list[str]:
+def _overrides(values: dict[str, object]) -> list[str]:
     return [f"{key}={json.dumps(value)}" for key, value in values.items()]
 
 

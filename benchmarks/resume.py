@@ -3,7 +3,7 @@
     python -m benchmarks.resume [--quick] [--rounds 7] [--out runs/bench]
 
 Ours: from nothing in memory (index, plan and loader are opened anew) to the first decoded batch,
-at clip 10 thousand and at clip 1 million of an epoch of 1.2 million, with the marks of a
+at clip 10 thousand and at clip 1 million of an epoch of 1.2 million, with the positions of a
 checkpoint; equal to the micro-batch of an unbroken run, clips and codes. Also from k alone, and
 until each of the 64 lanes has given a batch. Peer: accelerate's `skip_first_batches` over the
 same loader, which reads what it skips. Limit: open the tar, read the batch's members at their
@@ -46,7 +46,7 @@ CONFIG = DataConfig(
     max_clips=8,
     max_seconds=60.0,
 )
-"""As configs/gpt/base.yaml batches."""
+"""Section `data` that batches as configs/gpt/base.yaml does."""
 NUM_CLIPS = 1_200_000
 DEPTHS = {"clip 10 thousand": 10_000, "clip 1 million": 1_000_000}
 MEMBERS = ("codes",)
@@ -59,8 +59,8 @@ class Place(NamedTuple):
     """Where a run was stopped."""
 
     micro_batch: int
-    marks: dict[int, LanePosition]
-    """Of the lanes that were read, as a checkpoint has them."""
+    positions: dict[int, LanePosition]
+    """Positions of the lanes that were read, as a checkpoint has them."""
     expected: MicroBatchPlan
     """What an unbroken run reads next."""
 
@@ -85,7 +85,7 @@ def measure_depth(row: Row, name: str, config: DataConfig, clips: int) -> None:
     """Report the times of resuming after so many clips."""
     place = walk_to(open_plan(config), clips)
     check_equal(resume(config, place), config, place.expected)
-    check_equal(resume(config, place._replace(marks={})), config, place.expected)
+    check_equal(resume(config, place._replace(positions={})), config, place.expected)
     times = row.alternate(
         {
             "limit": partial(open_and_seek, find_members(config, place.expected)),
@@ -95,7 +95,7 @@ def measure_depth(row: Row, name: str, config: DataConfig, clips: int) -> None:
     )
     row.target(f"{name}: gsv2, first batch", times["gsv2"], at_most=1.5, unit="s")
     row.figure(f"{name}: limit (open + seek)", times["limit"], "s")
-    alone = time_once(partial(resume, config, place._replace(marks={})))
+    alone = time_once(partial(resume, config, place._replace(positions={})))
     row.target(f"{name}: gsv2, from k alone", alone, at_most=30.0, unit="s")
     every = time_once(partial(resume, config, place, config.lanes))
     row.figure(f"{name}: gsv2, a batch of each lane, one process", every, "s")
@@ -109,20 +109,20 @@ def open_plan(config: DataConfig) -> Plan:
 
 def walk_to(plan: Plan, clips: int) -> Place:
     """Plan an unbroken run until it has read so many clips."""
-    marks: dict[int, LanePosition] = {}
+    positions: dict[int, LanePosition] = {}
     read = 0
     for planned in plan.iterate():
         if read >= clips:
-            return Place(planned.micro_batch, marks, planned)
+            return Place(planned.micro_batch, positions, planned)
         assert planned.epoch == 0, "the first epoch is longer than that"
         read += sum(map(len, planned.sequences))
-        marks[planned.lane] = planned.window.position
+        positions[planned.lane] = planned.window.position
     raise AssertionError("a plan has no end")
 
 
 def resume(config: DataConfig, place: Place, count: int = 1) -> Batch:
     """Open everything anew and return the first of `count` batches that a run goes on with."""
-    start = StreamStart(place.micro_batch, place.marks)
+    start = StreamStart(place.micro_batch, place.positions)
     loader = make_loader(open_plan(config), workers=0, start=start)
     first, *_ = islice(iter(loader), count)
     return first

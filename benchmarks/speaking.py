@@ -23,7 +23,7 @@ import torch
 
 from benchmarks.harness import Row, ratios
 from benchmarks.options import option_parser, options_of
-from benchmarks.quickstart import worktree
+from benchmarks.revisions import ROOT, worktree
 from benchmarks.workers import Worker, start_worker
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.decode import Clip
@@ -45,7 +45,6 @@ TEXT = (
     "The train to Rome leaves at ten on Monday, the train to Cairo leaves at six on Friday, and "
     "the train to Delhi leaves at three on Sunday, if all goes well and nobody is late."
 )
-_ROOT = Path(__file__).resolve().parents[1]
 _WORKER = Path(__file__).with_name("_speaking_worker.py")
 _THREADS = 2
 _BEST_OF = SamplingConfig.candidates
@@ -72,7 +71,7 @@ def main() -> None:
         for count in (_BEST_OF, 1):
             asked = [str(bundle), str(voice), transcript, TEXT, str(count)]
             builds = [
-                stack.enter_context(start_worker(tree, _WORKER, asked)) for tree in (_ROOT, other)
+                stack.enter_context(start_worker(tree, _WORKER, asked)) for tree in (ROOT, other)
             ]
             compare(row, count, given.against, builds)
 
@@ -111,8 +110,8 @@ def measure_latency(
     times = row.alternate(contenders, clock=time.perf_counter)
     torch.set_num_threads(1)
     row.note(f"A sentence of {seconds:.1f} s; wall time on {_THREADS} threads.")
-    for name, told in (("one", "one candidate"), ("best", f"best of {_BEST_OF}")):
-        row.figure(f"real-time factor, {told}", [t / seconds for t in times[name]])
+    for name, title in (("one", "one candidate"), ("best", f"best of {_BEST_OF}")):
+        row.figure(f"real-time factor, {title}", [t / seconds for t in times[name]])
     row.figure("first sound", [1000 * t for t in times["first"]], "ms")
     share = ratios(times["first"], times["one"])
     row.target("first sound / the whole, one candidate", share, at_most=MOST_FIRST)
@@ -143,20 +142,20 @@ def measure_parts(
 
 def compare(row: Row, count: int, revision: str, builds: Sequence[Worker]) -> None:
     """Let two builds take turns, after a first one that is not counted but must agree."""
-    told = f"{count} candidates" if count > 1 else "one candidate"
+    title = f"{count} candidates" if count > 1 else "one candidate"
     rates: list[list[float]] = [[], []]
     first = [build.ask("go on") for build in builds]
     if first[0]["codes"] != first[1]["codes"]:
-        raise ValueError(f"this build and {revision} draw different codes, {told}")
+        raise ValueError(f"this build and {revision} draw different codes, {title}")
     for turn in range(row.options.rounds):
         for place in (0, 1) if turn % 2 else (1, 0):
             took = builds[place].ask("go on")
             rates[place].append(took["audio_sec"] / took["cpu_sec"])
         here, there = rates[0][-1], rates[1][-1]
-        print(f"{told}, turn {turn + 1}: {here:.2f} here, {there:.2f} before", file=sys.stderr)
-    row.figure(f"{told}: this build", rates[0], "audio s / CPU s")
-    row.figure(f"{told}: {revision}", rates[1], "audio s / CPU s")
-    row.target(f"{told}: this build / {revision}", ratios(*rates), at_least=LEAST_RATIO)
+        print(f"{title}, turn {turn + 1}: {here:.2f} here, {there:.2f} before", file=sys.stderr)
+    row.figure(f"{title}: this build", rates[0], "audio s / CPU s")
+    row.figure(f"{title}: {revision}", rates[1], "audio s / CPU s")
+    row.target(f"{title}: this build / {revision}", ratios(*rates), at_least=LEAST_RATIO)
 
 
 if __name__ == "__main__":

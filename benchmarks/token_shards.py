@@ -3,7 +3,7 @@
     python -m benchmarks.token_shards [--quick] [--rounds 7] [--out runs/bench]
 
 Ours: everything from opening the corpus on: index, plan (same-speaker sequences packed into rows,
-8 lanes), `make_loader`, CRC-32 of every member, normalised texts, resume marks kept batch by
+8 lanes), `make_loader`, CRC-32 of every member, normalised texts, positions kept batch by
 batch, over one epoch. Peer: webdataset over the same sidecar tars, JSON and npy decoded, padded
 batches of as many clips; no order, no checks, no resume. Limit: the codes as zero-copy numpy
 views of the memory-mapped tars at known places, padded by torch into the peer's batches; no JSON.
@@ -134,10 +134,10 @@ def _plan(source: SourceConfig) -> Plan:
 
 def _read_ours(source: SourceConfig, num_clips: int) -> None:
     """Read as many clips as an epoch has, and keep what a checkpoint needs."""
-    marks = {}
+    positions = {}
     num_read = 0
     for batch in make_loader(_plan(source)):
-        marks[batch.lane] = batch.position
+        positions[batch.lane] = batch.position
         num_read += batch.num_clips
         if num_read >= num_clips:
             return

@@ -29,7 +29,7 @@ from gsv2.data.plan.plan import Plan
 CONFIG = DataConfig(sources=[], lanes=4, max_frames=8000, max_clips=1, max_clip_sec=MAX_CLIP_SEC)
 """Like for like: single clips, the default window."""
 VITS2 = replace(CONFIG, max_clips=4)
-"""As configs/vits2/base.yaml batches."""
+"""Section `data` that batches as configs/vits2/base.yaml does."""
 NUM_CLIPS = 60_000
 
 

@@ -17,8 +17,9 @@ import numpy as np
 import typer
 
 from gsv2.audio.speech_cut import CutConfig
-from gsv2.commands.told_build import told_build
-from gsv2.data.building.build import BuildRun, build_corpus, encode_share
+from gsv2.commands.build_summary import summary_lines
+from gsv2.data.building.build import build_corpus, encode_share
+from gsv2.data.building.build_run import BuildRun, Engine
 from gsv2.data.building.checks import CHECKS, CheckConfig
 from gsv2.data.building.encode import ShardConfig
 from gsv2.data.building.intake import IntakeConfig
@@ -79,7 +80,13 @@ TaskOption = Annotated[
     str | None, typer.Option("--task", help="I/N: encode this share; the last to end writes OUT.")
 ]
 BlockClips = Annotated[int, typer.Option(help="Clips of one speaker that lie together.")]
-Workers = Annotated[int, typer.Option(help="Processes that read and encode audio.", min=0)]
+Engines = StrEnum("Engines", [(name, name) for name in get_args(Engine)])
+EngineOption = Annotated[
+    Engines, typer.Option("--engine", help="Processes of this machine, or of a Ray cluster.")
+]
+Workers = Annotated[
+    int, typer.Option(help="Processes that read and encode audio; of Ray: 0 = all.", min=0)
+]
 
 
 def main(
@@ -106,6 +113,7 @@ def main(
     shard_mb: Annotated[float, typer.Option(help="Size of a shard in MiB.")] = 512.0,
     block_clips: BlockClips = 16,
     seed: Annotated[int, typer.Option(help="Of the order of blocks.")] = 0,
+    engine: EngineOption = Engines.processes,
     workers: Workers = 0,
     task: TaskOption = None,
     overwrite: Annotated[bool, typer.Option(help="Replace a complete corpus at OUT.")] = False,
@@ -156,8 +164,8 @@ def _build(given: SimpleNamespace, out: Path, task: str | None) -> Manifest | No
                 seed=given.seed, keep_silence_sec=given.keep_silence_sec,
             ),
             "run": BuildRun(
-                workers=given.workers, overwrite=given.overwrite, add=given.add, say=_say,
-                progress=progress, report=_write_page,
+                engine=given.engine.value, workers=given.workers, overwrite=given.overwrite,
+                add=given.add, say=_say, progress=progress, report=_write_page,
             ),
         }  # fmt: skip
         source = given.source if is_remote(given.source) else Path(given.source)
@@ -230,7 +238,7 @@ def _columns(options: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def _report(manifest: Manifest, out: Path) -> None:
-    for line in told_build(manifest, out):
+    for line in summary_lines(manifest, out):
         print(line)
 
 

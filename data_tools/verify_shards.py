@@ -85,10 +85,10 @@ def _show(result: Verification) -> None:
             table.add_row(problem.shard or "corpus.json", problem.kind, str(problem.count), first)
         Console(width=None if Console().is_terminal else 160, markup=False).print(table)
     shards = len({problem.shard for problem in result.problems})
-    told = f"{len(result.problems)} problems in {shards} shards" if result.problems else "all well"
+    found = f"{len(result.problems)} problems in {shards} shards" if result.problems else "all well"
     print(
         f"{result.corpus}: {result.num_shards} shards, {result.num_clips} clips, "
-        f"{result.num_bytes / 1e9:.3f} GB: {told}"
+        f"{result.num_bytes / 1e9:.3f} GB: {found}"
     )
     for note in result.notes:
         print(f"not checked: {note}")

@@ -114,7 +114,12 @@ def quickstart(
     """
     from gsv2.quickstart.pipeline import run_quickstart
 
-    report = run_quickstart(out, seed=seed, scale=scale)
+    served = None
+    if not serve.missing_packages(with_wyoming=False):
+        from gsv2.serve.loopback import serve_on_loopback
+
+        served = serve_on_loopback
+    report = run_quickstart(out, seed=seed, scale=scale, serve=served)
     typer.echo(f"report: {report}")
 
 
@@ -198,13 +203,16 @@ def doctor(
 def export(
     runs: Annotated[
         list[Path],
-        typer.Argument(help="runs: quantizer, GPT, VITS2, any aligner"),
+        typer.Argument(help="runs: quantizer, GPT, VITS2, any aligner; or a bundle"),
     ],
     out: Annotated[Path, typer.Option(help="bundle folder to write")],
     ema: Annotated[
         bool | None,
         typer.Option(help="take the averages of the weights, or the last ones [default: averages]"),
     ] = None,
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="write graphs too, for gsv2 synthesize --engine onnx")
+    ] = False,
 ) -> None:
     """Gather trained parts into a bundle, after checking that they belong together.
 
@@ -215,7 +223,8 @@ def export(
     """
     from gsv2.inference.bundle import export_bundle
 
-    typer.echo(f"bundle: {export_bundle(runs, out, averaged=ema)}")
+    made = export_bundle(runs, out, averaged=ema, with_graphs=onnx)
+    typer.echo(f"bundle: {made}")
 
 
 if __name__ == "__main__":

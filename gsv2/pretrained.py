@@ -122,9 +122,9 @@ def load_network(cls: Any, folder: Path, settings: Any, **options: Any) -> Any:
 
     Args:
         cls: class of transformers.
-        folder: as `PretrainedSource.find` returns it.
+        folder: folder of the weights, as `PretrainedSource.find` returns it.
         settings: its config, perhaps changed.
-        options: of the class.
+        options: keyword arguments of the class.
 
     Raises:
         ValueError: the class cannot load it, or a weight is missing; names the folder.

@@ -130,8 +130,8 @@ def _train(
     seed_torch(config.seed, "build")
     stage = stages[config.stage].build(config, distributed.device)
     if distributed.is_main and distributed.device.type == "cpu":
-        if told := describe_cpu_dtypes(stage.precision.table(), GPT):
-            logger.info("%s", told)
+        if advice := describe_cpu_dtypes(stage.precision.table(), GPT):
+            logger.info("%s", advice)
     loading: dict[str, Any] = {
         "rank": distributed.rank,
         "world": distributed.world,
@@ -153,7 +153,7 @@ def _train(
         distributed.on_main(lambda: write_corpora(run, describe_corpora(config.data)))
         trainer.fit(
             stage,
-            lambda first, marks: make_loader(plan, **loading, start=StreamStart(first, marks)),
+            lambda first, lanes: make_loader(plan, **loading, start=StreamStart(first, lanes)),
             validation,
             lambda: make_loader(plan, workers=0),
             take_fingerprint(index, config.data, stage.members),

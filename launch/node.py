@@ -52,7 +52,7 @@ class Place:
     nodes: int
     node_rank: int
     ranks: int
-    """Of each node."""
+    """Ranks of each node."""
     main: str
     """HOST:PORT that rank 0 listens at."""
 
@@ -87,7 +87,7 @@ class Ranks:
 
     def __init__(self, *, grace_sec: float) -> None:
         self._grace_sec = grace_sec
-        self._told: set[int] = set()
+        self._received: set[int] = set()
         self._failed_first: int | None = None
         self._deadline: float | None = None
         self._is_terminated = False
@@ -98,7 +98,7 @@ class Ranks:
     def start(self, place: Place, command: Sequence[str]) -> None:
         """Start them, unless a signal has come before."""
         for local_rank in range(place.ranks):
-            if self._told:
+            if self._received:
                 break
             self._processes.append(
                 subprocess.Popen(
@@ -108,7 +108,7 @@ class Ranks:
                     preexec_fn=partial(_die_with, os.getpid()),
                 )
             )
-        for number in tuple(self._told):  # one of them may just have been on its way
+        for number in tuple(self._received):  # one of them may just have been on its way
             self._forward(number, None)
 
     def wait(self) -> int:
@@ -121,8 +121,8 @@ class Ranks:
             time.sleep(_POLL_SEC)
         self._watch()
         if not self._processes:
-            is_stopped = self._told.intersection(STOP_SIGNALS)
-            return EXIT_REQUEUE if is_stopped else 128 + min(self._told)
+            is_stopped = self._received.intersection(STOP_SIGNALS)
+            return EXIT_REQUEUE if is_stopped else 128 + min(self._received)
         codes = {self._code(process) for process in self._processes} - {0}
         if codes <= {EXIT_REQUEUE}:
             return max(codes, default=0)
@@ -135,10 +135,10 @@ class Ranks:
         So is the end that we make of a rank that waits for one which has left already.
         """
         code = process.poll()
-        told = self._told.intersection(STOP_SIGNALS)
-        if told and self._is_terminated:
-            told |= {signal.SIGTERM, signal.SIGKILL}
-        return EXIT_REQUEUE if code is not None and -code in told else code
+        stopped_by = self._received.intersection(STOP_SIGNALS)
+        if stopped_by and self._is_terminated:
+            stopped_by |= {signal.SIGTERM, signal.SIGKILL}
+        return EXIT_REQUEUE if code is not None and -code in stopped_by else code
 
     def _watch(self) -> None:
         for process in self._processes:
@@ -155,7 +155,7 @@ class Ranks:
             self._is_terminated = True
 
     def _forward(self, number: int, frame: FrameType | None) -> None:
-        self._told.add(number)
+        self._received.add(number)
         for process in self._processes:
             process.send_signal(number)
 

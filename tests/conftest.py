@@ -115,6 +115,12 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return shared_folder(tmp_path_factory, "tiny_bundle", make) / "bundle"
 
 
+@pytest.fixture
+def without_watermark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Speech as the model makes it, where the extra `gsv2[watermark]` is installed too."""
+    monkeypatch.setattr("gsv2.audio.watermark.find_spec", lambda name: None)
+
+
 @pytest.fixture(scope="session")
 def voice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recording of 1.5 s."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import get_args
 
@@ -19,6 +20,11 @@ COMMANDS = ("gsv2/cli.py", "gsv2/commands/", "data_tools/")
 SIGNATURES_OF_OTHERS = {"_attention", "_convolution_backward"}
 """Functions that transformers and torch call with arguments of their own."""
 
+FORMER_NAMES = frozenset(
+    "unison settle boxes lent lending rehearse lookahead told noted slab draft deal".split()
+)
+"""Words for which the field has others; docs/glossary.md has those."""
+
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -30,15 +36,22 @@ def modules() -> dict[str, ast.Module]:
 
 
 @cache
-def definitions() -> list[tuple[str, FunctionNode | ast.ClassDef]]:
-    """Return the path and node of each function and class."""
-    kinds = (*get_args(FunctionNode), ast.ClassDef)
+def nodes() -> list[tuple[str, ast.AST]]:
+    """Return the path of each module with each node of its tree that has a name."""
+    kinds = (*get_args(FunctionNode), ast.ClassDef, ast.Import, ast.ImportFrom, ast.arg, ast.Name)
     return [
         (path, node)
         for path, tree in modules().items()
         for node in ast.walk(tree)
-        if isinstance(node, kinds)
+        if isinstance(node, (*kinds, ast.Attribute))
     ]
+
+
+@cache
+def definitions() -> list[tuple[str, FunctionNode | ast.ClassDef]]:
+    """Return the path and node of each function and class."""
+    kinds = (*get_args(FunctionNode), ast.ClassDef)
+    return [(path, node) for path, node in nodes() if isinstance(node, kinds)]
 
 
 def functions() -> Iterator[tuple[str, FunctionNode]]:
@@ -89,6 +102,41 @@ def test_every_field_of_a_config_has_a_docstring() -> None:
                 if isinstance(field, ast.AnnAssign) and not _is_docstring(after)
             ]
     assert bare == []
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Imports of types alone and within functions count; the sorter names a cycle."""
+    names = {_module_name(path) for path in modules()}
+    graph: dict[str, set[str]] = {}
+    for path, node in nodes():
+        if isinstance(node, ast.Import):
+            imported = {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            inside = {f"{node.module}.{alias.name}" for alias in node.names}
+            imported = inside & names or {str(node.module)}
+        else:
+            continue
+        graph.setdefault(_module_name(path), set()).update(imported & names)
+    TopologicalSorter(graph).prepare()
+
+
+def test_names_are_those_that_the_field_knows() -> None:
+    former = []
+    for path, node in nodes():
+        match node:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.arg(arg=name):
+                words = name
+            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                words = name
+            case _:
+                continue
+        if FORMER_NAMES & set(words.lower().strip("_").split("_")):
+            former.append(f"{path}: {words}")
+    assert former == []
+
+
+def _module_name(path: str) -> str:
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 def _is_docstring(node: ast.stmt | None) -> bool:

@@ -159,18 +159,18 @@ def decode(figures: Figures, model: SemanticGPT, context: int) -> None:
         stream = CachedBackbone(model, mask)
         stream._captures = kind == "captured"
         hidden = stream(prompt)
-        told: list[Tensor] = []
+        made: list[Tensor] = []
 
-        def token(stream: CachedBackbone = stream, told: list[Tensor] = told) -> None:
+        def token(stream: CachedBackbone = stream, made: list[Tensor] = made) -> None:
             nonlocal hidden
             chosen = model.head.choose(hidden, _likeliest)
             hidden = stream(model.embed_steps(chosen[:, :, None]))
-            told.append(hidden)
+            made.append(hidden)
 
         for _ in range(_WARM_UPS):
             token()
         seconds = [timed(token, parameter.device) for _ in range(_TOKENS)]
-        outputs[kind] = torch.stack(told[: _WARM_UPS + 1]).float()
+        outputs[kind] = torch.stack(made[: _WARM_UPS + 1]).float()
         middle = 1e3 * statistics.median(seconds)
         figures.add(f"token at {context}, {dtype}, {kind}, ms", middle)
     error = (outputs["captured"] - outputs["eager"]).norm() / outputs["eager"].norm()

@@ -67,7 +67,7 @@ class Training:
 
     stage: str
     share: float = 1.0
-    """Of the minutes of the row."""
+    """Share of the minutes of the row."""
     config: Path | None = None
     """None = that of FIT."""
     overrides: Sequence[str] = ()

@@ -29,9 +29,12 @@ def measure_bandwidth(wave: np.ndarray, sample_rate: int) -> float:
     count = len(wave) // size
     if count == 0:
         return sample_rate / 2
+    from scipy.fft import rfft  # ten times as fast in float32; no run needs it
+
     step = -(-count // _MAX_FRAMES)
-    frames = wave[: count * size].reshape(count, size)[::step] * np.hanning(size)  # [F, size]
-    power = np.abs(np.fft.rfft(frames)) ** 2  # [F, size / 2 + 1]
+    frames = wave[: count * size].reshape(count, size)[::step]
+    spectrum = rfft(frames * np.hanning(size).astype(np.float32), axis=1)
+    power = spectrum.real**2 + spectrum.imag**2  # [F, size / 2 + 1]
     bins = max(round(_BAND_HZ * size / sample_rate), 1)
     bands = power[:, : power.shape[1] // bins * bins].reshape(len(power), -1, bins).mean(axis=2)
     loud = np.quantile(bands, _LOUD_FRAMES, axis=0)  # [bands]

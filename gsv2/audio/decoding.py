@@ -7,7 +7,7 @@ import io
 import numpy as np
 import soundfile
 
-from gsv2.audio.errors import WaveError, cut_error
+from gsv2.audio.errors import WaveError, cut_error, too_long_error
 
 _BLOCK_FRAMES = 1 << 20  # decoded at a time
 MP3_SLACK_FRAMES = 3 * 1152
@@ -36,9 +36,7 @@ def decode_file(
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             rate, frames = int(file.samplerate), int(file.frames)
             if frames > max_sec * rate:
-                raise WaveError(
-                    f"lasts too long: {frames / rate:.2f} s, at most {max_sec:.2f} s can be read"
-                )
+                raise too_long_error(frames / rate, max_sec)
             if out is not None and file.channels == 1 and rate == sample_rate:
                 wave = _decode_into(file, out) if frames <= len(out) else _decode_blocks(file)
             else:

@@ -42,3 +42,9 @@ class WaveError(ValueError):
 def cut_error(promised_sec: float, found_sec: float, found: str = "decoded") -> WaveError:
     """Return the error of a file that ends before its header says."""
     return WaveError(f"cut: header says {promised_sec:.2f} s, {found_sec:.2f} s {found}")
+
+
+def too_long_error(found_sec: float, max_sec: float) -> WaveError:
+    """Return the error of a file that is longer than what is read."""
+    reason = f"too long: {found_sec:.2f} s, at most {max_sec:.2f} s can be read"
+    return WaveError(reason, measured=found_sec, threshold=max_sec)

@@ -30,13 +30,15 @@ def fingerprint(wave: np.ndarray, sample_rate: int) -> np.ndarray | None:
 
     Args:
         wave: [N] float.
-        sample_rate: in Hz.
+        sample_rate: rate of the wave in Hz.
     """
     window, hop = round(_WINDOW_SEC * sample_rate), round(_HOP_SEC * sample_rate)
     if len(wave) < window + (_PARTS - 1) * hop:
         return None
+    from scipy.fft import rfft  # ten times as fast in float32; no run needs it
+
     frames = np.lib.stride_tricks.sliding_window_view(wave.astype(np.float32), window)[::hop]
-    spectrum = np.fft.rfft(frames * np.hanning(window).astype(np.float32), axis=1)
+    spectrum = rfft(frames * np.hanning(window).astype(np.float32), axis=1)
     energies = (spectrum.real**2 + spectrum.imag**2) @ _filters(window, sample_rate)  # [T, bands]
     loud = energies.sum(axis=1)
     if not float(loud.sum()) > 0:

@@ -1,6 +1,8 @@
-"""Mark of synthetic speech: a comment in the file that players and platforms can show.
+"""Marks of synthetic speech: a comment in its file, and a watermark in its sound.
 
-It tells honest people what they hear. It is no proof: whoever re-encodes a file can leave it out.
+The comment can be shown by players and platforms; the watermark is there where its extra is
+installed (`gsv2.audio.watermark`). They tell honest people what they hear, and are no proof:
+whoever re-encodes a file can leave the comment out.
 """
 
 from __future__ import annotations
@@ -16,7 +18,14 @@ import numpy as np
 import soundfile
 
 from gsv2.audio.media import HEAD_BYTES, media_kind
-from gsv2.audio.wave import PCM_FORMATS
+from gsv2.audio.watermark import (
+    FOUND,
+    WATERMARK_RATE,
+    WatermarkStream,
+    is_watermarking,
+    score_watermark,
+)
+from gsv2.audio.wave import PCM_FORMATS, load_wave
 from gsv2.files import named_errors
 from gsv2.version import __version__
 
@@ -30,7 +39,7 @@ class MarkError(ValueError):
 
 
 def save_marked(path: Path, wave: np.ndarray, sample_rate: int) -> None:
-    """Write [N] float32 as mono audio with the mark; the suffix selects the format.
+    """Write [N] float32 as mono audio with its marks; the suffix selects the format.
 
     Raises:
         OSError: the disk does not take it; names the file.
@@ -47,12 +56,13 @@ def writing_speech(
 
     Args:
         path: file, whose suffix selects the format.
-        sample_rate: rate in Hz.
-        is_marked: whether it has the mark.
+        sample_rate: rate in Hz; with marks that of speech, `WATERMARK_RATE`.
+        is_marked: whether it has the marks.
 
     Raises:
         OSError: the disk does not take it; names the file.
     """
+    watermark = WatermarkStream() if is_marked else None
     file_format = path.suffix.removeprefix(".").upper()
     subtype = "PCM_16" if file_format in PCM_FORMATS else None
     with (
@@ -62,15 +72,34 @@ def writing_speech(
         if is_marked:
             file.comment = MARK
 
-        def write(wave: np.ndarray) -> None:
+        def write(wave: np.ndarray, *, is_last: bool = False) -> None:
+            wave = wave if watermark is None else watermark.push(wave, is_last=is_last)
             file.write(np.clip(wave, -1.0, 1.0))
             file.flush()
 
         yield write
+        write(np.zeros(0, dtype=np.float32), is_last=True)
+
+
+def read_marks(path: Path) -> list[str]:
+    """Return the marks of a file: its comment, and the watermark where the extra is installed.
+
+    Raises:
+        MarkError: it does not exist, or cannot be read as audio.
+    """
+    comment = read_mark(path)
+    found = [] if comment is None else [comment]
+    if not is_watermarking():
+        return found
+    try:
+        score = score_watermark(load_wave(path, WATERMARK_RATE))
+    except ValueError as error:
+        raise MarkError(str(error)) from error
+    return [*found, f"watermark of Perth ({score:.2f})"] if score >= FOUND else found
 
 
 def read_mark(path: Path) -> str | None:
-    """Return the mark of a file; None if it has none.
+    """Return the comment that marks a file; None if it has none.
 
     Raises:
         MarkError: it does not exist, or cannot be read as audio.

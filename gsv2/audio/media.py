@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gsv2.audio.decoding import mean_channel
-from gsv2.audio.errors import WaveError, cut_error
+from gsv2.audio.errors import WaveError, cut_error, too_long_error
 
 EXTRA = "gsv2[media]"
 """What to install for them."""
@@ -29,6 +29,8 @@ _KINDS = (
     (b"wvpk", "WavPack"),
     (b"FLV\x01", "Flash video"),
 )
+_WITHOUT_LENGTH = "aac"
+"""FFmpeg's name of AAC without a container (ADTS), whose length it guesses by the first rates."""
 _SLACK_SEC = 0.1
 """Part of the length that a header says, which an encoder's delay may make."""
 
@@ -73,8 +75,10 @@ def decode_media(content: bytes, max_sec: float) -> tuple[np.ndarray, int]:
 
 def _decode(container: Any, stream: Any, max_sec: float) -> tuple[np.ndarray, int]:
     said_sec = float(stream.duration * stream.time_base) if stream.duration else 0.0
+    if container.format.name == _WITHOUT_LENGTH:
+        said_sec = 0.0
     if said_sec > max_sec:
-        raise WaveError(f"lasts too long: {said_sec:.2f} s, at most {max_sec:.2f} s can be read")
+        raise too_long_error(said_sec, max_sec)
     rate = int(stream.rate)
     blocks: list[np.ndarray] = []
     num_samples = 0
@@ -82,7 +86,7 @@ def _decode(container: Any, stream: Any, max_sec: float) -> tuple[np.ndarray, in
         blocks.append(mean_channel(frames))
         num_samples += len(frames)
         if num_samples > max_sec * rate:  # of a track whose header says nothing, or less
-            raise WaveError(f"lasts too long: at most {max_sec:.2f} s can be read")
+            raise too_long_error(num_samples / rate, max_sec)
     wave = np.concatenate(blocks) if blocks else np.zeros(0, dtype=np.float32)
     if len(wave) < (said_sec - _SLACK_SEC) * rate:
         raise cut_error(said_sec, len(wave) / rate)

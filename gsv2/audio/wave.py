@@ -77,7 +77,7 @@ def load_wave(
         if joined.size == 0:
             raise WaveError("holds no samples")
     except WaveError as error:
-        raise WaveError(error.reason, name) from error
+        raise WaveError(error.reason, name, error.measured, error.threshold) from error
     return joined
 
 

@@ -94,6 +94,7 @@ def listen(
     """
     from gsv2.evaluation.listening_page import ListeningConfig, write_listening_page
 
+    out.parent.mkdir(parents=True, exist_ok=True)
     config = ListeningConfig(clips=clips, language=language, speaker=speaker, seed=seed)
     typer.echo(f"{out}: {write_listening_page(corpus, out, config)} clips")
 

@@ -11,14 +11,14 @@ import typer
 def detect(
     files: Annotated[list[Path], typer.Argument(help="audio files")],
 ) -> None:
-    """Tell which files are marked as synthetic speech of gsv2.
+    """Tell which files are marked as synthetic speech.
 
-    A file without a mark may be synthetic all the same: marks are lost where a file is encoded
-    again.
+    A comment names gsv2; the watermark in the sound (`pip install 'gsv2[watermark]'`) is that of
+    all programs that mark by Perth. A file without a mark may be synthetic all the same.
 
     Example: `gsv2 detect out.wav`
     """
-    from gsv2.audio.marking import read_mark
+    from gsv2.audio.marking import read_marks
 
     for file in files:
-        typer.echo(f"{file}: {read_mark(file) or 'no mark'}")
+        typer.echo(f"{file}: {'; '.join(read_marks(file)) or 'no mark'}")

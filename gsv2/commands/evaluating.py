@@ -63,7 +63,7 @@ def evaluate_list(
 def show_tables(report: EvaluationReport) -> None:
     """Print the figures over all sentences, and by language if there are several."""
     tables = [figure_table(report)]
-    if len({row.language for row in report.rows}) > 1:
+    if len({result.language for result in report.results}) > 1:
         tables.append(by_scope_table(report))
     for cells in tables:
         print_table(_table(cells))

@@ -11,6 +11,7 @@ import typer
 CORPUS_HELP = "corpus, or recordings with transcripts, as `gsv2 corpus build` reads them"
 OVERRIDES_HELP = "STAGE.section.key=value, e.g. gpt.optim.gpt.lr=1e-3"
 HELD_OUT_HELP = "corpus to judge on; else CORPUS/../heldout, or a few clips of CORPUS"
+LEAVE_OUT_HELP = "clips not to train on: doubtful.jsonl of `gsv2 corpus clean`"
 LANGUAGE_HELP = "language (BCP 47) of recordings that name none"
 SIZE_HELP = "networks: debug or small [default: small on a GPU, debug on a CPU]"
 RECOGNIZER_HELP = "also judges the speech: as `gsv2 evaluate --recognizer`; slow"
@@ -23,6 +24,7 @@ def fit(
     minutes: Annotated[float, typer.Option(help="wall time in all, over all calls")] = 60.0,
     out: Annotated[Path, typer.Option(help="folder of everything made")] = Path("runs/fit"),
     held_out: Annotated[Path | None, typer.Option(help=HELD_OUT_HELP)] = None,
+    leave_out: Annotated[Path | None, typer.Option(help=LEAVE_OUT_HELP)] = None,
     language: Annotated[str | None, typer.Option(help=LANGUAGE_HELP)] = None,
     seed: Annotated[int, typer.Option(help="seed of all training")] = 0,
     size: Annotated[str | None, typer.Option(help=SIZE_HELP)] = None,
@@ -46,6 +48,7 @@ def fit(
             out=out,
             minutes=minutes,
             held_out=held_out,
+            leave_out=leave_out,
             language=language,
             seed=seed,
             size=size,

@@ -54,8 +54,8 @@ def _show_bundle(found: dict[str, Any]) -> None:
         return
     typer.echo(f"evaluation: {evaluation['sentences']} sentences")
     for name, by_source in evaluation["figures"].items():
-        told = ", ".join(f"{source} {value}" for source, value in by_source.items())
-        typer.echo(f"  {name}: {told}")
+        counted = ", ".join(f"{source} {value}" for source, value in by_source.items())
+        typer.echo(f"  {name}: {counted}")
 
 
 def _inspect_bundle(path: Path) -> dict[str, Any]:

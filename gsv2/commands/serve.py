@@ -49,8 +49,7 @@ def serve(
 
     Example: `gsv2 serve --bundle runs/quickstart/bundle --voice VOICE.wav`
     """
-    needed = ["fastapi", "uvicorn", "av", *(["wyoming"] if wyoming_port else [])]
-    if missing := [name for name in needed if find_spec(name) is None]:
+    if missing := missing_packages(with_wyoming=wyoming_port is not None):
         raise ValueError(f"gsv2 serve {_MISSING} (not there: {', '.join(missing)})")
     if token is not None and wyoming_port is not None:
         raise ValueError("--wyoming-port and --token exclude each other: Wyoming knows no keys")
@@ -72,6 +71,12 @@ def serve(
         wyoming = WyomingAddress(host=host, port=wyoming_port, languages=tags)
     service = SpeechService(speaker, voices, limits)
     run_server(make_app(service, token, wyoming), host, port, limits.stop_sec)
+
+
+def missing_packages(*, with_wyoming: bool) -> list[str]:
+    """Return what a server needs and is not installed."""
+    needed = ["fastapi", "uvicorn", "av", *(["wyoming"] if with_wyoming else [])]
+    return [name for name in needed if find_spec(name) is None]
 
 
 def _load_speaker(bundle: Path, candidates: int) -> BundleSpeaker:

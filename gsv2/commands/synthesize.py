@@ -19,7 +19,7 @@ FUSION_HELP = (
 )
 
 
-MARK_HELP = "say in the audio file that it is synthetic speech; gsv2 detect reads it"
+MARK_HELP = "mark it as synthetic speech, in the file and in the sound; gsv2 detect reads it"
 _REF_HELP = "recording or voice file of the voice; repeat for several"
 _SPEECH_HELP = "folder of its pretrained speech encoder, if it has moved"
 _TEXT_ENCODER_HELP = "folder of its pretrained text encoder, if it has moved"
@@ -30,7 +30,9 @@ _WEIGHT_HELP = "weight of each reference's voice (default: equal)"
 _RATE_HELP = "above 1 = faster; for a GPT that reads by a pointer"
 _OUT_HELP = "audio file to write, 32 kHz; with --stream, - is the standard output"
 _STREAM_HELP = "write speech while it is spoken; of each sentence one candidate is drawn"
+_CANDIDATES_HELP = f"{CANDIDATES_HELP} [default: 8; 1 with --stream]"
 _FORMAT_HELP = "on the standard output: wav, flac, mp3, opus, aac, or pcm (16 bit, 24 kHz)"
+_ENGINE_HELP = "what computes: torch, or onnx: the graphs of gsv2 export --onnx, on the CPU"
 _TIMES_HELP = ".TextGrid or .json for when words are spoken"
 
 
@@ -45,13 +47,12 @@ def synthesize(
     fusion: Annotated[str, typer.Option(help=FUSION_HELP)] = "auto",
     seed: Annotated[int, typer.Option(help="same seed, same speech")] = 0,
     rate: Annotated[float, typer.Option(help=_RATE_HELP)] = 1.0,
-    candidates: Annotated[
-        int | None, typer.Option(help=f"{CANDIDATES_HELP} [default: 8; 1 with --stream]", min=1)
-    ] = None,
+    candidates: Annotated[int | None, typer.Option(help=_CANDIDATES_HELP, min=1)] = None,
     stream: Annotated[bool, typer.Option("--stream", help=_STREAM_HELP)] = False,
     audio_format: Annotated[str, typer.Option("--format", help=_FORMAT_HELP)] = "wav",
     times: Annotated[Path | None, typer.Option(help=_TIMES_HELP)] = None,
     mark: Annotated[bool, typer.Option(help=MARK_HELP)] = True,
+    engine: Annotated[str, typer.Option(help=_ENGINE_HELP)] = "torch",
     speech_encoder: Annotated[Path | None, typer.Option(help=_SPEECH_HELP)] = None,
     text_encoder: Annotated[Path | None, typer.Option(help=_TEXT_ENCODER_HELP)] = None,
 ) -> None:
@@ -61,6 +62,7 @@ def synthesize(
     --ref voice.wav --ref-text "What the recording says." --out out.wav`
     """
     from gsv2.inference.encoder_folders import EncoderFolders
+    from gsv2.inference.open_synthesizer import BundleOptions, check_engine
     from gsv2.inference.sampling import SamplingConfig
     from gsv2.inference.speech_file import SpeechFiles, VoiceRecordings, write_speech
     from gsv2.inference.streamed_speech import stream_speech
@@ -73,9 +75,9 @@ def synthesize(
         prompt_fusion=fusion,  # type: ignore[arg-type]  # checked there, by name
     )
     files = SpeechFiles(out, times, mark, _checked_format(audio_format))
-    encoders = EncoderFolders(speech_encoder, text_encoder)
+    options = BundleOptions(EncoderFolders(speech_encoder, text_encoder), check_engine(engine))
     speak = stream_speech if stream else write_speech
-    speech = speak(bundle, _read_text(text, text_file), files, voice, sampling, encoders)
+    speech = speak(bundle, _read_text(text, text_file), files, voice, sampling, options)
     for warning in speech.warnings:
         typer.echo(f"warning: {warning}", err=True)
     typer.echo(f"{out}: {len(speech.wave) / speech.sample_rate:.2f} s", err=stream)

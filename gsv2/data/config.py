@@ -93,6 +93,9 @@ class DataConfig:
     """Shorter clips are left out, and counted."""
     max_clip_sec: float = 30.0
     """Longer clips are left out, and counted."""
+    excerpt_sec: float | None = None
+    """Longer clips are read as an excerpt of so many seconds, from another place in each epoch, by
+    stages that read no texts: steps of one size, and long clips serve too. None = whole clips."""
     window_mb: float = 512.0
     """Clips from which a lane forms micro-batches at a time, in MiB undecoded; larger = less
     padding. Only a remote source without a cache holds them in memory."""
@@ -108,6 +111,11 @@ class DataConfig:
     """Whether sources may be shell commands (`pipe:`)."""
     remote: RemoteConfig = field(default_factory=RemoteConfig)
     """How sources that are no local folders are read."""
+
+    @property
+    def longest_sec(self) -> float:
+        """Longest audio that is read of a clip, in seconds."""
+        return min(self.max_clip_sec, self.excerpt_sec or math.inf)
 
     def __post_init__(self) -> None:
         """Check the values that no type can."""
@@ -169,6 +177,17 @@ def _check_amounts(config: DataConfig) -> None:
         raise ValueError(
             f"data.max_length_ratio must be a number of at least 1, but is "
             f"{config.max_length_ratio}"
+        )
+    excerpt_sec = config.excerpt_sec
+    if excerpt_sec is not None and not config.min_clip_sec <= excerpt_sec < math.inf:
+        raise ValueError(
+            f"data.excerpt_sec must be at least data.min_clip_sec ({config.min_clip_sec}), "
+            f"but is {excerpt_sec}"
+        )
+    if excerpt_sec is not None and config.max_frames is None:
+        raise ValueError(
+            "data.excerpt_sec must be left out for data.max_tokens, which counts texts too: an "
+            f"excerpt has none, but it is {excerpt_sec}"
         )
     if not 0 <= config.min_clip_sec <= config.max_clip_sec:
         raise ValueError(

@@ -58,7 +58,7 @@ def read_kept_evaluation(bundle: Path) -> EvaluationReport | None:
     if of != hash_bundle(bundle):
         raise BundleError(f"{path} is of other weights than those beside it; evaluate them again")
     return EvaluationReport(
-        bundle=str(bundle), rows=(), figures=figures, notes=notes, num_sentences=count
+        bundle=str(bundle), results=(), figures=figures, notes=notes, num_sentences=count
     )
 
 

@@ -10,9 +10,9 @@ from gsv2.evaluation.bundle_evaluation import hash_bundle
 from gsv2.evaluation.judges import Judges
 from gsv2.evaluation.page import write_report
 from gsv2.evaluation.report import EvaluationReport, make_report
-from gsv2.evaluation.row import RowFolder, SentenceRow, file_name
 from gsv2.evaluation.sentence import UNKNOWN_LANGUAGE, Sentence
 from gsv2.evaluation.sentence_meter import SentenceMeter
+from gsv2.evaluation.sentence_result import ResultFolder, SentenceResult, file_name
 from gsv2.inference.open_synthesizer import open_synthesizer
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.training.distributed.patient_ranks import PatientRanks
@@ -51,21 +51,21 @@ def evaluate_bundle(
         The report, on every rank.
 
     Raises:
-        ValueError: no sentence, two of one key, a bundle or a row that cannot be used.
+        ValueError: no sentence, two of one key, a bundle or a result that cannot be used.
     """
     ranks = ranks or Distributed()
     out = Path(out)
-    folder = RowFolder(out / "sentences")
+    folder = ResultFolder(out / "sentences")
     synthesizer = open_synthesizer(bundle, ranks.device)
     judges, sampling = judges or Judges(), sampling or SamplingConfig()
     meter = SentenceMeter(synthesizer, hash_bundle(Path(bundle)), judges, folder, sampling)
     with computing_threads(ranks), counting_bar("speaking and listening") as progress:
         shown = progress if ranks.is_main else None
         keys = _measure(meter, sentences, PatientRanks(ranks), shown)
-    rows = [row for key in keys if (row := folder.load(key)) is not None]
+    results = [result for key in keys if (result := folder.load(key)) is not None]
     candidates = None if synthesizer.aligner is None else sampling.candidates
-    notes = [*judges.notes, *_notes(rows, judges, candidates)]
-    report = make_report(str(bundle), rows, notes)
+    notes = [*judges.notes, *_notes(results, judges, candidates)]
+    report = make_report(str(bundle), results, notes)
     ranks.on_main(lambda: write_report(report, sentences, folder, out))
     return report
 
@@ -99,15 +99,17 @@ def _measure(
     return [keys[place] for place in sorted(keys)]
 
 
-def _notes(rows: Sequence[SentenceRow], judges: Judges, candidates: int | None) -> Iterator[str]:
+def _notes(
+    results: Sequence[SentenceResult], judges: Judges, candidates: int | None
+) -> Iterator[str]:
     """Yield what was not measured, and why; `candidates` is None without an aligner."""
     if candidates is None:
         yield "no character errors by the aligner: the bundle has none (gsv2 export with its run)"
-    if not any(row.recording_id for row in rows):
+    if not any(result.recording_id for result in results):
         yield "no figures of recordings: the sentences have none"
-    languages = {row.language for row in rows}
+    languages = {result.language for result in results}
     for judge in judges.recognizers:
-        if deaf := sorted(language for language in languages if not judge.hears(language)):
+        if deaf := sorted(language for language in languages if not judge.supports(language)):
             named = ", ".join(deaf)
             hint = " (--language names it)" if UNKNOWN_LANGUAGE in deaf else ""
             yield f"{judge.name} does not know the language {named}{hint}"

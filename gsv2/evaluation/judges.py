@@ -20,7 +20,7 @@ class Recognizer(Protocol):
     def identity(self) -> str:
         """Name with all that its answers depend on; another one judges anew."""
 
-    def hears(self, language: str) -> bool:
+    def supports(self, language: str) -> bool:
         """Tell whether it knows the language of a BCP 47 tag."""
 
     def transcribe(self, wave: np.ndarray, language: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.stream.reader import BadClip, MappedReader, read_clip
-from gsv2.evaluation.page import choose_heard
+from gsv2.evaluation.page import choose_by_turns
 from gsv2.evaluation.page_template import page_template
 from gsv2.files import write_atomically
 
@@ -74,7 +74,7 @@ def _choose(index: CorpusIndex, config: ListeningConfig) -> list[int]:
         raise ValueError(f"the corpus has no clip{f' of {wanted}' if wanted else ''}")
     shuffled = np.random.default_rng(config.seed).permutation(rows)
     languages = [index.strings("language")[int(row)].as_py() for row in shuffled]
-    return sorted(int(shuffled[place]) for place in choose_heard(languages, config.clips))
+    return sorted(int(shuffled[place]) for place in choose_by_turns(languages, config.clips))
 
 
 def _matching(index: CorpusIndex, config: ListeningConfig) -> Iterator[int]:

@@ -13,8 +13,8 @@ from gsv2.audio.distances import cepstral_distortion, pitch_errors
 from gsv2.audio.pitch import median_pitch, track_pitch
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.evaluation.estimates import Measurement
-from gsv2.evaluation.row import Measures
 from gsv2.evaluation.sentence import Sentence
+from gsv2.evaluation.sentence_result import Measures
 from gsv2.evaluation.spoken_errors import spoken_form
 from gsv2.inference.sentences import MAX_SENTENCE_BYTES
 from gsv2.inference.speech import Speech

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gsv2.evaluation.estimates import Measurement
-from gsv2.evaluation.row import SOURCES, Measures, SentenceRow
+from gsv2.evaluation.sentence_result import SOURCES, Measures, SentenceResult
 
 Vector = NDArray[np.float64]
 
 
-def voice_measures(rows: Sequence[SentenceRow], encoder: str) -> dict[str, Measures]:
+def voice_measures(results: Sequence[SentenceResult], encoder: str) -> dict[str, Measures]:
     """Return the key of each sentence -> figures of one speaker encoder.
 
     `similarity/ENCODER`: cosine to the own speaker's other recordings;
@@ -26,40 +26,43 @@ def voice_measures(rows: Sequence[SentenceRow], encoder: str) -> dict[str, Measu
     `own_voice/ENCODER`: 1 if no other speaker is nearer; only among two speakers or more.
 
     Args:
-        rows: sentences; those that the encoder has not judged are left out.
+        results: sentences; those that the encoder has not judged are left out.
         encoder: name of the encoder.
     """
-    judged = [row for row in rows if encoder in row.voices]
+    judged = [result for result in results if encoder in result.voices]
     recordings = _recordings(judged, encoder)
     centres = {speaker: _mean(own.values()) for speaker, own in recordings.items()}
-    return {row.key: _measure(row, encoder, recordings[row.speaker], centres) for row in judged}
+    return {
+        result.key: _measure(result, encoder, recordings[result.speaker], centres)
+        for result in judged
+    }
 
 
-def _recordings(rows: Iterable[SentenceRow], encoder: str) -> dict[str, dict[str, Vector]]:
+def _recordings(results: Iterable[SentenceResult], encoder: str) -> dict[str, dict[str, Vector]]:
     """Return speaker -> hash of each of his recordings -> vector."""
     speakers: dict[str, dict[str, Vector]] = {}
-    for row in rows:
-        for name in (*_own_ids(row), *row.further_ids):
-            vector = np.asarray(row.voices[encoder][name])
-            speakers.setdefault(row.speaker, {})[name] = vector
+    for result in results:
+        for name in (*_own_ids(result), *result.further_ids):
+            vector = np.asarray(result.voices[encoder][name])
+            speakers.setdefault(result.speaker, {})[name] = vector
     return speakers
 
 
-def _own_ids(row: SentenceRow) -> list[str]:
-    return [*row.prompt_ids, *([row.recording_id] if row.recording_id else [])]
+def _own_ids(result: SentenceResult) -> list[str]:
+    return [*result.prompt_ids, *([result.recording_id] if result.recording_id else [])]
 
 
 def _measure(
-    row: SentenceRow, encoder: str, own: Mapping[str, Vector], centres: Mapping[str, Vector]
+    result: SentenceResult, encoder: str, own: Mapping[str, Vector], centres: Mapping[str, Vector]
 ) -> Measures:
-    voices = row.voices[encoder]
-    prompts = _mean(np.asarray(voices[name]) for name in row.prompt_ids)
-    others = [vector for name, vector in own.items() if name not in _own_ids(row)]
+    voices = result.voices[encoder]
+    prompts = _mean(np.asarray(voices[name]) for name in result.prompt_ids)
+    others = [vector for name, vector in own.items() if name not in _own_ids(result)]
     reference = _mean(others) if others else prompts
-    strangers = [centre for speaker, centre in centres.items() if speaker != row.speaker]
+    strangers = [centre for speaker, centre in centres.items() if speaker != result.speaker]
     measures: Measures = {}
     for source in SOURCES:
-        name = row.recording_id if source == "recording" else source
+        name = result.recording_id if source == "recording" else source
         if name is None or name not in voices:
             continue
         voice = np.asarray(voices[name])

@@ -13,19 +13,19 @@ from gsv2.audio.wave import load_wave
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.evaluation.page_template import page_template
 from gsv2.evaluation.report import ALL, MEDIAN, EvaluationReport
-from gsv2.evaluation.row import RowFolder, SentenceRow
 from gsv2.evaluation.sentence import Sentence
+from gsv2.evaluation.sentence_result import ResultFolder, SentenceResult
 from gsv2.evaluation.tables import by_scope_table, figure_table
 from gsv2.files import write_atomically
 
-MAX_HEARD = 24
+MAX_PLAYERS = 24
 """Sentences that the page has players for, at about 400 kB each; languages take turns."""
 
 
-class Heard(NamedTuple):
+class PlayedSentence(NamedTuple):
     """A sentence with its sounds, each [N] float32 at 32 kHz."""
 
-    row: SentenceRow
+    result: SentenceResult
     prompt: np.ndarray
     generated: np.ndarray
     resynthesis: np.ndarray | None
@@ -33,7 +33,7 @@ class Heard(NamedTuple):
 
 
 def write_report(
-    report: EvaluationReport, sentences: Sequence[Sentence], folder: RowFolder, out: Path
+    report: EvaluationReport, sentences: Sequence[Sentence], folder: ResultFolder, out: Path
 ) -> None:
     """Write `evaluation.json` and `index.html`.
 
@@ -48,34 +48,36 @@ def write_report(
     write_atomically(out / "index.html", render_page(report, sentences, folder))
 
 
-def render_page(report: EvaluationReport, sentences: Sequence[Sentence], folder: RowFolder) -> str:
+def render_page(
+    report: EvaluationReport, sentences: Sequence[Sentence], folder: ResultFolder
+) -> str:
     """Return the page, which refers to nothing outside itself."""
     scopes = [scope for scope in report.figures if scope not in (ALL, MEDIAN)]
     return page_template(Path(__file__).with_name("page.html.j2")).render(
         report=report,
         figures=figure_table(report),
         languages=by_scope_table(report) if len(scopes) > 1 else None,
-        heard=list(_heard(report.rows, sentences, folder)),
+        played=list(_played(report.results, sentences, folder)),
     )
 
 
-def _heard(
-    rows: Sequence[SentenceRow], sentences: Sequence[Sentence], folder: RowFolder
-) -> Iterator[Heard]:
-    for place in choose_heard([row.language for row in rows if row.failure is None]):
-        row = [row for row in rows if row.failure is None][place]
-        sentence = sentences[rows.index(row)]
-        again = folder.wave(row.key, "resynthesis")
-        yield Heard(
-            row=row,
+def _played(
+    results: Sequence[SentenceResult], sentences: Sequence[Sentence], folder: ResultFolder
+) -> Iterator[PlayedSentence]:
+    for place in choose_by_turns([result.language for result in results if result.failure is None]):
+        result = [result for result in results if result.failure is None][place]
+        sentence = sentences[results.index(result)]
+        again = folder.wave(result.key, "resynthesis")
+        yield PlayedSentence(
+            result=result,
             prompt=sentence.prompts[0].wave,
-            generated=load_wave(folder.wave(row.key, "generated"), SAMPLE_RATE),
-            resynthesis=load_wave(again, SAMPLE_RATE) if row.recording_id else None,
+            generated=load_wave(folder.wave(result.key, "generated"), SAMPLE_RATE),
+            resynthesis=load_wave(again, SAMPLE_RATE) if result.recording_id else None,
             recording=sentence.recording,
         )
 
 
-def choose_heard(languages: Sequence[str], most: int = MAX_HEARD) -> list[int]:
+def choose_by_turns(languages: Sequence[str], most: int = MAX_PLAYERS) -> list[int]:
     """Return places of sentences, the first of every language before the second of any."""
     turns: dict[str, int] = {}
     ranked = []

@@ -62,7 +62,7 @@ class PocketSphinx:
         self.name = name or ("pocketsphinx" if grammar is None else "pocketsphinx-grammar")
         self.identity = f"pocketsphinx{digest}"
 
-    def hears(self, language: str) -> bool:
+    def supports(self, language: str) -> bool:
         """See `gsv2.evaluation.judges.Recognizer`."""
         return language.split("-")[0] == _LANGUAGE
 

@@ -15,7 +15,7 @@ from gsv2.evaluation.estimates import (
     estimate_ratio,
 )
 from gsv2.evaluation.own_voice import voice_measures
-from gsv2.evaluation.row import SOURCES, Measures, SentenceRow
+from gsv2.evaluation.sentence_result import SOURCES, Measures, SentenceResult
 
 ALL, MEDIAN = "all", "median"
 """Scopes beside the languages: all sentences; the median of the languages' figures."""
@@ -32,7 +32,7 @@ class EvaluationReport:
 
     bundle: str
     """Folder of the bundle."""
-    rows: Sequence[SentenceRow]
+    results: Sequence[SentenceResult]
     """Sentences in the order that they were given in."""
     figures: Figures
     """Estimates; `figure` looks one up."""
@@ -57,7 +57,7 @@ class EvaluationReport:
     @property
     def failures(self) -> dict[str, str]:
         """Key of each sentence that was not spoken -> why."""
-        return {row.key: row.failure for row in self.rows if row.failure is not None}
+        return {result.key: result.failure for result in self.results if result.failure is not None}
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures, and of each sentence what was heard, as plain values for JSON."""
@@ -67,33 +67,33 @@ class EvaluationReport:
             "notes": list(self.notes),
             "failures": self.failures,
             "figures": json_values(self.figures),
-            "sentences": [_described(row) for row in self.rows],
+            "sentences": [_described(result) for result in self.results],
         }
 
 
 def make_report(
-    bundle: str, rows: Sequence[SentenceRow], notes: Sequence[str] = ()
+    bundle: str, results: Sequence[SentenceResult], notes: Sequence[str] = ()
 ) -> EvaluationReport:
     """Return the report on sentences that were measured one by one."""
-    spoken = [row for row in rows if row.failure is None]
+    spoken = [result for result in results if result.failure is None]
     figures = estimate_figures(spoken)
     return EvaluationReport(
-        bundle=bundle, rows=rows, figures=figures, notes=notes, num_sentences=len(rows)
+        bundle=bundle, results=results, figures=figures, notes=notes, num_sentences=len(results)
     )
 
 
-def estimate_figures(rows: Sequence[SentenceRow]) -> Figures:
-    """Return the estimates over all rows, by language, and their median over the languages."""
-    measured = _with_voices(rows)
-    languages = sorted({row.language for row in rows})
+def estimate_figures(results: Sequence[SentenceResult]) -> Figures:
+    """Return the estimates over all results, by language, and their median over the languages."""
+    measured = _with_voices(results)
+    languages = sorted({result.language for result in results})
     scopes = {
-        ALL: list(rows),
-        **{name: [r for r in rows if r.language == name] for name in languages},
+        ALL: list(results),
+        **{name: [r for r in results if r.language == name] for name in languages},
     }
     figures: dict[str, dict[str, dict[str, Estimate]]] = {}
     for name in sorted({name for measures in measured.values() for name in measures}):
         for scope, members in scopes.items():
-            sums = _by_source([measured[row.key].get(name, {}) for row in members])
+            sums = _by_source([measured[result.key].get(name, {}) for result in members])
             if sums:
                 figures.setdefault(scope, {})[name] = _estimates(sums)
         groups = [_by_source([measured[r.key].get(name, {}) for r in scopes[g]]) for g in languages]
@@ -102,11 +102,11 @@ def estimate_figures(rows: Sequence[SentenceRow]) -> Figures:
     return figures
 
 
-def _with_voices(rows: Sequence[SentenceRow]) -> dict[str, Measures]:
+def _with_voices(results: Sequence[SentenceResult]) -> dict[str, Measures]:
     """Return key -> figures, those that compare voices included."""
-    measured = {row.key: dict(row.measures) for row in rows}
-    for encoder in sorted({name for row in rows for name in row.voices}):
-        for key, measures in voice_measures(rows, encoder).items():
+    measured = {result.key: dict(result.measures) for result in results}
+    for encoder in sorted({name for result in results for name in result.voices}):
+        for key, measures in voice_measures(results, encoder).items():
             measured[key] |= measures
     return measured
 
@@ -144,9 +144,9 @@ def _medians(
     return medians
 
 
-def _described(row: SentenceRow) -> dict[str, Any]:
+def _described(result: SentenceResult) -> dict[str, Any]:
     names = ("key", "text", "language", "speaker", "failure", "ended", "speech_sec", "compute_sec")
-    return {**{name: getattr(row, name) for name in names}, "readings": row.readings}
+    return {**{name: getattr(result, name) for name in names}, "readings": result.readings}
 
 
 def json_values(value: Any) -> Any:

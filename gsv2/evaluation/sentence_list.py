@@ -18,8 +18,8 @@ from gsv2.audio.errors import WaveError
 from gsv2.audio.level import apply_level, measure_level
 from gsv2.audio.wave import load_wave
 from gsv2.data.corpus.format import SAMPLE_RATE
-from gsv2.evaluation.row import file_name
 from gsv2.evaluation.sentence import UNKNOWN_LANGUAGE, Sentence
+from gsv2.evaluation.sentence_result import file_name
 from gsv2.inference.references import load_reference
 from gsv2.text.language import LanguageError, canonical_language
 from gsv2.text.normalize import TextError, normalize_text

@@ -18,8 +18,8 @@ from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.evaluation.estimates import Measurement
 from gsv2.evaluation.judges import Judges, Recognizer, SpeakerEncoder
 from gsv2.evaluation.own_figures import CODES, SOUND, aligner_readings, sound_measures
-from gsv2.evaluation.row import SOURCES, RowFolder, SentenceRow
 from gsv2.evaluation.sentence import Sentence, wave_hash
+from gsv2.evaluation.sentence_result import SOURCES, ResultFolder, SentenceResult
 from gsv2.evaluation.spoken_errors import count_spoken_errors
 from gsv2.inference.references import VoiceError
 from gsv2.inference.sampling import SamplingConfig
@@ -28,7 +28,7 @@ from gsv2.inference.synthesizer import Synthesizer
 from gsv2.inference.text_synthesizer import TextSynthesizer
 
 _DIGITS = 6
-"""Decimals of a voice's vector in a row."""
+"""Decimals of a voice's vector in a result."""
 
 
 class SentenceMeter:
@@ -39,7 +39,7 @@ class SentenceMeter:
         synthesizer: Synthesizer | TextSynthesizer,
         bundle_hash: str,
         judges: Judges,
-        folder: RowFolder,
+        folder: ResultFolder,
         sampling: SamplingConfig,
     ) -> None:
         self._synthesizer = synthesizer
@@ -48,26 +48,26 @@ class SentenceMeter:
         self._folder = folder
         self._sampling = sampling
 
-    def measure(self, sentence: Sentence) -> SentenceRow:
-        """Return the row of a sentence, which is written too."""
+    def measure(self, sentence: Sentence) -> SentenceResult:
+        """Return the result of a sentence, which is written too."""
         fingerprint = self._fingerprint(sentence)
-        row = self._folder.load(sentence.key)
-        if row is None or row.fingerprint != fingerprint or not self._has_sounds(row):
-            row = self._speak(sentence, fingerprint)
-            self._folder.save(row)
-        if row.failure is None and self._judge(sentence, row):
-            self._folder.save(row)
-        return row
+        result = self._folder.load(sentence.key)
+        if result is None or result.fingerprint != fingerprint or not self._has_sounds(result):
+            result = self._speak(sentence, fingerprint)
+            self._folder.save(result)
+        if result.failure is None and self._judge(sentence, result):
+            self._folder.save(result)
+        return result
 
-    def _has_sounds(self, row: SentenceRow) -> bool:
-        sources = SOURCES[:2] if row.recording_id else SOURCES[:1]
-        whole = all(self._folder.wave(row.key, source).is_file() for source in sources)
-        return whole or row.failure is not None
+    def _has_sounds(self, result: SentenceResult) -> bool:
+        sources = SOURCES[:2] if result.recording_id else SOURCES[:1]
+        whole = all(self._folder.wave(result.key, source).is_file() for source in sources)
+        return whole or result.failure is not None
 
-    def _speak(self, sentence: Sentence, fingerprint: str) -> SentenceRow:
+    def _speak(self, sentence: Sentence, fingerprint: str) -> SentenceResult:
         """Speak a sentence and take the figures that need no judge from outside."""
         recording = sentence.recording
-        row = SentenceRow(
+        result = SentenceResult(
             key=sentence.key,
             text=sentence.text,
             language=sentence.language,
@@ -83,16 +83,16 @@ class SentenceMeter:
                 sentence.text, sentence.prompts, seed=self._sampling.seed, sampling=self._sampling
             )
         except VoiceError as error:
-            row.failure = str(error)
-            return row
-        row.compute_sec = time.monotonic() - start
-        row.speech_sec = len(speech.wave) / speech.sample_rate
-        row.ended = speech.ended
-        save_wave(self._folder.wave(row.key, "generated"), speech.wave, SAMPLE_RATE)
+            result.failure = str(error)
+            return result
+        result.compute_sec = time.monotonic() - start
+        result.speech_sec = len(speech.wave) / speech.sample_rate
+        result.ended = speech.ended
+        save_wave(self._folder.wave(result.key, "generated"), speech.wave, SAMPLE_RATE)
         if recording is not None:
             self._resynthesise(sentence, recording)
-        self._take_figures(sentence, row, speech)
-        return row
+        self._take_figures(sentence, result, speech)
+        return result
 
     def _resynthesise(self, sentence: Sentence, recording: np.ndarray) -> None:
         """Send the recording through its codes, in the voice of the prompts.
@@ -103,38 +103,40 @@ class SentenceMeter:
         wave = self._synthesizer.resynthesise(recording, voice)
         save_wave(self._folder.wave(sentence.key, "resynthesis"), wave, SAMPLE_RATE)
 
-    def _take_figures(self, sentence: Sentence, row: SentenceRow, speech: Speech) -> None:
-        waves = self._waves(sentence, row)
-        row.measures = sound_measures(self._synthesizer, sentence, waves)
-        row.measures["unended"] = {"generated": Measurement(float(not row.ended))}
-        time_spent = Measurement(row.compute_sec, row.speech_sec)
-        row.measures["real_time_factor"] = {"generated": time_spent}
+    def _take_figures(self, sentence: Sentence, result: SentenceResult, speech: Speech) -> None:
+        waves = self._waves(sentence, result)
+        result.measures = sound_measures(self._synthesizer, sentence, waves)
+        result.measures["unended"] = {"generated": Measurement(float(not result.ended))}
+        time_spent = Measurement(result.compute_sec, result.speech_sec)
+        result.measures["real_time_factor"] = {"generated": time_spent}
         readings = aligner_readings(self._synthesizer, sentence, speech, waves)
         for figure, by_source in readings.items():
-            row.measures[figure] = {name: found.errors for name, found in by_source.items()}
+            result.measures[figure] = {name: found.errors for name, found in by_source.items()}
             judge = {CODES: "aligner", SOUND: "aligner, of the sound"}[figure]
-            row.readings[judge] = {name: found.text for name, found in by_source.items()}
+            result.readings[judge] = {name: found.text for name, found in by_source.items()}
 
-    def _judge(self, sentence: Sentence, row: SentenceRow) -> bool:
+    def _judge(self, sentence: Sentence, result: SentenceResult) -> bool:
         """Ask the judges that have not judged yet; tell whether there were any."""
         judges = self._judges
-        listeners = [judge for judge in judges.recognizers if not _has_judged(judge, row)]
-        encoders = [judge for judge in judges.encoders if not _has_judged(judge, row)]
+        listeners = [judge for judge in judges.recognizers if not _has_judged(judge, result)]
+        encoders = [judge for judge in judges.encoders if not _has_judged(judge, result)]
         if not listeners and not encoders:
             return False
-        waves = self._waves(sentence, row)
+        waves = self._waves(sentence, result)
         for listener in listeners:
-            _transcribe(listener, row, waves)
-            row.judged[listener.name] = listener.identity
+            _transcribe(listener, result, waves)
+            result.judged[listener.name] = listener.identity
         for encoder in encoders:
-            _embed(encoder, row, sentence, waves)
-            row.judged[encoder.name] = encoder.identity
+            _embed(encoder, result, sentence, waves)
+            result.judged[encoder.name] = encoder.identity
         return True
 
-    def _waves(self, sentence: Sentence, row: SentenceRow) -> dict[str, np.ndarray]:
+    def _waves(self, sentence: Sentence, result: SentenceResult) -> dict[str, np.ndarray]:
         """Return source -> sound, as it was written: judges hear what a listener would."""
-        sources = SOURCES[:2] if row.recording_id else SOURCES[:1]
-        waves = {name: load_wave(self._folder.wave(row.key, name), SAMPLE_RATE) for name in sources}
+        sources = SOURCES[:2] if result.recording_id else SOURCES[:1]
+        waves = {
+            name: load_wave(self._folder.wave(result.key, name), SAMPLE_RATE) for name in sources
+        }
         return waves if sentence.recording is None else {**waves, "recording": sentence.recording}
 
     def _fingerprint(self, sentence: Sentence) -> str:
@@ -151,35 +153,36 @@ class SentenceMeter:
         return hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()[:16]
 
 
-def _has_judged(judge: Recognizer | SpeakerEncoder, row: SentenceRow) -> bool:
-    return row.judged.get(judge.name) == judge.identity
+def _has_judged(judge: Recognizer | SpeakerEncoder, result: SentenceResult) -> bool:
+    return result.judged.get(judge.name) == judge.identity
 
 
-def _transcribe(judge: Recognizer, row: SentenceRow, waves: dict[str, np.ndarray]) -> None:
+def _transcribe(judge: Recognizer, result: SentenceResult, waves: dict[str, np.ndarray]) -> None:
     words, characters = f"wer/{judge.name}", f"cer/{judge.name}"
     for name in (words, characters):
-        row.measures.pop(name, None)
-    row.readings.pop(judge.name, None)
-    if not judge.hears(row.language):
+        result.measures.pop(name, None)
+    result.readings.pop(judge.name, None)
+    if not judge.supports(result.language):
         return
-    heard = {source: judge.transcribe(wave, row.language) for source, wave in waves.items()}
+    heard = {source: judge.transcribe(wave, result.language) for source, wave in waves.items()}
     errors = {
-        name: count_spoken_errors(row.text, text, row.language) for name, text in heard.items()
+        name: count_spoken_errors(result.text, text, result.language)
+        for name, text in heard.items()
     }
-    row.readings[judge.name] = heard
-    row.measures[words] = {name: found.words for name, found in errors.items()}
-    row.measures[characters] = {name: found.characters for name, found in errors.items()}
+    result.readings[judge.name] = heard
+    result.measures[words] = {name: found.words for name, found in errors.items()}
+    result.measures[characters] = {name: found.characters for name, found in errors.items()}
 
 
 def _embed(
-    judge: SpeakerEncoder, row: SentenceRow, sentence: Sentence, waves: dict[str, np.ndarray]
+    judge: SpeakerEncoder, result: SentenceResult, sentence: Sentence, waves: dict[str, np.ndarray]
 ) -> None:
     heard = {source: wave for source, wave in waves.items() if source != "recording"}
-    if row.recording_id is not None and sentence.recording is not None:
-        heard[row.recording_id] = sentence.recording
-    heard |= dict(zip(row.prompt_ids, (p.wave for p in sentence.prompts), strict=True))
-    heard |= dict(zip(row.further_ids, sentence.further, strict=True))
-    row.voices[judge.name] = {
+    if result.recording_id is not None and sentence.recording is not None:
+        heard[result.recording_id] = sentence.recording
+    heard |= dict(zip(result.prompt_ids, (p.wave for p in sentence.prompts), strict=True))
+    heard |= dict(zip(result.further_ids, sentence.further, strict=True))
+    result.voices[judge.name] = {
         name: np.round(judge.embed(wave).astype(np.float64), _DIGITS).tolist()
         for name, wave in heard.items()
     }

@@ -43,7 +43,7 @@ class Whisper:
         self.name = folder.resolve().name
         self.identity = folder_identity("whisper", folder)
 
-    def hears(self, language: str) -> bool:
+    def supports(self, language: str) -> bool:
         """See `gsv2.evaluation.judges.Recognizer`; a multilingual model guesses an unknown one."""
         if not self._languages:
             return language.split("-")[0] == _ENGLISH

@@ -50,7 +50,6 @@ class ChainCall:
     size: str
     overrides: tuple[str, ...]
     longest_sec: float
-    usual_sec: float
 
     def to_json(self) -> str:
         """Return the call as an argument of a command line."""
@@ -91,7 +90,6 @@ def run_chain(call: ChainCall) -> None:
         size=call.size,
         overrides=call.overrides,
         longest_sec=call.longest_sec,
-        usual_sec=call.usual_sec,
     )
     journal.seconds[_START] = journal.seconds.get(_START, 0.0) + time.time() - call.started
     budget = TimeBudget(total_sec=call.seconds, weights=WEIGHTS[call.chain])

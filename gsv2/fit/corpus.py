@@ -6,19 +6,19 @@ import os
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-
-from gsv2.data.building.build import BuildRun, build_corpus
+from gsv2.data.building.build import build_corpus
+from gsv2.data.building.build_run import BuildRun
 from gsv2.data.building.readers.reader import ReadingOptions
 from gsv2.data.building.staging import is_split
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.corpus.key_list import read_key_list
 from gsv2.data.corpus.manifest import is_complete, read_manifest
 from gsv2.data.corpus.part import share_of
 from gsv2.evaluation.corpus_page import write_corpus_page
 from gsv2.files import atomic_folder
+from gsv2.storage.storage import Storage
 from gsv2.training.telemetry.progress import counting_bar
 
 CODES, CODES_UNALIGNED, CODES_SHIFTED = "codes", "codes_unaligned", "codes_shifted"
@@ -33,8 +33,6 @@ _LEAST_CLIPS = 12
 _MOST_CLIPS = 400
 """Clips that are held out of a large one."""
 _MOST_SHARE = 0.1
-_USUAL_SHARE = 0.98
-_COUNTED_TENTHS = 6000
 _COUNTED_CLIPS = 200_000
 """Clips of the largest corpus whose share is such that exactly as many as wanted are held out."""
 
@@ -97,27 +95,34 @@ def _link(source: str, target: str) -> None:
         shutil.copyfile(source, target)
 
 
-def choose_corpora(corpus: Path, held_out: Path | None) -> FitCorpora:
+def choose_corpora(
+    corpus: Path, held_out: Path | None, leave_out: Path | None = None
+) -> FitCorpora:
     """Return what trains and what is held out.
 
     Args:
         corpus: a corpus; of one named `train` beside one named `heldout` or `validation`, that one
             is held out.
         held_out: another corpus to hold out; None = that one, or a part of `corpus`.
+        leave_out: list of clips of `corpus` that are neither trained on nor judged.
 
     Raises:
-        ValueError: a corpus is missing or damaged.
+        ValueError: a corpus or the list is missing or damaged.
     """
+    listed = None if leave_out is None else str(leave_out.resolve())
+    if listed is not None:
+        read_key_list(listed, Storage())
     for name in _HELD_OUT if held_out is None and corpus.name == "train" else ():
         if held_out is None and is_complete(corpus.parent / name):
             held_out = corpus.parent / name
     if held_out is not None:
         read_manifest(held_out)
         return FitCorpora(
-            train=SourceConfig(path=str(corpus)), held_out=SourceConfig(path=str(held_out))
+            train=SourceConfig(path=str(corpus), leave_out=listed),
+            held_out=SourceConfig(path=str(held_out)),
         )
     share = held_out_share(corpus)
-    train = SourceConfig(path=str(corpus), part="train", held_out_share=share)
+    train = SourceConfig(path=str(corpus), part="train", held_out_share=share, leave_out=listed)
     return FitCorpora(train=train, held_out=replace(train, part="heldout"))
 
 
@@ -170,25 +175,12 @@ def build_if_needed(source: Path, out: Path, language: str | None) -> Path:
     return out
 
 
-class ClipDurations(NamedTuple):
-    """Durations of the clips of a corpus, in seconds."""
-
-    longest: float
-    usual: float
-    """Duration that `_USUAL_SHARE` of the clips stay within, to a tenth of a second."""
-
-
-def clip_durations(corpora: FitCorpora) -> ClipDurations:
-    """Return the durations of the clips, from the indexes, shard by shard."""
+def longest_clip_sec(corpora: FitCorpora) -> float:
+    """Return the duration of the longest clip, from the indexes, shard by shard."""
     longest = 0.0
-    counts = np.zeros(_COUNTED_TENTHS + 1, dtype=np.int64)  # clips by tenths of a second
     for path in corpora.paths:
         index = CorpusIndex.open(SourceConfig(path=path))
         for shard in index.shards:
             seconds = index.read_numbers(shard, ["duration_sec"])["duration_sec"]
             longest = max(longest, float(seconds.max(initial=0.0)))
-            tenths = np.ceil(seconds * 10).clip(max=_COUNTED_TENTHS).astype(np.int64)
-            counts += np.bincount(tenths, minlength=len(counts))
-    within = counts.cumsum()
-    usual = int(np.searchsorted(within, _USUAL_SHARE * within[-1])) / 10
-    return ClipDurations(longest, min(usual, longest))
+    return longest

@@ -14,7 +14,7 @@ from gsv2.evaluation.judge_names import load_judges
 from gsv2.evaluation.judges import Judges
 from gsv2.fit.budget import ENDING_SHARE, MAX_ENDING_SEC, TimeBudget
 from gsv2.fit.chain import CHAINS, WEIGHTS, ChainCall, used_by_chain
-from gsv2.fit.corpus import build_if_needed, choose_corpora, clip_durations, keep_codes
+from gsv2.fit.corpus import build_if_needed, choose_corpora, keep_codes, longest_clip_sec
 from gsv2.fit.journal import Journal
 from gsv2.fit.runs import FitRuns
 from gsv2.fit.side_by_side import run_side_by_side
@@ -48,6 +48,8 @@ class FitSettings:
     """Wall time in all, over all calls."""
     held_out: Path | None = None
     """Another corpus to validate and judge on."""
+    leave_out: Path | None = None
+    """List of clips that are not trained on, as `gsv2 corpus clean` writes it."""
     language: str | None = None
     """Language of recordings that name none."""
     seed: int = 0
@@ -86,16 +88,14 @@ def run_fit(settings: FitSettings) -> FitResult:
     journal = open_journal(settings)
     out.mkdir(parents=True, exist_ok=True)
     corpus = build_if_needed(settings.corpus, out / "corpus", settings.language)
-    corpora = choose_corpora(corpus, settings.held_out)
-    durations = clip_durations(corpora)
+    corpora = choose_corpora(corpus, settings.held_out, settings.leave_out)
     runs = FitRuns(
         out=out,
         corpora=corpora,
         seed=settings.seed,
         size=_size(settings),
         overrides=settings.overrides,
-        longest_sec=durations.longest,
-        usual_sec=durations.usual,
+        longest_sec=longest_clip_sec(corpora),
     )
     is_double = _is_side_by_side(settings)
     budget = _budget(settings, journal, is_double=is_double)
@@ -132,6 +132,8 @@ def open_journal(settings: FitSettings) -> Journal:
     }
     if (size := _size(settings)) != "debug":  # fits of before had no other
         arguments["size"] = size
+    if settings.leave_out is not None:
+        arguments["leave_out"] = str(settings.leave_out.resolve())
     return Journal.open(settings.out / JOURNAL, arguments)
 
 
@@ -168,7 +170,6 @@ def _run_chains(settings: FitSettings, runs: FitRuns, journal: Journal, budget: 
             size=runs.size,
             overrides=tuple(runs.overrides),
             longest_sec=runs.longest_sec,
-            usual_sec=runs.usual_sec,
         )
         for chain in CHAINS
     ]

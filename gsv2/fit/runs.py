@@ -47,9 +47,6 @@ class FitRuns:
     """`STAGE.section.key=value` of the user, the last words."""
     longest_sec: float = MAX_CLIP_SEC
     """Longest clip of the corpora."""
-    usual_sec: float = MAX_CLIP_SEC
-    """Longest clip that the waveform is learnt from, see `ClipDurations.usual`: one that is longer
-    than all others would make every step larger, and there would be fewer of them."""
 
     def __post_init__(self) -> None:
         """Check size and overrides of the user.
@@ -126,9 +123,9 @@ class FitRuns:
     def _values_of(self, stage: str) -> Iterator[tuple[str, object]]:
         config = load_config(self.config_file(stage), (), SCHEMAS)
         longest = min(self.longest_sec, MAX_CLIP_SEC)
-        if stage == "vits2":
-            longest = min(longest, self.usual_sec)
-            yield "data.max_clip_sec", longest
+        if config.data.excerpt_sec is not None:
+            yield "data.max_clip_sec", max(self.longest_sec, MAX_CLIP_SEC)
+            longest = min(longest, config.data.excerpt_sec)
         if config.data.max_frames is not None:
             yield "data.max_frames", max(config.data.max_frames, math.ceil(longest * FRAME_RATE_HZ))
         if stage == "quantizer":

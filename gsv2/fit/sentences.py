@@ -8,11 +8,13 @@ from itertools import zip_longest
 from typing import overload
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.decode import Clip
 from gsv2.data.corpus.index import CorpusIndex
+from gsv2.data.corpus.key_list import read_key_list
 from gsv2.data.corpus.part import in_part
 from gsv2.data.stream.reader import MappedReader, read_clip
 from gsv2.evaluation.sentence import Sentence
@@ -31,7 +33,8 @@ class HeldOutSentences(Sequence[Sentence]):
     Voices and their languages take turns, so that few sentences have many of both.
 
     Args:
-        source: held-out clips; prompts come from all clips of the corpus.
+        source: held-out clips; prompts come from all clips of the corpus, but for those that it
+            leaves out.
         count: most sentences.
 
     Raises:
@@ -47,7 +50,13 @@ class HeldOutSentences(Sequence[Sentence]):
                 for shard in index.shards
             ]
         )
-        self._rows = list(_rows(index, own))[:count]
+        taken = np.ones(len(own), dtype=bool)
+        if source.leave_out is not None:
+            listed = read_key_list(source.leave_out, index.storage)
+            taken = ~pc.is_in(index.strings("key"), listed.cast(pa.large_string())).to_numpy(
+                zero_copy_only=False
+            )
+        self._rows = list(_rows(index, own & taken, taken))[:count]
         if not self._rows:
             raise ValueError(f"{source.path}: no held-out clip has another one of its speaker")
 
@@ -81,14 +90,20 @@ class HeldOutSentences(Sequence[Sentence]):
         return clip
 
 
-def _rows(index: CorpusIndex, own: np.ndarray) -> Iterator[tuple[int, ...]]:
-    """Yield (row to say, row of the prompt, further rows of the voice), voices in turn."""
+def _rows(index: CorpusIndex, own: np.ndarray, heard: np.ndarray) -> Iterator[tuple[int, ...]]:
+    """Yield (row to say, row of the prompt, further rows of the voice), voices in turn.
+
+    Args:
+        index: all clips.
+        own: [rows] bool: clips to say.
+        heard: [rows] bool: clips that may be prompts.
+    """
     seconds = index.numbers("duration_sec")
     voices, languages = (
         pc.dictionary_encode(index.strings(name).fill_null("")).indices.to_numpy()
         for name in ("speaker", "language")
     )
-    fits = (seconds >= _PROMPT_SEC[0]) & (seconds <= _PROMPT_SEC[1])
+    fits = heard & (seconds >= _PROMPT_SEC[0]) & (seconds <= _PROMPT_SEC[1])
     of_group = []
     for voice, language in sorted(set(zip(voices.tolist(), languages.tolist(), strict=True))):
         is_voice = voices == voice

@@ -32,6 +32,7 @@ from gsv2.inference.bundle_description import (
 from gsv2.inference.bundle_parts import PARTS, check_parts, described_encoders
 from gsv2.inference.bundle_provenance import collect_provenance, write_provenance
 from gsv2.inference.bundle_sources import find_sources
+from gsv2.inference.onnx_export import check_exportable, export_graphs
 from gsv2.inference.reading import HeldOutReading
 from gsv2.models.component import Component, ComponentError, load_component, save_component
 from gsv2.models.gpt.lora import merge_adapters
@@ -47,7 +48,9 @@ _TRIES = 100
 """Times that a bundle is put into its place while others put theirs there."""
 
 
-def export_bundle(runs: Sequence[Path], out: Path, *, averaged: bool | None = None) -> Path:
+def export_bundle(
+    runs: Sequence[Path], out: Path, *, averaged: bool | None = None, with_graphs: bool = False
+) -> Path:
     """Gather the newest weights of `runs` into a bundle.
 
     Several processes may export to one place: each builds a folder of its own, and the last one
@@ -60,6 +63,7 @@ def export_bundle(runs: Sequence[Path], out: Path, *, averaged: bool | None = No
         out: folder to write; an older bundle there is replaced.
         averaged: whether to take the moving averages of the weights (`optim.NAME.ema_decay`):
             True = of the GPT and VITS2, False = of none, None = of those that have them.
+        with_graphs: whether to write ONNX graphs too, see `gsv2.inference.onnx_export`.
 
     Returns:
         `out`.
@@ -67,13 +71,16 @@ def export_bundle(runs: Sequence[Path], out: Path, *, averaged: bool | None = No
     Raises:
         BundleError: a part is missing, there twice or damaged, the parts were trained on
             different quantizers, or `out` holds something else.
+        ExportError: graphs are asked for, and cannot be made.
     """
     _check_place(out)
     sources = find_sources(runs, averaged)
+    if with_graphs:
+        check_exportable(sources)
     out.parent.mkdir(parents=True, exist_ok=True)
     aside = _make_aside(out)
     try:
-        _fill(aside, sources)
+        _fill(aside, sources, with_graphs=with_graphs)
         _put_in_place(aside, out)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -131,7 +138,7 @@ def _make_aside(out: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix=f"{beginning}{os.getpid()}-", dir=out.parent))
 
 
-def _fill(folder: Path, sources: Mapping[str, Path]) -> None:
+def _fill(folder: Path, sources: Mapping[str, Path], *, with_graphs: bool) -> None:
     """Write a bundle into an empty folder."""
     components = {}
     for kind, path in sources.items():
@@ -140,9 +147,11 @@ def _fill(folder: Path, sources: Mapping[str, Path]) -> None:
         shutil.copyfile(path, copy)
         components[kind] = _without_adapters(copy, load_component(copy, kind, path))
     quantizer = _checked(components)
-    _fold(components["vits2"], folder / "vits2.safetensors")
+    vits2 = _fold(components["vits2"], folder / "vits2.safetensors")
     if "gpt" in sources:
         _copy_tokenizer(folder, components["gpt"])
+    if with_graphs:
+        export_graphs(SemanticGPT.from_component(components["gpt"]), vits2, folder)
     files = {file.name: _sha256(file) for file in sorted(folder.iterdir())}
     reading = _reading_of(sources["gpt"]) if "gpt" in sources else None
     description = BundleDescription(
@@ -167,10 +176,11 @@ def _copy_tokenizer(folder: Path, gpt: Component) -> None:
             raise BundleError(str(error)) from error
 
 
-def _fold(vits2: Component, file: Path) -> None:
-    """Write a waveform model as it only speaks, without its weight norms."""
+def _fold(vits2: Component, file: Path) -> VITS2:
+    """Write a waveform model as it only speaks, without its weight norms; return it."""
     model = fold_weight_norms(VITS2.from_component(vits2))
     save_component(file, model, kind=vits2.kind, config=vits2.config, provenance=vits2.provenance)
+    return model
 
 
 def _without_adapters(file: Path, component: Component) -> Component:

@@ -28,7 +28,12 @@ FILES = tuple(f"{kind}.safetensors" for kind in PARTS)
 """Names of the files of every bundle with a quantizer."""
 TEXT_FILES = tuple(f"{kind}.safetensors" for kind in TEXT_PARTS)
 """Names of the files of a bundle without one, whose waveform model reads text; it has no others."""
-OPTIONAL_FILES = (*(f"{kind}.safetensors" for kind in OPTIONAL_PARTS), TOKENIZER)
+GPT_STEP = "gpt_step.onnx"
+"""Name of the graph of one step of the GPT."""
+GENERATOR = "generator.onnx"
+"""Name of the graph of the generator."""
+GRAPHS = (GPT_STEP, GENERATOR)
+OPTIONAL_FILES = (*(f"{kind}.safetensors" for kind in OPTIONAL_PARTS), TOKENIZER, *GRAPHS)
 """Names of the files that a bundle may have; there are no others."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from gsv2.inference.bundle_description import BundleError
+from gsv2.inference.bundle_description import FILE, BundleError
 from gsv2.inference.bundle_parts import OPTIONAL_PARTS, PARTS, TEXT_PARTS
 from gsv2.models.component import read_description
 from gsv2.training.checkpoints.checkpoint import CheckpointMissingError, find_component
@@ -51,13 +51,16 @@ def _find_part(runs: Sequence[Path], kind: str, averaged: bool | None) -> Path:
 def _find_named(
     runs: Sequence[Path], kind: str, name: str, *, required: bool = True
 ) -> Path | None:
-    """Return the one file `NAME.safetensors` among the runs; None if there may be none."""
+    """Return the one file of `kind`, which runs name `NAME.safetensors`; None if there may be none.
+
+    In a bundle it has the name of its kind.
+    """
     found = []
     for run in runs:
         if not run.exists():
             raise BundleError(f"run {run} does not exist")
         try:
-            found.append(find_component(run, name))
+            found.append(find_component(run, kind if (run / FILE).is_file() else name))
         except CheckpointMissingError:
             continue
     if not found and not required:

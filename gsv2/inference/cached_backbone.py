@@ -6,11 +6,14 @@ over can be dropped.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from gsv2.inference.captured_step import CapturedStep
+from gsv2.inference.onnx_engine import GraphBackbone
 from gsv2.models.gpt.backbone import mask_dtype
 from gsv2.models.gpt.model import SemanticGPT
 from gsv2.models.gpt.single_step import can_step, rotations, step_layers
@@ -20,20 +23,36 @@ _MORE_PLACES = 256
 """Places for inputs after the first piece, before memory must grow."""
 
 
+class RunningStep(Protocol):
+    """The backbone over one more input a row, again and again, in memory of its own."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more input has a place."""
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        """Return the output [B, D] for inputs [B, D]."""
+
+    def into(self, cache: KeyValueCache) -> None:
+        """Give a cache all tokens so far."""
+
+
 class CachedBackbone:
     """The backbone over inputs that arrive in pieces; what it has seen costs nothing again."""
 
     def __init__(self, model: SemanticGPT, mask: Tensor) -> None:
         """Prepare for a first piece whose valid positions are `mask` [B, L], padded on the left."""
-        self._backbone = model.backbone
+        graph = model.backbone if isinstance(model.backbone, GraphBackbone) else None
+        self._graph = graph
+        self._backbone = model.backbone if graph is None else graph.layers
         self._mask = mask
         self._is_padded = not bool(mask.all())
         self._lengths = mask.sum(dim=1)  # inputs of each row so far
         self._cache = KeyValueCache(mask.shape[1] + _MORE_PLACES)
-        self._can_step = can_step(model.backbone)
+        self._can_step = can_step(self._backbone)
         self._rotations: Tensor | None = None  # [2, L, E] of the positions from 0 on
-        self._captures = mask.is_cuda
-        self._step: CapturedStep | None = None
+        self._has_own_memory = graph is not None or (self._can_step and mask.is_cuda)
+        self._step: RunningStep | None = None
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Return the output [B, D] at the last position of the next inputs.
@@ -42,8 +61,8 @@ class CachedBackbone:
             inputs: [B, L, D] the first time, [B, 1, D] later.
         """
         is_first = self._cache.get_seq_length() == 0
-        if not is_first and self._can_step and self._captures:
-            return self._captured(inputs[:, 0])
+        if not is_first and self._has_own_memory:
+            return self._run_step(inputs[:, 0])
         if is_first:
             positions = (self._mask.cumsum(dim=1) - 1).clamp(min=0)
         else:
@@ -70,21 +89,26 @@ class CachedBackbone:
         self._cache.keep(rows)
         self._mask, self._lengths = self._mask[rows], self._lengths[rows]
 
-    def _captured(self, inputs: Tensor) -> Tensor:
-        """Return the output [B, D] of a captured step, which is made anew when its places end."""
+    def _run_step(self, inputs: Tensor) -> Tensor:
+        """Return the output [B, D] of a running step, which is made anew when its places end."""
         if self._step is not None and not self._step.has_room:
             self._end_step()
         if self._step is None:
-            places = _MORE_PLACES
-            while places <= self._mask.shape[1]:
-                places *= 2
-            self._step = CapturedStep(self._backbone, self._cache, self._mask, places)
+            self._step = self._start_step()
         self._lengths = self._lengths + 1
         self._mask = F.pad(self._mask, (0, 1), value=True)
         return self._step(inputs)
 
+    def _start_step(self) -> RunningStep:
+        if self._graph is not None:
+            return self._graph.start(self._cache, self._mask)
+        places = _MORE_PLACES
+        while places <= self._mask.shape[1]:
+            places *= 2
+        return CapturedStep(self._backbone, self._cache, self._mask, places)
+
     def _end_step(self) -> None:
-        """Take back what a captured step has in its memory."""
+        """Take back what a running step has in its memory."""
         if self._step is not None:
             self._step.into(self._cache)
             self._step = None

@@ -14,7 +14,7 @@ from gsv2.inference.speech import Speech
 from gsv2.inference.spoken_times import SpokenText, time_text
 from gsv2.inference.voice import Voice
 from gsv2.models.aligner.viterbi import Alignment, AlignmentError
-from gsv2.models.vits2.generator_stream import PitchMove
+from gsv2.models.vits2.generator_stream import PitchMove, RunFrames, stream_generator
 from gsv2.models.vits2.model import VITS2
 from gsv2.models.vits2.wave_stream import PriorNoise, WaveStream, WaveWindows
 from gsv2.text.encoders.interface import TextTokens
@@ -38,15 +38,22 @@ class CodeDecoder:
         align: tells which character is spoken at each frame where no pointer does; None = nobody.
         rate_hz: code frames a second.
         device: device of `vits2`.
+        run_generator: what takes the place of its generator's layers; None = nothing.
     """
 
     def __init__(
-        self, vits2: VITS2, align: AlignCodes | None, rate_hz: float, device: torch.device
+        self,
+        vits2: VITS2,
+        align: AlignCodes | None,
+        rate_hz: float,
+        device: torch.device,
+        run_generator: RunFrames | None = None,
     ) -> None:
         self._vits2 = vits2
         self._align = align
         self._rate_hz = rate_hz
         self._device = device
+        self._run_generator = run_generator
 
     @torch.inference_mode()
     def decode(
@@ -105,7 +112,7 @@ class CodeDecoder:
         return WaveStream(
             self._vits2,
             voice.style,
-            pitch,
+            stream_generator(self._vits2.generator, voice.style, pitch, self._run_generator),
             PriorNoise(noise_scale, seed),
             windows,
             text,

@@ -85,12 +85,12 @@ def generate_frames(
     """
     with _evaluating(model):
         decoder = _make_decoder(model, [utterance], sampling, [stream], each_step)
-        is_refined, num_told = model.pattern.refined, 0
+        is_refined, num_yielded = model.pattern.refined, 0
         for num_steps in decoder.steps(each_step):
             whole = min(model.pattern.num_whole_frames(num_steps), int(decoder.lengths[0]))
-            if whole > num_told and not is_refined:
-                yield from decoder.join(whole)[0, :, num_told:].T
-                num_told = whole
+            if whole > num_yielded and not is_refined:
+                yield from decoder.join(whole)[0, :, num_yielded:].T
+                num_yielded = whole
         made = _of_utterances(decoder.finish(), decoder.fusion)
         if is_refined:
             yield from made.codes[0].T

@@ -1,6 +1,6 @@
 """ONNX export of a bundle: one step of its GPT with cache, and its generator, as graphs.
 
-What is heavy runs anywhere that onnxruntime does. `gpt_step.onnx` is the transformer over one more
+`gsv2.inference.onnx_engine` speaks with them. `gpt_step.onnx` is the transformer over one more
 input of each row; `generator.onnx` makes the waveform of latents (HiFi-GAN), or all that an inverse
 STFT is made of (Vocos), which has no place in the graph: its source has a phase that runs on.
 """
@@ -8,7 +8,7 @@ STFT is made of (Vocos), which has no place in the graph: its source has a phase
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from gsv2.files import atomic_file
+from gsv2.inference.bundle_description import GENERATOR, GPT_STEP
 from gsv2.models.gpt.single_step import rotations, step_layers
 from gsv2.models.vits2.istft_generator import ISTFTGenerator
 
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from gsv2.models.gpt.model import SemanticGPT
     from gsv2.models.vits2.model import VITS2
 
-GPT_STEP = "gpt_step.onnx"
-GENERATOR = "generator.onnx"
 _NEEDED = ("onnx", "onnxscript")
 _EXAMPLE_ROWS = 2
 _EXAMPLE_SEEN = 5
@@ -133,8 +132,7 @@ def export_graphs(gpt: SemanticGPT | None, vits2: VITS2, out: Path) -> list[Path
     Raises:
         ExportError: the extra `gsv2[onnx]` is not installed.
     """
-    if missing := [name for name in _NEEDED if find_spec(name) is None]:
-        raise ExportError(f"ONNX graphs need {' and '.join(missing)}: pip install 'gsv2[onnx]'")
+    _check_exporter()
     out.mkdir(parents=True, exist_ok=True)
     written = [out / GENERATOR]
     _export_generator(GeneratorGraph(vits2).eval(), vits2, out / GENERATOR)
@@ -142,6 +140,22 @@ def export_graphs(gpt: SemanticGPT | None, vits2: VITS2, out: Path) -> list[Path
         _export_step(GPTStep(gpt.backbone).eval(), out / GPT_STEP)
         written.append(out / GPT_STEP)
     return written
+
+
+def check_exportable(parts: Collection[str]) -> None:
+    """Check that the graphs of a bundle with parts of these kinds can be written.
+
+    Raises:
+        ExportError: there is no GPT, or the extra `gsv2[onnx]` is not installed.
+    """
+    if "gpt" not in parts:
+        raise ExportError("ONNX graphs are made of a bundle with a GPT, but there is none")
+    _check_exporter()
+
+
+def _check_exporter() -> None:
+    if missing := [name for name in _NEEDED if find_spec(name) is None]:
+        raise ExportError(f"ONNX graphs need {' and '.join(missing)}: pip install 'gsv2[onnx]'")
 
 
 def _export_step(step: GPTStep, file: Path) -> None:

@@ -16,9 +16,8 @@ from gsv2.audio.marking import save_marked
 from gsv2.audio.wave import save_wave
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.bundle_description import read_bundle_description
-from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
 from gsv2.inference.enrollment import EnrolledReference
-from gsv2.inference.open_synthesizer import open_synthesizer
+from gsv2.inference.open_synthesizer import PLAIN, BundleOptions, open_synthesizer
 from gsv2.inference.references import Reference, VoiceError
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.sentences import plan_sentences
@@ -65,14 +64,14 @@ def write_speech(
     files: SpeechFiles,
     voice: VoiceRecordings,
     sampling: SamplingConfig | None = None,
-    encoders: EncoderFolders = AS_IN_TRAINING,
+    options: BundleOptions = PLAIN,
 ) -> Speech:
     """Speak a text in the voice of recordings, into a file.
 
     Args:
         text: any language and script.
         sampling: how codes are drawn; same seed, same speech. None = the defaults.
-        encoders: folders of the bundle's pretrained encoders, if they have moved.
+        options: how the bundle is loaded.
 
     Returns:
         What was written.
@@ -84,7 +83,7 @@ def write_speech(
     save = save_marked if files.is_marked else save_wave
     check_output(out, voice.files)
     references = check_request(bundle, text, voice, sampling, times)
-    synthesizer = open_synthesizer(bundle, encoders=encoders)
+    synthesizer = open_synthesizer(bundle, options=options)
     speech = synthesizer.synthesize(text, references, seed=sampling.seed, sampling=sampling)
     try:
         save(out, speech.wave, speech.sample_rate)

@@ -11,9 +11,9 @@ import numpy as np
 
 from gsv2.audio.encoding import EncodedFormat, StreamEncoder
 from gsv2.audio.marking import MARK, writing_speech
+from gsv2.audio.watermark import WatermarkStream
 from gsv2.data.corpus.format import SAMPLE_RATE
-from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
-from gsv2.inference.open_synthesizer import open_synthesizer
+from gsv2.inference.open_synthesizer import PLAIN, BundleOptions, open_synthesizer
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.speech import Speech, join_pieces
 from gsv2.inference.speech_file import (
@@ -35,15 +35,15 @@ def stream_speech(
     files: SpeechFiles,
     voice: VoiceRecordings,
     sampling: SamplingConfig,
-    encoders: EncoderFolders = AS_IN_TRAINING,
+    options: BundleOptions = PLAIN,
 ) -> Speech:
     """Speak a text in the voice of recordings; what is spoken is written at once.
 
     Args:
         text: any language and script.
-        files: as of `write_speech`; the wave may go to `STANDARD_OUTPUT`.
+        files: files as of `write_speech`; the wave may go to `STANDARD_OUTPUT`.
         sampling: how codes are drawn; with one candidate sound comes before its sentence has ended.
-        encoders: folders of the bundle's pretrained encoders, if they have moved.
+        options: how the bundle is loaded.
 
     Returns:
         What was written.
@@ -55,7 +55,7 @@ def stream_speech(
     if out != STANDARD_OUTPUT:
         check_output(out, voice.files)
     references = check_request(bundle, text, voice, sampling, times)
-    synthesizer = open_synthesizer(bundle, encoders=encoders)
+    synthesizer = open_synthesizer(bundle, options=options)
     pieces = []
     try:
         with _writing(files) as write:
@@ -75,20 +75,23 @@ def stream_speech(
 def _writing(files: SpeechFiles) -> AbstractContextManager[Callable[[np.ndarray], None]]:
     if files.wave != STANDARD_OUTPUT:
         return writing_speech(files.wave, SAMPLE_RATE, is_marked=files.is_marked)
-    return _encoding(files.audio_format, {"comment": MARK} if files.is_marked else {})
+    return _encoding(files.audio_format, is_marked=files.is_marked)
 
 
 @contextmanager
 def _encoding(
-    audio_format: EncodedFormat, tags: dict[str, str]
+    audio_format: EncodedFormat, *, is_marked: bool
 ) -> Iterator[Callable[[np.ndarray], None]]:
     """Give what writes waves to the standard output, encoded, as soon as they come."""
-    encoder = StreamEncoder(audio_format, SAMPLE_RATE, tags)
+    encoder = StreamEncoder(audio_format, SAMPLE_RATE, {"comment": MARK} if is_marked else {})
+    watermark = WatermarkStream() if is_marked else None
 
-    def write(wave: np.ndarray) -> None:
+    def write(wave: np.ndarray, *, is_last: bool = False) -> None:
+        wave = wave if watermark is None else watermark.push(wave, is_last=is_last)
         sys.stdout.buffer.write(encoder.encode(wave))
         sys.stdout.buffer.flush()
 
     yield write
+    write(np.zeros(0, dtype=np.float32), is_last=True)
     sys.stdout.buffer.write(encoder.finish())
     sys.stdout.buffer.flush()

@@ -23,6 +23,7 @@ from gsv2.inference.device import choose_device
 from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
 from gsv2.inference.enrollment import BundleHashes, EnrolledReference, Enroller
 from gsv2.inference.hub_bundle import find_bundle
+from gsv2.inference.onnx_engine import BundleGraphs
 from gsv2.inference.references import Reference
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.sentence_speaker import SentenceSpeaker
@@ -34,6 +35,7 @@ from gsv2.models.aligner.model import Aligner
 from gsv2.models.component import Component
 from gsv2.models.gpt.model import SemanticGPT
 from gsv2.models.quantizer.model import Quantizer
+from gsv2.models.vits2.generator_stream import RunFrames
 from gsv2.models.vits2.model import VITS2
 from gsv2.text.encoders.make import attach_text_encoder, attach_vectors
 
@@ -70,9 +72,7 @@ class Synthesizer:
             needs_alignment=self.gpt.has_pointer,
             device=device,
         )
-        rate_hz = gpt.config.codes.rate_hz
-        align = None if aligner is None else self.enroller.align
-        self.decoder = CodeDecoder(self.vits2, align, rate_hz, device)
+        self.decoder = self._make_decoder()
 
     @classmethod
     def from_bundle(
@@ -221,6 +221,16 @@ class Synthesizer:
     def resynthesise(self, wave: np.ndarray, voice: Voice) -> np.ndarray:
         """Send a recording [N] at 32 kHz through its codes; returns [N] in a voice."""
         return self.decode(self.encode(wave), voice, noise_scale=0.0)[: len(wave)]
+
+    def use_graphs(self, graphs: BundleGraphs) -> None:
+        """Compute by the graphs of the bundle from now on, on the CPU."""
+        self.gpt.backbone = graphs.backbone(self.gpt.backbone)
+        self.decoder = self._make_decoder(graphs.run_generator)
+
+    def _make_decoder(self, run_generator: RunFrames | None = None) -> CodeDecoder:
+        align = None if self.aligner is None else self.enroller.align
+        rate_hz = self.gpt.config.codes.rate_hz
+        return CodeDecoder(self.vits2, align, rate_hz, self.device, run_generator)
 
     def _speaker(
         self, references: Sequence[Reference | EnrolledReference], sampling: SamplingConfig

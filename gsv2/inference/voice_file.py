@@ -174,7 +174,7 @@ def mix_voices(voices: Sequence[VoiceFile], weights: Sequence[float], name: str)
     """Return the voice that voices of one bundle make together.
 
     Args:
-        voices: at least two.
+        voices: voices, at least two.
         weights: one a voice, of positive sum; a voice of weight 0 leaves nothing behind.
         name: name of the mixture.
 

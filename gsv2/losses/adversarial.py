@@ -75,7 +75,7 @@ def gradient_penalty(logits: Sequence[Tensor], wave: Tensor) -> Tensor:
     The score of a recording is the sum over discriminators of the mean of its logits.
 
     Args:
-        logits: of each discriminator [B * period, ...], those of one recording adjacent.
+        logits: logits of each discriminator [B * period, ...], those of one recording adjacent.
         wave: [B, 1, N] recordings that they judged, a leaf that requires a gradient.
 
     Returns:

@@ -32,8 +32,8 @@ def preference_loss(
     """Return the mean of -log sigmoid(beta * (gain of the chosen - gain of the rejected)).
 
     Args:
-        policy: by the network that trains.
-        reference: by the network that it began as.
+        policy: log-likelihoods by the network that trains.
+        reference: log-likelihoods by the network that it began as.
         beta: strength with which it is kept near the reference.
     """
     chosen, rejected = (now - then for now, then in zip(policy, reference, strict=True))

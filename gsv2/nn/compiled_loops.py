@@ -18,7 +18,7 @@ def compile_loops(
     Args:
         walk: plain loops; a function of a module.
         by_numpy: gives the same without numba.
-        types: of the arguments, as numba writes them: `(float64[:,::1], boolean[::1])`.
+        types: types of the arguments, as numba writes them: `(float64[:,::1], boolean[::1])`.
     """
     try:
         from numba import njit

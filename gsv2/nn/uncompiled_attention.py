@@ -9,6 +9,6 @@ from __future__ import annotations
 
 import torch
 
-from gsv2.nn.document_attention import attend_in_turn
+from gsv2.nn.documents import attend_in_turn
 
 attend_uncompiled = torch.compiler.disable(attend_in_turn)

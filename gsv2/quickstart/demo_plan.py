@@ -76,12 +76,12 @@ def plan_demo(seed: int, minutes: float) -> DemoPlan:
             HELDOUT_VOICES[(number + i) % len(HELDOUT_VOICES)]
             for i in range(_HELDOUT_VOICES_PER_LANGUAGE)
         ]
-        plan.train.extend(_deal(grammar, TRAIN_VOICES, train))
-        plan.heldout.extend(_deal(grammar, pair, heldout))
+        plan.train.extend(_share_out(grammar, TRAIN_VOICES, train))
+        plan.heldout.extend(_share_out(grammar, pair, heldout))
     return plan
 
 
-def _deal(
+def _share_out(
     grammar: Grammar, voices: Sequence[EspeakVoice], sentences: Sequence[FilledTemplate]
 ) -> list[DemoClip]:
     """Give each voice an equal share of the sentences."""

@@ -94,6 +94,7 @@ def summarise(data: ReportData, curves: Mapping[str, Mapping[str, Curve]]) -> di
             "runs": {name: _last(run) for name, run in curves.items()},
             "notes": list(data.notes),
             "sentences": [_described(item) for item in data.sentences],
+            "speaking": None if data.speaking is None else asdict(data.speaking),
             "steps": [asdict(step) for step in data.steps],
             "total_sec": data.total_sec,
             "peak_memory_gib": data.peak_memory_gib,

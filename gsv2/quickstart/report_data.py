@@ -79,6 +79,35 @@ class StepTime:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FusionPoint:
+    """Speech in a mixture of two voices: cosines of the voice encoder to their recordings."""
+
+    weight: float
+    """Weight of the second voice; the first has the rest."""
+    like_first: float
+    like_second: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeakingFigures:
+    """How the bundle speaks; wall time of one sentence, with one candidate."""
+
+    voices: tuple[str, str]
+    """Held-out voices that are mixed."""
+    fusion: Sequence[FusionPoint]
+    audio_sec: float
+    """Length of the sentence that is spoken."""
+    whole_sec: float
+    """Time until all of it is spoken at once."""
+    first_sec: float
+    """Time until the first sound of a stream."""
+    first_byte_sec: float | None = None
+    """Time until the server has sent its first byte; None = it was not measured."""
+    answer_sec: float | None = None
+    """Time until it has sent its last."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReportData:
     """Everything in the report."""
 
@@ -95,3 +124,5 @@ class ReportData:
     """What was not measured, and why."""
     num_voices: Mapping[str, int] = field(default_factory=dict)
     """`train`, `heldout` -> different voices over all languages, where known."""
+    speaking: SpeakingFigures | None = None
+    """None = no two held-out voices speak English."""

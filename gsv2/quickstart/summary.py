@@ -15,13 +15,14 @@ import torch
 from gsv2.data.config import SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import read_manifest
-from gsv2.evaluation.row import RowFolder
+from gsv2.evaluation.sentence_result import ResultFolder
 from gsv2.fit.runs import STAGES
 from gsv2.fit.sentences import HeldOutSentences
 from gsv2.quickstart.report_data import (
     CorpusRow,
     KeyFigure,
     ReportData,
+    SpeakingFigures,
     SpokenSentence,
     StepTime,
     TrainedRun,
@@ -42,12 +43,15 @@ Figures = Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]
 """Scope -> figure -> source -> `value`, `low`, `high`: those of `evaluation.json`."""
 
 
-def collect(out: Path, steps: Sequence[StepTime]) -> ReportData:
+def collect(
+    out: Path, steps: Sequence[StepTime], speaking: SpeakingFigures | None = None
+) -> ReportData:
     """Return the data of the report.
 
     Args:
         out: folder of the quickstart, whose evaluation is done.
         steps: what took how long.
+        speaking: how the bundle speaks.
     """
     evaluation = json.loads((out / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))
     corpora = {part: out / "corpus" / part for part in ("train", "heldout")}
@@ -62,6 +66,7 @@ def collect(out: Path, steps: Sequence[StepTime]) -> ReportData:
         total_sec=sum(step.seconds for step in steps),
         peak_memory_gib=_peak_memory_gib(),
         machine=_machine(),
+        speaking=speaking,
     )
 
 
@@ -140,23 +145,23 @@ def _sentences(
     judged: Sequence[Mapping[str, Any]], heldout: Path, out: Path
 ) -> Iterator[SpokenSentence]:
     """Yield the first sentences with their sounds."""
-    folder = RowFolder(out / "evaluation" / "sentences")
+    folder = ResultFolder(out / "evaluation" / "sentences")
     asked = HeldOutSentences(SourceConfig(path=str(heldout)), len(judged))
     for number in range(min(NUM_PLAYERS, len(judged))):
         sentence = asked[number]
-        row = folder.load(sentence.key)
-        if row is None or row.failure is not None or sentence.recording is None:
+        result = folder.load(sentence.key)
+        if result is None or result.failure is not None or sentence.recording is None:
             continue
-        wave, _ = soundfile.read(folder.wave(row.key, "generated"), dtype="float32")
+        wave, _ = soundfile.read(folder.wave(result.key, "generated"), dtype="float32")
         yield SpokenSentence(
-            text=row.text,
-            language=row.language,
-            speaker=row.speaker,
+            text=result.text,
+            language=result.language,
+            speaker=result.speaker,
             recording=sentence.recording,
             generated=wave,
-            heard=row.readings.get("aligner, of the sound", {}).get("generated", ""),
-            ended=row.ended,
-            compute_sec=row.compute_sec,
+            heard=result.readings.get("aligner, of the sound", {}).get("generated", ""),
+            ended=result.ended,
+            compute_sec=result.compute_sec,
         )
 
 

@@ -28,7 +28,7 @@ class AnswerFormat(NamedTuple):
 
     audio_format: EncodedFormat
     sample_rate: int
-    """Of the waves, in Hz."""
+    """Sample rate of the waves, in Hz."""
     tags: Mapping[str, str]
     """Texts that the file holds about itself."""
 

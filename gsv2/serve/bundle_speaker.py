@@ -7,6 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from gsv2.audio.watermark import WatermarkStream
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.references import VoiceError, check_weight, read_reference
 from gsv2.inference.sampling import SamplingConfig
@@ -74,10 +77,14 @@ class BundleSpeaker:
         if speed != 1 and isinstance(synthesizer, Synthesizer) and not synthesizer.gpt.has_pointer:
             raise VoiceError(f"this model speaks at speed 1 alone, but speed is {speed}")
         sampling = replace(self._sampling, speaking_rate=speed)
+        watermark = WatermarkStream()
         for speech in synthesizer.stream(
             text, references, seed=seed, sampling=sampling, each_step=check
         ):
-            yield to_piece(speech)
+            piece = to_piece(speech._replace(wave=watermark.push(speech.wave)))
+            if len(piece.wave) or piece.words or piece.warnings:
+                yield piece
+        yield SpokenPiece(watermark.push(np.zeros(0, dtype=np.float32), is_last=True))
 
 
 def to_piece(speech: Speech) -> SpokenPiece:

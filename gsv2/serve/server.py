@@ -25,7 +25,7 @@ def run_server(app: Any, host: str, port: int, stop_sec: float) -> None:
         OSError: the address cannot be listened at.
     """
     server = uvicorn.Server(server_config(app, host, port, stop_sec))
-    before = {number: signal.signal(number, _noted) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.signal(number, _ignored) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         # uvicorn takes the signals, ends, and raises them once more for those who stood here.
         server.run()
@@ -51,5 +51,5 @@ def server_config(app: Any, host: str, port: int, stop_sec: float) -> uvicorn.Co
     )
 
 
-def _noted(*_: object) -> None:
+def _ignored(*_: object) -> None:
     """Take a signal that the server has obeyed."""

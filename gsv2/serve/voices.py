@@ -52,7 +52,7 @@ class VoiceShelf:
     """Voices by id and name; used from one event loop.
 
     Args:
-        voices: those that stay.
+        voices: voices that stay.
         max_uploaded: voices that may be added.
     """
 

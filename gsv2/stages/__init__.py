@@ -1,4 +1,4 @@
-"""Stages of training, one file each, and the literal table of them."""
+"""Stages of training, the files of each under its name, and the literal table of them."""
 
 from __future__ import annotations
 

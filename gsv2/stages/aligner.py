@@ -23,7 +23,7 @@ from gsv2.models.aligner.characters import (
 from gsv2.models.aligner.flops import aligner_flops_per_frame
 from gsv2.models.aligner.model import Aligner, AlignerConfig, AlignerOutput, read_logits
 from gsv2.models.aligner.reading_errors import count_errors
-from gsv2.stages.sections import CodesModelSection, check_optim, fill_codes
+from gsv2.stages.sections import CodesModelSection, check_optim, fill_codes, refuse_excerpts
 from gsv2.training.config import RunConfig
 from gsv2.training.optim import OptimConfig
 from gsv2.training.precision.policy import PrecisionPolicy
@@ -60,6 +60,10 @@ class AlignerRunConfig(RunConfig):
     """The aligner and the quantizer whose codes it reads."""
     optim: dict[str, OptimConfig] = field(default_factory=lambda: {ALIGNER: OptimConfig()})
     """Optimizer and schedule of `aligner`."""
+
+    def __post_init__(self) -> None:
+        """Check that texts are read with whole clips."""
+        refuse_excerpts(self.data, "stage=aligner")
 
 
 class _Prediction(NamedTuple):

@@ -33,7 +33,7 @@ class GPTNetwork(NamedTuple):
     """A GPT with random weights, and what it was built for."""
 
     model: SemanticGPT
-    """On the host, with the codebooks of the quantizer."""
+    """Network on the host, with the codebooks of the quantizer."""
     provenance: Mapping[str, str]
     """Hashes of what it depends on."""
     members: tuple[str, ...]

@@ -23,7 +23,7 @@ from gsv2.stages.gpt import GPTStage
 from gsv2.stages.gpt_config import GPT, GPTModelSection, GPTRunConfig, gpt_members
 from gsv2.stages.gpt_start import NONE
 from gsv2.stages.joint_rows import pack_rows
-from gsv2.stages.sections import check_optim
+from gsv2.stages.sections import check_optim, refuse_excerpts
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.stages.vits2_config import (
     DISCRIMINATOR,
@@ -63,6 +63,7 @@ class JointRunConfig(GPTRunConfig, VITS2RunConfig):
 
     def __post_init__(self) -> None:
         """Check that the budget of a micro-batch bounds its padded audio."""
+        refuse_excerpts(self.data, "stage=joint")
         if self.data.max_frames is None:
             raise ValueError(
                 "data.max_frames must be set for stage=joint, in place of data.max_tokens "

@@ -44,6 +44,23 @@ class CodesModelSection:
         return Quantizer.from_component(load_component(path, "quantizer"))
 
 
+def refuse_excerpts(data: DataConfig, reader: str) -> None:
+    """Check that texts are read with whole clips.
+
+    Args:
+        data: section `data`.
+        reader: key and value of what reads texts.
+
+    Raises:
+        ValueError: clips are read as excerpts.
+    """
+    if data.excerpt_sec is not None:
+        raise ValueError(
+            f"data.excerpt_sec must be left out for {reader}, which reads the texts of whole "
+            f"clips, but is {data.excerpt_sec}"
+        )
+
+
 def fill_codes(config: ConfigT, codes: CodeConfig, key: str) -> ConfigT:
     """Return the config of a network with the shape of the quantizer's codes.
 

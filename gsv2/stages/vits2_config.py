@@ -13,7 +13,7 @@ from gsv2.models.quantizer.model import QuantizerConfig
 from gsv2.models.vits2.code_features import CodeFeaturesConfig
 from gsv2.models.vits2.config import VITS2Config
 from gsv2.models.vits2.duration_discriminator import DurationDiscriminatorConfig
-from gsv2.stages.sections import CodesModelSection
+from gsv2.stages.sections import CodesModelSection, refuse_excerpts
 from gsv2.stages.vits2_discriminators import DiscriminatorSection
 from gsv2.stages.vits2_loss_weights import LossWeights
 from gsv2.stages.vits2_quantizer import TrainedQuantizer
@@ -191,3 +191,10 @@ class VITS2RunConfig(RunConfig):
     """Optimizers and schedules of `generator` and `discriminator`."""
     waveform_init: WaveformInitConfig = field(default_factory=WaveformInitConfig)
     """What the waveform model starts from."""
+
+    def __post_init__(self) -> None:
+        """Check that texts are read with whole clips."""
+        if self.model.generator.prior == "text":
+            refuse_excerpts(self.data, "model.generator.prior=text")
+        if self.model.generator.content_text is not None:
+            refuse_excerpts(self.data, "model.generator.content_text")

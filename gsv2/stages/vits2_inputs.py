@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gsv2.data.stream.batch import Batch
-from gsv2.models.vits2.decoded import TextToAlign, ToldCodes
+from gsv2.models.vits2.decoded import CodesWithText, TextToAlign
 from gsv2.models.vits2.model import VITS2
 from gsv2.models.vits2.text_tokens import TokenEncoder
 from gsv2.text.encoders.interface import TextTokens
@@ -36,10 +36,10 @@ class VITS2Inputs(NamedTuple):
     sequence: Tensor
     """[C] int64: the same-speaker sequence of each clip."""
 
-    def content(self, alignment_noise: float) -> Tensor | ToldCodes | TextToAlign:
+    def content(self, alignment_noise: float) -> Tensor | CodesWithText | TextToAlign:
         """Return what the prior reads, texts with the noise of their alignment."""
         if self.codes is not None:
-            return self.codes if self.text is None else ToldCodes(self.codes, self.text)
+            return self.codes if self.text is None else CodesWithText(self.codes, self.text)
         assert self.text is not None
         return TextToAlign(self.text, alignment_noise)
 

@@ -73,7 +73,7 @@ class RemoteMirror:
         large = self.is_large(PurePosixPath(name))
         return RemoteFile(path, self.folder, name.as_posix()) if large else None
 
-    def told(self, text: str) -> str:
+    def public_text(self, text: str) -> str:
         """Return a text with the remote folder's name in place of the mirror's."""
         return text.replace(str(self.root), public_name(self.folder))
 

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -24,7 +25,6 @@ from gsv2.training.guard import Refusal, UpdateGuard
 from gsv2.training.inspection import StepInspection
 from gsv2.training.precision.watch import PrecisionWatch
 from gsv2.training.stage import Stage, Trainable
-from gsv2.training.stage_abilities import VectorReadingStage
 from gsv2.training.step import StepResult, StepRunner
 from gsv2.training.telemetry.memory_peak import begin_peak, read_peak
 
@@ -35,6 +35,15 @@ logger = logging.getLogger(__name__)
 
 class MemoryBudgetError(ValueError):
     """The largest micro-batch that the budget allows does not fit into memory."""
+
+
+@runtime_checkable
+class VectorReadingStage(Protocol):
+    """A stage that may read vectors of texts, of a frozen encoder."""
+
+    @property
+    def text_dim(self) -> int | None:
+        """Dimension of the vectors; None if it reads the texts themselves."""
 
 
 def dry_run(

@@ -2,7 +2,8 @@
 
 The average of many steps is better than the last (arXiv 2407.13218). Validation and `gsv2 export`
 use it where a run has one. It is in fp32, and of what a rank holds of the weights: an average of
-pieces is a piece of the average, so that under ZeRO-3 nothing is gathered but for a checkpoint.
+partitions is a partition of the average, so that under ZeRO-3 nothing is gathered but for a
+checkpoint.
 """
 
 from __future__ import annotations

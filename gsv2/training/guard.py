@@ -153,7 +153,7 @@ def check_first_steps(
         is_last: whether the step is the last one of the run.
 
     Raises:
-        TrainingError: of a trainable, every update from the first step on was left out.
+        TrainingError: every update of a trainable from the first step on was left out.
     """
     is_always = state.skipped + state.spikes >= state.step
     if (state.step < FIRST_STEPS and not is_last) or not is_always:

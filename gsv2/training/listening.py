@@ -44,7 +44,7 @@ class ListeningTest(Protocol):
             chosen: all chosen sentences.
             part: number of the part, from 0.
             parts: number of parts.
-            weights: parameters of the network on this rank, where an engine has cut them.
+            weights: parameters of the network on this rank, where an engine has partitioned them.
 
         Returns:
             Name of a figure -> sum and weight, which add up over the parts; nothing of no sentence.

@@ -34,7 +34,7 @@ from gsv2.training.telemetry.tracking import Tracker
 from gsv2.training.validation import averaged, set_training, validate
 
 TrainingStream = Callable[[int, Mapping[int, LanePosition]], Iterable[Batch]]
-"""Global number of a micro-batch, latest marks of the lanes before it -> this rank's endless
+"""Global number of a micro-batch, latest positions of the lanes before it -> this rank's endless
 micro-batches from there on."""
 FiniteStream = Callable[[], Iterable[Batch]]
 """-> this rank's micro-batches, from the first one."""
@@ -111,7 +111,7 @@ class TrainingLoop:
     def _run(self, train: TrainingStream, validation: FiniteStream | None) -> None:
         state = self._state
         prefetcher = StepPrefetcher(
-            iter(train(state.next_micro_batch, dict(state.marks))),
+            iter(train(state.next_micro_batch, dict(state.positions))),
             self._config.data.micro_batches_per_step // self._agreement.distributed.world,
             self._runner.count_targets,
             len(self._stage.trainables),

@@ -29,7 +29,7 @@ class MemoryEstimate(NamedTuple):
     """Bytes that one rank of a step holds, nothing sharded."""
 
     batch: str
-    """What is extreme about the micro-batch that needs most."""
+    """Kind of extreme of the micro-batch that needs most."""
     weights: int
     """Bytes of parameters, buffers and averages of the weights."""
     moments: int
@@ -52,8 +52,8 @@ class MemoryEstimate(NamedTuple):
             "gradients": self.gradients,
             "activations": max(self.passes - self.gradients, 0),
         }
-        told = ", ".join(f"{name} {value / GIB:.3g}" for name, value in parts.items())
-        return f"{self.total / GIB:.3g} GiB at the peak, with {self.batch} ({told})"
+        listed = ", ".join(f"{name} {value / GIB:.3g}" for name, value in parts.items())
+        return f"{self.total / GIB:.3g} GiB at the peak, with {self.batch} ({listed})"
 
 
 def estimate_memory(data: DataConfig, stage: Stage, num_local: int) -> MemoryEstimate:

@@ -70,11 +70,11 @@ class Trainable:
 
     @property
     def is_partitioned(self) -> bool:
-        """Whether ZeRO-3 keeps the parameters in pieces, which it marks so; alike on all ranks."""
+        """Whether ZeRO-3 partitions the parameters, which it marks so; alike on all ranks."""
         return any(hasattr(parameter, "ds_id") for parameter in self.module.parameters())
 
     def full_weights(self) -> dict[str, Tensor] | None:
-        """Return the whole parameters where they are cut; None where the module has them.
+        """Return the whole parameters where they are partitioned; None where the module has them.
 
         Collective; the memory of a second network on every rank, for as long as they are kept.
         """

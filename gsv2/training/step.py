@@ -28,7 +28,7 @@ Updates = Callable[[Batch, int], Iterator[Update]]
 
 @dataclass(kw_only=True)
 class StepResult:
-    """What one optimizer step read and did."""
+    """Result of one optimizer step: what it read and did."""
 
     batches: Sequence[Batch] = ()
     """This rank's micro-batches."""

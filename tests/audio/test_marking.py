@@ -6,6 +6,8 @@ from gsv2.audio import marking
 from gsv2.audio.encoding import encode_whole
 from gsv2.audio.marking import MARK, MarkError, read_mark, save_marked
 
+pytestmark = pytest.mark.usefixtures("without_watermark")
+
 WAVE = (0.1 * np.sin(np.arange(16_000) * 0.05)).astype(np.float32)
 
 

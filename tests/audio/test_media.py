@@ -9,10 +9,12 @@ import pytest
 import soundfile
 
 from gsv2.audio import media
+from gsv2.audio.encoding import encode_whole
 from gsv2.audio.errors import WaveError
 from gsv2.audio.media import media_kind
 from gsv2.audio.segment import Span, open_recording
 from gsv2.audio.wave import load_wave
+from tests.support.tiny_corpus import synthetic_wave
 
 RATE = 48_000
 WAVE = (0.3 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)).astype(np.float32)
@@ -47,6 +49,14 @@ def test_a_sound_track_is_read_whatever_the_name(tmp_path, container, codec):
     assert spectrum.argmax() * 32_000 / len(wave) == pytest.approx(440, abs=2)
     part = open_recording(path).read(Span(0.2, 0.5), 32_000)
     assert np.array_equal(part, wave[6400:16_000])
+
+
+def test_aac_without_a_container_is_read_whole_though_its_length_is_a_guess():
+    pytest.importorskip("av")
+    wave = synthetic_wave(4.0, 140.0, np.random.default_rng(0))
+    assert len(load_wave(encode_whole(wave, 32_000, "aac"), 32_000)) / 32_000 == pytest.approx(
+        4.0, abs=0.1
+    )
 
 
 def test_without_pyav_the_error_names_what_to_install(monkeypatch):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import soundfile
 from typer.testing import CliRunner
 
 from gsv2.cli import app
+
+pytestmark = pytest.mark.usefixtures("without_watermark")
 
 
 def test_a_recording_is_written_in_another_voice(tmp_path: Path, tiny_bundle: Path, voice: Path):

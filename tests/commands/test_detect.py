@@ -1,10 +1,13 @@
 """`gsv2 detect` as it is called."""
 
+import pytest
 import soundfile
 from typer.testing import CliRunner
 
 from gsv2.cli import app
 from tests.commands.test_synthesize import speak
+
+pytestmark = pytest.mark.usefixtures("without_watermark")
 
 
 def run(*arguments: object):

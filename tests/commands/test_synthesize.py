@@ -8,6 +8,8 @@ from typer.testing import CliRunner
 from gsv2.audio.marking import read_mark
 from gsv2.cli import app
 
+pytestmark = pytest.mark.usefixtures("without_watermark")
+
 
 def speak(bundle, out, *, text="hello", ref, more=()):
     options = ("--bundle", bundle, "--text", text, "--ref", ref, "--out", out, *more)

@@ -22,7 +22,14 @@ LITTLE_HEARD = "model.validation_sentences=1 tracking.samples=0"
 """For variants of a training that another command shows as it is."""
 
 
-HEAVY = ("gsv2 train", "gsv2 corpus demo", "python examples/custom_stage.py", "bash launch")
+HEAVY = (
+    "gsv2 train",
+    "gsv2 corpus demo",
+    "gsv2 export runs/quickstart/bundle",
+    "gsv2 synthesize --bundle runs/quickstart/bundle_with_graphs",
+    "python examples/custom_stage.py",
+    "bash launch",
+)
 """What takes minutes as it is written; `tiny_quickstart` does most of it at its own size."""
 BRIEF = ("gsv2 train configs/gpt/debug.yaml", "python examples/custom_stage.py")
 """What of it takes seconds with few steps."""

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from gsv2.audio.wave import save_wave
-from gsv2.data.building.build import BuildRun, build_corpus
+from gsv2.data.building.build import build_corpus
+from gsv2.data.building.build_run import BuildRun
 from gsv2.data.building.checks import CheckConfig
 from gsv2.data.building.intake import IntakeConfig
 from gsv2.data.building.split import SplitConfig

@@ -149,7 +149,7 @@ def test_another_seed_or_text_is_spoken_anew(evaluated, pointer_bundle, make_sen
     evaluate_bundle(pointer_bundle, make_sentences(1), tmp_path, sampling=SamplingConfig(seed=1))
     assert (tmp_path / "sentences" / "sentence_0.generated.wav").read_bytes() != sound
     other = [replace(make_sentences(1)[0], text="Something else.")]
-    assert evaluate_bundle(pointer_bundle, other, tmp_path).rows[0].text != one.rows[0].text
+    assert evaluate_bundle(pointer_bundle, other, tmp_path).results[0].text != one.results[0].text
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_two_ranks_find_what_one_does(evaluated, pointer_bundle, make_sentences,
 
     for found in run_ranks(2, evaluate):
         assert without_time(found.figures) == without_time(report.figures)
-        assert [row.key for row in found.rows] == [row.key for row in report.rows]
+        assert [result.key for result in found.results] == [result.key for result in report.results]
     written = without_time(report.as_dict()["figures"])
     assert without_time(figures(tmp_path)) == json.loads(json.dumps(written))
 

@@ -48,7 +48,7 @@ def test_open_english_has_words_of_its_own(waves):
 def test_it_hears_english_alone_and_nothing_in_silence():
     installed()
     recognizer = PocketSphinx(template_grammar(["yes", "no"], {}), "answers")
-    assert [recognizer.hears(tag) for tag in ("en", "en-GB", "de", "und")] == [
+    assert [recognizer.supports(tag) for tag in ("en", "en-GB", "de", "und")] == [
         True,
         True,
         False,

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from gsv2.evaluation.judges import Judges
-from gsv2.evaluation.row import RowFolder
 from gsv2.evaluation.sentence_meter import SentenceMeter
+from gsv2.evaluation.sentence_result import ResultFolder
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.synthesizer import Synthesizer
 from tests.support.made_up_judges import EchoRecognizer, PitchEncoder
@@ -25,7 +25,7 @@ def synthesizer(pointer_bundle: Path) -> Synthesizer:
 def meter_of(synthesizer: Synthesizer, tmp_path: Path):
     def make(*listeners: EchoRecognizer, seed: int = 0) -> SentenceMeter:
         judges = Judges(recognizers=listeners, encoders=[PitchEncoder()])
-        folder = RowFolder(tmp_path)
+        folder = ResultFolder(tmp_path)
         return SentenceMeter(synthesizer, "hash", judges, folder, SamplingConfig(seed=seed))
 
     return make

@@ -2,12 +2,12 @@ import pytest
 
 from gsv2.evaluation.estimates import Estimate, Measurement
 from gsv2.evaluation.report import make_report
-from gsv2.evaluation.row import SentenceRow
+from gsv2.evaluation.sentence_result import SentenceResult
 from gsv2.evaluation.tables import by_scope_table, figure_table, figure_title, format_estimate
 
 
-def row(number, language, errors):
-    return SentenceRow(
+def result(number, language, errors):
+    return SentenceResult(
         key=str(number),
         text="a b c d",
         language=language,
@@ -23,8 +23,8 @@ def row(number, language, errors):
 
 @pytest.fixture
 def report():
-    rows = [row(0, "en", 1), row(1, "en", 3), row(2, "zh", 4), row(3, "ar", 0)]
-    return make_report("bundle", rows)
+    results = [result(0, "en", 1), result(1, "en", 3), result(2, "zh", 4), result(3, "ar", 0)]
+    return make_report("bundle", results)
 
 
 def test_a_line_has_the_speech_the_recordings_and_the_difference(report):
@@ -38,8 +38,8 @@ def test_a_line_has_the_speech_the_recordings_and_the_difference(report):
 
 
 def test_a_figure_that_not_all_sentences_have_says_how_many(report):
-    report.rows[1].measures.pop("wer/ear")
-    table = figure_table(make_report("bundle", report.rows))
+    report.results[1].measures.pop("wer/ear")
+    table = figure_table(make_report("bundle", report.results))
     assert [line[0] for line in table.rows] == [
         "word errors (ear), 3 sentences",
         "sentences without an end",

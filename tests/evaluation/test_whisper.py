@@ -52,10 +52,10 @@ def test_it_writes_what_the_model_of_transformers_decodes(folder, wave):
 
 
 def test_it_hears_the_languages_of_its_folder(folder, tmp_path):
-    heard = [Whisper(folder).hears(name) for name in ("en", "zh-TW", "nb", "fr", "und")]
+    heard = [Whisper(folder).supports(name) for name in ("en", "zh-TW", "nb", "fr", "und")]
     assert heard == [True, True, True, False, True]
     english = Whisper(save_tiny_whisper(tmp_path / "english", multilingual=False))
-    assert [english.hears(name) for name in ("en-GB", "zh", "und")] == [True, False, False]
+    assert [english.supports(name) for name in ("en-GB", "zh", "und")] == [True, False, False]
 
 
 def test_an_unknown_language_is_guessed_and_an_english_model_is_told_none(folder, wave, tmp_path):

@@ -24,7 +24,7 @@ CORPORA = FitCorpora(
 def test_a_call_is_the_same_after_a_command_line() -> None:
     call = ChainCall(
         chain="reading", seconds=90.5, started=1e9, out="a folder", corpora=CORPORA, seed=3,
-        size="small", overrides=("gpt.seed=4",), longest_sec=9.5, usual_sec=8.0,
+        size="small", overrides=("gpt.seed=4",), longest_sec=9.5,
     )  # fmt: skip
     assert ChainCall.from_json(call.to_json()) == call
     json.loads(call.to_json())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,17 +9,18 @@ import numpy as np
 import pytest
 import soundfile
 
-from gsv2.data.config import SourceConfig
+from gsv2.data.config import DataConfig, SourceConfig
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.manifest import is_complete, read_manifest
+from gsv2.data.plan.table import ClipTable
 from gsv2.files import write_atomically
 from gsv2.fit.corpus import (
     CODES_UNALIGNED,
     build_if_needed,
     choose_corpora,
-    clip_durations,
     codes_folder,
     keep_codes,
+    longest_clip_sec,
     num_held_out,
 )
 from tests.support.tiny_corpus import synthetic_clips
@@ -84,16 +86,13 @@ def test_what_does_not_exist_is_named(tmp_path: Path) -> None:
         build_if_needed(tmp_path / "absent", tmp_path / "out", None)
 
 
-def test_durations_are_known_from_the_index(tiny_corpus: Any) -> None:
+def test_the_longest_clip_is_known_from_the_index(tiny_corpus: Any) -> None:
     corpora = choose_corpora(tiny_corpus.path, None)
     index = CorpusIndex.open(SourceConfig(path=str(tiny_corpus.path)))
     seconds = np.concatenate(
         [index.read_numbers(shard, ["duration_sec"])["duration_sec"] for shard in index.shards]
     )
-    durations = clip_durations(corpora)
-    assert durations.longest == seconds.max()
-    assert (seconds <= durations.usual).mean() >= 0.98
-    assert (seconds <= durations.usual - 0.2).mean() < 0.98
+    assert longest_clip_sec(corpora) == seconds.max()
 
 
 def test_kept_codes_stay_when_others_take_their_place(tmp_path: Path) -> None:
@@ -106,3 +105,23 @@ def test_kept_codes_stay_when_others_take_their_place(tmp_path: Path) -> None:
     kept = codes_folder(tmp_path, 0, CODES_UNALIGNED)
     assert (kept / "a.tar").read_text() == "before"
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_clips_of_a_list_are_neither_trained_on_nor_judged(
+    tmp_path: Path, make_corpus: Callable[..., Path]
+) -> None:
+    corpus = make_corpus(tmp_path / "corpus", num_clips=12)
+    index = CorpusIndex.open(SourceConfig(path=str(corpus)))
+    keys = index.strings("key").to_pylist()
+    listed = tmp_path / "doubtful.jsonl"
+    listed.write_text("".join(json.dumps({"key": key}) + "\n" for key in keys[:5]))
+    found = choose_corpora(corpus, None, listed)
+    read = []
+    for source in (found.train, found.held_out):
+        source_index = CorpusIndex.open(source)
+        table = ClipTable(source_index, DataConfig(sources=[], max_frames=9_000), ("audio",))
+        for shard in source_index.shards:
+            read += [source_index.key(row) for row in table.shard(shard.number).rows]
+    assert sorted(read) == sorted(keys[5:])
+    with pytest.raises(ValueError, match=r"list of clips .*absent.jsonl cannot be read"):
+        choose_corpora(corpus, None, tmp_path / "absent.jsonl")

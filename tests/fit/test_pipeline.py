@@ -31,7 +31,13 @@ def test_no_time_is_refused_before_anything_is_written(tmp_path: Path, minutes: 
 
 @pytest.mark.parametrize(
     "changed",
-    [{"corpus": Path("other")}, {"held_out": Path("other")}, {"minutes": 4.0}, {"seed": 1}],
+    [
+        {"corpus": Path("other")},
+        {"held_out": Path("other")},
+        {"leave_out": Path("list.jsonl")},
+        {"minutes": 4.0},
+        {"seed": 1},
+    ],
 )
 def test_a_folder_of_another_fit_is_refused_and_its_arguments_are_named(
     tmp_path: Path, changed: dict[str, Any]

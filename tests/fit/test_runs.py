@@ -94,14 +94,14 @@ def test_long_clips_fit_into_the_budgets(tiny_corpus: Any, tmp_path: Path) -> No
         assert config.data.max_clip_sec == MAX_CLIP_SEC
 
 
-def test_the_waveform_is_learnt_from_clips_of_usual_length(
+def test_the_waveform_is_learnt_from_excerpts_of_all_clips(
     tiny_corpus: Any, tmp_path: Path
 ) -> None:
-    for usual, frames in ((5.0, 300), (8.5, 425), (60.0, 600)):
-        runs = make_runs(tmp_path, tiny_corpus.path, longest_sec=12.0, usual_sec=usual)
-        config = config_of(runs, "vits2")
-        assert config.data.max_frames == frames
-        assert config.data.max_clip_sec == min(usual, 12.0)
+    for longest in (5.0, 12.0, 170.0):
+        config = config_of(make_runs(tmp_path, tiny_corpus.path, longest_sec=longest), "vits2")
+        assert config.data.max_frames == 300
+        assert config.data.max_clip_sec == max(longest, MAX_CLIP_SEC)
+        assert config.data.excerpt_sec == 4.0
 
 
 def test_a_small_corpus_has_small_codebooks(tiny_corpus: Any, tmp_path: Path) -> None:

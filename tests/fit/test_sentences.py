@@ -79,3 +79,15 @@ def test_a_corpus_of_single_clips_is_refused(tmp_path: Path) -> None:
     clips = list(synthetic_clips(3, num_speakers=3, seconds=(1.2, 1.6)))
     with pytest.raises(ValueError, match="no held-out clip has another one of its speaker"):
         HeldOutSentences(write(tmp_path / "corpus", clips), 9)
+
+
+def test_clips_that_are_left_out_are_neither_said_nor_prompts(
+    bilingual: SourceConfig, tmp_path: Path
+) -> None:
+    listed = tmp_path / "doubtful.jsonl"
+    listed.write_text('{"key": "c00"}\n')
+    by_sound = {s.recording.tobytes(): s.key for s in HeldOutSentences(bilingual, 12)}
+    left = HeldOutSentences(replace(bilingual, leave_out=str(listed)), 12)[:]
+    assert len(left) == 11
+    heard = {by_sound[wave.tobytes()] for s in left for wave in (s.prompts[0].wave, *s.further)}
+    assert "c00" not in heard | {s.key for s in left}

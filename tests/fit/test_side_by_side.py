@@ -27,7 +27,6 @@ def call_of(chain: str) -> ChainCall:
         size="debug",
         overrides=("gpt.seed=2",),
         longest_sec=4.0,
-        usual_sec=4.0,
     )
 
 

@@ -6,7 +6,7 @@ from gsv2.data.corpus.provenance import CorpusProvenance
 from gsv2.evaluation.bundle_evaluation import keep_evaluation
 from gsv2.evaluation.estimates import Measurement
 from gsv2.evaluation.report import make_report
-from gsv2.evaluation.row import SentenceRow
+from gsv2.evaluation.sentence_result import SentenceResult
 from gsv2.hub.model_card import collect_facts, render_card
 from gsv2.inference.bundle_provenance import PartProvenance, write_provenance
 
@@ -32,7 +32,7 @@ PART = PartProvenance(
 
 
 def row(number, errors):
-    return SentenceRow(
+    return SentenceResult(
         key=str(number),
         text="a b c d",
         language="en",

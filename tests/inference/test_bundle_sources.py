@@ -42,3 +42,11 @@ def test_averages_of_weights_are_taken_where_there_are_any_unless_told_otherwise
     ]
     assert torch.equal(starts[0], torch.ones_like(starts[0]))
     assert torch.equal(starts[1], last.tensors["text_start"])
+
+
+def test_a_bundle_is_a_source_of_all_its_parts(tiny_bundle, tmp_path):
+    again = load_bundle(export_bundle([tiny_bundle], tmp_path / "again"))
+    for kind, part in load_bundle(tiny_bundle).items():
+        assert part.config == again[kind].config
+        for name, tensor in part.tensors.items():
+            assert torch.equal(tensor, again[kind].tensors[name]), name

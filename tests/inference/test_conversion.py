@@ -19,6 +19,8 @@ from gsv2.inference.references import load_reference
 from gsv2.inference.speech_file import SpeechFileError, VoiceRecordings
 from gsv2.inference.synthesizer import Synthesizer
 
+pytestmark = pytest.mark.usefixtures("without_watermark")
+
 
 @pytest.fixture(scope="module")
 def synthesizer(tiny_bundle: Path) -> Synthesizer:

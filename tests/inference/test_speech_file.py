@@ -10,6 +10,8 @@ from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.speech_file import SpeechFiles, VoiceRecordings, write_speech
 from tests.support.generating_gpt import GREEDY, SHORT, make_gpt, make_utterances
 
+pytestmark = pytest.mark.usefixtures("without_watermark")
+
 
 @pytest.mark.parametrize("weight", [math.nan, math.inf, -1.0, 1e-300, 1e300])
 def test_a_weight_that_is_none_is_refused(tmp_path, voice, weight):

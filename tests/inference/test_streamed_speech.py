@@ -9,6 +9,8 @@ from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.speech_file import SpeechFileError, SpeechFiles, VoiceRecordings
 from gsv2.inference.streamed_speech import stream_speech
 
+pytestmark = pytest.mark.usefixtures("without_watermark")
+
 SHORT = SamplingConfig(max_sec_per_byte=0.02, max_extra_sec=0.2, candidates=1)
 
 

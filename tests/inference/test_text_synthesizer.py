@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from gsv2.inference.bundle import BundleError, export_bundle, load_bundle
-from gsv2.inference.open_synthesizer import open_synthesizer
+from gsv2.inference.onnx_export import ExportError
+from gsv2.inference.open_synthesizer import BundleOptions, open_synthesizer
 from gsv2.inference.references import VoiceError, load_reference
 from gsv2.inference.sampling import SamplingConfig
 from gsv2.inference.speech_file import SpeechFiles, VoiceRecordings, write_speech
@@ -19,6 +20,8 @@ from gsv2.inference.text_synthesizer import TextSynthesizer
 from gsv2.models.component import save_component
 from tests.support.tiny_bundle import save_parts
 from tests.support.tiny_text_vits2 import make_text_stage
+
+pytestmark = pytest.mark.usefixtures("without_watermark")
 
 CPU = torch.device("cpu")
 TEXT = "One word. Two more words."
@@ -149,3 +152,10 @@ def test_a_voice_file_is_refused_by_its_name(
     speaker = BundleSpeaker(open_synthesizer(bundle, CPU), SamplingConfig())
     with pytest.raises(VoiceError, match=r"anna.* holds codes, which a bundle without a GPT"):
         speaker.load(file)
+
+
+def test_it_has_no_graphs(run: Path, bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="a bundle of text to wave speaks with torch alone"):
+        open_synthesizer(bundle, CPU, BundleOptions(engine="onnx"))
+    with pytest.raises(ExportError, match="made of a bundle with a GPT, but there is none"):
+        export_bundle([run], tmp_path / "bundle", with_graphs=True)

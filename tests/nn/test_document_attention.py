@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from gsv2.nn.document_attention import Documents, attend_documents
+from gsv2.nn.document_attention import attend_documents
+from gsv2.nn.documents import Documents
 
 E = 8
 

@@ -9,8 +9,10 @@ from gsv2.evaluation.page_template import format_duration, format_number
 from gsv2.quickstart.report import write_report
 from gsv2.quickstart.report_data import (
     CorpusRow,
+    FusionPoint,
     KeyFigure,
     ReportData,
+    SpeakingFigures,
     SpokenSentence,
     StepTime,
     TrainedRun,
@@ -72,6 +74,18 @@ def data(tmp_path):
             ),
         ],
         notes=["nobody heard the Arabic"],
+        speaking=SpeakingFigures(
+            voices=("m3-p45", "f1"),
+            fusion=[
+                FusionPoint(weight=0.0, like_first=0.8123, like_second=0.2345),
+                FusionPoint(weight=1.0, like_first=0.3456, like_second=0.7891),
+            ],
+            audio_sec=6.543,
+            whole_sec=1.987,
+            first_sec=0.456,
+            first_byte_sec=0.567,
+            answer_sec=2.123,
+        ),
         steps=[
             StepTime(name="corpus", seconds=9.14),
             StepTime(name="gpt", seconds=83.0),

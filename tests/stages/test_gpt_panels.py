@@ -8,7 +8,7 @@ import torch
 from gsv2.models.gpt.patterns import PatternName
 from gsv2.stages.gpt import GPTStage
 from gsv2.training.telemetry.gallery import first_clips
-from gsv2.training.telemetry.panels import draw_sheet
+from gsv2.training.telemetry.samples import draw_sheet
 from tests.support.tiny_gpt import code_batch, make_config, save_quantizer
 
 FRAMES = (5, 3, 7)

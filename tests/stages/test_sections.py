@@ -4,8 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from gsv2.config import load_config
 from gsv2.models.gpt.model import GPTConfig
 from gsv2.nn.codes import CodeConfig
+from gsv2.shipped import shipped_folder
+from gsv2.stages import SCHEMAS
 from gsv2.stages.sections import CodesModelSection, check_optim, fill_codes
 from gsv2.training.optim import OptimConfig
 
@@ -35,3 +38,17 @@ def test_a_stage_that_reads_codes_names_their_quantizer() -> None:
         CodesModelSection(quantizer="")
     with pytest.raises(ValueError, match="nowhere"):
         CodesModelSection(quantizer="nowhere").load_quantizer()
+
+
+@pytest.mark.parametrize(
+    ("config", "reader"),
+    [
+        ("vits2/text_debug", r"model\.generator\.prior=text"),
+        ("joint/debug", "stage=joint"),
+        ("aligner/debug", "stage=aligner"),
+    ],
+)
+def test_texts_are_read_with_whole_clips(config: str, reader: str) -> None:
+    file = shipped_folder("configs") / f"{config}.yaml"
+    with pytest.raises(ValueError, match=f"data.excerpt_sec must be left out for {reader}"):
+        load_config(file, ["data.excerpt_sec=4"], SCHEMAS)

@@ -40,7 +40,7 @@ def fit(config: VITS2RunConfig, max_steps: int) -> dict[str, Tensor]:
     seed_torch(0)
     Trainer(config, Distributed()).fit(
         stage,
-        lambda start, marks: map(numbered_batch, itertools.count(start)),
+        lambda start, positions: map(numbered_batch, itertools.count(start)),
     )
     return {
         f"{name}/{key}": value

@@ -37,7 +37,7 @@ def test_small_files_are_there_whole_and_large_ones_take_no_place(remote, tmp_pa
     file = mirror.file(place)
     assert file == RemoteFile(place, remote, "en/a.wav")
     assert file.location == f"{remote}/en/a.wav"
-    assert mirror.told(f"{place}: cut") == f"{remote}/en/a.wav: cut"
+    assert mirror.public_text(f"{place}: cut") == f"{remote}/en/a.wav: cut"
 
 
 def test_a_large_file_is_fetched_and_lasts_until_the_next_one_is(remote, tmp_path):

@@ -20,7 +20,7 @@ class EchoRecognizer:
     identity: str = "echo 1"
     calls: int = field(default=0)
 
-    def hears(self, language: str) -> bool:
+    def supports(self, language: str) -> bool:
         return language in self.languages
 
     def transcribe(self, wave: np.ndarray, language: str) -> str:

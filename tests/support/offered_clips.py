@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from gsv2.data.building.encode import Rejected
 from gsv2.data.building.readers.choice import choose_reader
+from gsv2.data.building.readers.folder import FolderReader
 from gsv2.data.building.readers.reader import ReadingOptions
-from gsv2.data.building.recordings import checked_recordings, load_recordings
+from gsv2.data.building.recordings import checked_recordings, load_recording
+from gsv2.data.process_pool import ProcessPool
 from tests.support.layouts import LAYOUTS
 from tests.support.said import SAID
+
+
+def load_recordings(recordings: Iterable, workers: int = 0) -> Iterator:
+    """Read recordings in order, a few ahead of where they are needed, as a build does."""
+    return ProcessPool(workers).map(load_recording, recordings)
+
+
+def folder_recordings(root: Path, *, language: str | None = None) -> Iterator:
+    """Yield the audio files below a folder, and every other file as left alone."""
+    return FolderReader().recordings(root, ReadingOptions(language=language))
 
 
 def offered(source: Path, name: str, **options: object) -> list:

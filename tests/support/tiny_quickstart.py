@@ -11,7 +11,7 @@ import pytest
 from gsv2.fit import pipeline as fit_pipeline
 from gsv2.fit.chain import ChainCall, run_chain
 from gsv2.fit.side_by_side import run_side_by_side
-from gsv2.quickstart import demo_plan, pipeline, report
+from gsv2.quickstart import demo_plan, pipeline, report, speaking
 from gsv2.quickstart.curves import TermCurves
 from gsv2.quickstart.figures import draw_curves
 
@@ -40,6 +40,9 @@ def _tiny() -> Iterator[None]:
         patch.setattr(pipeline, "OVERRIDES", (*pipeline.OVERRIDES, *OVERRIDES))
         patch.setattr(fit_pipeline, "run_side_by_side", _run_chains)
         patch.setattr(report, "draw_curves", _draw_losses)
+        patch.setattr(speaking, "_WEIGHTS", (0.0, 1.0))
+        patch.setattr(speaking, "_FUSED", ("One.",))
+        patch.setattr(speaking, "_LONG", "One.")
         yield
 
 

@@ -14,7 +14,7 @@ from gsv2.stages.vits2_config import VITS2RunConfig
 from tests.support.cached_configs import read_values
 from tests.support.hand_made_batches import make_clips
 from tests.support.tiny_gpt import save_quantizer
-from tests.support.toy_stage import toy_mark
+from tests.support.toy_stage import toy_position
 
 WAVENET = {"channels": 8, "num_layers": 1, "kernel_size": 3}
 BLOCK = {"num_heads": 1, "ffn_dim": 16, "dropout": 0.0}
@@ -85,14 +85,14 @@ def make_batch(num_frames: tuple[int, ...] = (21, 12, 5), num_codebooks: int = 2
 
 def numbered_batch(k: int, num_frames: tuple[int, ...] = (12, 9)) -> Batch:
     """Return micro-batch k of a run, whose lanes and epochs are those of the toy's stream."""
-    mark = toy_mark(k)
-    C, epoch = len(num_frames), mark.parts[0].epoch
+    position = toy_position(k)
+    C, epoch = len(num_frames), position.parts[0].epoch
     return replace(
         make_batch(num_frames),
         micro_batch=k,
-        lane=mark.lane,
+        lane=position.lane,
         epoch=epoch,
-        position=mark,
+        position=position,
         keys=tuple(f"{k}-{index}" for index in range(C)),
         mixture_parts=(0,) * C,
         epochs=(epoch,) * C,

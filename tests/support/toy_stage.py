@@ -124,7 +124,7 @@ class ToyStage:
         return ()
 
 
-def toy_mark(k: int) -> LanePosition:
+def toy_position(k: int) -> LanePosition:
     """Return where the window of micro-batch k begins: one component, windows within an epoch."""
     lane, window = k % NUM_LANES, k // NUM_LANES // WINDOW_PLACES
     epoch, offset = divmod(window * WINDOW_PLACES, EPOCH_PLACES)
@@ -137,13 +137,13 @@ def toy_batch(k: int, *, num_clips: int | None = None, bad: int = 0) -> Batch:
     rng = torch.Generator().manual_seed(k)
     count = 1 + k % 4 if num_clips is None else num_clips
     keys = tuple(f"clip-{k}-{i}" for i in range(count))
-    epoch = toy_mark(k).parts[0].epoch
+    epoch = toy_position(k).parts[0].epoch
     lost = BadClip(key="", shard="a.tar", reason="torn", epoch=epoch)
     return Batch(
         micro_batch=k,
         lane=k % NUM_LANES,
         epoch=epoch,
-        position=toy_mark(k),
+        position=toy_position(k),
         keys=keys,
         speakers=("s",) * count,
         languages=("en",) * count,
@@ -192,7 +192,7 @@ def fit_toy(
     stage = stage_class(config, distributed.device)
     state = Trainer(config, distributed, signals).fit(
         stage,
-        lambda start, marks: (make_batch(k) for k in itertools.count(start + rank, world)),
+        lambda start, positions: (make_batch(k) for k in itertools.count(start + rank, world)),
         lambda: (toy_batch(1000 + k) for k in range(rank, 4, world)),
         lambda: (toy_batch(k) for k in itertools.count()),
     )
@@ -202,7 +202,7 @@ def fit_toy(
 def torn_batch(k: int) -> Batch:
     """Return micro-batch k of a corpus with one torn clip and one torn micro-batch."""
     if k == 5:
-        return replace(toy_batch(9, bad=1), micro_batch=k, position=toy_mark(k), weight=0.0)
+        return replace(toy_batch(9, bad=1), micro_batch=k, position=toy_position(k), weight=0.0)
     return toy_batch(k, bad=int(k == 2))
 
 

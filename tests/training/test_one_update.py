@@ -23,7 +23,7 @@ from gsv2.training.prefetch import StepPrefetcher
 from gsv2.training.step import StepResult
 from gsv2.training.trainer import Trainer
 from tests.support.tiny_gpt import code_batch, save_quantizer
-from tests.support.toy_stage import toy_mark
+from tests.support.toy_stage import toy_position
 
 MAX_FILES = 12
 TRACED_STEP = 4
@@ -59,7 +59,7 @@ def test_one_update_is_read_in_at_most_twelve_files_of_training(
     config = load_config(find_config(Path("gpt/attention_debug")), values, SCHEMAS)
     stage = GPTStage(config, torch.device("cpu"))
     batch = code_batch([5, 7], [0, 0])
-    stream = (replace(batch, micro_batch=k, position=toy_mark(k)) for k in itertools.count())
+    stream = (replace(batch, micro_batch=k, position=toy_position(k)) for k in itertools.count())
     Trainer(config, distributed).fit(stage, lambda start, positions: stream)
 
     assert {"loop.py", "prefetch.py", "step.py", "stage.py", "engines/plain.py"} <= entered

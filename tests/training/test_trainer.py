@@ -24,7 +24,7 @@ from tests.support.toy_stage import (
     torn_batch,
     toy_batch,
     toy_config,
-    toy_mark,
+    toy_position,
 )
 
 
@@ -102,14 +102,14 @@ def test_the_stream_is_given_the_marks_of_what_was_used(
 ) -> None:
     starts = []
 
-    def train(start: int, marks: Mapping[int, LanePosition]) -> Iterator[Batch]:
-        starts.append((start, dict(marks)))
+    def train(start: int, positions: Mapping[int, LanePosition]) -> Iterator[Batch]:
+        starts.append((start, dict(positions)))
         return map(torn_batch, itertools.count(start))
 
     for max_steps in (2, 3):
         config = toy_config(tmp_path, trainer={"max_steps": max_steps, "validate_every_steps": 0})
         Trainer(config, distributed).fit(ToyStage(config, distributed.device), train)
-    assert starts[-1] == (8, {lane: toy_mark(4 + lane) for lane in range(NUM_LANES)})
+    assert starts[-1] == (8, {lane: toy_position(4 + lane) for lane in range(NUM_LANES)})
 
 
 def test_the_time_of_a_run_goes_on_over_its_launches(

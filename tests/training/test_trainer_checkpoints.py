@@ -59,8 +59,8 @@ def test_another_dataset_is_refused_unless_it_is_accepted(
     def fit(max_steps: int, dataset: Any, **checkpoint: Any) -> list[Any]:
         starts: list[Any] = []
 
-        def train(start: int, marks: Mapping[int, LanePosition]) -> Iterator[Batch]:
-            starts.append((start, dict(marks)))
+        def train(start: int, positions: Mapping[int, LanePosition]) -> Iterator[Batch]:
+            starts.append((start, dict(positions)))
             return map(torn_batch, itertools.count(start))
 
         options = {"max_steps": max_steps, "validate_every_steps": 0}

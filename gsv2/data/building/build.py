@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-import numpy as np
-
+from gsv2.data.building.build_run import BuildRun
 from gsv2.data.building.checks import CheckConfig
 from gsv2.data.building.cutting import Cuts, cut_recordings
 from gsv2.data.building.encode import ShardConfig
 from gsv2.data.building.extension import built_with, extend_corpus
 from gsv2.data.building.heard_rejects import rejected_sounds
-from gsv2.data.building.inputs import corpus_parts, known_inputs, new_inputs, note_inputs
+from gsv2.data.building.inputs import (
+    INPUTS_NAME,
+    check_apart,
+    corpus_parts,
+    is_of_inputs,
+    known_inputs,
+    new_inputs,
+    note_inputs,
+)
 from gsv2.data.building.intake import IntakeConfig
 from gsv2.data.building.journal import Encoded, Encoding, Journal, encoded_recordings
 from gsv2.data.building.offered import Recording, RejectedFile
@@ -29,33 +35,11 @@ from gsv2.data.building.staging import check_place
 from gsv2.data.building.tasks import Task, WorkFiles
 from gsv2.data.building.text_rate import TextRateConfig
 from gsv2.data.building.written_shards import StaleJournalError
-from gsv2.data.corpus.manifest import Manifest
+from gsv2.data.corpus.manifest import Manifest, read_manifest
 from gsv2.folder_lock import FolderLock
 from gsv2.storage.mirror import RemoteMirror
 
-logger = logging.getLogger(__name__)
-
 ItemT = TypeVar("ItemT")
-Report = Callable[[Path, Mapping[str, np.ndarray]], object]
-"""Corpus folder, and the sounds [N] float32 at 32 kHz of some rejected clips, by key."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BuildRun:
-    """How a build runs and what it shows; the corpus does not depend on it."""
-
-    workers: int = 0
-    """Number of processes that read audio; 0 reads in this one."""
-    overwrite: bool = False
-    """Replace a complete corpus."""
-    report: Report | None = None
-    """Called with the complete corpus."""
-    add: bool = False
-    """Add to a complete corpus what the input has that it was not offered yet."""
-    say: Callable[[str], object] = logger.info
-    """Gets the lines that tell how the input is read, before it is."""
-    progress: Callable[[int, int | None], object] | None = None
-    """Called with (clips done, clips in all); None = nobody knows how many, as of cuts."""
 
 
 def build_corpus(
@@ -84,19 +68,22 @@ def build_corpus(
     """
     reading, config, run = reading or ReadingOptions(), config or ShardConfig(), run or BuildRun()
     intake = intake or IntakeConfig(text_rate=TextRateConfig(), checks=CheckConfig())
-    check_place(out, overwrite=run.overwrite or run.add)
+    is_there = _is_there(out, run)
     inputs = _chosen(source, reading, WorkFiles(out), run)
-    try:
-        manifest = _write(inputs, config, intake, run)
-    except StaleJournalError as error:
-        run.say(f"{out}: {error}; what is missing is read again")
-        manifest = _write(inputs, config, intake, run)
-    note_inputs(out, inputs.work.inputs)
+    if not is_there:
+        try:
+            _write(inputs, config, intake, run)
+        except StaleJournalError as error:
+            run.say(f"{out}: {error}; what is missing is read again")
+            _write(inputs, config, intake, run)
+    train = corpus_parts(out)["train"]
     if run.report is not None:
-        rejected = corpus_parts(out)["train"] / "rejected.jsonl"
-        run.report(out, rejected_sounds(rejected, inputs.recordings()))
+        listed = replace(inputs, known=frozenset()).recordings()
+        run.report(out, rejected_sounds(train / "rejected.jsonl", listed))
+    if not (train / INPUTS_NAME).is_file():
+        note_inputs(train, inputs.work.inputs)
     inputs.work.remove()
-    return manifest
+    return read_manifest(train)
 
 
 def encode_share(
@@ -125,7 +112,8 @@ def encode_share(
         InUseError: another process works at this task.
     """
     reading, config, run = reading or ReadingOptions(), config or ShardConfig(), run or BuildRun()
-    check_place(out, overwrite=run.overwrite or run.add)
+    if _is_there(out, run):
+        return True
     inputs = _chosen(source, reading, WorkFiles(out, task), run)
     config = built_with(out)[0] if run.add else config
     with _encoded(inputs, config) as clips:
@@ -133,6 +121,18 @@ def encode_share(
             pass
     inputs.work.finish()
     return inputs.work.are_finished(task.count)
+
+
+def _is_there(out: Path, run: BuildRun) -> bool:
+    """Tell whether a build has made its corpus, and was ended before it had tidied up.
+
+    Raises:
+        CorpusError: something else is in the way.
+    """
+    if not run.overwrite and not run.add and is_of_inputs(out, WorkFiles(out).inputs):
+        return True
+    check_place(out, overwrite=run.overwrite or run.add)
+    return False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +148,7 @@ class _Inputs:
     run: BuildRun
     mirror: RemoteMirror | None = None
     """What the source is, if it stands for a remote one."""
-    noted: list[int] = field(default_factory=list)
+    num_listed: list[int] = field(default_factory=list)
     """Number of recordings and files of the input, once it was looked through."""
 
     @property
@@ -167,10 +167,10 @@ class _Inputs:
 
     def _total(self) -> int | None:
         """Return how many clips are to be encoded; None if that is not known."""
-        if not self.noted or self.known or self.reading.transcription is not None:
+        if not self.num_listed or self.known or self.reading.transcription is not None:
             return None
         task = self.work.task
-        return self.noted[0] if task is None else task.num_of(self.noted[0])
+        return self.num_listed[0] if task is None else task.num_of(self.num_listed[0])
 
     def recordings(self, notes: Path | None = None) -> Iterator[Recording | RejectedFile]:
         """Yield what is new, and this task's; recordings without a text are cut.
@@ -183,14 +183,14 @@ class _Inputs:
             found = self.reader.recordings(self.source, self.reading)
             return found if self.mirror is None else from_afar(found, self.mirror)
 
-        listed = checked_recordings(listing, self.noted)
+        listed = checked_recordings(listing, self.num_listed)
         recordings = new_inputs(listed, self.known, notes)
         if self.work.task is not None:
             recordings = self.work.task.share(recordings)
         if self.reading.transcription is not None:
             cuts = Cuts(self.work.cuts, self.work.all_cuts)
             cut = self.reading.transcription.cut
-            recordings = cut_recordings(recordings, cuts, cut, self.run.workers)
+            recordings = cut_recordings(recordings, cuts, cut, self.run.pool)
         return recordings
 
 
@@ -202,6 +202,8 @@ def _chosen(
     if is_remote(location):
         mirror = mirror_input(str(location), work.mirror)
         source = mirror.source
+    else:
+        check_apart(source, work.out)
     if isinstance(reader, str):
         choice = choose_reader(source, reader)
         reader = choice.reader
@@ -218,15 +220,16 @@ def _chosen(
     )
 
 
-def _write(inputs: _Inputs, config: ShardConfig, intake: IntakeConfig, run: BuildRun) -> Manifest:
+def _write(inputs: _Inputs, config: ShardConfig, intake: IntakeConfig, run: BuildRun) -> None:
     """Encode what is not encoded yet, and write the corpus."""
     out = inputs.work.out
     if run.add:
         with _encoded(inputs, built_with(out)[0]) as clips:
-            return extend_corpus(clips, out, intake)
+            extend_corpus(clips, out, intake, inputs.work.inputs)
+        return
     arguments = {"input": inputs.name, "format": inputs.reader.name}
     with _encoded(inputs, config) as clips:
-        return write_corpus(
+        write_corpus(
             clips, out, config, intake=intake, overwrite=run.overwrite, arguments=arguments,
         )  # fmt: skip
 
@@ -244,4 +247,4 @@ def _encoded(inputs: _Inputs, config: ShardConfig) -> Iterator[Iterator[Encoded]
     encoding = Encoding(config=config, transcription=inputs.reading.transcription)
     with lock.held(), Journal(work.journal, others, with_freed=work.has_shards) as journal:
         recordings = inputs.recordings(work.inputs if work.task is None else None)
-        yield inputs.counted(encoded_recordings(recordings, journal, encoding, inputs.run.workers))
+        yield inputs.counted(encoded_recordings(recordings, journal, encoding, inputs.run.pool))

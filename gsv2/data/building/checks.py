@@ -6,7 +6,6 @@ and the limit; a check that is told to reject names it in `rejected.jsonl` inste
 
 from __future__ import annotations
 
-import base64
 import struct
 import tempfile
 from collections.abc import Collection, Iterator
@@ -19,6 +18,7 @@ import numpy as np
 from gsv2.data.building.encode import ClipRecord, EncodedClip
 from gsv2.data.building.offered import RecordedClip, RejectedFile
 from gsv2.data.building.same_sounds import MIN_LIKENESS, SameSounds
+from gsv2.data.building.shard_fingerprints import decode_fingerprint
 from gsv2.data.corpus.format import SAMPLE_RATE
 
 Check = Literal["bandwidth", "noise", "clipping", "duplicates", "texts"]
@@ -54,6 +54,19 @@ _SOUND = struct.Struct("<QI")
 """Length and CRC-32 of encoded audio, which indexes have too."""
 
 
+class KnownClip(NamedTuple):
+    """A clip that is in the corpus."""
+
+    key: str
+    duration_sec: float
+    num_bytes: int
+    """Length of the encoded audio..."""
+    crc32: int
+    """...and its checksum."""
+    fingerprint: np.ndarray | None
+    """[SIZE] int8; None: it has none."""
+
+
 class _Finding(NamedTuple):
     """What a check has found in a clip."""
 
@@ -78,9 +91,11 @@ class ClipChecks:
         self._texts.close()
         self._same.close()
 
-    def know(self, key: str, length: int, checksum: int) -> None:
-        """Note the sound of a clip that is in the corpus, by the length and CRC-32 of its audio."""
-        self._sounds.first(_SOUND.pack(length, checksum), key)
+    def know(self, clip: KnownClip) -> None:
+        """Note the sound of a clip that is in the corpus."""
+        self._sounds.first(_SOUND.pack(clip.num_bytes, clip.crc32), clip.key)
+        if clip.fingerprint is not None:
+            self._same.note(clip.fingerprint, clip.duration_sec, clip.key)
 
     def suspicions(
         self, clip: ClipRecord, encoded: EncodedClip
@@ -112,7 +127,8 @@ class ClipChecks:
         if encoded.fingerprint is None:
             return None
         seconds = encoded.num_samples / SAMPLE_RATE
-        same = self._same.first(_fingerprint(encoded), seconds, encoded.key)
+        found = decode_fingerprint(encoded.fingerprint)
+        same = self._same.first(found, seconds, encoded.key)
         if same is None:
             return None
         key, alike = same
@@ -131,11 +147,6 @@ class ClipChecks:
         known = f"{clip.source}\0{clip.speaker}\0{said}".encode(errors="surrogateescape")
         if (first := self._texts.first(known, encoded.key)) is not None:
             yield _Finding("texts", "text of another clip of the speaker", f"it is that of {first}")
-
-
-def _fingerprint(clip: EncodedClip) -> np.ndarray:
-    assert clip.fingerprint is not None, "callers look"
-    return np.frombuffer(base64.b64decode(clip.fingerprint), dtype=np.int8)
 
 
 def _beyond_limits(clip: EncodedClip, config: CheckConfig) -> Iterator[_Finding]:

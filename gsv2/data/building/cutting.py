@@ -19,7 +19,7 @@ from gsv2.audio.voice_activity import FRAME_SEC, RATE_HZ, VoiceActivity
 from gsv2.data.building.keys import safe_key
 from gsv2.data.building.offered import Recording, RejectedFile, left_out
 from gsv2.data.building.readers.fields import segment_name
-from gsv2.data.process_pool import map_ahead
+from gsv2.data.process_pool import Pool
 from gsv2.files import named_errors
 from gsv2.storage.mirror import RemoteFile
 
@@ -67,19 +67,22 @@ class _Item(NamedTuple):
     spans: Spans | None = None
     """None: not known yet, or it cannot be read."""
 
+    def __str__(self) -> str:
+        return str(self.recording)
+
 
 def cut_recordings(
-    recordings: Iterable[Recording | RejectedFile], cuts: Cuts, config: CutConfig, workers: int
+    recordings: Iterable[Recording | RejectedFile], cuts: Cuts, config: CutConfig, pool: Pool
 ) -> Iterator[Recording | RejectedFile]:
     """Yield recordings without a text as clips of their speech, and all others as they are.
 
     A recording that cannot be read stays whole, so that reading it says why.
 
     Args:
-        recordings: with keys of their own.
-        cuts: those that are known; new ones are added.
+        recordings: recordings with keys of their own.
+        cuts: cuts that are known; new ones are added.
         config: where to cut.
-        workers: processes that look for speech; 0 does it in this one.
+        pool: who looks for speech.
 
     Raises:
         ValueError: silero-vad is not installed.
@@ -96,7 +99,7 @@ def cut_recordings(
             marks.append(_identity(recording, config))
             yield _Item(recording, is_cut=True, spans=cuts.get(marks[-1]))
 
-    for item in map_ahead(partial(_with_spans, config=config), items(), workers):
+    for item in pool.map(partial(_with_spans, config=config), items()):
         mark = marks.popleft()
         if item.is_cut and item.spans is not None and cuts.get(mark) is None:
             cuts.add(mark, item.spans)

@@ -5,6 +5,7 @@ What is new in an input is told by `gsv2.data.building.inputs`.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections import Counter
@@ -12,10 +13,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from gsv2.data.building.checks import KnownClip
 from gsv2.data.building.encode import ShardConfig
-from gsv2.data.building.inputs import corpus_parts
+from gsv2.data.building.inputs import corpus_parts, note_inputs
 from gsv2.data.building.intake import Intake, IntakeConfig, Offered
 from gsv2.data.building.language_shards import CorpusPart, write_languages
+from gsv2.data.building.shard_fingerprints import SUFFIX, read_fingerprints
 from gsv2.data.building.shards import check_total, fill_spool
 from gsv2.data.building.split import SplitConfig
 from gsv2.data.building.spool import ClipSpool
@@ -30,10 +33,13 @@ from gsv2.data.corpus.manifest import (
     write_manifest,
 )
 
-_LINKED = (".tar", ".parquet")
+logger = logging.getLogger(__name__)
+
+_KNOWN = ("key", "duration_sec", "audio_length", "audio_crc32")
+_LINKED = (".tar", ".parquet", SUFFIX)
 
 
-def extend_corpus(clips: Iterable[Offered], out: Path, intake: IntakeConfig) -> Manifest:
+def extend_corpus(clips: Iterable[Offered], out: Path, intake: IntakeConfig, new: Path) -> Manifest:
     """Add clips to a corpus, which stays as it was until they are all there.
 
     Its tars are linked, not copied, where the file system has links. New clips are checked against
@@ -44,6 +50,7 @@ def extend_corpus(clips: Iterable[Offered], out: Path, intake: IntakeConfig) -> 
         clips: new ones; read once.
         out: corpus folder, or that of a split.
         intake: what is looked at in every new clip; its split is not.
+        new: marks of the new clips, whole when these were read.
 
     Returns:
         The manifest of the training clips.
@@ -87,6 +94,7 @@ def extend_corpus(clips: Iterable[Offered], out: Path, intake: IntakeConfig) -> 
             if part == "train":
                 manifest = trained = _counted(manifest, taken, totals.trimmed_sec)
             write_manifest(manifest, folder)
+        note_inputs(folders["train"], new)
     return trained
 
 
@@ -123,18 +131,23 @@ def _link(corpus: Path | None, folder: Path) -> None:
         shutil.copyfile(path, target)
 
 
-def _clips(folders: Iterable[Path]) -> Iterator[tuple[str, int, int]]:
-    """Yield key, length and checksum of the audio of each clip, from the indexes."""
+def _clips(folders: Iterable[Path]) -> Iterator[KnownClip]:
+    """Yield the clips of corpora, from their indexes and fingerprints."""
     for folder in folders:
         index = CorpusIndex.open(SourceConfig(path=str(folder)))
-        for shard in index.shards:
-            columns = index.read(shard, ["key", "audio_length", "audio_crc32"])
-            yield from zip(
-                columns["key"].to_pylist(),
-                columns["audio_length"].to_pylist(),
-                columns["audio_crc32"].to_pylist(),
-                strict=True,
-            )
+        entries = read_manifest(folder).shards
+        for shard, entry in zip(index.shards, entries, strict=True):
+            columns = index.read(shard, _KNOWN).values()
+            prints = read_fingerprints(folder, entry.name, entry.num_clips)
+            if prints is None:
+                logger.warning(
+                    "%s has no %s%s: what is added is compared with its clips by bytes alone",
+                    folder, entry.name, SUFFIX,
+                )  # fmt: skip
+            rows = zip(*(column.to_pylist() for column in columns), strict=True)
+            for number, row in enumerate(rows):
+                found = prints[number] if prints is not None and prints[number].any() else None
+                yield KnownClip._make((*row, found))
 
 
 def _next(before: Manifest | None) -> dict[str, int]:
@@ -155,7 +168,7 @@ def _with(
         manifest: what it was; None: there was no such part.
         added: new shards.
         corpus: where the part was.
-        speakers: those of the new clips.
+        speakers: speakers of the new clips.
     """
     shards = sorted([*(manifest.shards if manifest else ()), *added], key=lambda e: e.name)
     labels = set(speakers)

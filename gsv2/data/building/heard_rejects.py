@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ HEARD_REJECTS = 10
 """Clips of each reason that are heard..."""
 MAX_HEARD_SEC = 6.0
 """...and how much of each."""
+_WHOLE_SEC = 60.0
+"""Longest recording that is decoded whole."""
 
 
 def first_rejects(rejected: Path) -> dict[str, list[RejectedFile]]:
@@ -41,7 +44,7 @@ def rejected_sounds(
 
     Args:
         rejected: `rejected.jsonl`.
-        recordings: those of the build again; read until all are found.
+        recordings: recordings of the build again; read until all are found.
 
     Returns:
         Key -> [N] float32 at `SAMPLE_RATE`; those that cannot be decoded are not there.
@@ -53,10 +56,23 @@ def rejected_sounds(
         if isinstance(recording, Recording) and recording.key in wanted:
             del wanted[recording.key]
             try:
-                wave = recorded_wave(recording)
+                wave = _beginning(recording)
             except LeftOutError:  # that is why it was rejected
                 continue
             sounds[recording.key] = wave[: round(MAX_HEARD_SEC * SAMPLE_RATE)].copy()
         if not wanted:
             break
     return sounds
+
+
+def _beginning(recording: Recording) -> np.ndarray:
+    """Return a recording, or the beginning of one that is long, [N] float32.
+
+    Raises:
+        LeftOutError: it cannot be decoded.
+    """
+    try:
+        return recorded_wave(recording, _WHOLE_SEC)
+    except LeftOutError:
+        start = recording.start_sec or 0.0
+        return recorded_wave(replace(recording, start_sec=start, duration_sec=MAX_HEARD_SEC))

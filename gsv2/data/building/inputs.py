@@ -33,6 +33,16 @@ def corpus_parts(out: Path) -> dict[Part, Path]:
     raise CorpusError(f"{out} is no corpus that recordings can be added to")
 
 
+def check_apart(source: Path, out: Path) -> None:
+    """Check that a build does not write into what it reads, and would read the next time.
+
+    Raises:
+        CorpusError: it would.
+    """
+    if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
+        raise CorpusError(f"the corpus {out} must not lie in its input {source}")
+
+
 def known_inputs(out: Path) -> frozenset[bytes]:
     """Return the marks of the recordings that a corpus was offered.
 
@@ -67,8 +77,16 @@ def new_inputs(
             yield recording
 
 
-def note_inputs(out: Path, file: Path) -> None:
-    """Add the marks in a file to those that a corpus has."""
-    path = corpus_parts(out)["train"] / INPUTS_NAME
+def note_inputs(corpus: Path, file: Path) -> None:
+    """Add the marks in a file to those that the training part of a corpus has."""
+    path = corpus / INPUTS_NAME
     before = path.read_bytes() if path.is_file() else b""
     write_atomically(path, before + file.read_bytes())
+
+
+def is_of_inputs(out: Path, file: Path) -> bool:
+    """Tell whether a corpus is that of the marks in a file, or has none yet."""
+    if not file.is_file() or not (is_complete(out) or is_split(out)):
+        return False
+    path = corpus_parts(out)["train"] / INPUTS_NAME
+    return not path.is_file() or path.read_bytes() == file.read_bytes()

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 
-from gsv2.data.building.checks import CheckConfig, ClipChecks
+from gsv2.data.building.checks import CheckConfig, ClipChecks, KnownClip
 from gsv2.data.building.encode import ClipRecord, EncodedClip, Rejected, ShardConfig, encode_clip
 from gsv2.data.building.offered import RecordedClip, RejectedFile
 from gsv2.data.building.split import SplitConfig
@@ -21,9 +21,6 @@ from gsv2.text.language import LanguageError, canonical_language
 
 Offered = ClipRecord | tuple[ClipRecord, EncodedClip] | Rejected
 """A clip to encode, one that is encoded, or one that cannot be."""
-
-KnownClip = tuple[str, int, int]
-"""Key, length and CRC-32 of the encoded audio."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,12 +86,12 @@ class Intake:
         """Note the clips that the corpus has, so that new ones have keys and sounds of their own.
 
         Args:
-            clips: key, length and CRC-32 of the encoded audio of each.
+            clips: those of its indexes.
         """
-        for key, length, checksum in clips:
-            self._seen.add(_mark(key))
+        for clip in clips:
+            self._seen.add(_mark(clip.key))
             if self._checks is not None:
-                self._checks.know(key, length, checksum)
+                self._checks.know(clip)
 
     def accepted(self, clips: Iterable[Offered]) -> Iterator[tuple[ClipRecord, EncodedClip]]:
         """Yield the clips that can be written, encoded; the others go to `rejections`.
@@ -127,7 +124,7 @@ class Intake:
             return
         for language in spool.languages:
             for outlier in self._rates.outliers(language):
-                row, _, file, _ = json.loads(spool.drop(language, outlier.clip).head)
+                row, _, file, *_ = json.loads(spool.drop(language, outlier.clip).head)
                 self.rejections.add(
                     RejectedFile(
                         key=row["key"],

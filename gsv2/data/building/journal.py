@@ -16,13 +16,14 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from gsv2.audio.level import Level
+from gsv2.audio.wave import MAX_WAVE_SEC
 from gsv2.data.building.encode import ClipRecord, EncodedClip, Rejected, ShardConfig
 from gsv2.data.building.intake import encode_offered
 from gsv2.data.building.offered import RecordedClip, Recording, RejectedFile, StoredClip
 from gsv2.data.building.recordings import load_recording
 from gsv2.data.building.stored_audio import FREED, THERE, StoredAudio
 from gsv2.data.building.transcription import Transcription
-from gsv2.data.process_pool import map_ahead
+from gsv2.data.process_pool import Pool
 from gsv2.files import named_errors
 
 MARK_BYTES = 12
@@ -96,7 +97,7 @@ def encoded_recordings(
     recordings: Iterable[Recording | RejectedFile],
     journal: Journal,
     encoding: Encoding,
-    workers: int,
+    pool: Pool,
 ) -> Iterator[Encoded]:
     """Yield recordings encoded, in order; those that the journal has are not read again.
 
@@ -104,7 +105,7 @@ def encoded_recordings(
         recordings: listed as they are needed.
         journal: open; gets what it lacks.
         encoding: how clips are encoded.
-        workers: processes that read, level and encode audio; 0 does it in this one.
+        pool: who reads, levels and encodes audio.
     """
     marks: deque[bytes] = deque()
     known = repr((_VERSION, asdict(encoding.config)))
@@ -116,7 +117,7 @@ def encoded_recordings(
             marks.append(recording_mark(recording, known + by if is_silent else known))
             yield journal.find(marks[-1]) or recording
 
-    for encoded in map_ahead(partial(_load_and_encode, encoding=encoding), missing(), workers):
+    for encoded in pool.map(partial(_load_and_encode, encoding=encoding), missing()):
         mark = marks.popleft()
         if isinstance(encoded, StoredClip):
             yield journal.read(encoded)
@@ -127,10 +128,12 @@ def encoded_recordings(
 def _load_and_encode(
     recording: Recording | RejectedFile | StoredClip, encoding: Encoding
 ) -> Encoded | StoredClip:
-    loaded = load_recording(recording, encoding.transcription)
+    config = encoding.config  # silence is cut off before the limit counts
+    max_sec = config.max_clip_sec if config.keep_silence_sec is None else MAX_WAVE_SEC
+    loaded = load_recording(recording, encoding.transcription, max_sec)
     if isinstance(loaded, Rejected | StoredClip):
         return loaded
-    encoded = encode_offered(loaded, encoding.config)
+    encoded = encode_offered(loaded, config)
     if isinstance(encoded, Rejected):
         return encoded
     record, clip = encoded

@@ -30,7 +30,7 @@ class KeyRegister:
     """
 
     def __init__(self) -> None:
-        self.num_noted = 0
+        self.num_recordings = 0
         """Recordings of the first look."""
         self._repeated = np.zeros(0, dtype=np.uint64)  # keys met twice, sorted
         self._shared = np.zeros(0, dtype=np.uint64)  # those of several names, sorted
@@ -41,7 +41,7 @@ class KeyRegister:
         keys, names = array("Q"), array("Q")
         for recording in recordings:
             if isinstance(recording, Recording):
-                self.num_noted += 1
+                self.num_recordings += 1
                 keys.append(_short(recording.key))
                 names.append(_short(recording.name))
         of_key, of_name = (np.array(hashes, dtype=np.uint64) for hashes in (keys, names))

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gsv2.data.building.encode import ShardConfig
+from gsv2.data.building.shard_fingerprints import write_fingerprints
 from gsv2.data.building.split import PARTS, Part
 from gsv2.data.building.spool import ClipSpool, SpooledClip
 from gsv2.data.building.statistics import CorpusStatistics, read_statistics
@@ -84,7 +85,7 @@ class _LanguageClips:
         """Count the clips of a whole shard."""
         while num_clips > 0:
             for clip in self._take():
-                row, described, _, measured = json.loads(clip.head)
+                row, described, _, measured, _ = json.loads(clip.head)
                 self._statistics.add(row, json.loads(described)["text"], measured)
                 num_clips -= 1
 
@@ -95,10 +96,11 @@ class _LanguageClips:
         seconds, block_number = 0.0, 0
         licences: defaultdict[str, float] = defaultdict(float)
         taken: list[SpooledClip] = []
+        fingerprints: list[str | None] = []
         with ShardWriter(root, name, AUDIO_SCHEMA) as shard:
             while self.are_left and shard.num_bytes < config.shard_mb * _MIB:
                 for clip in self._take():
-                    row, described, _, measured = json.loads(clip.head)
+                    row, described, _, measured, found = json.loads(clip.head)
                     members = {"audio": clip.audio.read(), "json": described.encode()}
                     shard.add(members=members, block=block_number, **row)
                     said = json.loads(described)
@@ -106,7 +108,9 @@ class _LanguageClips:
                     licences[said["licence"]] += row["duration_sec"]
                     self._statistics.add(row, said["text"], measured)
                     taken.append(SpooledClip(b"", clip.audio))
+                    fingerprints.append(found)
                 block_number += 1
+            write_fingerprints(root, name, fingerprints)
             return shard.finish(seconds, licences=licences), taken
 
     def _take(self) -> list[SpooledClip]:

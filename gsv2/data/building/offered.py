@@ -16,12 +16,22 @@ class LeftOutError(ValueError):
     Args:
         reason: a fixed phrase, by which rejections are counted.
         value: what was found in place of what is needed.
+        measured: what was measured, where the reason is a limit.
+        threshold: the limit.
     """
 
-    def __init__(self, reason: str, value: str) -> None:
+    def __init__(
+        self,
+        reason: str,
+        value: str,
+        measured: float | None = None,
+        threshold: float | None = None,
+    ) -> None:
         super().__init__(f"{reason}: {value}")
         self.reason = reason
         self.value = value
+        self.measured = measured
+        self.threshold = threshold
 
 
 class AudioPart(Protocol):
@@ -70,6 +80,9 @@ class Recording:
     speaker: str = ""
     source: str = ""
     licence: str = ""
+
+    def __str__(self) -> str:
+        return self.place
 
 
 @dataclass(frozen=True, kw_only=True)

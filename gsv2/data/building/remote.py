@@ -34,8 +34,8 @@ def mirror_input(url: str, root: Path) -> RemoteMirror:
     archives = (path for path in root.rglob("*") if path.suffix.lower() in _ARCHIVES)
     if (first := next(archives, None)) is not None:
         raise CorpusError(
-            f"input {mirror.told(str(first))}: tars and Parquet files are read from this machine "
-            "only; copy them"
+            f"input {mirror.public_text(str(first))}: tars and Parquet files are read from this "
+            "machine only; copy them"
         )
     return mirror
 
@@ -50,16 +50,18 @@ def from_afar(
     """Yield recordings of a mirror with the files that they stand for."""
     for found in recordings:
         if isinstance(found, RejectedFile):
-            yield replace(found, file=mirror.told(found.file), value=mirror.told(found.value))
+            yield replace(
+                found, file=mirror.public_text(found.file), value=mirror.public_text(found.value)
+            )
             continue
         audio = found.audio
         remote = mirror.file(audio) if isinstance(audio, Path) else None
         yield replace(
             found,
             audio=remote or audio,
-            name=mirror.told(found.name),
-            place=mirror.told(found.place),
-            missing_text=mirror.told(found.missing_text),
+            name=mirror.public_text(found.name),
+            place=mirror.public_text(found.place),
+            missing_text=mirror.public_text(found.missing_text),
         )
 
 

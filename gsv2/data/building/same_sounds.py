@@ -45,9 +45,7 @@ class SameSounds:
             seconds: duration.
             key: key of the clip.
         """
-        bits = found.astype(np.float32) @ self._planes > 0
-        packed = bits.reshape(_BANDS, _BAND_BITS) @ (1 << np.arange(_BAND_BITS))  # [bands]
-        number = int(np.packbits(bits[:_HASH_BITS]).view(np.uint64)[0])
+        packed, number = self._hash(found)
         best: tuple[float, int] | None = None
         for other in sorted(set(self._candidates(packed, number, seconds))):
             alike = likeness(found, self._print(other))
@@ -56,10 +54,20 @@ class SameSounds:
         self._add(found, packed, number, seconds, key)
         return None if best is None else (self._name(best[1]), best[0])
 
+    def note(self, found: np.ndarray, seconds: float, key: str) -> None:
+        """Note a clip that is compared with no other, as `first` does."""
+        self._add(found, *self._hash(found), seconds, key)
+
     def close(self) -> None:
         """Remove the files."""
         self._prints.close()
         self._names.close()
+
+    def _hash(self, found: np.ndarray) -> tuple[np.ndarray, int]:
+        """Return the bits of each band [bands], and the first bits of all."""
+        bits = found.astype(np.float32) @ self._planes > 0
+        packed = bits.reshape(_BANDS, _BAND_BITS) @ (1 << np.arange(_BAND_BITS))
+        return packed, int(np.packbits(bits[:_HASH_BITS]).view(np.uint64)[0])
 
     def _candidates(self, packed: np.ndarray, number: int, seconds: float) -> Iterator[int]:
         most = max(_MAX_SEC, _MAX_SHARE * seconds)

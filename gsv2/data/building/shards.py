@@ -191,4 +191,5 @@ def _head(record: ClipRecord, clip: EncodedClip) -> bytes:
         "level_lufs": clip.level.lufs,
         "peak": clip.level.peak,
     }
-    return json.dumps([row, clip.json.decode(), file, measured_of(clip)]).encode()
+    described = clip.json.decode()
+    return json.dumps([row, described, file, measured_of(clip), clip.fingerprint]).encode()

@@ -19,7 +19,7 @@ class Transcriber(Protocol):
     def identity(self) -> str:
         """Name with all that its answers depend on."""
 
-    def hears(self, language: str) -> bool:
+    def supports(self, language: str) -> bool:
         """Tell whether it knows the language of a BCP 47 tag."""
 
     def transcribe(self, wave: np.ndarray, language: str) -> str:
@@ -65,7 +65,7 @@ class Transcription:
             LeftOutError: another language than the recogniser knows, or nothing was heard.
         """
         transcriber = _loaded(self.source)
-        if not transcriber.hears(recording.language):
+        if not transcriber.supports(recording.language):
             raise LeftOutError(
                 "language is not known to the recogniser",
                 f"{recording.language}, by {transcriber.identity}",

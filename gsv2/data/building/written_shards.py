@@ -13,11 +13,14 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
+from gsv2.data.building.shard_fingerprints import SUFFIX
 from gsv2.data.building.spool import ClipSpool, SpooledClip
 from gsv2.data.corpus.manifest import CorpusError, ShardEntry
 
 WRITTEN_NAME = ".written.jsonl"
 """A line for what the corpus is made of, then a line a shard."""
+_ENDS = (".tar", ".parquet", SUFFIX)
+"""Files of a shard."""
 
 
 class StaleJournalError(CorpusError):
@@ -47,9 +50,7 @@ class WrittenShards:
                 self._made_of = values
             else:
                 self._entries[name] = ShardEntry(**values)
-        whole = {
-            building / f"{name}{end}" for name in self._entries for end in (".tar", ".parquet")
-        }
+        whole = {building / f"{name}{end}" for name in self._entries for end in _ENDS}
         for path in sorted(building.rglob("*"), reverse=True):
             if path.is_dir():
                 shutil.rmtree(path) if path.name == ".spool" else None
@@ -86,7 +87,7 @@ class WrittenShards:
         """Note a whole shard, and give back what its clips took in the journal."""
         if not self._is_kept:
             return
-        for end in (".tar", ".parquet"):
+        for end in _ENDS:
             with (folder / f"{entry.name}{end}").open("rb") as file:
                 os.fsync(file.fileno())
         self._note([self._name(folder, entry.name), asdict(entry)])

@@ -100,9 +100,9 @@ def index_clip(clip: ArchiveClip, shard: str, form: ArchiveFormat) -> IndexedCli
         "key": f"{shard}/{clip.key}" if form.prefix_keys else clip.key,
         "speaker": speaker,
         "language": language,
-        **_heard(_content(audio, "audio"), form.decode),
+        **_audio_columns(_content(audio, "audio"), form.decode),
         "text_bytes": len(text.encode()),
-        "text": None if _says(clip, text, language, speaker) else text,
+        "text": None if _agrees_with_json(clip, text, language, speaker) else text,
         **_place(audio, "audio"),
     }
     if "json" in clip.members:
@@ -205,7 +205,7 @@ def text_of(value: object) -> str:
     return str(value).strip() if isinstance(value, str) or whole else ""
 
 
-def _says(clip: ArchiveClip, text: str, language: str, speaker: str) -> bool:
+def _agrees_with_json(clip: ArchiveClip, text: str, language: str, speaker: str) -> bool:
     """Tell whether the reader finds the same in the JSON, as in our own corpora."""
     if "json" not in clip.members:
         return False
@@ -216,7 +216,7 @@ def _says(clip: ArchiveClip, text: str, language: str, speaker: str) -> bool:
         return False
 
 
-def _heard(content: bytes, decode: bool) -> dict[str, float | int]:
+def _audio_columns(content: bytes, decode: bool) -> dict[str, float | int]:
     """Return the columns that the audio gives: its length, and its level if it is decoded."""
     try:
         if not decode:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from gsv2.data.config import DataConfig
-from gsv2.data.corpus.format import HOP_LENGTH
+from gsv2.data.corpus.format import FRAME_RATE_HZ, HOP_LENGTH
 from gsv2.data.corpus.index import CorpusIndex
 from gsv2.data.corpus.key_list import read_key_list
 from gsv2.data.corpus.manifest import CorpusError
@@ -42,7 +43,7 @@ class ClipColumns(NamedTuple):
     voices: np.ndarray
     """[n] int64, equal for clips that may prompt each other."""
     seconds: np.ndarray
-    """[n] float64."""
+    """[n] float64 of the audio that is read."""
     num_bytes: np.ndarray
     """[n] int64 undecoded bytes."""
     lengths: np.ndarray
@@ -114,7 +115,7 @@ class ClipTable:
             rows=np.arange(shard.start, shard.stop, dtype=np.int64),
             blocks=blocks,
             voices=_voices(shard, speakers, blocks),
-            seconds=numbers["duration_sec"],
+            seconds=np.minimum(numbers["duration_sec"], config.longest_sec),
             num_bytes=sum(
                 (np.maximum(numbers[f"{member}_length"], 0) for member in read),
                 np.zeros(shard.num_clips, dtype=np.int64),
@@ -147,12 +148,12 @@ class ClipTable:
         members: Sequence[str],
     ) -> tuple[np.ndarray, Counter[str]]:
         """Return [n] bool, and reason -> number of the clips that are not read."""
-        config = self._config
+        config, seconds = self._config, numbers["duration_sec"]
         limit = "row_tokens" if config.row_tokens else f"max_{self.budget.unit}"
         tests = {
             **unread,
-            "shorter than data.min_clip_sec": columns.seconds < config.min_clip_sec,
-            "longer than data.max_clip_sec": columns.seconds > config.max_clip_sec,
+            "shorter than data.min_clip_sec": seconds < config.min_clip_sec,
+            "longer than data.max_clip_sec": seconds > config.max_clip_sec,
             **{f"no {m} in the corpus": numbers[f"{m}_length"] < 0 for m in members},
             f"longer than data.{limit}": columns.lengths > self.budget.limit,
         }
@@ -192,6 +193,13 @@ class ClipTable:
         return num_examined, dict(left_out)
 
 
+def excerpt_frames(config: DataConfig) -> int | None:
+    """Return the number of 50 Hz frames of an excerpt; None where clips are read whole."""
+    if config.excerpt_sec is None:
+        return None
+    return max(1, math.floor(config.excerpt_sec * FRAME_RATE_HZ + 1e-6))
+
+
 def _budget(config: DataConfig) -> Budget:
     if config.max_tokens is not None:
         return Budget(unit="tokens", limit=config.row_tokens or config.max_tokens)
@@ -202,7 +210,9 @@ def _budget(config: DataConfig) -> Budget:
 def _lengths(numbers: Mapping[str, np.ndarray], config: DataConfig, budget: Budget) -> np.ndarray:
     """Return [n] int64 lengths in units of the budget, at least 1."""
     if budget.unit == "frames":
-        return np.maximum(numbers["num_samples"] // HOP_LENGTH, 1).astype(np.int64)
+        frames = np.maximum(numbers["num_samples"] // HOP_LENGTH, 1).astype(np.int64)
+        most = excerpt_frames(config)
+        return frames if most is None else np.minimum(frames, most)
     known = numbers["num_code_frames"].astype(np.int64)
     guess = np.ceil(numbers["duration_sec"] * config.code_rate_hz).astype(np.int64)
     steps = np.where(known >= 0, known, guess) * config.steps_per_frame

@@ -38,7 +38,7 @@ def extreme_batches(
     """
     shortest = [config.min_clip_sec]
     num_clips = config.max_clips if config.max_tokens is not None else 1
-    longest = [min(config.max_clip_sec, config.max_seconds / num_clips)] * num_clips
+    longest = [min(config.longest_sec, config.max_seconds / num_clips)] * num_clips
     return {
         name: with_text_vectors(
             _make_batch(config, _fill(config, seconds), members, num_codebooks),

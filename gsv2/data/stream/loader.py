@@ -12,9 +12,11 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from gsv2.data.corpus.decode import Clip
 from gsv2.data.plan.plan import MicroBatchPlan, Plan, check_layout
+from gsv2.data.plan.table import excerpt_frames
 from gsv2.data.plan.window import LanePosition
 from gsv2.data.stream.batch import BadClip, Batch
 from gsv2.data.stream.collate import collate
+from gsv2.data.stream.excerpts import cut_excerpt
 from gsv2.data.stream.reader import ClipReader, make_reader, read_clip
 from gsv2.data.stream.wave_buffer import WaveBuffer, WaveBufferPool
 
@@ -173,7 +175,9 @@ def read_batch(
     sequences: list[list[Clip]] = []
     window = planned.window
     reader.places.follow(window)
-    buffer = _make_buffer(reader, planned, pool) if "audio" in plan.members else None
+    most = excerpt_frames(plan.config)
+    decodes_in_place = "audio" in plan.members and most is None
+    buffer = _make_buffer(reader, planned, pool) if decodes_in_place else None
     place = 0
     for rows, (part, epoch) in zip(planned.sequences, planned.passes, strict=True):
         clips = []
@@ -181,7 +185,7 @@ def read_batch(
             clip = read_clip(reader, row, window, buffer.clip(place) if buffer else None)
             place += 1
             if isinstance(clip, Clip):
-                clips.append(clip)
+                clips.append(clip if most is None else cut_excerpt(clip, most, plan.seed, epoch))
             else:
                 bad.append(replace(clip, mixture_part=part, epoch=epoch))
         sequences.append(clips)

@@ -39,9 +39,9 @@ class WaveBufferPool:
         memory = self._free.pop() if self._free else np.empty(0, dtype=np.float32)
         if len(memory) < count:
             memory = np.empty(max(count, _HUGE_BYTES // _FLOAT_BYTES), dtype=np.float32)
-        lent = memory[:count]
-        weakref.finalize(lent, self._give_back, memory).atexit = False  # a tensor holds `lent`
-        return torch.from_numpy(lent).reshape(num_clips, num_samples)
+        taken = memory[:count]
+        weakref.finalize(taken, self._give_back, memory).atexit = False  # a tensor holds `taken`
+        return torch.from_numpy(taken).reshape(num_clips, num_samples)
 
     def _give_back(self, memory: np.ndarray) -> None:
         if len(self._free) < _MAX_FREE:

@@ -56,7 +56,7 @@ class CleaningResult:
     """What was found."""
 
     clips: tuple[DoubtfulClip, ...]
-    """Those of texts first, the worst of each kind first."""
+    """Doubtful texts first, then doubtful voices, the worst of each kind first."""
     notes: tuple[str, ...]
     """How well the models tell right from wrong, and what they could not judge."""
 

@@ -34,17 +34,17 @@ def doubtful_texts(figures: pa.Table) -> Doubts:
     for language in sorted(pc.unique(figures["language"]).to_pylist()):
         clips = figures.filter(pc.equal(figures["language"], language))
         judged = clips.filter(pc.greater(pc.list_value_length(clips["other_nats"]), 0))
-        told = f"{language}: {len(judged)} of {len(clips)} clips judged"
+        line = f"{language}: {len(judged)} of {len(clips)} clips judged"
         if not len(judged):
-            notes.append(f"{told}: no other texts in their shards")
+            notes.append(f"{line}: no other texts in their shards")
             continue
         gains = _gains(judged)
-        told += f", median gain {np.median(gains):.3f} nats a frame over the best of other texts"
+        line += f", median gain {np.median(gains):.3f} nats a frame over the best of other texts"
         if (gains <= 0).mean() > _MOST_DOUBTFUL:
-            notes.append(f"{told}, most of them none: the GPT does not read it yet")
+            notes.append(f"{line}, most of them none: the GPT does not read it yet")
             continue
         doubtful = list(_doubtful(judged, gains))
-        notes.append(f"{told}, {len(doubtful)} doubtful")
+        notes.append(f"{line}, {len(doubtful)} doubtful")
         found += doubtful
     found.sort(key=lambda clip: clip.measured)
     return Doubts(clips=found, notes=notes)

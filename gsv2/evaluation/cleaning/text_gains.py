@@ -43,9 +43,9 @@ class TextGain(NamedTuple):
     frames: int
     """Code frames of the clip."""
     nats: float
-    """With its own text."""
+    """Cross-entropy with its own text."""
     other_nats: list[float]
-    """With other texts, up to `NUM_OTHERS`; fewer where the batch has no more."""
+    """Cross-entropies with other texts, up to `NUM_OTHERS`; fewer where the batch has no more."""
 
 
 class TextGains:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from gsv2.nn.document_attention import Documents, attend_documents
+from gsv2.nn.document_attention import attend_documents
+from gsv2.nn.documents import Documents
 
 if TYPE_CHECKING:
     from transformers import Qwen2Model

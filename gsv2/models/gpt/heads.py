@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,28 +19,6 @@ Choose = Callable[[int, Tensor], Tensor]
 """(codebook, logits [B, V]) -> chosen ids [B] int64."""
 _STD_FLOOR = 1e-6
 """Smallest standard deviation that codebooks are divided by."""
-
-
-class CodeHead(Protocol):
-    """Predicts the codes of steps."""
-
-    def __call__(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
-        """Return the logits of the codes that are there.
-
-        Args:
-            hidden: [N, D] outputs of the backbone.
-            targets: [N, K] int64 codes of the step that each predicts, `NO_CODE` where none.
-
-        Returns:
-            Per codebook [N_k, V] ([N_0, V + 1] for codebook 0), the N_k steps with a code of
-            that codebook, in order.
-        """
-
-    def set_codebooks(self, codebooks: Tensor) -> None:
-        """Take the codebooks [K, V, dim / groups] of the quantizer."""
-
-    def choose(self, hidden: Tensor, choose: Choose) -> Tensor:
-        """Return the codes [B, K] int64 of one step for outputs `hidden` [B, D]."""
 
 
 class CodeClassifier(nn.Module):
@@ -84,16 +61,25 @@ class FlatHead(nn.Module):
         self.register_buffer("entries", make_entries(codes))
 
     def set_codebooks(self, codebooks: Tensor) -> None:
-        """See `CodeHead`."""
+        """Take the codebooks [K, V, dim / groups] of the quantizer."""
         self.entries.copy_(scale_codebooks(codebooks[: len(self.classifiers)]))
 
     def forward(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
-        """See `CodeHead`."""
+        """Return the logits of the codes that are there.
+
+        Args:
+            hidden: [N, D] outputs of the backbone.
+            targets: [N, K] int64 codes of the step that each predicts, `NO_CODE` where none.
+
+        Returns:
+            Per codebook [N_k, V] ([N_0, V + 1] for codebook 0), the N_k steps with a code of
+            that codebook, in order.
+        """
         K = len(self.classifiers)
         return classify_targets(self.classifiers, [hidden] * K, targets[:, :K], self.entries)
 
     def choose(self, hidden: Tensor, choose: Choose) -> Tensor:
-        """See `CodeHead`."""
+        """Return the codes [B, K] int64 of one step for outputs `hidden` [B, D]."""
         chosen = [
             choose(k, classify(hidden, self.entries[k]))
             for k, classify in enumerate(self.classifiers)
@@ -121,11 +107,11 @@ class DepthHead(nn.Module):
         self.register_buffer("entries", make_entries(codes))
 
     def set_codebooks(self, codebooks: Tensor) -> None:
-        """See `CodeHead`."""
+        """See `FlatHead`."""
         self.entries.copy_(scale_codebooks(codebooks))
 
     def forward(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, ...]:
-        """See `CodeHead`."""
+        """See `FlatHead`."""
         is_deep = (targets[:, 1:] != NO_CODE).any(dim=1)  # the others have a first code alone
         deep, rest = is_deep.nonzero()[:, 0], (~is_deep).nonzero()[:, 0]
         if not len(deep) or not len(rest):
@@ -141,7 +127,7 @@ class DepthHead(nn.Module):
         )
 
     def choose(self, hidden: Tensor, choose: Choose) -> Tensor:
-        """See `CodeHead`."""
+        """See `FlatHead`."""
         context = self.input(hidden)
         cache = KeyValueCache(len(self.classifiers))
         chosen: list[Tensor] = []

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gsv2.nn.document_attention import Documents
+from gsv2.nn.documents import Documents
 
 NUM_STARTS = 2
 """Tokens of a clip beside its text and steps: text_start and audio_start."""

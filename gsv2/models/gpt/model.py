@@ -74,7 +74,7 @@ class _Embedded(NamedTuple):
     step_vectors: Tensor
     """[C, P, D]: what codes alone make of each step."""
     moves: Tensor | None
-    """[C, T] int64, see `Followed`; None without a pointer."""
+    """[C, T] int64, see `PointerTargets`; None without a pointer."""
 
 
 class SemanticGPT(nn.Module):

@@ -103,11 +103,11 @@ class AdvanceHead(nn.Module):
         return self.output(F.silu(self.hidden(torch.cat([hidden, step], dim=-1))))
 
 
-class Followed(NamedTuple):
-    """A pointer that follows the alignments of C clips."""
+class PointerTargets(NamedTuple):
+    """Inputs and targets of a pointer that follows the alignments of C clips."""
 
     vectors: Tensor
-    """[C, P, D]: of the character that each step speaks, and of what follows the text."""
+    """[C, P, D] vectors of the character that each step speaks, and of what follows the text."""
     moves: Tensor
     """[C, T] int64: characters that it moves on after each frame; anything at padding."""
 
@@ -127,7 +127,7 @@ class Pointer(nn.Module):
         alignments: Tensor,
         code_lengths: Tensor,
         frames: Tensor,
-    ) -> Followed:
+    ) -> PointerTargets:
         """Follow alignments.
 
         Args:
@@ -140,7 +140,7 @@ class Pointer(nn.Module):
         pointers = frame_pointers(alignments, code_lengths, num_characters)  # [C, T + 1]
         vectors = point(characters, pointers, F.pad(pointers[:, :-1], (1, 0), value=-1))
         moves = pointers.diff(dim=1).clamp(0, MAX_ADVANCE)
-        return Followed(vectors[:, frames.clamp(max=alignments.shape[1])], moves)
+        return PointerTargets(vectors[:, frames.clamp(max=alignments.shape[1])], moves)
 
 
 def count_characters(ids: Tensor) -> Tensor:

@@ -41,7 +41,12 @@ def rotations(backbone: Qwen2Model, count: int, like: Tensor) -> Tensor:
     Args:
         like: tensor of the device and dtype of the inputs.
     """
-    cosine, sine = backbone.rotary_emb(like, torch.arange(count, device=like.device)[None])
+    return rotations_at(backbone, torch.arange(count, device=like.device), like)
+
+
+def rotations_at(backbone: Qwen2Model, positions: Tensor, like: Tensor) -> Tensor:
+    """Return the rotary tables [2, L, E] of positions [L], as `rotations`."""
+    cosine, sine = backbone.rotary_emb(like, positions[None])
     first, second = sine[0].chunk(2, dim=-1)
     return torch.stack([cosine[0], torch.cat([-first, second], dim=-1)])
 

@@ -86,24 +86,24 @@ class ContentText(nn.Module):
         ids, lengths = _with_a_token(text.ids), text.lengths.to(x.device)
         S, T = ids.shape[1], x.shape[1]
         token_mask = length_mask(lengths.clamp(min=1), S)
-        told = self.text_encoder(ids)  # [B, S, channels]
-        rotary = rotary_table(S, told.shape[-1] // self.num_heads, x.device)
+        hidden = self.text_encoder(ids)  # [B, S, channels]
+        rotary = rotary_table(S, hidden.shape[-1] // self.num_heads, x.device)
         for block in self.blocks:
-            told = run_block(block, told, token_mask, rotary)
-        told = self.text_norm(told) * token_mask.unsqueeze(-1)
+            hidden = run_block(block, hidden, token_mask, rotary)
+        hidden = self.text_norm(hidden) * token_mask.unsqueeze(-1)
         tokens_per_frame = lengths / mask.sum(dim=1)  # [B]
         frames, tokens = (torch.arange(size, device=x.device) for size in (T, S))
         places = frames * tokens_per_frame.unsqueeze(-1)
-        added = self.attention(self.norm(x), told, token_mask, places, tokens)
-        return x + added * self._is_told(lengths)[:, None, None]
+        added = self.attention(self.norm(x), hidden, token_mask, places, tokens)
+        return x + added * self._draw_has_text(lengths)[:, None, None]
 
-    def _is_told(self, lengths: Tensor) -> Tensor:
+    def _draw_has_text(self, lengths: Tensor) -> Tensor:
         """Draw which clips know their text, [B] bool."""
-        is_told = lengths > 0
+        has_text = lengths > 0
         if not self.training or not self.text_dropout:
-            return is_told
+            return has_text
         drawn = torch.rand(len(lengths)).to(lengths.device)  # on the CPU: the same on any device
-        return is_told & (drawn >= self.text_dropout)
+        return has_text & (drawn >= self.text_dropout)
 
 
 def _with_a_token(ids: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ class LiveCodes(NamedTuple):
     """What they say, where the content encoder reads it."""
 
 
-class ToldCodes(NamedTuple):
+class CodesWithText(NamedTuple):
     """Codes with the text that they say, where the content encoder reads it."""
 
     codes: Tensor

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from gsv2.models.vits2.config import VITS2Config
-from gsv2.models.vits2.decoded import TextToAlign, ToldCodes, TrainedSegments
+from gsv2.models.vits2.decoded import CodesWithText, TextToAlign, TrainedSegments
 from gsv2.models.vits2.discriminators import DiscriminatorConfig, MultiDiscriminator
 from gsv2.models.vits2.duration_discriminator import (
     DurationDiscriminator,
@@ -122,7 +122,9 @@ def _count_generator(model: VITS2, num_frames: int, num_tokens: int, segment_fra
     return counter.get_total_flops()
 
 
-def _content(model: VITS2, num_frames: int, num_tokens: int) -> Tensor | ToldCodes | TextToAlign:
+def _content(
+    model: VITS2, num_frames: int, num_tokens: int
+) -> Tensor | CodesWithText | TextToAlign:
     """Return what the prior reads of one clip."""
     config, encoder = model.config, model.text_encoder
     vectors = config.text_vectors
@@ -135,7 +137,7 @@ def _content(model: VITS2, num_frames: int, num_tokens: int) -> Tensor | ToldCod
         return TextToAlign(text, 0.0)
     num_codes = num_frames // config.frames_per_code
     codes = torch.zeros(1, config.codes.num_codebooks, num_codes, dtype=torch.int64)
-    return codes if encoder is None else ToldCodes(codes, text)
+    return codes if encoder is None else CodesWithText(codes, text)
 
 
 def _count_update(judges: MultiDiscriminator, num_samples: int) -> int:

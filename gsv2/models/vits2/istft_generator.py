@@ -138,6 +138,11 @@ class ISTFTGenerator(nn.Module):
         self.head: FilterHead | SpectrumHead = head(C, config.n_fft, config.spectra_per_frame)
         self.register_buffer("window", torch.hann_window(config.n_fft), persistent=False)
 
+    @property
+    def reach_frames(self) -> int:
+        """Frames to each side beyond which nothing moves what the head reads of a frame."""
+        return (self.config.kernel_size // 2) * (self.config.num_blocks + 1)
+
     def forward(self, z: Tensor, style: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the waveform.
 

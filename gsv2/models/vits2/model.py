@@ -17,10 +17,10 @@ from gsv2.models.vits2.code_features import CodeFeatures
 from gsv2.models.vits2.config import VITS2Config
 from gsv2.models.vits2.content import ContentEncoder
 from gsv2.models.vits2.decoded import (
+    CodesWithText,
     Decoded,
     LiveCodes,
     TextToAlign,
-    ToldCodes,
     TrainedSegments,
 )
 from gsv2.models.vits2.folded_norms import layout_of
@@ -93,7 +93,7 @@ class VITS2(nn.Module):
 
     def forward(
         self,
-        content: Tensor | ToldCodes | LiveCodes | TextToAlign,
+        content: Tensor | CodesWithText | LiveCodes | TextToAlign,
         magnitude: Tensor,
         lengths: Tensor,
         reference: Tensor,
@@ -180,7 +180,7 @@ class VITS2(nn.Module):
         lengths = code_lengths * self.config.frames_per_code
         mask = length_mask(lengths, codes.shape[-1] * self.config.frames_per_code)
         style = style.expand(len(codes), -1)
-        content = codes if text is None else ToldCodes(codes, text)
+        content = codes if text is None else CodesWithText(codes, text)
         m_p, logs_p = self.prior(content, mask, style)
         return self.decode_prior(
             m_p + torch.randn_like(m_p) * logs_p.exp() * noise_scale, mask, style, median_hz
@@ -196,7 +196,7 @@ class VITS2(nn.Module):
             z_p: [B, latent_channels, T].
             mask: [B, T].
             style: [B, style.dim].
-            median_hz: as in `infer`.
+            median_hz: median pitch, as in `infer`.
 
         Returns:
             [B, 1, T * hop_length] float32 in -1..1; at padding, 0.
@@ -226,12 +226,12 @@ class VITS2(nn.Module):
         return mean, log_std
 
     def prior(
-        self, content: Tensor | ToldCodes | LiveCodes, mask: Tensor, style: Tensor
+        self, content: Tensor | CodesWithText | LiveCodes, mask: Tensor, style: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return the prior's mean and log-std, [B, latent_channels, T] each, of codes."""
         if isinstance(content, LiveCodes):
             return self.content_encoder(content.vectors, mask, style, text=content.text)
-        codes, text = content if isinstance(content, ToldCodes) else (content, None)
+        codes, text = content if isinstance(content, CodesWithText) else (content, None)
         vectors = self.code_vectors(codes)
         features = None
         if self.code_features is not None:

@@ -85,19 +85,25 @@ def walk_by_numpy(scores: np.ndarray) -> np.ndarray:
         scores: [T, S] with S <= T.
     """
     T, S = scores.shape
-    has_moved = np.zeros((T, S), dtype=bool)
-    best = np.full(S, -np.inf)
-    best[0] = scores[0, 0]
-    for t in range(1, T):
-        has_moved[t, 1:] = best[:-1] > best[1:]
-        best[1:] = np.where(has_moved[t, 1:], best[:-1], best[1:])
-        best += scores[t]
+    scores = scores.astype(np.float64)
+    has_moved = np.empty((T, S), dtype=bool)
+    # Totals of two frames in turn, behind a token from which no path comes: nothing is allocated.
+    before, best = np.full(S + 1, -np.inf), np.full(S + 1, -np.inf)
+    before[1] = scores[0, 0]
+    for score, moved in zip(scores[1:], has_moved[1:], strict=True):
+        np.greater(before[:-1], before[1:], out=moved)
+        np.maximum(before[:-1], before[1:], out=best[1:])
+        np.add(best[1:], score, out=best[1:])
+        before, best = best, before
+    by_token = np.ascontiguousarray(has_moved.T)
     durations = np.zeros(S, dtype=np.int64)
-    s = S - 1
-    for t in range(T - 1, -1, -1):
-        durations[s] += 1
-        if s > 0 and (has_moved[t, s] or s == t):
-            s -= 1
+    end = T
+    for s in range(S - 1, 0, -1):
+        # The token begins where its path moved last, or in the frame of its own number.
+        begin = max(by_token[s].tobytes().rfind(True, s, end), s)
+        durations[s] = end - begin
+        end = begin
+    durations[0] = end
     return durations
 
 

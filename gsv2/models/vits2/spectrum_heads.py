@@ -40,7 +40,11 @@ class SpectrumHead(nn.Module):
             [B, T * spectra_per_frame, n_fft / 2 + 1] complex64.
         """
         with full_precision(x.device):
-            projected = self.project(x)
+            return self.spectra(self.project(x))
+
+    def spectra(self, projected: Tensor) -> Tensor:
+        """Return the spectra of what `project` returns."""
+        with full_precision(projected.device):
             projected = projected.unflatten(-1, (self.spectra_per_frame, -1)).flatten(1, 2)
             log_magnitude, phase = projected.chunk(2, dim=-1)
             magnitude = log_magnitude.clamp(max=_MAX_LOG_MAGNITUDE).exp()
@@ -71,18 +75,22 @@ class FilterHead(nn.Module):
         self.register_buffer("noise", noise, persistent=False)  # real: a policy may cast it
 
     def forward(self, x: Tensor, source: Tensor, first: int = 0) -> Tensor:
+        """Return spectra of frames [B, T, dim]; the other arguments are those of `filter`."""
+        with full_precision(x.device):
+            return self.filter(self.project(x), source, first)
+
+    def filter(self, projected: Tensor, source: Tensor, first: int = 0) -> Tensor:
         """Return spectra.
 
         Args:
-            x: [B, T, dim].
+            projected: what `project` returns.
             source: [B, T * spectra_per_frame, n_fft / 2 + 1] complex64.
             first: place of the first of them among all spectra of their wave.
 
         Returns:
             [B, T * spectra_per_frame, n_fft / 2 + 1] complex64.
         """
-        with full_precision(x.device):
-            projected = self.project(x)
+        with full_precision(projected.device):
             projected = projected.unflatten(-1, (self.spectra_per_frame, -1)).flatten(1, 2)
             log_harmonic, phase, log_noise = projected.chunk(3, dim=-1)
             harmonic = log_harmonic.clamp(max=_MAX_LOG_MAGNITUDE).exp()

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gsv2.models.vits2.decoded import ToldCodes
-from gsv2.models.vits2.generator_stream import PitchMove, stream_generator
+from gsv2.models.vits2.decoded import CodesWithText
+from gsv2.models.vits2.generator_stream import GeneratorStream
 from gsv2.models.vits2.harmonic_source import own_median
 from gsv2.models.vits2.istft_generator import ISTFTGenerator
 from gsv2.models.vits2.model import VITS2
@@ -87,7 +87,7 @@ class WaveStream:
     Args:
         model: a model whose prior reads codes, in eval mode.
         style: [1, style.dim].
-        pitch: how its pitch is moved, with a harmonic source.
+        generator: stream of the model's generator, in this style.
         noise: how much of it, and its seed.
         windows: None = one window over all, when all have come.
         text: what the codes say, for a model that reads it beside them and one window: where its
@@ -98,7 +98,7 @@ class WaveStream:
         self,
         model: VITS2,
         style: Tensor,
-        pitch: PitchMove,
+        generator: GeneratorStream,
         noise: PriorNoise,
         windows: WaveWindows | None,
         text: TextTokens | None = None,
@@ -110,7 +110,7 @@ class WaveStream:
         self._noise_scale = noise.scale
         self._noise = PositionNoise(model.config.latent_channels, noise.seed, style.device)
         self._windows = windows
-        self._generator = stream_generator(model.generator, style, pitch)
+        self._generator = generator
         self._codes: Tensor | None = None  # [1, K, T] that have come
         self._num_done = 0  # code frames whose latents the generator has
 
@@ -155,14 +155,16 @@ class WaveStream:
         window = self._codes[:, :, first : stop + after]
         share = self._model.config.frames_per_code
         noise = self._noise(first * share, (first + window.shape[2]) * share)
-        content = window if self._text is None else ToldCodes(window, self._text)
+        content = window if self._text is None else CodesWithText(window, self._text)
         z = make_latents(self._model, content, self._style, noise * self._noise_scale)
         self._num_done = stop
         return z[:, :, (start - first) * share : (stop - first) * share]
 
 
 @torch.no_grad()
-def make_latents(model: VITS2, codes: Tensor | ToldCodes, style: Tensor, noise: Tensor) -> Tensor:
+def make_latents(
+    model: VITS2, codes: Tensor | CodesWithText, style: Tensor, noise: Tensor
+) -> Tensor:
     """Return what the generator speaks of codes, none of which are padding.
 
     Args:

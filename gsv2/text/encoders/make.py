@@ -32,8 +32,8 @@ def make_text_input(
 
     Args:
         name: text encoder.
-        vectors: of the frozen encoder `bge-m3`.
-        tokenizer: of `qwen2`.
+        vectors: config of the frozen encoder `bge-m3`.
+        tokenizer: config of the tokenizer of `qwen2`.
         dim: model dimension.
 
     Raises:
@@ -74,8 +74,8 @@ def attach_text_encoder(
 
     Args:
         text_input: part of the GPT that text enters through.
-        vectors: of its frozen encoder, for texts that no corpus holds.
-        tokenizer: of its subwords.
+        vectors: config of its frozen encoder, for texts that no corpus holds.
+        tokenizer: config of the tokenizer of its subwords.
         folder: folder of the encoder or the tokenizer; None = where the config says.
         device: device to compute on.
 
@@ -97,7 +97,7 @@ def attach_vectors(
 
     Args:
         text_input: part of the network that text enters through.
-        vectors: of its frozen encoder.
+        vectors: config of its frozen encoder.
         folder: folder of the encoder; None = where the config says.
         device: device to compute on.
 

@@ -69,7 +69,7 @@ class XlmRoberta(nn.Module):
         """Return the vectors of texts.
 
         Args:
-            texts: at least one, any scripts, mixed at will.
+            texts: texts, at least one, any scripts, mixed at will.
 
         Returns:
             [S, dim] float32 of each, S its number of subwords, on the network's device.

@@ -1,1 +1,1 @@
-"""Accounts of a run: state, ledger, marks, hours, clips that could not be read."""
+"""Accounts of a run: state, ledger, positions of the lanes, hours, clips that could not be read."""

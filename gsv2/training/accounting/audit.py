@@ -15,15 +15,15 @@ from gsv2.training.run_folder.records import read_records
 class KeyPlan(Protocol):
     """The part of `gsv2.data.plan.plan.Plan` that an audit asks."""
 
-    def lane_epoch_keys(self, component: int, lane: int, epoch: int) -> Iterator[str]:
+    def lane_epoch_keys(self, mixture_part: int, lane: int, epoch: int) -> Iterator[str]:
         """Yield the keys of a lane epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochCheck:
-    """What the lanes delivered of one epoch of a component."""
+    """Comparison of the lanes with the plan, in one epoch of a part of the mixture."""
 
-    component: int
+    mixture_part: int
     epoch: int
     clips: int
     """Delivered."""
@@ -37,8 +37,9 @@ class EpochCheck:
     def __str__(self) -> str:
         """Return one line, and one more for each difference."""
         line = (
-            f"component {self.component}, epoch {self.epoch}: {self.num_equal} lanes equal, "
-            f"{len(self.differences)} differ; {self.clips} clips, {self.bad_clips} quarantined"
+            f"part {self.mixture_part} of the mixture, epoch {self.epoch}: "
+            f"{self.num_equal} lanes equal, {len(self.differences)} differ; "
+            f"{self.clips} clips, {self.bad_clips} quarantined"
         )
         return "\n  ".join([line, *self.differences])
 
@@ -61,18 +62,18 @@ def check_ledger(plan: KeyPlan, entries: Iterable[Mapping[str, Any]]) -> Iterato
         entries: ledger entries from `read_ledgers`.
 
     Yields:
-        Epoch after epoch of each component. Lanes that should have written an entry before a
-        later one, and did not, differ.
+        Epoch after epoch of each part of the mixture. Lanes that should have written an entry
+        before a later one, and did not, differ.
     """
     entries = list(entries)
     ledger = ledger_from_plain(entries)
     repeats = Counter(_place(entry) for entry in entries)
-    for component, epoch in sorted({(place.component, place.epoch) for place in ledger}):
-        due = _due_lanes(ledger, component, epoch)
+    for part, epoch in sorted({(place.mixture_part, place.epoch) for place in ledger}):
+        due = _due_lanes(ledger, part, epoch)
         checked = [_check_lane(plan, ledger, place, repeats[place]) for place in due]
         tallies = [ledger.get(place, Tally()) for place in due]
         yield EpochCheck(
-            component=component,
+            mixture_part=part,
             epoch=epoch,
             clips=sum(tally.clips for tally in tallies),
             bad_clips=sum(tally.bad_clips for tally in tallies),
@@ -81,10 +82,10 @@ def check_ledger(plan: KeyPlan, entries: Iterable[Mapping[str, Any]]) -> Iterato
         )
 
 
-def _due_lanes(ledger: Ledger, component: int, epoch: int) -> list[LaneEpoch]:
-    """Return the lanes that have finished this or a later epoch of a component."""
-    lanes = {p.lane for p in ledger if p.component == component and p.epoch >= epoch}
-    return [LaneEpoch(component, lane, epoch) for lane in sorted(lanes)]
+def _due_lanes(ledger: Ledger, part: int, epoch: int) -> list[LaneEpoch]:
+    """Return the lanes that have finished this or a later epoch of a part of the mixture."""
+    lanes = {p.lane for p in ledger if p.mixture_part == part and p.epoch >= epoch}
+    return [LaneEpoch(part, lane, epoch) for lane in sorted(lanes)]
 
 
 def _check_lane(plan: KeyPlan, ledger: Ledger, place: LaneEpoch, count: int) -> str | None:

@@ -1,4 +1,4 @@
-"""Consumption of the stream: marks of the lanes, ledger, lengths of sequences, hours of audio."""
+"""Consumption of the stream: lanes' positions, ledger, lengths of sequences, hours of audio."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ LONGEST_COUNTED = 5
 
 @dataclass(kw_only=True)
 class ConsumptionCounts:
-    """What one rank has read."""
+    """Counts of what one rank has read."""
 
-    marks: dict[int, LanePosition] = field(default_factory=dict)
+    positions: dict[int, LanePosition] = field(default_factory=dict)
     """Lane -> its latest."""
     ledger: Ledger = field(default_factory=dict)
     sequences: Counter[int] = field(default_factory=Counter)
@@ -30,7 +30,7 @@ class ConsumptionCounts:
 
 
 class Consumption:
-    """What this rank reads until `drain` hands it over; of micro-batches that were used."""
+    """Counter of what this rank reads, of micro-batches that were used, until `drain`."""
 
     def __init__(self) -> None:
         self._counts = ConsumptionCounts()
@@ -38,7 +38,7 @@ class Consumption:
     def count(self, batches: Sequence[Batch], workloads: Sequence[Workload] = ()) -> None:
         """Take note of this rank's micro-batches, and of what they hold."""
         mine = self._counts
-        _add_marks(mine.marks, (batch.position for batch in batches))
+        _add_positions(mine.positions, (batch.position for batch in batches))
         for batch in batches:
             add_tallies(mine.ledger, tally_batch(batch))
             if batch.weight:
@@ -56,7 +56,7 @@ class Consumption:
     def merge(counts: Iterable[ConsumptionCounts], state: TrainState) -> None:
         """Add the counts of all ranks to `state`."""
         for of_rank in counts:
-            _add_marks(state.marks, of_rank.marks.values())
+            _add_positions(state.positions, of_rank.positions.values())
             add_tallies(state.ledger, of_rank.ledger)
             for num_clips, count in of_rank.sequences.items():
                 state.sequences[num_clips] = state.sequences.get(num_clips, 0) + count
@@ -79,7 +79,8 @@ def sequence_shares(sequences: Mapping[int, int]) -> dict[str, float]:
     return {**shares, f"data/sequence_share/{LONGEST_COUNTED}+": longer / total}
 
 
-def _add_marks(marks: dict[int, LanePosition], more: Iterable[LanePosition]) -> None:
-    """Keep the latest mark of each lane."""
-    for mark in more:
-        marks[mark.lane] = max(mark, marks.get(mark.lane, mark), key=lambda m: (m.place, m.window))
+def _add_positions(positions: dict[int, LanePosition], more: Iterable[LanePosition]) -> None:
+    """Keep the latest position of each lane."""
+    for position in more:
+        latest = positions.get(position.lane, position)
+        positions[position.lane] = max(position, latest, key=lambda one: (one.place, one.window))

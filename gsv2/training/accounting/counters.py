@@ -8,17 +8,16 @@ from typing import Any
 from gsv2.data.stream.batch import Batch
 from gsv2.training.accounting.consumption import Consumption, sequence_shares
 from gsv2.training.accounting.ledger import ledger_to_plain, pop_finished
-from gsv2.training.accounting.quarantine import Quarantine
+from gsv2.training.accounting.quarantine import Quarantine, RefusingStage
 from gsv2.training.accounting.state import TrainState
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.stage import Stage
-from gsv2.training.stage_abilities import RefusingStage
 from gsv2.training.telemetry.metrics import RunClock, WeightedMeans, merge_sums
 from gsv2.training.telemetry.throughput import Throughput, hours_by_language, measure, work_figures
 
 
 class RankCounters:
-    """What this rank has read and done since the last `reduce`.
+    """Counters of what this rank has read and done since the last `reduce`.
 
     Args:
         stage: knows what a micro-batch costs.
@@ -83,7 +82,7 @@ class RankCounters:
 
 def drain_figures(state: TrainState) -> dict[str, Any]:
     """Return the figures of a record that the state holds, the same on all ranks; begin anew."""
-    finished = pop_finished(state.ledger, state.marks)
+    finished = pop_finished(state.ledger, state.positions)
     sequences, state.sequences = state.sequences, {}
     return {
         **sequence_shares(sequences),

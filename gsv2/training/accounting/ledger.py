@@ -20,9 +20,9 @@ _MODULUS = 1 << (8 * _DIGEST_BYTES)
 
 
 class LaneEpoch(NamedTuple):
-    """One pass of a lane over its share of a component of the mixture."""
+    """One pass of a lane over its share of a part of the mixture."""
 
-    component: int
+    mixture_part: int
     lane: int
     epoch: int
 
@@ -73,10 +73,8 @@ def tally_batch(batch: Batch) -> Ledger:
     """Return what one micro-batch delivered; of one with weight 0, only what it lacks."""
     good: dict[LaneEpoch, list[str]] = {}
     if batch.weight:
-        for key, component, epoch in zip(
-            batch.keys, batch.mixture_parts, batch.epochs, strict=True
-        ):
-            good.setdefault(LaneEpoch(component, batch.lane, epoch), []).append(key)
+        for key, part, epoch in zip(batch.keys, batch.mixture_parts, batch.epochs, strict=True):
+            good.setdefault(LaneEpoch(part, batch.lane, epoch), []).append(key)
     ledger = {place: tally_keys(keys) for place, keys in good.items()}
     for clip in batch.bad:
         lost = Tally(bad_clips=1, bad_digest=hash_key(clip.key))
@@ -90,18 +88,23 @@ def add_tallies(ledger: Ledger, more: Mapping[LaneEpoch, Tally]) -> None:
         ledger[place] = ledger.get(place, Tally()) + tally
 
 
-def pop_finished(ledger: Ledger, marks: Mapping[int, LanePosition]) -> Ledger:
+def pop_finished(ledger: Ledger, positions: Mapping[int, LanePosition]) -> Ledger:
     """Take the lane epochs to which nothing can be added any more out of a ledger.
 
     Args:
         ledger: ledger of all micro-batches up to some number.
-        marks: latest of each lane among them. All windows before a mark's have been read, so
-            what is below the epoch of its component is complete.
+        positions: latest of each lane among them. All windows before its own have been read, so
+            what is below the epoch of its part of the mixture is complete.
     """
+    epochs = {
+        (lane, number): part.epoch
+        for lane, position in positions.items()
+        for number, part in enumerate(position.parts)
+    }
     finished = {
         place: ledger[place]
         for place in sorted(ledger)
-        if place.lane in marks and marks[place.lane].parts[place.component].epoch > place.epoch
+        if epochs.get((place.lane, place.mixture_part), 0) > place.epoch
     }
     for place in finished:
         del ledger[place]
@@ -112,7 +115,9 @@ def ledger_to_plain(ledger: Mapping[LaneEpoch, Tally]) -> list[dict[str, Any]]:
     """Return one object a lane epoch for JSON, digests as 32 hexadecimal digits."""
     return [
         {
-            **place._asdict(),
+            "component": place.mixture_part,
+            "lane": place.lane,
+            "epoch": place.epoch,
             **asdict(tally),
             "digest": f"{tally.digest:032x}",
             "bad_digest": f"{tally.bad_digest:032x}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from gsv2.data.stream.batch import BadClip, Batch
 from gsv2.training.accounting.state import TrainState
@@ -20,8 +20,16 @@ class TooManyBadClipsError(ValueError):
     """More clips were unreadable than the run allows."""
 
 
+@runtime_checkable
+class RefusingStage(Protocol):
+    """A stage that may be unable to use a clip that could be read."""
+
+    def take_refused(self) -> Sequence[tuple[int, BadClip]]:
+        """Return (micro-batch, clip) of such clips since the last call."""
+
+
 class QuarantineCounts(NamedTuple):
-    """What one rank has read."""
+    """Counts of what one rank could read, and could not."""
 
     num_good: int
     bad: tuple[tuple[int, BadClip], ...]

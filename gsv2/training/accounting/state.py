@@ -10,7 +10,7 @@ from gsv2.data.plan.window import LanePosition
 from gsv2.training.accounting.ledger import Ledger, ledger_from_plain, ledger_to_plain
 from gsv2.training.precision.loss_scale import LossScale
 
-_KEYS = {"record": "row"}
+_KEYS = {"record": "row", "positions": "marks"}
 """Field -> its key in files, where that has another name."""
 
 
@@ -29,7 +29,7 @@ class TrainState:
     left_out: dict[str, list[int]] = field(default_factory=dict)
     """`skipped`, `spikes` -> steps of the last ones, as far as limits look back."""
     history: dict[str, list[float]] = field(default_factory=dict)
-    """What `gsv2.training.guard` knows spikes by."""
+    """Past norms and losses by which `gsv2.training.guard` knows spikes."""
     loss_scales: dict[str, LossScale] = field(default_factory=dict)
     """Trainable -> the factor of its losses, where the run computes in fp16."""
     record: dict[str, Any] | None = None
@@ -45,8 +45,8 @@ class TrainState:
     """Wall time of the run up to here, over all its launches."""
     ending_sec: float = 0.0
     """Time that the longest validation and the longest checkpoint took together."""
-    marks: dict[int, LanePosition] = field(default_factory=dict)
-    """Lane -> latest mark among the micro-batches used: any layout of ranks goes on from them."""
+    positions: dict[int, LanePosition] = field(default_factory=dict)
+    """Lane -> latest position among the micro-batches used: any layout of ranks goes on there."""
     ledger: Ledger = field(default_factory=dict)
     """Lane epochs that no record of `metrics.jsonl` has yet."""
     sequences: dict[int, int] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class TrainState:
         """Return the values as JSON has them."""
         return {
             **{key: getattr(self, name) for key, name in self.plain_keys().items()},
-            "marks": [self.marks[lane].to_plain() for lane in sorted(self.marks)],
+            "marks": [self.positions[lane].to_plain() for lane in sorted(self.positions)],
             "ledger": ledger_to_plain(self.ledger),
             "sequences": sorted(self.sequences.items()),
             "loss_scales": {name: asdict(scale) for name, scale in self.loss_scales.items()},
@@ -78,11 +78,11 @@ class TrainState:
     def from_plain(cls, values: Mapping[str, Any]) -> TrainState:
         """Return the state that `to_plain` described."""
         names = cls.plain_keys()
-        marks = [LanePosition.from_plain(mark) for mark in values["marks"]]
+        positions = [LanePosition.from_plain(position) for position in values["marks"]]
         return cls(
             **{
                 **{names[key]: value for key, value in values.items()},
-                "marks": {mark.lane: mark for mark in marks},
+                "positions": {position.lane: position for position in positions},
                 "ledger": ledger_from_plain(values["ledger"]),
                 "sequences": dict(values["sequences"]),
                 "loss_scales": {

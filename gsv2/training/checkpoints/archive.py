@@ -63,7 +63,7 @@ def archive_checkpoints(
         folder.rename(aside / CHECKPOINTS / folder.name)
     if not here:
         logger.warning(
-            "%s has rows of metrics.jsonl but no checkpoint: it begins again at step 0; its "
+            "%s has records in metrics.jsonl but no checkpoint: it begins again at step 0; its "
             "records are now in %s",
             run, aside,
         )  # fmt: skip

@@ -99,7 +99,7 @@ def check_snapshot(
         raise CheckpointMismatchError(_refusal(folder, refused, names))
     if found:
         # An audit of the ledger would compare the clips with a plan that they do not come from.
-        state.marks, state.ledger = {}, {}
+        state.positions, state.ledger = {}, {}
         texts = _shortened([text for _, text in found])
         logger.warning("ACCEPTED, the stream goes on in another order: %s", texts)
     return RestorePoint(folder=folder, state=state, schedules=record["schedules"])

@@ -58,7 +58,7 @@ def value_of_record(
     if best.startswith(_VALIDATION) and not values:
         return values, None
     names = ", ".join(sorted(record))
-    return values, f"checkpoint.best is {best!r}, but the row of step {step} has {names}"
+    return values, f"checkpoint.best is {best!r}, but the record of step {step} has {names}"
 
 
 class Retention:

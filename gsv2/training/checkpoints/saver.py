@@ -35,9 +35,9 @@ from gsv2.training.stage import Trainable
 
 _GB = 1e9
 _CLOSE_SEC = 60.0
-"""What a write gets to end in a run that breaks off."""
+"""Time that a write gets to end in a run that breaks off."""
 _COPY_SEC = 5.0
-"""What copies get to end in a run that leaves: the next launch makes up for them."""
+"""Time that copies get to end in a run that leaves: the next launch makes up for them."""
 
 logger = logging.getLogger(__name__)
 

@@ -95,7 +95,7 @@ def _is_pair_of_counts(value: Any) -> bool:
     return isinstance(value, list) and list(map(_is_count, value)) == [True, True]
 
 
-def _is_mark(value: Any) -> bool:
+def _is_position(value: Any) -> bool:
     is_list = isinstance(value, list) and len(value) == 4
     return is_list and all(map(_is_count, value[:3])) and _makes(LanePosition.from_plain)(value)
 
@@ -116,7 +116,7 @@ _RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "audio_seen": ("counts by language", _is_table_of(_is_count)),
     "time_sec": ("a number", _is_number),
     "ending_sec": ("a number", _is_number),
-    "marks": ("a list of lane marks", _is_list_of(_is_mark)),
+    "marks": ("a list of positions of lanes", _is_list_of(_is_position)),
     "ledger": ("a list of tallies", lambda v: isinstance(v, list) and _makes(ledger_from_plain)(v)),
     "sequences": ("a list of pairs of counts", _is_list_of(_is_pair_of_counts)),
     "wandb_id": ("a text or null", lambda value: value is None or isinstance(value, str)),

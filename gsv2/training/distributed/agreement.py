@@ -77,7 +77,7 @@ class RankAgreement:
 
 @dataclass(frozen=True)
 class PendingAgreement(Generic[T]):
-    """What a rank has done by itself, and the others are to hear of."""
+    """Result of a rank's own action, of which the others are still to hear."""
 
     _finish_sums: Callable[[], Tensor]
     """Returns over all ranks: how many were told to leave, how many failed, and the counts."""

@@ -29,11 +29,11 @@ _ONEDNN_CACHE = "32768"
 """Compiled convolutions to keep, at a few kB each."""
 
 _MESSAGE_BYTES = 4096
-"""What fits into one message of `gather` and `broadcast`; more takes a second one. torch's own
+"""Bytes that fit into one message of `gather` and `broadcast`; more takes a second one. torch's own
 functions for objects always take two, which a record of figures would pay for many times."""
 DEFAULT_TIMEOUT_SEC = 900.0
 _LAST_WORDS_SEC = 60.0
-"""What the watchdog gets to write down where a rank stands, before torch aborts the process."""
+"""Time in which the watchdog writes down where a rank stands, before torch aborts the process."""
 
 
 class DistributedError(ValueError):

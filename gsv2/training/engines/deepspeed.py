@@ -32,7 +32,11 @@ from gsv2.training.engines.deepspeed_state import (
 from gsv2.training.engines.engine import MAX_ZERO_STAGE, EngineConfig, TrainableState
 from gsv2.training.engines.host_copies import HostCopy, copy_to_host
 from gsv2.training.engines.module_state import pending_moment_bytes, trained
-from gsv2.training.engines.swapped_weights import piece_of, swapped_partitions, swapped_weights
+from gsv2.training.engines.swapped_weights import (
+    local_partition,
+    swapped_partitions,
+    swapped_weights,
+)
 
 
 class DeepSpeedEngine:
@@ -138,21 +142,21 @@ class DeepSpeedEngine:
         self._module.train(mode)
 
     def local_weights(self) -> Mapping[str, Tensor]:
-        """Return the parameters, or ZeRO-3's pieces of them."""
+        """Return the parameters, or ZeRO-3's partitions of them."""
         if self._stage < MAX_ZERO_STAGE:
             return self._named
-        return {name: piece_of(parameter) for name, parameter in self._named.items()}
+        return {name: local_partition(parameter) for name, parameter in self._named.items()}
 
     def to_local(self, name: str, whole: Tensor) -> Tensor:
-        """Return the parameter whole, or ZeRO-3's piece of it."""
+        """Return the parameter whole, or ZeRO-3's partition of it."""
         return whole if self._stage < MAX_ZERO_STAGE else partition(self._named[name], whole)
 
     def to_whole(self, name: str, part: Tensor) -> Tensor:
-        """Return the parameter, or what ZeRO-3's pieces of all ranks make."""
+        """Return the parameter, or what ZeRO-3's partitions of all ranks make."""
         return part if self._stage < MAX_ZERO_STAGE else join_partitions(self._named[name], part)
 
     def swapped_weights(self, parts: Mapping[str, Tensor]) -> AbstractContextManager[None]:
-        """Point the parameters, or ZeRO-3's pieces of them, to other weights inside."""
+        """Point the parameters, or ZeRO-3's partitions of them, to other weights inside."""
         swap = swapped_weights if self._stage < MAX_ZERO_STAGE else swapped_partitions
         return swap(self._named, parts)
 

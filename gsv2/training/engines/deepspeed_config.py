@@ -37,7 +37,7 @@ _UNUSED_FLAGS = {
     "ACCELERATE_DEEPSPEED_ZERO3_SAVE_16BIT_MODEL": "--zero3_save_16bit_model",
     "ACCELERATE_DEEPSPEED_MOE_LAYER_CLS_NAMES": "--deepspeed_moe_layer_cls_names",
 }
-"""What the launcher makes of its flags -> the flag."""
+"""Variable that the launcher makes of a flag -> the flag."""
 _UNSET = ("", "none", "no", "false", AUTO)
 """Values of them that ask for nothing."""
 

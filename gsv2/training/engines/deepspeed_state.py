@@ -1,8 +1,8 @@
 """State of a network under DeepSpeed as full tensors, and the way back.
 
 ZeRO-1 and ZeRO-2 keep one flat fp32 vector of each parameter group's trained parameters, cut
-over the ranks, and moments of the same shape; ZeRO-3 keeps a piece of every parameter. Parameters
-are taken one by one, so that no rank ever holds a second network.
+over the ranks, and moments of the same shape; ZeRO-3 keeps a partition of every parameter.
+Parameters are taken one by one, so that no rank ever holds a second network.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from gsv2.training.engines.module_state import (
     check_fits,
     restore_module,
 )
-from gsv2.training.engines.swapped_weights import piece_of
+from gsv2.training.engines.swapped_weights import local_partition
 
 
 def capture_state(
@@ -89,7 +89,7 @@ def _load_full_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> None
         ):
             value.copy_(weights[name])
         if is_partitioned and value.requires_grad:  # what the optimizer steps is another tensor
-            _set_piece(value, None, weights[name])
+            _set_partition(value, None, weights[name])
 
 
 def _full_moments(module: nn.Module, optimizer: Any, copy: HostCopy | None) -> dict[str, Tensor]:
@@ -110,7 +110,7 @@ def _full_moments(module: nn.Module, optimizer: Any, copy: HostCopy | None) -> d
 def _load_moments(
     module: nn.Module, optimizer: Any, stage: int, tensors: Mapping[str, Tensor]
 ) -> None:
-    """Fill the flat moments with this rank's pieces of full ones."""
+    """Fill the flat moments with this rank's partitions of full ones."""
     by_name: dict[str, dict[str, Tensor]] = {}
     for path, value in tensors.items():
         key, _, name = path.partition("/")
@@ -136,7 +136,7 @@ def _load_moments(
 
 
 def _link_moments(optimizer: Any) -> None:
-    """Show ZeRO-1's and ZeRO-2's parameters their pieces of the flat moments.
+    """Show ZeRO-1's and ZeRO-2's parameters their partitions of the flat moments.
 
     DeepSpeed does so in the first step, when only the first parameter group has moments.
     """
@@ -148,28 +148,28 @@ def _set_moment(parameter: nn.Parameter, key: str, value: Tensor, stage: int) ->
     from deepspeed.utils import safe_set_full_optimizer_state
 
     if stage == MAX_ZERO_STAGE:
-        _set_piece(parameter, key, value)
+        _set_partition(parameter, key, value)
     else:
         safe_set_full_optimizer_state(parameter, value, key)
 
 
-def _set_piece(parameter: Any, key: str | None, value: Tensor) -> None:
-    """Set this rank's piece of a moment, or without a key of the fp32 weights, under ZeRO-3."""
-    piece = partition(parameter, value)  # DeepSpeed's setter of full tensors fails at the end
-    parameter._z3_optimizer.set_local_hp_param(piece, parameter, key)
+def _set_partition(parameter: Any, key: str | None, value: Tensor) -> None:
+    """Set this rank's partition of a moment, or without a key of the fp32 weights, under ZeRO-3."""
+    part = partition(parameter, value)  # DeepSpeed's setter of full tensors fails at the end
+    parameter._z3_optimizer.set_local_hp_param(part, parameter, key)
 
 
 def partition(parameter: nn.Parameter, value: Tensor) -> Tensor:
-    """Return of full values this rank's piece under ZeRO-3; the last ones end in padding."""
-    size, rank = piece_of(parameter).numel(), dist.get_rank()
-    piece = value.flatten()[rank * size : (rank + 1) * size]
-    return nn.functional.pad(piece, (0, size - len(piece))).to(parameter.device)
+    """Return of full values this rank's partition under ZeRO-3; the last ones end in padding."""
+    size, rank = local_partition(parameter).numel(), dist.get_rank()
+    part = value.flatten()[rank * size : (rank + 1) * size]
+    return nn.functional.pad(part, (0, size - len(part))).to(parameter.device)
 
 
-def join_partitions(parameter: Any, piece: Tensor) -> Tensor:
-    """Return the full values whose pieces the ranks hold under ZeRO-3. Collective."""
-    full = piece.new_empty(dist.get_world_size() * piece.numel())
-    dist.all_gather_into_tensor(full, piece)
+def join_partitions(parameter: Any, part: Tensor) -> Tensor:
+    """Return the full values whose partitions the ranks hold under ZeRO-3. Collective."""
+    full = part.new_empty(dist.get_world_size() * part.numel())
+    dist.all_gather_into_tensor(full, part)
     shape: torch.Size = parameter.ds_shape
     return full[: shape.numel()].view(shape)
 

@@ -54,7 +54,7 @@ class TrainableState:
     """`KEY/PARAMETER` -> tensor of the optimizer, e.g. `exp_avg/head.weight` of the parameter's
     shape and `step/head.weight` []; empty before the first step."""
     average: Mapping[str, Tensor] = field(default_factory=dict)
-    """What `weights` has, with the moving averages in place of what is averaged; empty without
+    """Tensors of `weights`, with the moving averages in place of what is averaged; empty without
     (`gsv2.training.ema`)."""
 
 
@@ -67,7 +67,7 @@ class Engine(Protocol):
     """
 
     loss_scale: float
-    """What `backward` multiplies losses by, 1 at first; norms and steps are of the gradients
+    """Factor that `backward` multiplies losses by, 1 at first; norms and steps are of the gradients
     divided by it. To be set before the first backward pass of an update."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -91,7 +91,7 @@ class Engine(Protocol):
     def local_weights(self) -> Mapping[str, Tensor]:
         """Return what this rank holds of each parameter, by name.
 
-        That is all of it, or under ZeRO-3 a flat piece, whose end may be padding.
+        That is all of it, or under ZeRO-3 a flat partition, whose end may be padding.
         """
 
     def to_local(self, name: str, whole: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ HostCopy = Callable[[str, Tensor], Tensor]
 
 
 def copy_to_host(name: str, tensor: Tensor) -> Tensor:
-    """Return a fresh contiguous copy: the `Hold` of who captures only once."""
+    """Return a fresh contiguous copy: the `HostCopy` of who captures only once."""
     return torch.empty(tensor.shape, dtype=tensor.dtype).copy_(tensor.detach())
 
 

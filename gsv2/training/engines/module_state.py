@@ -72,7 +72,7 @@ def check_fits(state: TrainableState, module: nn.Module, trained: Collection[str
     """Check that a state is of a network, before anything of it is taken.
 
     Args:
-        module: the bare network, whose parameters ZeRO-3 may have cut.
+        module: the bare network, whose parameters ZeRO-3 may have partitioned.
         trained: names of the parameters that the optimizer steps.
 
     Raises:

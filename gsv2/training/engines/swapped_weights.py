@@ -39,23 +39,23 @@ def swapped_weights(held: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -
 def swapped_partitions(
     parameters: Mapping[str, nn.Parameter], weights: Mapping[str, Tensor]
 ) -> Iterator[None]:
-    """Do the same with parameters that ZeRO-3 has cut, of which each pass makes whole ones.
+    """Do the same with parameters that ZeRO-3 has partitioned, of which each pass makes whole ones.
 
     Args:
         parameters: parameters of the network by name.
-        weights: name of a parameter -> values for this rank's piece.
+        weights: name of a parameter -> values for this rank's partition.
     """
     swapped = [parameters[name] for name in weights]
     _drop_whole(swapped)
     try:
-        with swapped_weights({name: piece_of(p) for name, p in parameters.items()}, weights):
+        with swapped_weights({name: local_partition(p) for name, p in parameters.items()}, weights):
             yield
     finally:
         _drop_whole(swapped)
 
 
-def piece_of(parameter: Any) -> Tensor:
-    """Return what this rank holds of a parameter that ZeRO-3 has cut, and marked."""
+def local_partition(parameter: Any) -> Tensor:
+    """Return what this rank holds of a parameter that ZeRO-3 has partitioned, and marked."""
     return parameter.ds_tensor
 
 

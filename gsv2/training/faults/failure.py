@@ -36,7 +36,7 @@ from gsv2.files import write_atomically
 T = TypeVar("T")
 
 NUM_RECORDS = 50
-"""Rows of metrics.jsonl to keep."""
+"""Records of metrics.jsonl to keep."""
 
 logger = logging.getLogger(__name__)
 

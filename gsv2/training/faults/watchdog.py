@@ -21,7 +21,7 @@ from gsv2.training.faults.failure import FlightRecorder
 
 EXIT_STUCK = 1
 _GRACE_SEC = 20.0
-"""What a rank gets beyond the timeout, to leave by the error of its collective."""
+"""Time that a rank gets beyond the timeout, to leave by the error of its collective."""
 _GLOO_LOSSES = (
     "gloo",
     "Connection closed by peer",

@@ -40,10 +40,11 @@ def describe_cpu_dtypes(
     other = "bf16" if asked == "fp32" else "fp32"
     if len(times) < 2 or times[asked] < _WORTH * times[other]:
         return None
-    told = ", ".join(f"{1e3 * seconds:.2f} ms in {dtype}" for dtype, seconds in times.items())
+    measured = ", ".join(f"{1e3 * seconds:.2f} ms in {dtype}" for dtype, seconds in times.items())
     return (
         f"precision.{module} is {asked}, but {other} is {times[asked] / times[other]:.1f} times as "
-        f"fast on this processor: a layer and its gradients take {told}; precision.{module}={other}"
+        f"fast on this processor: a layer and its gradients take {measured}; "
+        f"precision.{module}={other}"
     )
 
 

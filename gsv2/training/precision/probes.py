@@ -32,7 +32,7 @@ class ModulePrecision:
     parameters: str
     """Dtype of the parameters, or the buffers of a module without; empty if it has neither."""
     computes_in: str
-    """What the policy says; what the layers did, once they were probed."""
+    """Dtype that the policy says; that of the layers, once they were probed."""
     returns: str = ""
     """Dtype of the output; empty as long as it was not seen."""
     is_probed: bool = False

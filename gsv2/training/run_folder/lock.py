@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gsv2.folder_lock import PATIENCE_SEC, FolderLock, InUseError
+from gsv2.folder_lock import PATIENCE_SEC, FolderLock
 
 LOCK_FILE = "lock"
-RunInUseError = InUseError
 _RETRY_SEC = 1.0
 
 
@@ -22,9 +21,8 @@ def sole_launch(run: Path) -> Iterator[None]:
 
     Holds against other processes only: within one, a second call would end the first one's lock.
 
-
     Raises:
-        RunInUseError: another process has it, or seems to for `PATIENCE_SEC`; the message names
+        InUseError: another process has it, or seems to for `PATIENCE_SEC`; the message names
             that process.
         OSError: the folder cannot be written.
     """

@@ -91,7 +91,7 @@ class Gallery:
         return panels
 
     def _is_sharded(self) -> bool:
-        """Tell, alike on all ranks, whether ZeRO-3 has cut a network."""
+        """Tell, alike on all ranks, whether ZeRO-3 has partitioned a network."""
         return any(trainable.is_partitioned for trainable in self._trainables.values())
 
 

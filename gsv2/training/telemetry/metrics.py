@@ -63,7 +63,7 @@ class Times(NamedTuple):
     elapsed_sec: float
     """Wall time so far."""
     ending_sec: float
-    """What the last validation and checkpoint will take: as much as the longest ones so far."""
+    """Time of the last validation and checkpoint: as much as the longest ones so far took."""
     step_sec: float
     """Mean time of a step in the lap before."""
 

@@ -143,11 +143,11 @@ class CountingLines:
         if now - self._last < _SILENT_SEC:
             return
         self._last = now
-        told = f"{self._title}: {done}" + ("" if total is None else f" of {total}")
+        line = f"{self._title}: {done}" + ("" if total is None else f" of {total}")
         seconds, steps = now - self._first[0], done - self._first[1]
         if total is not None and steps > 0 and seconds > 0:
-            told += f", {time_left(max(0, total - done), steps / seconds)} left"
-        logger.info("%s", told)
+            line += f", {time_left(max(0, total - done), steps / seconds)} left"
+        logger.info("%s", line)
 
 
 def time_left(steps: int, steps_per_sec: float) -> str:

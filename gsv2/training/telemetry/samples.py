@@ -1,4 +1,4 @@
-"""Sample files, `RUN/samples`: sounds and sheets of the panels of the last validations."""
+"""Sample files, `RUN/samples`: sounds and drawn sheets of the panels of the last validations."""
 
 from __future__ import annotations
 
@@ -7,19 +7,26 @@ import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gsv2.audio.picture import PICTURE_RANGE_DB, picture_levels
 from gsv2.audio.wave import save_wave
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.files import atomic_folder, named_errors
 from gsv2.training.stage import Panel
-from gsv2.training.telemetry.panels import draw_sheet
 from gsv2.training.telemetry.tracker import PanelFile
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 logger = logging.getLogger(__name__)
 
 _FOLDER_DIGITS = 8
+_WIDTH_INCHES = 8.0
+_PICTURE_INCHES = 2.0
+"""Height of one picture."""
 
 
 def write_samples(folder: Path, step: int, panels: Sequence[Panel], keep: int) -> list[PanelFile]:
@@ -46,6 +53,28 @@ def write_samples(folder: Path, step: int, panels: Sequence[Panel], keep: int) -
     for other in [*stale, *earlier[: len(earlier) - (keep - 1)]]:
         shutil.rmtree(other)
     return [PanelFile(name, path / file) for name, file in names]
+
+
+def draw_sheet(panel: Panel) -> Figure:
+    """Draw all waves and images of a panel, one under the other."""
+    # Half a second, which processes that draw nothing save: all ranks but one.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    mels = {title: picture_levels(wave) for title, wave in panel.waves.items()}
+    loudest = max((float(mel.max()) for mel in mels.values()), default=0.0)
+    levels: dict[str, Any] = {"vmin": loudest - PICTURE_RANGE_DB, "vmax": loudest}
+    pictures = [(title, mel, levels) for title, mel in mels.items()]
+    pictures += [(title, image.float().cpu().numpy(), {}) for title, image in panel.images.items()]
+    figure = Figure(figsize=(_WIDTH_INCHES, _PICTURE_INCHES * len(pictures)), layout="constrained")
+    FigureCanvasAgg(figure)  # no window system
+    for axes, (title, values, scale) in zip(
+        figure.subplots(len(pictures), squeeze=False)[:, 0], pictures, strict=True
+    ):
+        axes.imshow(values, origin="lower", aspect="auto", interpolation="nearest", **scale)
+        axes.set_title(title, fontsize=9, loc="left")
+        axes.set_axis_off()
+    return figure
 
 
 def _write_panel(folder: Path, panel: Panel) -> list[tuple[str, str]]:

@@ -36,12 +36,12 @@ def hours_by_language(samples: Mapping[str, int]) -> dict[str, float]:
 
 
 class RankWork(NamedTuple):
-    """What one rank did in a lap, and takes."""
+    """Work of one rank in a lap, and the memory that it takes."""
 
     tokens: int
     samples: int
     at_peak_sec: float
-    """What its device would have needed at its peak; 0 where that is unknown."""
+    """Time that its device would have needed at its peak; 0 where that is unknown."""
     host_gib: float
     device_gib: float
 

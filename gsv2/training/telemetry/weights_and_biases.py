@@ -18,10 +18,10 @@ logger = logging.getLogger(__name__)
 Mode = Literal["offline", "online"]
 NAME = "Weights & Biases"
 FINISH_SEC = 10.0
-"""What the upload gets at the end of a launch; schedulers kill 30 s after they say so. What is not
-sent by then lies in `RUN/wandb`."""
+"""Time that the upload gets at the end of a launch; schedulers kill 30 s after they say so. What is
+not sent by then lies in `RUN/wandb`."""
 _JOIN_SEC = 2.0
-"""What wandb gets beyond its own limit."""
+"""Time that wandb gets beyond its own limit."""
 _WANTED: dict[str, Any] = {
     "silent": True,  # the terminal is ours: wandb neither writes to it nor copies it
     "console": "off",

@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
 import soundfile
 
+from gsv2.audio import decoding
 from gsv2.data.building.build import build_corpus
 from gsv2.data.building.intake import Intake
 from gsv2.data.building.readers.reader import ReadingOptions
@@ -127,14 +131,78 @@ def test_what_is_clipped_or_noisy_stays_and_is_a_suspect(built):
     assert {("clipped.wav", "audio is clipped"), ("8bit.wav", "audio is noisy")} <= named
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_named(tmp_path):
-    for name in ("open", "closed"):
-        path = put(tmp_path / "en" / "anna" / f"{name}.wav", sound(speech()))
-        path.with_suffix(".txt").write_text("Hello you.")
-    path.chmod(0)
-    manifest = build_corpus(tmp_path, tmp_path.parent / "out")
-    assert manifest.rejected == {"audio file cannot be opened": 1}
+@contextmanager
+def as_somebody_else() -> Iterator[None]:
+    """Be a user to whom permissions matter; root may read everything."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_file_that_may_not_be_read_is_named():
+    with TemporaryDirectory() as name:  # below no folder of the user alone
+        root = Path(name)
+        root.chmod(0o777)
+        for kind in ("open", "closed"):
+            path = put(root / "in" / "en" / "anna" / f"{kind}.wav", sound(speech()))
+            path.with_suffix(".txt").write_text("Hello you.")
+        path.chmod(0)
+        with as_somebody_else():
+            manifest = build_corpus(root / "in", root / "out")
+        assert manifest.rejected == {"audio file cannot be opened": 1}
+        assert manifest.num_clips == 1
+
+
+def test_a_pipe_is_named_and_nobody_waits_for_it(tmp_path):
+    folder = tmp_path / "in" / "en" / "anna"
+    for name in ("good", "mute", "pipe"):
+        put(folder / f"{name}.wav", sound(speech())).with_suffix(".txt").write_text("Hello you.")
+    for name in ("mute.txt", "pipe.wav"):
+        (folder / name).unlink()
+        os.mkfifo(folder / name)
+    manifest = build_corpus(tmp_path / "in", tmp_path / "out")
+    assert manifest.num_clips == 1
+    assert manifest.rejected == {
+        "audio file cannot be opened": 1, "transcript cannot be opened": 1
+    }  # fmt: skip
+
+
+def test_two_hours_beside_one_sentence_are_named_before_they_are_decoded(tmp_path, monkeypatch):
+    hours = np.tile((1000 * speech(10, 8_000)).astype(np.int16), 720)
+    long = put(tmp_path / "in" / "en" / "anna" / "long.wav", sound(hours, 8_000, subtype="PCM_U8"))
+    long.with_suffix(".txt").write_text("Hello you.")
+    short = put(tmp_path / "in" / "en" / "anna" / "short.wav", sound(speech()))
+    short.with_suffix(".txt").write_text("Hello you.")
+    decoded = []
+    blocks = decoding._decode_blocks
+    monkeypatch.setattr(
+        decoding, "_decode_blocks", lambda file: decoded.append(file.frames) or blocks(file)
+    )
+    manifest = build_corpus(tmp_path / "in", tmp_path / "out")
+    (line,) = map(json.loads, (tmp_path / "out" / "rejected.jsonl").read_text().splitlines())
+    assert (line["reason"], line["measured"], line["threshold"]) == ("audio too long", 7200, 600)
+    assert decoded == [RATE // 2]
+    assert manifest.build["offered"] == 2
+
+
+def test_a_segment_at_the_end_of_two_hours_is_read_alone(tmp_path, monkeypatch):
+    hours = np.tile((1000 * speech(10, 8_000)).astype(np.int16), 720)
+    put(tmp_path / "in" / "long.wav", sound(hours, 8_000, subtype="PCM_U8"))
+    rows = [
+        {"audio": "long.wav", "text": "Hello.", "language": "en", "offset": at, "duration": length}
+        for at, length in ((7198.5, 1.5), (0.0, 700.0))
+    ]
+    put(tmp_path / "in" / "a.jsonl", "\n".join(map(json.dumps, rows)))
+    monkeypatch.setattr(decoding, "_decode_blocks", None)
+    manifest = build_corpus(tmp_path / "in", tmp_path / "out")
+    assert manifest.num_clips == 1
+    assert manifest.hours == pytest.approx(1.5 / 3600)
+    assert manifest.rejected == {"audio too long": 1}
 
 
 def test_where_nothing_can_be_used_the_first_reason_is_told(tmp_path):

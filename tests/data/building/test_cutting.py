@@ -46,7 +46,7 @@ class HearsTones:
     def load(self) -> HearsTones:
         return self
 
-    def hears(self, language: str) -> bool:
+    def supports(self, language: str) -> bool:
         return language == "en"
 
     def transcribe(self, wave: np.ndarray, language: str) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
+from gsv2.audio.fingerprint import SIZE
 from gsv2.audio.wave import save_wave
 from gsv2.data.building import recordings as reading
-from gsv2.data.building.build import BuildRun, build_corpus, encode_share
+from gsv2.data.building.build import build_corpus, encode_share
+from gsv2.data.building.build_run import BuildRun
 from gsv2.data.building.checks import CheckConfig
 from gsv2.data.building.intake import IntakeConfig
 from gsv2.data.building.split import SplitConfig
@@ -42,7 +46,9 @@ def read_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     read: list[str] = []
     load_wave = reading.load_wave
     monkeypatch.setattr(
-        reading, "load_wave", lambda path, *rest: read.append(path.name) or load_wave(path, *rest)
+        reading,
+        "load_wave",
+        lambda path, *rest, **named: read.append(path.name) or load_wave(path, *rest, **named),
     )
     return read
 
@@ -89,6 +95,58 @@ def test_a_changed_file_and_a_known_sound_are_named(folder, tmp_path):
     assert added.num_clips == 5
     assert added.rejected["key used twice"] == 1
     assert added.build["suspects"]["sound of another clip"] == 1
+
+
+def syllables(seed: int, rate: int = 16_000) -> np.ndarray:
+    """Return 2 s of noise in syllables of many colours, [N] float32, which a fingerprint tells."""
+    rng = np.random.default_rng(seed)
+    wave = rng.standard_normal(2 * rate)
+    spectrum = np.fft.rfft(wave.reshape(-1, rate // 20), axis=1)
+    spectrum *= 10 ** rng.uniform(-2, 0, (spectrum.shape[0], 8)).repeat(51, 1)[:, : rate // 40 + 1]
+    wave = np.fft.irfft(spectrum, axis=1).ravel()
+    return (0.1 * wave / wave.std()).astype(np.float32)
+
+
+def test_a_recording_that_is_there_in_another_encoding_is_named_without_reading_it(
+    folder, tmp_path, monkeypatch
+):
+    for number in (20, 21):
+        put_clip(folder, "en", "s0", number)
+        save_wave(folder / "en" / "s0" / f"{number}.wav", syllables(number), 16_000)
+    out = tmp_path / "c"
+    build_corpus(folder, out)
+    for number, seed in ((30, 20), (31, 31)):
+        put_clip(folder, "en", "s1", number)
+        soundfile.write(
+            folder / "en" / "s1" / f"{number}.wav",
+            0.3 * syllables(seed),
+            16_000,
+            subtype="ULAW",
+            format="WAV",
+        )
+    read = read_files(monkeypatch)
+    added = build_corpus(folder, out, run=ADD)
+    assert sorted(read) == ["30.wav", "31.wav"]
+    suspects = [json.loads(line) for line in (out / "suspects.jsonl").read_text().splitlines()]
+    same = [s for s in suspects if s["reason"] == "sound of another clip"]
+    assert [(Path(s["file"]).name, s["value"]) for s in same] == [
+        ("30.wav", "it is that of en/s0/20, encoded otherwise")
+    ]
+    assert verify_corpus(out).problems == []
+    for shard in added.shards:
+        size = (out / f"{shard.name}.fingerprints").stat().st_size
+        assert size == SIZE * shard.num_clips
+
+
+def test_a_corpus_without_fingerprints_is_added_to_and_a_line_says_what_is_not_compared(
+    folder, tmp_path, caplog
+):
+    out = tmp_path / "c"
+    build_corpus(folder, out)
+    (out / "en" / "clips-000000.fingerprints").unlink()
+    put_clip(folder, "en", "s0", 9)
+    assert build_corpus(folder, out, run=ADD).num_clips == 5
+    assert "has no en/clips-000000.fingerprints" in caplog.text
 
 
 def test_clips_go_to_the_parts_that_the_corpus_was_split_into(folder, tmp_path):

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gsv2.data.building.inputs import new_inputs
+import pytest
+
+from gsv2.data.building.inputs import check_apart, new_inputs
 from gsv2.data.building.journal import MARK_BYTES, recording_mark
 from gsv2.data.building.offered import Recording, left_out
+from gsv2.data.corpus.manifest import CorpusError
 
 
 def recording(path: Path) -> Recording:
@@ -34,3 +37,12 @@ def test_the_time_of_a_file_counts_as_its_size_does(tmp_path):
     assert recording_mark(recording(audio)) == before
     os.utime(audio, (1, 1))
     assert recording_mark(recording(audio)) != before
+
+
+def test_a_corpus_does_not_lie_in_its_input(tmp_path):
+    (tmp_path / "in").mkdir()
+    for out in (tmp_path / "in", tmp_path / "in" / "corpus", tmp_path / "a" / ".." / "in" / "c"):
+        with pytest.raises(CorpusError, match="must not lie in its input"):
+            check_apart(tmp_path / "in", out)
+    check_apart(tmp_path / "in", tmp_path / "in2")
+    check_apart(tmp_path / "list.jsonl", tmp_path / "corpus")

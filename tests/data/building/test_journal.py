@@ -5,9 +5,10 @@ from gsv2.audio.wave import save_wave
 from gsv2.data.building import recordings as reading
 from gsv2.data.building.encode import ShardConfig
 from gsv2.data.building.journal import Encoding, Journal, encoded_recordings
-from gsv2.data.building.readers.folder import folder_recordings
 from gsv2.data.building.shards import write_corpus
 from gsv2.data.corpus.manifest import read_manifest
+from gsv2.data.process_pool import ProcessPool
+from tests.support.offered_clips import folder_recordings
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def folder(tmp_path):
 def build(folder, out, journal, workers=0):
     encoding = Encoding(config=ShardConfig())
     with Journal(journal) as kept:
-        clips = encoded_recordings(folder_recordings(folder), kept, encoding, workers)
+        clips = encoded_recordings(folder_recordings(folder), kept, encoding, ProcessPool(workers))
         write_corpus(clips, out)
     return {
         p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()
@@ -41,11 +42,11 @@ def test_an_ended_build_goes_on_and_gives_the_same_bytes(folder, tmp_path, monke
     read = []
     load_wave = reading.load_wave
 
-    def load(path, *rest):
+    def load(path, *rest, **named):
         read.append(path.name)
         if len(read) == 3:
             raise OSError(5, "Input/output error")
-        return load_wave(path, *rest)
+        return load_wave(path, *rest, **named)
 
     monkeypatch.setattr(reading, "load_wave", load)
     with pytest.raises(OSError, match="Input/output"):
@@ -69,16 +70,19 @@ def test_clips_that_others_have_encoded_are_not_read_again(folder, tmp_path, mon
     for number in range(2):
         with Journal(tmp_path / f"b.journal-{number}") as journal:
             share = list(folder_recordings(folder))[number::3]
-            list(encoded_recordings(share, journal, encoding, 0))
+            list(encoded_recordings(share, journal, encoding, ProcessPool()))
     read = []
     load_wave = reading.load_wave
     monkeypatch.setattr(
-        reading, "load_wave", lambda path, *rest: read.append(path.name) or load_wave(path, *rest)
+        reading,
+        "load_wave",
+        lambda path, *rest, **named: read.append(path.name) or load_wave(path, *rest, **named),
     )
     others = [tmp_path / "b.journal-0", tmp_path / "b.journal-1"]
     with Journal(tmp_path / "b.journal", others) as journal:
         write_corpus(
-            encoded_recordings(folder_recordings(folder), journal, encoding, 0), tmp_path / "b"
+            encoded_recordings(folder_recordings(folder), journal, encoding, ProcessPool()),
+            tmp_path / "b",
         )
     assert read == ["2.wav"]
     assert {

@@ -49,5 +49,5 @@ def test_rows_of_a_list_cost_a_few_bytes_each(tmp_path):
     register.note(reader.recordings(path, ReadingOptions()))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert register.num_noted == rows
+    assert register.num_recordings == rows
     assert peak / rows < 150, "the text alone has 60"

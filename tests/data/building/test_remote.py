@@ -10,7 +10,8 @@ import pytest
 import soundfile
 
 from gsv2.audio.wave import save_wave
-from gsv2.data.building.build import BuildRun, build_corpus
+from gsv2.data.building.build import build_corpus
+from gsv2.data.building.build_run import BuildRun
 from gsv2.data.building.remote import RemoteOutput, is_remote
 from gsv2.data.corpus.manifest import CorpusError
 from gsv2.storage.object_store import ObjectFolder

@@ -9,7 +9,8 @@ import pytest
 
 from gsv2.audio.wave import save_wave
 from gsv2.data.building import recordings as reading
-from gsv2.data.building.build import BuildRun, build_corpus, encode_share
+from gsv2.data.building.build import build_corpus, encode_share
+from gsv2.data.building.build_run import BuildRun
 from gsv2.data.building.tasks import Task, WorkFiles, parse_task
 from gsv2.data.corpus.manifest import CorpusError
 

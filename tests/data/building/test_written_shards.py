@@ -9,7 +9,8 @@ import pytest
 
 from gsv2.audio.wave import save_wave
 from gsv2.data.building import recordings as reading
-from gsv2.data.building.build import BuildRun, build_corpus
+from gsv2.data.building.build import build_corpus
+from gsv2.data.building.build_run import BuildRun
 from gsv2.data.building.encode import ShardConfig
 from gsv2.data.building.journal import Journal
 from gsv2.data.building.stored_audio import punch_hole

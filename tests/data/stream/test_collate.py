@@ -63,7 +63,7 @@ def test_a_sequence_that_lost_all_clips_leaves_no_hole():
     assert batch.bad == bad
 
 
-def test_waves_that_lie_in_the_slab_are_not_copied():
+def test_waves_that_lie_in_the_buffer_are_not_copied():
     buffer = WaveBuffer([5, 9])
     clips = [clip(0, 5, 1), clip(1, 9, 1)]
     for place, made in enumerate(clips):

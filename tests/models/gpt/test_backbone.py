@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from gsv2.models.gpt.backbone import BackboneConfig, make_backbone, run_rows
-from gsv2.nn.document_attention import Documents
+from gsv2.nn.documents import Documents
 
 TINY = BackboneConfig(dim=16, num_layers=2, num_heads=4, num_kv_heads=2, ffn_dim=24)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gsv2.models.vits2.generator import GeneratorConfig
-from gsv2.models.vits2.generator_stream import PitchMove
+from gsv2.models.vits2.generator_stream import PitchMove, stream_generator
 from gsv2.models.vits2.istft_generator import ISTFTConfig
 from gsv2.models.vits2.model import VITS2
 from gsv2.models.vits2.wave_stream import (
@@ -51,7 +51,8 @@ def make_codes(T: int) -> torch.Tensor:
 def stream(model, windows=WINDOWS, *, noise_scale=0.5, seed=3):
     style = torch.linspace(-1, 1, 16)[None]
     pitch = PitchMove(torch.tensor([200.0]), torch.tensor([150.0]))
-    return WaveStream(model, style, pitch, PriorNoise(noise_scale, seed), windows)
+    generator = stream_generator(model.generator, style, pitch)
+    return WaveStream(model, style, generator, PriorNoise(noise_scale, seed), windows)
 
 
 def pushed(stream, codes, sizes):
@@ -83,9 +84,8 @@ def test_the_first_samples_come_long_before_the_last_code(model):
 def test_one_window_over_all_speaks_what_the_model_does(model):
     codes, style = make_codes(20), torch.linspace(-1, 1, 16)[None]
     median = torch.tensor([150.0])
-    wave = WaveStream(model, style, PitchMove(median), PriorNoise(0.0, 0), None).push(
-        codes, is_last=True
-    )
+    generator = stream_generator(model.generator, style, PitchMove(median))
+    wave = WaveStream(model, style, generator, PriorNoise(0.0, 0), None).push(codes, is_last=True)
     expected = model.infer(codes[None], torch.tensor([20]), style, 0.0, median)[0, 0]
     torch.testing.assert_close(wave, expected, atol=1e-4, rtol=1e-4)
 

@@ -12,11 +12,11 @@ from gsv2.training.run_folder.records import append_records
 
 
 class KeyRange:
-    """A plan of two components with 10 clips in every lane epoch, but none in lane 1 of one."""
+    """A mixture of two parts with 10 clips in every lane epoch, but none in lane 1 of one."""
 
-    def lane_epoch_keys(self, component: int, lane: int, epoch: int) -> Iterator[str]:
-        count = 0 if (component, lane) == (1, 1) else 10
-        return (f"clip-{component}-{lane}-{clip}-of-{epoch % 2}" for clip in range(count))
+    def lane_epoch_keys(self, mixture_part: int, lane: int, epoch: int) -> Iterator[str]:
+        count = 0 if (mixture_part, lane) == (1, 1) else 10
+        return (f"clip-{mixture_part}-{lane}-{clip}-of-{epoch % 2}" for clip in range(count))
 
 
 def good_entries() -> list[dict[str, Any]]:
@@ -34,10 +34,10 @@ def check(entries: list[dict[str, Any]]) -> list[EpochCheck]:
 
 def test_a_run_that_followed_its_plan_is_equal_in_every_finished_epoch() -> None:
     assert [str(found) for found in check(good_entries())] == [
-        "component 0, epoch 0: 2 lanes equal, 0 differ; 18 clips, 2 quarantined",
-        "component 0, epoch 1: 2 lanes equal, 0 differ; 18 clips, 2 quarantined",
-        "component 0, epoch 2: 1 lanes equal, 0 differ; 9 clips, 1 quarantined",
-        "component 1, epoch 0: 1 lanes equal, 0 differ; 9 clips, 1 quarantined",
+        "part 0 of the mixture, epoch 0: 2 lanes equal, 0 differ; 18 clips, 2 quarantined",
+        "part 0 of the mixture, epoch 1: 2 lanes equal, 0 differ; 18 clips, 2 quarantined",
+        "part 0 of the mixture, epoch 2: 1 lanes equal, 0 differ; 9 clips, 1 quarantined",
+        "part 1 of the mixture, epoch 0: 1 lanes equal, 0 differ; 9 clips, 1 quarantined",
     ]
 
 

@@ -16,31 +16,31 @@ from gsv2.training.accounting.state import TrainState
 from gsv2.training.distributed.ranks import Distributed
 from gsv2.training.telemetry.throughput import Workload
 from tests.support.thread_ranks import bring_together, run_ranks
-from tests.support.toy_stage import NUM_LANES, torn_batch, toy_batch, toy_mark
+from tests.support.toy_stage import NUM_LANES, torn_batch, toy_batch, toy_position
 
 PER_STEP = 12
 Stream = Callable[[Distributed, int, Mapping[int, LanePosition]], Iterator[Batch]]
 
 
 def toys(
-    distributed: Distributed, start: int, marks: Mapping[int, LanePosition]
+    distributed: Distributed, start: int, positions: Mapping[int, LanePosition]
 ) -> Iterator[Batch]:
-    """The stream of one rank, which must be given every lane's latest mark."""
-    for lane, mark in marks.items():
-        assert mark == toy_mark(start - (start - lane - 1) % NUM_LANES - 1)
+    """The stream of one rank, which must be given every lane's latest position."""
+    for lane, position in positions.items():
+        assert position == toy_position(start - (start - lane - 1) % NUM_LANES - 1)
     return map(torn_batch, itertools.count(start + distributed.rank, distributed.world))
 
 
 def consume(distributed: Distributed, state: TrainState, steps: int, stream: Stream) -> Any:
     """Do to a state what a run of some steps does; return its rows."""
     consumption, rows = Consumption(), []
-    batches = stream(distributed, state.next_micro_batch, dict(state.marks))
+    batches = stream(distributed, state.next_micro_batch, dict(state.positions))
     for _ in range(steps):
         count = PER_STEP // distributed.world
         consumption.count(list(itertools.islice(batches, count)))
         state.next_micro_batch += PER_STEP
         bring_together(consumption, state, distributed)
-        rows.append((ledger_to_plain(pop_finished(state.ledger, state.marks)), state.sequences))
+        rows.append((ledger_to_plain(pop_finished(state.ledger, state.positions)), state.sequences))
         state.sequences = {}
     return rows, state.to_plain()
 

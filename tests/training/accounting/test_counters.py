@@ -70,7 +70,7 @@ def test_one_message_takes_what_all_ranks_have_read_and_the_figures_of_their_row
     assert (other[0], other[2]) == (state, 1)
     assert other[1]["loss"] == figures["loss"]
     assert (state.samples_seen, state.bad_clips) == (5, 1)
-    assert set(state.marks) == {0, 1}
+    assert set(state.positions) == {0, 1}
     assert figures["loss"] == 1.5
     assert figures["data/wait_share"] * elapsed_sec >= 0.05  # what the other rank has read
     assert figures["train/steps_per_sec"] > 0

@@ -74,7 +74,7 @@ def consume(plan: Plan, distributed: Distributed, state: TrainState, steps: int)
         plan,
         rank=distributed.rank,
         world=distributed.world,
-        start=StreamStart(state.next_micro_batch, dict(state.marks)),
+        start=StreamStart(state.next_micro_batch, dict(state.positions)),
     )
     batches = iter(loader)
     for _ in range(steps):
@@ -83,7 +83,7 @@ def consume(plan: Plan, distributed: Distributed, state: TrainState, steps: int)
         state.next_micro_batch += PER_STEP
         if state.step % 3 == 0:
             bring_together(consumption, state, distributed)
-            rows += ledger_to_plain(pop_finished(state.ledger, state.marks))
+            rows += ledger_to_plain(pop_finished(state.ledger, state.positions))
     bring_together(consumption, state, distributed)  # as before a checkpoint
     return rows
 
@@ -97,7 +97,7 @@ def test_the_ledger_of_a_run_is_what_the_plan_says(plan: Plan, unbroken: Unbroke
     whole = [check for check in checks if check.num_equal == LANES]
     sizes = {part.number: sum(s.num_clips for s in part.shards) for part in plan.parts}
     for check in whole:
-        assert check.clips + check.bad_clips == sizes[check.component]
+        assert check.clips + check.bad_clips == sizes[check.mixture_part]
 
 
 @pytest.mark.parametrize(("worlds", "break_at"), [((1, 2), 4), ((4, 1), 8), ((2, 4), 9)])
@@ -127,7 +127,7 @@ def test_a_clip_that_is_read_twice_instead_of_another_is_found(plan: Plan) -> No
     batches[victim] = replace(batches[victim], keys=(second, second, *others))
     consumption.count(batches)
     bring_together(consumption, state, Distributed())
-    rows = ledger_to_plain(pop_finished(state.ledger, state.marks))
+    rows = ledger_to_plain(pop_finished(state.ledger, state.positions))
     differing = [text for check in check_ledger(plan, rows) for text in check.differences]
     assert len(differing) == 1
     assert differing[0].endswith("but not the same ones")

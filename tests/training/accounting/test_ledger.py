@@ -24,7 +24,7 @@ from tests.support.toy_stage import torn_batch, toy_batch
 KEYS = [f"clip-{i}" for i in range(100)]
 
 
-def mark(*epochs: int) -> LanePosition:
+def position(*epochs: int) -> LanePosition:
     return LanePosition(3, 0, 0, tuple(PartPosition(epoch, 0, 0, 0.0) for epoch in epochs))
 
 
@@ -44,7 +44,7 @@ def test_a_digest_knows_no_order_but_every_clip() -> None:
     assert tally_keys([*KEYS[1:], KEYS[1]]).digest != whole.digest  # one lost, one read twice
 
 
-def test_clips_are_counted_for_the_epoch_of_their_own_component() -> None:
+def test_clips_are_counted_for_the_epoch_of_their_own_part_of_the_mixture() -> None:
     batch = toy_batch(3, bad=1)  # 4 clips of lane 3
     batch = replace(batch, mixture_parts=(0, 1, 1, 0), epochs=(5, 2, 2, 6))
     first, second, third, fourth = batch.keys
@@ -77,10 +77,10 @@ def test_a_lane_epoch_is_finished_when_the_lanes_windows_begin_beyond_it(
     """Clips of the next epoch may come before the last of this one, from the same window."""
     places = [LaneEpoch(0, 3, 0), LaneEpoch(0, 3, 1), LaneEpoch(1, 3, 0), LaneEpoch(0, 4, 0)]
     ledger: Ledger = {place: tally_keys([str(place)]) for place in places}
-    taken = pop_finished(ledger, {3: mark(*epochs)})
+    taken = pop_finished(ledger, {3: position(*epochs)})
     assert [tuple(place) for place in taken] == finished
     assert {**taken, **ledger} == {place: tally_keys([str(place)]) for place in places}
-    assert pop_finished(ledger, {3: mark(*epochs)}) == {}
+    assert pop_finished(ledger, {3: position(*epochs)}) == {}
 
 
 def test_a_ledger_comes_back_from_json_in_order_and_with_fixed_digits() -> None:

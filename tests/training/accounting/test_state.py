@@ -9,9 +9,9 @@ from gsv2.training.precision.loss_scale import LossScale
 
 def test_every_number_comes_back_from_a_checkpoint():
     values = {field.name: place + 1 for place, field in enumerate(fields(TrainState))}
-    components = (PartPosition(1, 2, 3, 1 / 3), PartPosition(0, 0, 9, 2e-9))
+    parts = (PartPosition(1, 2, 3, 1 / 3), PartPosition(0, 0, 9, 2e-9))
     values |= {
-        "marks": {lane: LanePosition(lane, 7, 4, components) for lane in (2, 10)},
+        "positions": {lane: LanePosition(lane, 7, 4, parts) for lane in (2, 10)},
         "ledger": {LaneEpoch(1, 10, 0): Tally(clips=3, digest=2**127, bad_clips=1, bad_digest=4)},
         "sequences": {1: 5, 4: 2},
         "history": {"gpt/loss": [1 / 3, 2e-9]},

@@ -85,7 +85,7 @@ def test_a_trainer_says_that_the_checkpoints_of_its_run_are_gone(
     _, state = fit_toy(toy_config(tmp_path), distributed)
     assert state.step == 6
     assert (run / "earlier" / "1" / "metrics.jsonl").read_bytes() == before
-    assert "has rows of metrics.jsonl but no checkpoint" in caplog.text
+    assert "has records in metrics.jsonl but no checkpoint" in caplog.text
 
 
 def test_after_the_checkpoint_of_another_run_no_own_one_may_be_fallen_back_to(

@@ -38,7 +38,7 @@ def folder(tmp_path: Path, stage: ToyStage) -> Path:
     state = TrainState(
         step=7,
         next_micro_batch=28,
-        marks={0: LanePosition(0, 7, 3, ())},
+        positions={0: LanePosition(0, 7, 3, ())},
         ledger={LaneEpoch(0, 0, 0): Tally(clips=3)},
     )
     identity = replace(IDENTITY, dataset=make_fingerprint())
@@ -83,7 +83,7 @@ def test_another_stream_is_refused_by_what_differs_unless_it_is_accepted(
         point = check_snapshot(folder, stage.trainables, identity, [word])  # type: ignore[arg-type]
     assert "ACCEPTED" in caplog.text
     assert (point.state.step, point.state.next_micro_batch) == (7, 28)
-    assert (point.state.marks, point.state.ledger) == ({}, {})  # they are of the other stream
+    assert (point.state.positions, point.state.ledger) == ({}, {})  # they are of the other stream
 
 
 def test_the_same_stream_keeps_its_marks_whatever_is_accepted(
@@ -91,7 +91,7 @@ def test_the_same_stream_keeps_its_marks_whatever_is_accepted(
 ) -> None:
     same = replace(IDENTITY, dataset=make_fingerprint())
     point = check_snapshot(folder, stage.trainables, same, ["dataset", "seed", "lanes"])
-    assert set(point.state.marks) == {0}
+    assert set(point.state.positions) == {0}
     assert len(point.state.ledger) == 1
 
 
@@ -124,7 +124,7 @@ def test_another_quantizer_is_refused_unless_it_is_accepted(folder: Path, stage:
     stage.trainables["generator"].provenance = {"quantizer": "xyz"}
     with pytest.raises(CheckpointMismatchError, match="quantizer of generator is 'abc' there"):
         check_snapshot(folder, stage.trainables, IDENTITY)
-    assert check_snapshot(folder, stage.trainables, IDENTITY, ["quantizer"]).state.marks
+    assert check_snapshot(folder, stage.trainables, IDENTITY, ["quantizer"]).state.positions
 
 
 def test_nothing_is_changed_by_a_checkpoint_that_is_refused(folder: Path, stage: ToyStage) -> None:

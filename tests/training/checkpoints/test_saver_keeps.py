@@ -58,7 +58,9 @@ def test_rows_without_a_validation_are_no_reason_to_complain_but_a_wrong_name_is
     saver = make_saver(best="validation/gpt/los")
     save(saver, stage, 1, {"gpt/loss": 1.0})
     save(saver, stage, 2)
-    with pytest.raises(CheckpointError, match=r"best is 'validation/gpt/los', but the row of step"):
+    with pytest.raises(
+        CheckpointError, match=r"best is 'validation/gpt/los', but the record of step"
+    ):
         save(saver, stage, 3, {"gpt/loss": 1.0, "validation/gpt/loss": 1.0})
     with pytest.raises(CheckpointError, match="best is 'gpt/los'"):
         save(make_saver(best="gpt/los"), stage, 4, {"gpt/loss": 1.0})

@@ -13,9 +13,9 @@ from gsv2.training.faults.signals import StopSignals
 from tests.support.thread_ranks import run_ranks
 
 
-def make_agreement(distributed: Any, *, is_told: bool = False) -> RankAgreement:
+def make_agreement(distributed: Any, *, is_stopped: bool = False) -> RankAgreement:
     signals = StopSignals()
-    signals.stop_requested = "SIGTERM" if is_told else None
+    signals.stop_requested = "SIGTERM" if is_stopped else None
     recorder = FlightRecorder(Path(), distributed.rank, torch.device("cpu"))
     return RankAgreement(distributed, signals, recorder)
 
@@ -50,7 +50,7 @@ def test_what_ended_one_rank_is_raised_when_settled() -> None:
 def test_a_signal_to_one_rank_stops_all_at_the_same_place() -> None:
     def run(distributed: Distributed) -> str:
         try:
-            make_agreement(distributed, is_told=distributed.rank == 1).take(lambda: 1)
+            make_agreement(distributed, is_stopped=distributed.rank == 1).take(lambda: 1)
         except StopAgreed:
             return "stopped"
         return "went on"
@@ -79,6 +79,6 @@ def test_an_error_of_one_rank_reaches_all() -> None:
 
 def test_one_process_raises_and_stops_by_itself(distributed: Distributed) -> None:
     with pytest.raises(StopAgreed):
-        make_agreement(distributed, is_told=True).take(lambda: 1)
+        make_agreement(distributed, is_stopped=True).take(lambda: 1)
     with pytest.raises(OSError, match="torn"):
         make_agreement(distributed).take(lambda: (_ for _ in ()).throw(OSError("torn")))

@@ -54,7 +54,7 @@ def test_before_the_first_step_there_are_no_moments() -> None:
     torch.testing.assert_close(other.state_dict(), module.state_dict())
 
 
-def test_the_names_and_places_are_what_hold_is_told() -> None:
+def test_the_names_and_places_are_what_a_copy_is_named_by() -> None:
     module, optimizer = make(0)
     train(module, optimizer)
     names: list[str] = []

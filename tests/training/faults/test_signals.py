@@ -65,15 +65,15 @@ def test_what_may_be_broken_off_is_and_nothing_begins_afterwards() -> None:
 
 
 def test_an_error_is_raised_unless_it_came_with_the_signal() -> None:
-    def fail(is_told: bool) -> None:
-        if is_told:
+    def fail(is_stopped: bool) -> None:
+        if is_stopped:
             signals.stop_requested = "SIGTERM"
         raise OSError("workers are gone")
 
     with StopSignals() as signals, signals.deferred():
         with pytest.raises(OSError, match="gone"):
-            interruptible(signals, lambda: fail(is_told=False))
-        assert interruptible(signals, lambda: fail(is_told=True)) is None
+            interruptible(signals, lambda: fail(is_stopped=False))
+        assert interruptible(signals, lambda: fail(is_stopped=True)) is None
 
 
 def test_a_signal_that_is_delivered_twice_at_once_counts_once() -> None:

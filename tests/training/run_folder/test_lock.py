@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from gsv2.folder_lock import InUseError
 from gsv2.training.run_folder import lock
-from gsv2.training.run_folder.lock import LOCK_FILE, RunInUseError, sole_launch
+from gsv2.training.run_folder.lock import LOCK_FILE, sole_launch
 
 HOLDER = """
 import os, socket, sys, time
@@ -53,7 +54,7 @@ def test_a_second_launch_is_told_who_has_the_folder_until_that_one_is_killed(
     run = tmp_path / "runs" / "a"
     with held_by_another(run) as (holder, _):
         who = f"{run} is in use by process {holder.pid} on {socket.gethostname()}, since 20"
-        with pytest.raises(RunInUseError, match=who) as error, sole_launch(run):
+        with pytest.raises(InUseError, match=who) as error, sole_launch(run):
             pytest.fail("two launches in one folder")
         assert "\n" not in str(error.value)
         assert json.loads((run / LOCK_FILE).read_text())["pid"] == holder.pid  # it keeps its file
@@ -84,7 +85,7 @@ def test_a_launch_on_another_machine_is_not_waited_for_for_ever(
     monkeypatch.setattr(lock, "PATIENCE_SEC", 0.2)
     with (
         held_by_another(tmp_path, "node7"),
-        pytest.raises(RunInUseError, match="on node7, since"),
+        pytest.raises(InUseError, match="on node7, since"),
         sole_launch(tmp_path),
     ):
         pytest.fail("two launches in one folder")

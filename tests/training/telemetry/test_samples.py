@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 import torch
 from matplotlib.image import imread
 
 from gsv2.training.stage import Panel
-from gsv2.training.telemetry.samples import write_samples
+from gsv2.training.telemetry.samples import draw_sheet, write_samples
 
 
 def panel(name: str = "en/clip 1", level: float = 0.1) -> Panel:
@@ -59,3 +60,21 @@ def test_what_a_killed_process_left_half_written_is_replaced(tmp_path: Path) -> 
     write_samples(tmp_path, 1, [panel("b")], keep=1)
     assert [path.name for path in tmp_path.iterdir()] == ["step_00000001"]
     assert not (tmp_path / "step_00000001" / "old.png").exists()
+
+
+def test_a_sheet_has_a_titled_picture_of_every_wave_and_image() -> None:
+    tone = torch.sin(torch.arange(32_000) * 0.2)
+    panel = Panel(
+        name="a", waves={"loud": tone, "soft": 1e-3 * tone}, images={"error": torch.eye(4)}
+    )
+    axes = draw_sheet(panel).axes
+    assert [a.get_title(loc="left") for a in axes] == ["loud", "soft", "error"]
+    pictures = [a.images[0] for a in axes]
+    assert pictures[0].get_array().shape == (128, 100)
+    assert pictures[0].get_clim() == pictures[1].get_clim()  # one scale: soft looks soft
+    assert np.array_equal(pictures[2].get_array(), np.eye(4))
+
+
+def test_a_wave_shorter_than_a_frame_is_drawn() -> None:
+    [axes] = draw_sheet(Panel(name="a", waves={"short": torch.zeros(3)})).axes
+    assert axes.images[0].get_array().shape == (128, 1)

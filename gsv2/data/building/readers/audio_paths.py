@@ -39,11 +39,11 @@ class AudioPaths:
         for folder in (*self._folders, *self._above):
             for part in parts:
                 if found := _there(os.path.join(folder, part)):
-                    self._settle(folder)
+                    self._prefer(folder)
                     return Path(found)
         return Path(os.path.join(self._expected, parts[-1]))
 
-    def _settle(self, folder: str) -> None:
+    def _prefer(self, folder: str) -> None:
         """Look first where a file was, and above the list no further than there."""
         if folder != self._folders[0]:
             if folder not in self._folders:

@@ -55,7 +55,7 @@ class Choice(NamedTuple):
 
     reader: Reader
     why: str
-    """By what the input is known to be of this layout."""
+    """Evidence by which the input is known to be of this layout."""
     others: tuple[tuple[Reader, str], ...] = ()
     """Further readers that know it too."""
 
@@ -73,7 +73,7 @@ def choose_reader(source: Path, name: str = AUTO, readers: Sequence[Reader] = RE
     Args:
         source: file or folder.
         name: name of a reader, or `auto`.
-        readers: those to choose from.
+        readers: readers to choose from.
 
     Raises:
         CorpusError: no input, no reader of this name, or none that knows the input.

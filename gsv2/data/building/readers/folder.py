@@ -71,23 +71,6 @@ class PairsReader:
         return _listed(source, suffixes, options)
 
 
-def folder_recordings(
-    root: Path, *, language: str | None = None
-) -> Iterator[Recording | RejectedFile]:
-    """Yield the audio files below a folder, and every other file as left alone.
-
-    Args:
-        root: `LANGUAGE/SPEAKER/NAME.wav`, or `SPEAKER/NAME.wav` with `language`; folders below
-            SPEAKER are sessions. The transcript is `NAME.txt` in the same folder.
-        language: language of all files.
-
-    Raises:
-        CorpusError: no such folder, a folder that cannot be listed, or a file whose place does
-            not tell its language.
-    """
-    return _listed(root, _TXT, ReadingOptions(language=language))
-
-
 def _listed(root: Path, suffixes: Sequence[str], options: ReadingOptions) -> Listed:
     for folder, names in walk_folders(root):
         yield from _one_folder(root, folder, names, suffixes, options)

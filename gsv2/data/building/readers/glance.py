@@ -16,6 +16,8 @@ _FILES_OF_A_FOLDER = 100
 """Files of a folder that are looked at, beside those that are no audio."""
 _OTHER_FILES = 1000
 """Files of a folder beside audio that are looked at."""
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+"""Byte order marks of UTF-16."""
 _HEAD_BYTES = 1 << 16
 
 
@@ -91,6 +93,8 @@ def first_lines(path: Path, count: int = 20, encoding: str = "utf-8") -> list[st
         head = file.read(_HEAD_BYTES)
     if len(head) == _HEAD_BYTES:
         head = head.rpartition(b"\n")[0]
+    if head.startswith(UTF_16):
+        encoding = "utf-16"
     text = head.decode("utf-8-sig" if encoding == "utf-8" else encoding, "replace")
     lines = (line.rstrip("\r") for line in text.split("\n"))
     return [line for line in lines if line.strip()][:count]

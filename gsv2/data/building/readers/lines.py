@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gsv2.data.building.offered import LeftOutError, Recording, RejectedFile, left_out
+from gsv2.data.building.readers.glance import UTF_16
 from gsv2.data.building.readers.reader import Listed
 from gsv2.data.corpus.manifest import CorpusError
 
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _SHOWN = 80
 
 
@@ -30,7 +30,7 @@ def text_lines(path: Path, encoding: str = "utf-8") -> Iterator[Line | RejectedF
 
     Args:
         path: file of lines that end with a line feed, with or without a carriage return.
-        encoding: of the file; a byte order mark of UTF-8 is taken off.
+        encoding: encoding of the file; a byte order mark of UTF-8 is taken off.
 
     Raises:
         CorpusError: there is no such file, it may not be read, or it is UTF-16 and `encoding` is
@@ -51,7 +51,7 @@ def text_lines(path: Path, encoding: str = "utf-8") -> Iterator[Line | RejectedF
 def _decoded(file: object, path: Path, encoding: str) -> io.TextIOWrapper:
     assert isinstance(file, io.BufferedIOBase)
     buffered = io.BufferedReader(file)
-    if buffered.peek(2)[:2] in _UTF_16 and not encoding.lower().startswith(("utf-16", "utf16")):
+    if buffered.peek(2)[:2] in UTF_16 and not encoding.lower().startswith(("utf-16", "utf16")):
         raise CorpusError(f"{path} is UTF-16, not {encoding}; say --encoding utf-16")
     name = "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
     return io.TextIOWrapper(buffered, name, errors="surrogateescape", newline="\n")
@@ -70,7 +70,7 @@ def recordings_of(
     """Yield a recording for each line, or why there is none.
 
     Args:
-        lines: of a list or table.
+        lines: lines of a list or table.
         make: makes the recording; raises `LeftOutError`.
     """
     for line in lines:

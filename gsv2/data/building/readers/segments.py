@@ -69,7 +69,7 @@ class _Sidecars:
 
     Args:
         names: names of all files in the folder.
-        suffixes: those of files of segments, in lower case.
+        suffixes: suffixes of files of segments, in lower case.
     """
 
     def __init__(self, names: Sequence[str], suffixes: Sequence[str]) -> None:

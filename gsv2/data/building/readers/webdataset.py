@@ -116,6 +116,12 @@ def _clips(path: Path, options: ReadingOptions) -> Iterator[tuple[str, Members |
                 members[place[1]] = member
         except TarDamageError as error:
             yield "", left_out(path, "tar is damaged", f"{error}; what lies before it is read")
+        else:
+            if not key and not walk.links:
+                yield "", left_out(path, "tar holds no clip", f"{path.stat().st_size} bytes")
+    for name, target in walk.links.items():
+        why = f"it leads to {target}; `gsv2 corpus index` follows links"
+        yield "", left_out(f"{path}:{name}", "member is a link", why)
     if members:
         apart.setdefault(key, {}).update(members)
     yield from apart.items()

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from gsv2.data.building.build import BuildRun, build_corpus
+from gsv2.data.building.build import build_corpus
+from gsv2.data.building.build_run import BuildRun
 from gsv2.data.building.readers.choice import READERS, choose_reader
 from gsv2.data.building.readers.reader import ReadingOptions
 from gsv2.data.config import SourceConfig

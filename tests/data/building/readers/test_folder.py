@@ -7,10 +7,9 @@ import soundfile
 
 from gsv2.audio.wave import save_wave
 from gsv2.data.building.encode import ClipRecord, Rejected
-from gsv2.data.building.readers.folder import folder_recordings
-from gsv2.data.building.recordings import load_recordings
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.data.corpus.manifest import CorpusError
+from tests.support.offered_clips import folder_recordings, load_recordings
 from tests.support.recordings_folder import TONE, write_recordings
 
 

@@ -8,8 +8,9 @@ import pytest
 
 from gsv2.data.building.readers.choice import choose_reader
 from gsv2.data.building.readers.glance import Glance, first_lines
+from gsv2.data.building.readers.reader import ReadingOptions
 from gsv2.data.corpus.manifest import CorpusError
-from tests.support.said import put
+from tests.support.said import SAID, audio_bytes, put
 
 
 def test_a_large_folder_is_not_listed_whole_and_its_table_is_seen(tmp_path, monkeypatch):
@@ -36,3 +37,17 @@ def test_first_lines_end_with_whole_ones(tmp_path):
 def test_what_is_not_there_is_told(tmp_path):
     with pytest.raises(CorpusError, match=r"input .*none does not exist"):
         Glance(tmp_path / "none")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_table_in_utf_16_is_known_by_sight_and_read_when_its_encoding_is_said(tmp_path, encoding):
+    put(tmp_path / "1.wav", audio_bytes(SAID[0]))
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    text = f"{mark}path\ttext\n1.wav\tHi there.\n"
+    (tmp_path / "meta.tsv").write_bytes(text.encode(encoding))
+    reader = choose_reader(tmp_path).reader
+    assert reader.name == "table"
+    with pytest.raises(CorpusError, match=r"meta.tsv is UTF-16, not utf-8; say --encoding utf-16"):
+        list(reader.recordings(tmp_path, ReadingOptions(language="en")))
+    options = ReadingOptions(language="en", encoding="utf-16")
+    assert [found.text for found in reader.recordings(tmp_path, options)] == ["Hi there."]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tarfile
 from pathlib import Path
 
 from gsv2.data.building.encode import Rejected
@@ -46,3 +48,30 @@ def test_faults_of_tars_are_named_and_what_lies_before_them_is_read(tmp_path):
         ("b.tar", "tar is damaged"),
         ("b.tar:cut", "no audio"),
     ]
+
+
+def test_a_link_and_a_tar_without_a_clip_are_named(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for name, content in (
+            ("one.wav", audio_bytes(SAID[0])),
+            ("one.json", b'{"text": "Hi.", "language": "en"}'),
+            ("two.json", b'{"text": "Hi.", "language": "en"}'),
+        ):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+        link = tarfile.TarInfo("two.wav")
+        link.type, link.linkname = tarfile.SYMTYPE, "one.wav"
+        tar.addfile(link)
+    put(tmp_path / "b.tar", bytes(10_240))
+    named = {
+        (Path(c.file).name, c.reason): c.value
+        for c in offered(tmp_path, "webdataset")
+        if isinstance(c, Rejected)
+    }
+    assert set(named) == {
+        ("a.tar:two.wav", "member is a link"),
+        ("a.tar:two", "no audio"),
+        ("b.tar", "tar holds no clip"),
+    }
+    assert "leads to one.wav; `gsv2 corpus index`" in named["a.tar:two.wav", "member is a link"]

@@ -3,12 +3,12 @@ import json
 import pytest
 
 from gsv2.evaluation.estimates import Measurement
-from gsv2.evaluation.row import RowFolder, SentenceRow, file_name
+from gsv2.evaluation.sentence_result import ResultFolder, SentenceResult, file_name
 
 
 @pytest.fixture
-def row():
-    return SentenceRow(
+def result():
+    return SentenceResult(
         key="a/b",
         text="“今天”",
         language="zh",
@@ -22,26 +22,26 @@ def row():
     )
 
 
-def test_a_row_comes_back_as_it_was(row, tmp_path):
-    folder = RowFolder(tmp_path / "rows")
-    assert folder.load(row.key) is None
-    folder.save(row)
-    found = folder.load(row.key)
-    assert found == row
+def test_a_row_comes_back_as_it_was(result, tmp_path):
+    folder = ResultFolder(tmp_path / "results")
+    assert folder.load(result.key) is None
+    folder.save(result)
+    found = folder.load(result.key)
+    assert found == result
     assert found.measures["rate"]["generated"].denominator == 1.5
-    assert folder.wave(row.key, "generated").name == "a_b.generated.wav"
+    assert folder.wave(result.key, "generated").name == "a_b.generated.wav"
 
 
-def test_rows_of_another_format_are_made_anew_and_damaged_ones_are_named(row, tmp_path):
-    folder = RowFolder(tmp_path)
-    folder.save(row)
+def test_rows_of_another_format_are_made_anew_and_damaged_ones_are_named(result, tmp_path):
+    folder = ResultFolder(tmp_path)
+    folder.save(result)
     path = tmp_path / "a_b.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 0}))
-    assert folder.load(row.key) is None
+    assert folder.load(result.key) is None
     for damage in ("[]", "{", "{}"):
         path.write_text(damage)
         with pytest.raises(ValueError, match=r"a_b.json is damaged .*; delete it"):
-            folder.load(row.key)
+            folder.load(result.key)
 
 
 def test_names_of_files_are_safe():

@@ -1,4 +1,4 @@
-"""Lines about a corpus that was built: its clips by language, what was left out, suspects."""
+"""Summary of a corpus that was built: its clips by language, what was left out, suspects."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from pathlib import Path
 from gsv2.data.corpus.manifest import Manifest, is_complete, read_manifest
 
 
-def told_build(manifest: Manifest, out: Path) -> Iterator[str]:
+def summary_lines(manifest: Manifest, out: Path) -> Iterator[str]:
     """Yield the lines that a build ends with.
 
     Args:
-        manifest: that of the training clips.
+        manifest: manifest of the training clips.
         out: corpus folder, or where clips are held out that of the parts.
     """
     if "split" not in manifest.build:
-        yield from _told_clips(manifest, out)
+        yield from _clip_lines(manifest, out)
     for part in manifest.build.get("split", {"clips": {}})["clips"]:
         if is_complete(out / part):
-            yield from _told_clips(read_manifest(out / part), out / part)
+            yield from _clip_lines(read_manifest(out / part), out / part)
     folder = out / "train" if "split" in manifest.build else out
     for reason, count in manifest.rejected.items():
         is_named = reason.startswith("left alone")
@@ -32,7 +32,7 @@ def told_build(manifest: Manifest, out: Path) -> Iterator[str]:
         yield f"  what was left out is named in {folder / 'rejected.jsonl'}"
 
 
-def _told_clips(manifest: Manifest, folder: Path) -> Iterator[str]:
+def _clip_lines(manifest: Manifest, folder: Path) -> Iterator[str]:
     yield (
         f"{folder}: {manifest.num_clips} clips, {manifest.hours:.3f} h, "
         f"{manifest.num_speakers} speakers, {len(manifest.shards)} shards"

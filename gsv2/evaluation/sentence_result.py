@@ -20,7 +20,7 @@ _FORMAT = 1
 
 
 @dataclass(kw_only=True)
-class SentenceRow:
+class SentenceResult:
     """A sentence and what was measured on it."""
 
     key: str
@@ -53,8 +53,8 @@ class SentenceRow:
     """Judge -> its identity when it judged."""
 
 
-class RowFolder:
-    """The rows and sounds of an evaluation, by the key of the sentence."""
+class ResultFolder:
+    """The results and sounds of an evaluation, by the key of the sentence."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -64,8 +64,8 @@ class RowFolder:
         """Return the path of a sentence's sound."""
         return self.folder / f"{file_name(key)}.{source}.wav"
 
-    def load(self, key: str) -> SentenceRow | None:
-        """Return the row of a sentence; None if there is none, or one of another format.
+    def load(self, key: str) -> SentenceResult | None:
+        """Return the result of a sentence; None if there is none, or one of another format.
 
         Raises:
             ValueError: the file is damaged.
@@ -80,10 +80,10 @@ class RowFolder:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is damaged ({error}); delete it") from error
 
-    def save(self, row: SentenceRow) -> None:
-        """Write a row."""
-        text = json.dumps({"format": _FORMAT, **asdict(row)}, ensure_ascii=False)
-        write_atomically(self._path(row.key), text + "\n")
+    def save(self, result: SentenceResult) -> None:
+        """Write a result."""
+        text = json.dumps({"format": _FORMAT, **asdict(result)}, ensure_ascii=False)
+        write_atomically(self._path(result.key), text + "\n")
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{file_name(key)}.json"
@@ -94,10 +94,10 @@ def file_name(key: str) -> str:
     return re.sub(r"[^\w-]", "_", key)
 
 
-def _from_json(values: Mapping[str, Any]) -> SentenceRow:
-    row = SentenceRow(**values)
-    row.measures = {
+def _from_json(values: Mapping[str, Any]) -> SentenceResult:
+    result = SentenceResult(**values)
+    result.measures = {
         figure: {source: Measurement(*sums) for source, sums in by_source.items()}
-        for figure, by_source in row.measures.items()
+        for figure, by_source in result.measures.items()
     }
-    return row
+    return result
