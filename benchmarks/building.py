@@ -7,7 +7,8 @@ Input: 16-bit WAV files of 44.1 kHz in the page cache, with texts. One core, pro
 resample, measure and apply loudness, encode FLAC, of the same bytes in memory, every clip forgotten
 at once. Peer: lhotse's recipe of LJSpeech, its lazy resampling and loudness, its shards of FLAC; it
 has none of the checks, and no true-peak limit. Two cores, wall time: two workers against none, and
-against the build before this one (`REV`) as its users start it. Each step alone, on both.
+against the build before this one (`REV`) by its script, both without a page; this build has more
+checks. Each step alone, on both.
 """
 
 from __future__ import annotations

@@ -15,9 +15,9 @@ from gsv2.quickstart import demo_plan, pipeline, report, speaking
 from gsv2.quickstart.curves import TermCurves
 from gsv2.quickstart.figures import draw_curves
 
-SCALE = 0.02
+SCALE = 0.005
 """Fraction of corpus and time."""
-NUM_VOICES = 4
+NUM_VOICES = 2
 """Of training, in every language."""
 OVERRIDES = (
     "quantizer.model.codebooks.kmeans_iterations=3",
