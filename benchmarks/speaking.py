@@ -71,9 +71,9 @@ def main() -> None:
         measure_parts(row, synthesizer, references)
         older = copy_for_older(bundle, work / "older")
         for count in (_BEST_OF, 1):
-            told = [str(voice), transcript, TEXT, str(count)]
+            asked = [str(voice), transcript, TEXT, str(count)]
             builds = [
-                stack.enter_context(start_worker(tree, _WORKER, [str(of), *told]))
+                stack.enter_context(start_worker(tree, _WORKER, [str(of), *asked]))
                 for tree, of in ((ROOT, bundle), (other, older))
             ]
             compare(row, count, given.against, builds)
