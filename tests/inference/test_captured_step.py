@@ -23,7 +23,7 @@ def test_fixed_places_give_what_growing_ones_give_when_rows_go_and_places_end(
     model = make_gpt().to(device)
     inputs, mask = embed_utterances(model, make_utterances())
     growing, fixed = CachedBackbone(model, mask), CachedBackbone(model, mask)
-    growing._captures, fixed._captures = False, True
+    growing._has_own_memory, fixed._has_own_memory = False, True
     torch.testing.assert_close(fixed(inputs), growing(inputs))
     rng = torch.Generator().manual_seed(0)
     rows = torch.arange(len(mask))
@@ -40,4 +40,4 @@ def test_fixed_places_give_what_growing_ones_give_when_rows_go_and_places_end(
     assert fixed._step is not None
     assert not torch.equal(seen[-1], seen[-2]), "an earlier result is not overwritten"
     full = CachedBackbone(model, mask)
-    assert full._captures == (device == "cuda")
+    assert full._has_own_memory == (device == "cuda")
