@@ -96,6 +96,8 @@ def _setup() -> None:
         level=logging.INFO, format="%(message)s", datefmt="[%X]", handlers=[handler]
     )
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    for name in ("onnx_ir", "onnxscript"):  # a line for every pass over a graph
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 @app.command()

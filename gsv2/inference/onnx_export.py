@@ -7,6 +7,7 @@ STFT is made of (Vocos), which has no place in the graph: its source has a phase
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Collection, Sequence
 from importlib.util import find_spec
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from gsv2.models.gpt.model import SemanticGPT
     from gsv2.models.vits2.model import VITS2
 
+_TORCHVISION_LOG = logging.getLogger("torch.onnx._internal.exporter._registration")
 _NEEDED = ("onnx", "onnxscript")
 _EXAMPLE_ROWS = 2
 _EXAMPLE_SEEN = 5
@@ -193,6 +195,7 @@ def _write(
     file: Path,
 ) -> None:
     """Write the graph of a module, whole or not at all."""
+    _TORCHVISION_LOG.setLevel(logging.ERROR)  # eight lines that it is not there
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it tells of its own deprecations, and of equal lengths
         program = torch.onnx.export(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -37,6 +38,9 @@ def serve_on_loopback(
     served = ServedVoice(id=voice, name=voice, references=references)
     app = make_app(SpeechService(speaker, [served], limits), None, None)
     server = uvicorn.Server(server_config(app, _HOST, 0, limits.stop_sec))
+    log = logging.getLogger("uvicorn.error")  # of faults too, in spite of its name
+    level = log.level
+    log.setLevel(logging.WARNING)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
@@ -48,3 +52,4 @@ def serve_on_loopback(
     finally:
         server.should_exit = True
         thread.join()
+        log.setLevel(level)
