@@ -39,7 +39,10 @@ def fingerprint(wave: np.ndarray, sample_rate: int) -> np.ndarray | None:
 
     frames = np.lib.stride_tricks.sliding_window_view(wave.astype(np.float32), window)[::hop]
     spectrum = rfft(frames * np.hanning(window).astype(np.float32), axis=1)
-    energies = (spectrum.real**2 + spectrum.imag**2) @ _filters(window, sample_rate)  # [T, bands]
+    power = spectrum.real**2 + spectrum.imag**2
+    edges = _edges(window, sample_rate)
+    # No product of matrices: the threads of BLAS spin on after it, in the way of other workers.
+    energies = np.add.reduceat(power[:, : edges[-1]], edges[:-1], axis=1)  # [T, bands]
     loud = energies.sum(axis=1)
     if not float(loud.sum()) > 0:
         return None
@@ -68,12 +71,10 @@ def likeness(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @lru_cache(maxsize=4)
-def _filters(window: int, sample_rate: int) -> np.ndarray:
-    """Return [bins, bands]: bands of equal width on a logarithmic scale, side by side."""
-    edges = np.geomspace(_LOWEST_HZ, _HIGHEST_HZ, _BANDS + 1)
+def _edges(window: int, sample_rate: int) -> np.ndarray:
+    """Return [bands + 1]: first bin of each band, of equal width on a logarithmic scale; the end.
+
+    Bins lie apart by more than the lowest band is wide: it has the one where it ends.
+    """
     hz = np.fft.rfftfreq(window, 1 / sample_rate)
-    centres = np.searchsorted(edges, hz, side="right") - 1
-    filters = (centres[:, None] == np.arange(_BANDS)).astype(np.float32)
-    for band in np.flatnonzero(filters.sum(axis=0) == 0):  # narrower than a bin
-        filters[np.argmin(np.abs(hz - np.sqrt(edges[band] * edges[band + 1]))), band] = 1
-    return filters
+    return np.searchsorted(hz, np.geomspace(_LOWEST_HZ, _HIGHEST_HZ, _BANDS + 1))
