@@ -1,4 +1,4 @@
-"""Watermark of synthetic speech that nobody hears, by Perth's network (extra `gsv2[watermark]`).
+"""Watermark in the sound of synthetic speech, by Perth's network (extra `gsv2[watermark]`).
 
 One network changes magnitudes below 2 kHz, another tells whether that was done. It says that a
 machine has spoken, not which one. The package's own door asks for pkg_resources, which setuptools

@@ -112,7 +112,7 @@ def _begin(ray: ModuleType, workers: int, quiet: Mapping[str, Any]) -> None:
     """Begin a Ray of this machine."""
     try:
         ray.init(address="local", num_cpus=workers or None, include_dashboard=False, **quiet)
-    except Exception as error:  # it raises that itself
+    except Exception as error:  # Ray raises this class itself where a node does not start
         line = " ".join(str(error).split())
         raise RayError(f"--engine ray: no Ray began on this machine: {line}") from error
 

@@ -42,21 +42,18 @@ def test_audio_and_codes_are_cut_at_the_same_times(frames_per_code: int, max_fra
 
 def test_every_place_of_a_clip_comes_up_and_none_beyond_it() -> None:
     clip = make_clip(60, 2)
-    starts = {int(cut_excerpt(clip, 50, 0, epoch).codes[0, 0]) for epoch in range(100)}  # type: ignore[index]
+    found = [cut_excerpt(clip, 50, 0, epoch).codes for epoch in range(100)]
+    starts = {int(codes[0, 0]) for codes in found if codes is not None}
     assert starts == set(range(6))
 
 
-def test_an_epoch_and_a_seed_choose_the_place_alone() -> None:
-    clip = replace_key(make_clip(4000, 2), "a")
+def test_key_seed_and_epoch_alone_choose_the_place() -> None:
+    clip = make_clip(4000, 2)
     first = cut_excerpt(clip, 50, 0, 3).codes
     assert np.array_equal(first, cut_excerpt(clip, 50, 0, 3).codes)
-    others = [(clip, 1, 3), (clip, 0, 4), (replace_key(clip, "b"), 0, 3)]
+    others = [(clip, 1, 3), (clip, 0, 4), (clip._replace(key="b"), 0, 3)]
     for other, seed, epoch in others:
         assert not np.array_equal(first, cut_excerpt(other, 50, seed, epoch).codes)
-
-
-def replace_key(clip: Clip, key: str) -> Clip:
-    return clip._replace(key=key)
 
 
 def test_short_clips_stay_whole_and_audio_alone_is_cut() -> None:
