@@ -36,10 +36,12 @@ from gsv2.audio.fingerprint import fingerprint
 from gsv2.audio.level import apply_level, measure_level
 from gsv2.audio.noise import estimate_snr
 from gsv2.audio.wave import TARGET_LUFS, load_wave, save_wave
+from gsv2.audio.windowed_spectrum import windowed_spectrum
 from gsv2.data.building.build import build_corpus
 from gsv2.data.building.build_run import BuildRun
 from gsv2.data.building.readers.reader import ReadingOptions
 from gsv2.data.corpus.format import SAMPLE_RATE
+from gsv2.heap import set_thresholds
 
 NUM_CLIPS = 120
 QUICK_CLIPS = 6
@@ -52,14 +54,16 @@ READING = ReadingOptions(reader="folder")
 CORES = 2
 _WORKER = Path(__file__).with_name("_building_worker.py")
 
+_spectrum = partial(windowed_spectrum, sample_rate=SAMPLE_RATE)
+
 STEPS: Mapping[str, Callable[[bytes, np.ndarray], object]] = {
     "decode and resample": lambda audio, _: load_wave(audio, SAMPLE_RATE),
     "loudness": lambda _, wave: measure_level(wave, SAMPLE_RATE),
     "FLAC": lambda _, wave: save_wave(io.BytesIO(), wave, SAMPLE_RATE),
-    "bandwidth": lambda _, wave: measure_bandwidth(wave, SAMPLE_RATE),
+    "spectrum and bandwidth": lambda _, wave: measure_bandwidth(_spectrum(wave)),
     "noise": lambda _, wave: estimate_snr(wave, SAMPLE_RATE),
     "clipping": lambda _, wave: clipped_share(wave),
-    "fingerprint": lambda _, wave: fingerprint(wave, SAMPLE_RATE),
+    "spectrum and fingerprint": lambda _, wave: fingerprint(_spectrum(wave)),
 }
 """Step -> what it does with the bytes of a file, and with its wave [N] float32."""
 _clips: list[tuple[bytes, np.ndarray]] = []
@@ -70,6 +74,7 @@ def main() -> None:
     parser = option_parser(__doc__)
     parser.add_argument("--against", default=BEFORE, metavar="REV", help=f"default: {BEFORE}")
     options, given = options_of(parser)
+    set_thresholds()  # as the program does; the environment stays as it is for the build before
     num_clips = QUICK_CLIPS if options.quick else NUM_CLIPS
     with tempfile.TemporaryDirectory() as folder, Row(15, "building", options) as row:
         root = Path(folder)

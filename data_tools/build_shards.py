@@ -7,6 +7,7 @@ Examples:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -32,6 +33,7 @@ from gsv2.data.building.text_rate import TextRateConfig
 from gsv2.data.building.transcription import Transcription
 from gsv2.data.corpus.manifest import Manifest
 from gsv2.folder_lock import InUseError
+from gsv2.heap import keep_freed_memory
 from gsv2.training.telemetry.progress import counting_bar
 
 Format = StrEnum("Format", [(name, name) for name in (AUTO, *(r.name for r in READERS))])
@@ -128,6 +130,7 @@ def main(
     Example: python data_tools/build_shards.py --input recordings --out corpora/mine
     """
     given = SimpleNamespace(**locals())
+    keep_freed_memory(os.environ)
     try:
         if is_remote(out):
             _build_remote(given, task)

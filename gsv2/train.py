@@ -9,11 +9,13 @@ from __future__ import annotations
 if __name__ == "__main__":  # before imports of seconds, in which a scheduler may change its mind
     import os
 
+    from gsv2.heap import keep_freed_memory
     from gsv2.openmp import limit_spinning
     from gsv2.training.faults.signals import exit_at_signal
 
     exit_at_signal()
     limit_spinning(os.environ)
+    keep_freed_memory(os.environ)
 
     from gsv2.libraries import stop_unless_loadable
 

@@ -20,6 +20,7 @@ from gsv2.audio.level import Level, apply_level, level_gain, measure_level
 from gsv2.audio.noise import estimate_snr
 from gsv2.audio.silence import trim_silence
 from gsv2.audio.wave import TARGET_LUFS, WaveError, save_wave
+from gsv2.audio.windowed_spectrum import WindowedSpectrum, windowed_spectrum
 from gsv2.data.building.stored_audio import StoredAudio
 from gsv2.data.corpus.format import SAMPLE_RATE, SIZE_LIMITS
 from gsv2.text.language import is_language
@@ -167,19 +168,20 @@ def encode_clip(clip: ClipRecord, config: ShardConfig) -> EncodedClip | Rejected
     described = _describe(clip, text, wave)
     if len(audio) > SIZE_LIMITS["audio"] or len(described) > SIZE_LIMITS["json"]:
         return Rejected(key=clip.key, reason="member above the size limit")
+    spectrum = windowed_spectrum(wave, SAMPLE_RATE)
     return EncodedClip(
         clip.key, audio, described, wave.size, len(text.encode()), level,
-        bandwidth_hz=measure_bandwidth(wave, SAMPLE_RATE),
+        bandwidth_hz=measure_bandwidth(spectrum),
         trimmed_sec=whole.size / SAMPLE_RATE - wave.size / SAMPLE_RATE,
         snr_db=estimate_snr(wave, SAMPLE_RATE),
         clipped=clipped_share(wave),
         recorded_lufs=recorded.lufs,
-        fingerprint=_fingerprint(wave),
+        fingerprint=_fingerprint(spectrum),
     )  # fmt: skip
 
 
-def _fingerprint(wave: np.ndarray) -> str | None:
-    found = fingerprint(wave, SAMPLE_RATE)
+def _fingerprint(spectrum: WindowedSpectrum) -> str | None:
+    found = fingerprint(spectrum)
     return None if found is None else base64.b64encode(found.tobytes()).decode()
 
 

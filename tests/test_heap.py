@@ -1,0 +1,56 @@
+"""Freed memory stays with the process."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+from gsv2.heap import KEPT_BYTES, keep_freed_memory
+
+_FAULTS = """
+import os, resource, sys
+import numpy as np
+from gsv2.heap import keep_freed_memory
+if sys.argv[1] == "kept":
+    keep_freed_memory(os.environ)
+np.ones(1 << 23)  # 64 MiB: more than glibc keeps by itself
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    np.ones(1 << 23)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+needs_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="not glibc")
+
+
+def page_faults(how: str) -> int:
+    environment = {name: value for name, value in os.environ.items() if "MALLOC_" not in name}
+    run = subprocess.run(
+        [sys.executable, "-c", _FAULTS, how],
+        env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return int(run.stdout)
+
+
+@needs_glibc
+def test_pages_are_filled_once_and_not_for_every_array() -> None:
+    assert page_faults("kept") < page_faults("given back") / 10
+
+
+@needs_glibc
+def test_processes_that_are_started_keep_theirs() -> None:
+    call = "import os, gsv2.heap; gsv2.heap.keep_freed_memory(os.environ); os.system('env')"
+    run = subprocess.run([sys.executable, "-c", call], capture_output=True, text=True, check=True)
+    named = dict(line.split("=", 1) for line in run.stdout.splitlines() if "=" in line)
+    assert named["MALLOC_TRIM_THRESHOLD_"] == str(KEPT_BYTES)
+    assert int(named["MALLOC_MMAP_THRESHOLD_"]) >= 1 << 24
+
+
+def test_what_the_user_chose_stays() -> None:
+    environment = {"MALLOC_TRIM_THRESHOLD_": "1"}
+    keep_freed_memory(environment)
+    assert environment == {"MALLOC_TRIM_THRESHOLD_": "1"}
