@@ -65,6 +65,19 @@ def num_lines(node: ast.stmt) -> int:
     return (node.end_lineno or node.lineno) - node.lineno + 1
 
 
+def test_no_merge_was_left_half_done() -> None:
+    marks = ("<" * 7 + " ", ">" * 7 + " ")
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for pattern in ("*.md", "docs/**/*.md", "configs/**/*.yaml", "launch/**/*", "Makefile")
+        for path in sorted(ROOT.glob(pattern))
+        if path.is_file() and "__pycache__" not in path.parts
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1)
+        if line.startswith(marks)
+    ]
+    assert not found
+
+
 def test_a_file_has_at_most_250_lines() -> None:
     lines = {path: (ROOT / path).read_text("utf-8").count("\n") for path in modules()}
     assert {path: count for path, count in lines.items() if count > MAX_FILE_LINES} == {}
