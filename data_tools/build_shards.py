@@ -130,7 +130,6 @@ def main(
     Example: python data_tools/build_shards.py --input recordings --out corpora/mine
     """
     given = SimpleNamespace(**locals())
-    keep_freed_memory(os.environ)
     try:
         if is_remote(out):
             _build_remote(given, task)
@@ -159,6 +158,7 @@ def _build_remote(given: SimpleNamespace, task: str | None) -> None:
 
 def _build(given: SimpleNamespace, out: Path, task: str | None) -> Manifest | None:
     """Build the corpus, or encode a task's share of it; None where another task writes it."""
+    keep_freed_memory(os.environ)
     with counting_bar("clips") as progress:
         settings = {
             "reading": _reading(given),
