@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import struct
 import zlib
@@ -30,6 +31,9 @@ MARK_BYTES = 12
 _FRAME = struct.Struct(f"<{MARK_BYTES}sIIII")
 """Identity, bytes of head and body, CRC-32 of either; head, state of the body and body follow."""
 _VERSION = 6
+_SLOW_IMPORT = "pyloudnorm"
+"""What measures loudness brings a second of scipy, which processes that are forked need not load
+again."""
 _NO_WAVE = np.zeros(0, dtype=np.float32)
 
 Encoded = tuple[ClipRecord, EncodedClip] | Rejected
@@ -107,6 +111,7 @@ def encoded_recordings(
         encoding: how clips are encoded.
         pool: who reads, levels and encodes audio.
     """
+    importlib.import_module(_SLOW_IMPORT)
     marks: deque[bytes] = deque()
     known = repr((_VERSION, asdict(encoding.config)))
     by = encoding.transcription.identity if encoding.transcription is not None else ""
