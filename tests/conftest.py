@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gsv2.heap import keep_freed_memory
 from tests.support.forked_runs import ForkedRuns
 from tests.support.rank_server import IMPORTED_LATE
 from tests.support.shared_folder import session_folder, shared_folder
@@ -44,6 +45,7 @@ def pytest_configure() -> None:
     is told that there is no GPU: each optimizer step would look for the driver's library anew.
     """
     os.environ["OMP_NUM_THREADS"] = "1"
+    keep_freed_memory(os.environ)
     if not has_nvidia_driver():
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     gc.disable()
