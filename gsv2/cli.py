@@ -218,14 +218,17 @@ def export(
 ) -> None:
     """Gather trained parts into a bundle, after checking that they belong together.
 
-    Where a run keeps moving averages of its weights (`optim.NAME.ema_decay`), these are taken.
+    Where a run keeps moving averages of its weights (`optim.NAME.ema_decay`), these are taken. A
+    bundle made of a bundle keeps its evaluation.
 
     Example: `gsv2 export runs/quickstart/quantizer runs/quickstart/gpt runs/quickstart/vits2
     --out runs/quickstart/bundle`
     """
+    from gsv2.evaluation.bundle_evaluation import carry_evaluation
     from gsv2.inference.bundle import export_bundle
 
     made = export_bundle(runs, out, averaged=ema, with_graphs=onnx)
+    carry_evaluation(runs, made)
     typer.echo(f"bundle: {made}")
 
 

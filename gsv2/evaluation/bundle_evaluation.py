@@ -7,22 +7,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from gsv2.evaluation.estimates import Estimate
 from gsv2.evaluation.report import EvaluationReport, Figures, json_values
 from gsv2.files import write_atomically
-from gsv2.inference.bundle_description import BundleError
+from gsv2.inference.bundle_description import FILE as DESCRIPTION
+from gsv2.inference.bundle_description import BundleError, read_bundle_description
 
 FILE = "evaluation.json"
 _MAX_BYTES = 4 << 20
+_GRAPH = ".onnx"
 
 
 def hash_bundle(bundle: Path) -> str:
-    """Return a hash of what `bundle.json` says, which holds the hashes of all parts."""
-    return hashlib.sha256((bundle / "bundle.json").read_bytes()).hexdigest()
+    """Return a hash of all that a bundle speaks by: its parts, and not the graphs made of them.
+
+    Raises:
+        BundleError: there is no bundle.
+    """
+    files = read_bundle_description(bundle).files
+    parts = sorted((name, digest) for name, digest in files.items() if not name.endswith(_GRAPH))
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def keep_evaluation(report: EvaluationReport, bundle: Path) -> None:
@@ -55,11 +63,33 @@ def read_kept_evaluation(bundle: Path) -> EvaluationReport | None:
         figures = _parse(values["figures"])
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise BundleError(f"{path} holds no evaluation of a bundle: {error!r}") from error
-    if of != hash_bundle(bundle):
+    if of not in (hash_bundle(bundle), _hash_of_old(bundle)):
         raise BundleError(f"{path} is of other weights than those beside it; evaluate them again")
     return EvaluationReport(
         bundle=str(bundle), results=(), figures=figures, notes=notes, num_sentences=count
     )
+
+
+def carry_evaluation(sources: Iterable[Path], bundle: Path) -> None:
+    """Give a bundle the evaluation of the bundle that it was made from, if its parts are the same.
+
+    Args:
+        sources: runs or bundles that it was made from.
+        bundle: newly written.
+
+    Raises:
+        BundleError: the evaluation of a source is damaged.
+    """
+    for source in sources:
+        if source.is_dir() and (source / DESCRIPTION).is_file():
+            report = read_kept_evaluation(source)
+            if report is not None and hash_bundle(source) == hash_bundle(bundle):
+                keep_evaluation(report, bundle)
+
+
+def _hash_of_old(bundle: Path) -> str:
+    """Return what builds before this one wrote in place of `hash_bundle`."""
+    return hashlib.sha256((bundle / DESCRIPTION).read_bytes()).hexdigest()
 
 
 def _parse(figures: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Figures:
