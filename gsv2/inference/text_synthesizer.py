@@ -11,7 +11,6 @@ import torch
 
 from gsv2.data.corpus.format import SAMPLE_RATE
 from gsv2.inference.bundle import BundleError, load_bundle
-from gsv2.inference.code_decoder import NOISE_SCALE
 from gsv2.inference.device import choose_device
 from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
 from gsv2.inference.enrollment import EnrolledReference
@@ -27,6 +26,9 @@ from gsv2.models.vits2.text_speech import TextSpeechOptions, speak_text
 from gsv2.text.encoders.interface import TextTokens
 from gsv2.text.encoders.make import attach_vectors
 from gsv2.text.normalize import normalize_text
+
+NOISE_SCALE = 0.5
+"""Factor on the prior's standard deviation; VITS has 0.667."""
 
 
 class TextSynthesizer:
