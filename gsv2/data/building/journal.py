@@ -8,7 +8,7 @@ import struct
 import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -158,8 +158,16 @@ def recording_mark(recording: Recording | RejectedFile, encoding: str = "") -> b
         files = [audio if isinstance(audio, Path) else audio.path]
         files += [recording.text] if isinstance(recording.text, Path) else []
     stats = [(s.st_size, s.st_mtime_ns) if (s := _stat(path)) else None for path in files]
-    known = repr((encoding, asdict(recording), stats))
+    known = repr((encoding, _plain(recording), stats))
     return blake2b(known.encode(errors="surrogateescape"), digest_size=MARK_BYTES).digest()
+
+
+def _plain(recording: Recording | RejectedFile) -> dict[str, Any]:
+    """Return what `asdict` does, which would copy every path, piece by piece."""
+    return {
+        name: asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+        for name, value in vars(recording).items()
+    }
 
 
 def _stat(path: Path) -> Any:

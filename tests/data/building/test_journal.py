@@ -1,13 +1,18 @@
+from dataclasses import asdict
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from gsv2.audio.wave import save_wave
 from gsv2.data.building import recordings as reading
 from gsv2.data.building.encode import ShardConfig
-from gsv2.data.building.journal import Encoding, Journal, encoded_recordings
+from gsv2.data.building.journal import Encoding, Journal, _plain, encoded_recordings
+from gsv2.data.building.offered import Recording
 from gsv2.data.building.shards import write_corpus
 from gsv2.data.corpus.manifest import read_manifest
 from gsv2.data.process_pool import ProcessPool
+from gsv2.storage.mirror import RemoteFile
 from tests.support.offered_clips import folder_recordings
 
 
@@ -88,3 +93,12 @@ def test_clips_that_others_have_encoded_are_not_read_again(folder, tmp_path, mon
     assert {
         p.relative_to(tmp_path / "b"): p.read_bytes() for p in (tmp_path / "b").rglob("*.*")
     } == whole
+
+
+@pytest.mark.parametrize(
+    "audio", [Path("/a/b.wav"), RemoteFile(Path("/m/b.wav"), "s3://a", "b.wav")]
+)
+def test_marks_are_those_of_earlier_builds(audio):
+    recording = Recording(key="k", name="n", place="p", audio=audio, text="t", language="en")
+    assert _plain(recording) == asdict(recording)
+    assert repr(_plain(recording)) == repr(asdict(recording))
