@@ -35,7 +35,6 @@ QUICK_CLIPS = 2_000
 MAX_BYTES_A_CLIP = 2_000.0
 RATE = 16_000
 SECONDS = 0.2
-_RECORDING_SEC = 3600
 _NUM_SAMPLES = 40
 _SHARDS = ShardConfig(shard_mb=16.0)  # the rows of a shard are held until it is whole
 _INTAKE = IntakeConfig(text_rate=TextRateConfig(), checks=CheckConfig())
@@ -91,10 +90,10 @@ def build(source: Path, corpus: Path, num_clips: int) -> Watch:
     return watch
 
 
-def write_list(folder: Path, count: int) -> Path:
+def write_list(folder: Path, count: int, recording_sec: int = 3600) -> Path:
     """Write a recording, and a list of so many segments of it in their order; return the list."""
     folder.mkdir()
-    wave = 0.1 * np.random.default_rng(0).standard_normal(_RECORDING_SEC * RATE)
+    wave = 0.1 * np.random.default_rng(0).standard_normal(recording_sec * RATE)
     save_wave(folder / "long.wav", wave, RATE)
     path = folder / "list.jsonl"
     with path.open("w") as file:
@@ -102,7 +101,7 @@ def write_list(folder: Path, count: int) -> Path:
             row = {
                 "audio": "long.wav", "text": f"hi {number}", "language": "en",
                 "speaker": f"s{number % 50}", "duration": SECONDS,
-                "offset": round(number * (_RECORDING_SEC - SECONDS) / count, 4),
+                "offset": round(number * (recording_sec - SECONDS) / count, 4),
             }  # fmt: skip
             file.write(json.dumps(row) + "\n")
     return path
