@@ -92,8 +92,9 @@ def test_figures_of_other_weights_are_refused(tiny_bundle, tmp_path):
     shutil.copytree(tiny_bundle, bundle)
     keep_evaluation(make_report("bundle", []), bundle)
     push_bundle(bundle, str(tmp_path / "good"))
-    description = json.loads((bundle / "bundle.json").read_text())
-    (bundle / "bundle.json").write_text(json.dumps(description))  # another file
+    values = json.loads((bundle / "evaluation.json").read_text())
+    values["bundle_sha256"] = "0" * 64
+    (bundle / "evaluation.json").write_text(json.dumps(values))
     with pytest.raises(BundleError, match="of other weights"):
         push_bundle(bundle, str(tmp_path / "bad"))
     assert not (tmp_path / "bad").exists()

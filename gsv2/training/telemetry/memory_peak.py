@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import torch
+
+from gsv2.heap import give_back_memory
 
 _FORGET = Path("/proc/self/clear_refs")
 _FORGET_PEAK = "5"
@@ -24,11 +27,11 @@ def begin_peak(device: torch.device) -> None:
     """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    elif _FORGET.exists():
-        try:
+        return
+    give_back_memory()
+    if _FORGET.exists():
+        with suppress(PermissionError):  # in a sandbox
             _FORGET.write_text(_FORGET_PEAK)
-        except PermissionError:  # in a sandbox
-            return
 
 
 def read_peak(device: torch.device) -> float:
