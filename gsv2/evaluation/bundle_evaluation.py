@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from gsv2.evaluation.estimates import Estimate
 from gsv2.evaluation.report import EvaluationReport, Figures, json_values
 from gsv2.files import write_atomically
 from gsv2.inference.bundle_description import FILE as DESCRIPTION
-from gsv2.inference.bundle_description import BundleError, read_bundle_description
+from gsv2.inference.bundle_description import GRAPHS, BundleError, read_bundle_description
+
+logger = logging.getLogger(__name__)
 
 FILE = "evaluation.json"
 _MAX_BYTES = 4 << 20
-_GRAPH = ".onnx"
 
 
 def hash_bundle(bundle: Path) -> str:
@@ -29,7 +31,7 @@ def hash_bundle(bundle: Path) -> str:
         BundleError: there is no bundle.
     """
     files = read_bundle_description(bundle).files
-    parts = sorted((name, digest) for name, digest in files.items() if not name.endswith(_GRAPH))
+    parts = sorted((name, digest) for name, digest in files.items() if name not in GRAPHS)
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -73,18 +75,22 @@ def read_kept_evaluation(bundle: Path) -> EvaluationReport | None:
 def carry_evaluation(sources: Iterable[Path], bundle: Path) -> None:
     """Give a bundle the evaluation of the bundle that it was made from, if its parts are the same.
 
+    An evaluation that is damaged, or of other weights, stays where it is; a warning names it.
+
     Args:
         sources: runs or bundles that it was made from.
         bundle: newly written.
-
-    Raises:
-        BundleError: the evaluation of a source is damaged.
     """
     for source in sources:
-        if source.is_dir() and (source / DESCRIPTION).is_file():
+        if not (source / DESCRIPTION).is_file() or hash_bundle(source) != hash_bundle(bundle):
+            continue
+        try:
             report = read_kept_evaluation(source)
-            if report is not None and hash_bundle(source) == hash_bundle(bundle):
-                keep_evaluation(report, bundle)
+        except BundleError as error:
+            logger.warning("the bundle has no evaluation: %s", error)
+            continue
+        if report is not None:
+            keep_evaluation(report, bundle)
 
 
 def _hash_of_old(bundle: Path) -> str:

@@ -50,6 +50,18 @@ def test_a_bundle_made_of_a_bundle_keeps_its_evaluation(report, tiny_bundle, tmp
     assert figure_table(read_kept_evaluation(made)) == figure_table(report)
 
 
+def test_a_bundle_is_made_though_the_evaluation_of_its_source_is_damaged(
+    tiny_bundle, tmp_path, caplog
+):
+    evaluated, made = tmp_path / "evaluated", tmp_path / "made"
+    shutil.copytree(tiny_bundle, evaluated)
+    (evaluated / "evaluation.json").write_text("{")
+    export_bundle([evaluated], made)
+    carry_evaluation([evaluated], made)
+    assert not (made / "evaluation.json").exists()
+    assert f"{evaluated / 'evaluation.json'} holds no evaluation" in caplog.text
+
+
 def test_graphs_beside_the_parts_change_nothing_and_other_parts_do(tiny_bundle, tmp_path):
     bundle = tmp_path / "bundle"
     shutil.copytree(tiny_bundle, bundle)
