@@ -2,8 +2,8 @@
 
 glibc gives back to the kernel what is freed at the top of its heap, and takes it again when it is
 needed, with every page filled with zeros anew. A step of training and a clip of a corpus take and
-free the same sizes again and again: that was .24 of the CPU time of a build, .15 of the quantizer's
-training and .07 of the aligner's.
+free the same sizes again and again: that was a quarter of the CPU time of a build, and a tenth of
+the quantizer's training (docs/operations.md).
 """
 
 from __future__ import annotations
