@@ -20,6 +20,7 @@ from gsv2.training.prepare import attach_engines
 from gsv2.training.stage import Stage
 from gsv2.training.step import StepRunner
 from tests.support import tiny_gpt, tiny_vits2
+from tests.support.made_up_flops import MadeUpFlops
 from tests.support.run_step import run_step
 from tests.support.tiny_aligner import save_aligner
 from tests.support.tiny_joint import make_batch, make_config, make_stage
@@ -120,7 +121,10 @@ def test_the_trainer_takes_its_steps_also_with_a_micro_batch_that_has_no_clip(
     assert all(trainable.scheduler.last_epoch == 2 for trainable in stage.trainables.values())
 
 
-def test_what_it_counts_and_shows_is_that_of_its_parts(stage: JointStage, tmp_path: Path) -> None:
+def test_what_it_counts_and_shows_is_that_of_its_parts(
+    stage: JointStage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gsv2.stages.vits2_flops.VITS2Flops", MadeUpFlops)
     gpt, vits2 = parts_of(stage, tmp_path)
     for batch in (make_batch(), replace(make_batch(()), weight=0.0)):
         both = {**gpt.num_targets(batch), **vits2.num_targets(batch)}
@@ -132,6 +136,7 @@ def test_what_it_counts_and_shows_is_that_of_its_parts(stage: JointStage, tmp_pa
     assert stage.codes.num_codebooks == 2
     assert stage.flops(batch) == {**gpt.flops(batch), **vits2.flops(batch)}
     assert stage.flops(batch).keys() == set(UPDATES)
+    assert stage.flops(batch)["generator"] == 21 + 12 + 5
     assert stage.workload(batch).samples == (21 * 640, 12 * 640, 5 * 640)
     assert stage.workload(batch).tokens == gpt.workload(batch).tokens > 0
     panels = zip(stage.panels(batch), vits2.panels(batch), gpt.panels(batch), strict=True)

@@ -14,6 +14,7 @@ from gsv2.stages import members_of
 from gsv2.stages.joint import JointRunConfig, JointStage
 from gsv2.stages.joint_rows import pack_rows
 from tests.support.hand_made_batches import no_clips
+from tests.support.made_up_flops import MadeUpFlops
 from tests.support.tiny_joint import make_live_config
 from tests.support.tiny_live_quantizer import audio
 
@@ -70,8 +71,9 @@ def test_its_loss_is_that_of_a_gpt_stage_which_is_given_the_codes(tmp_path: Path
 
 
 def test_targets_and_work_are_counted_without_codes_and_the_gpts_only_when_it_learns(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("gsv2.stages.vits2_flops.VITS2Flops", MadeUpFlops)
     stage, batch = make_stage(tmp_path), clips()
     lengths = stage.quantizer.with_codes(batch).code_lengths
     assert stage.num_targets(batch)["gpt"] == lengths.sum()

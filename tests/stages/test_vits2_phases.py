@@ -10,6 +10,7 @@ import torch
 from gsv2.models.vits2.istft_generator import ISTFTGenerator
 from gsv2.stages.vits2 import VITS2Stage
 from gsv2.stages.vits2_config import DiscriminatorSection
+from tests.support.made_up_flops import MadeUpFlops
 from tests.support.tiny_vits2 import ISTFT, TINY, make_batch, make_run_stage
 
 SPECTRA = {"mel", "kl"}
@@ -84,14 +85,15 @@ def test_in_a_run_by_time_the_share_follows_its_speed() -> None:
     assert trained == [80, 82, 84, 86, 88]
 
 
-def test_flops_are_those_of_the_step(tmp_path: Path) -> None:
+def test_flops_are_those_of_the_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Judgement and update of three segments, the judgement alone, or neither."""
+    monkeypatch.setattr("gsv2.stages.vits2_flops.VITS2Flops", MadeUpFlops)
     stage = make_run_stage(tmp_path, {"start_step": 2, "every_n_steps": 2})
     counts = []
     for step in (1, 2, 3):
         step_of(stage, step)
         counts.append(stage.flops(make_batch((21, 12, 5)))["discriminator"])
-    assert counts[0] == 0
-    assert 0 < counts[2] < counts[1]
+    assert counts == [0.0, 3 * (1.0 + 3.0), 3 * 1.0]
 
 
 def test_the_stft_loss_counts_with_its_weight_and_costs_nothing_without(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_each_update_trains_all_of_its_network_and_nothing_of_the_others(
 
 def test_it_learns_the_durations_and_the_prior_of_a_few_clips(tmp_path: Path) -> None:
     stage = make_text_stage(tmp_path)
-    terms = train(stage, 60)
+    terms = train(stage, 40)
     for name, fall in (("mel", 1.5), ("duration", 0.3), ("kl", 0.5)):
         first, last = (
             sum(t[f"generator/{name}"] for t in part) for part in (terms[:5], terms[-5:])

@@ -54,7 +54,7 @@ def test_durations_of_a_constant_text_are_learnt(kind: str) -> None:
     durations = torch.where(tokens.hidden[..., 0] > 0, 9, 2) * tokens.mask
     optimizer = torch.optim.Adam(predictor.parameters(), lr=1e-2)
     losses = []
-    for _ in range(150):
+    for _ in range(100):
         loss = predictor(tokens, durations, tokens.mask).loss
         optimizer.zero_grad()
         loss.backward()
