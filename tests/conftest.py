@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -145,11 +146,12 @@ def forked_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkedRuns
 
 
 @pytest.fixture(scope="session")
-def tiny_quickstart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_quickstart(tmp_path_factory: pytest.TempPathFactory, forked_runs: ForkedRuns) -> Path:
     """What a quickstart leaves: the shipped debug configs, few steps, few held-out clips.
 
     For all tests that need trained parts; do not write to it.
     """
     from tests.support.tiny_quickstart import run_tiny_quickstart
 
-    return shared_folder(tmp_path_factory, "tiny_quickstart", run_tiny_quickstart)
+    make = partial(run_tiny_quickstart, forked_runs=forked_runs)
+    return shared_folder(tmp_path_factory, "tiny_quickstart", make)

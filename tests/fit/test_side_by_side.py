@@ -37,6 +37,7 @@ def programs(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     popen = side_by_side.subprocess.Popen
 
     def start(command: Sequence[str], **options: object) -> object:
+        assert command[:-1] == [sys.executable, "-m", "gsv2.fit.chain"]
         call = ChainCall.from_json(command[-1])
         return popen([sys.executable, "-u", "-c", code[call.chain]], **options)
 

@@ -16,7 +16,7 @@ from tests.support.tiny_quickstart import run_tiny_quickstart
 MADE = ("corpus/*/**/*.tar", "codes/*/**/*.tar", *(f"{s}/**/*.*tensors" for s in STAGES))
 
 
-def test_the_whole_chain_ends_in_a_report_and_nothing_is_made_again(tiny_quickstart):
+def test_the_whole_chain_ends_in_a_report_and_nothing_is_made_again(tiny_quickstart, forked_runs):
     figures = json.loads((tiny_quickstart / "report.json").read_text())
     report = (tiny_quickstart / "report.html").read_text()
     assert report.count("<audio") == 2 * len(figures["sentences"]) > 0
@@ -25,10 +25,10 @@ def test_the_whole_chain_ends_in_a_report_and_nothing_is_made_again(tiny_quickst
     made = [path for pattern in MADE for path in sorted(tiny_quickstart.glob(pattern))]
     assert len(made) > 2 * len(MADE)
     before = [path.stat().st_mtime_ns for path in made]
-    run_tiny_quickstart(tiny_quickstart)
+    run_tiny_quickstart(tiny_quickstart, forked_runs)
     assert [path.stat().st_mtime_ns for path in made] == before
     with pytest.raises(ValueError, match="choose another --out or delete the folder"):
-        run_tiny_quickstart(tiny_quickstart, seed=1)
+        run_tiny_quickstart(tiny_quickstart, forked_runs, seed=1)
 
 
 @pytest.mark.slow
