@@ -73,7 +73,7 @@ def test_activations_that_are_computed_again_give_the_same_training(
     trained: Path, kind: str
 ) -> None:
     """Bit for bit, dropout included."""
-    kept = load_file(trained / "2" / f"{kind}.first")
+    kept = load_file(trained / "2" / f"{kind}.early")
     _assert_close(load_file(trained / "2" / f"{kind}.recomputed"), kept, 0.0)
 
 

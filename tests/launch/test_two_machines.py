@@ -1,8 +1,6 @@
 """Two machines, simulated on one: `accelerate launch` twice, as each would say it.
 
-Ranks that train as one process does are in `test_two_ranks.py`; those of launchers that are
-simulated take 25 s and are slow. `launch/node.py` on two nodes is in `test_slurm.py`, the check
-before it in `test_preflight.py`.
+`launch/node.py` on two nodes is in `test_slurm.py`, the check before it in `test_preflight.py`.
 """
 
 from __future__ import annotations
@@ -10,13 +8,10 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import torch.distributed.run
-from accelerate.commands.launch import launch_command, launch_command_parser
 from safetensors.torch import load_file
 
 from gsv2.training.checkpoints.checkpoint import find_component
@@ -27,33 +22,10 @@ from tests.support.toy_stage import fit_toy, torn_batch, toy_config
 STEPS = 4
 
 
-def test_each_machine_starts_its_ranks_of_the_one_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `accelerate launch` asks torchrun for on either, by the command in the file's head."""
-    asked: list[Namespace] = []
-    monkeypatch.setattr(torch.distributed.run, "run", asked.append)
-    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
-    for rank in ("0", "1"):
-        words = [
-            "--config_file", str(ROOT / "launch" / "accelerate" / "multi_node.yaml"),
-            "--machine_rank", rank, "--num_machines", "2", "--num_processes", "6",
-            "--main_process_ip", "10.0.0.1", "--main_process_port", "29501",
-            "-m", "gsv2.train", "run.yaml",
-        ]  # fmt: skip
-        launch_command(launch_command_parser().parse_args(words))
-    for rank, of_machine in enumerate(asked):
-        assert (int(of_machine.nnodes), int(of_machine.node_rank)) == (2, rank)
-        assert int(of_machine.nproc_per_node) == 3
-        assert (of_machine.rdzv_backend, of_machine.rdzv_endpoint) == ("static", "10.0.0.1:29501")
-        assert of_machine.module
-        assert of_machine.training_script == "gsv2.train"
-        assert of_machine.training_script_args == ["run.yaml"]
-    assert len(asked) == 2
-
-
 @pytest.mark.parametrize(
     "config",
     [
-        pytest.param("multi_node.yaml", marks=pytest.mark.slow),
+        "multi_node.yaml",
         pytest.param("deepspeed_zero2.yaml", marks=pytest.mark.slow),
         pytest.param("deepspeed_zero3.yaml", marks=pytest.mark.slow),
     ],

@@ -44,11 +44,10 @@ BROKEN = tuple(
 )
 """Losses are finite here, but one element of a gradient is not, on one rank and of one batch."""
 TAKEN = tuple(
-    tuple(toy_batch(k) for k in span) for span in (range(4), range(10, 12), range(14, 16))
+    tuple(toy_batch(k) for k in span) for span in (range(6), range(10, 12), range(14, 18))
 )
-"""On two ranks an accumulation of 2 micro-batches, and of 1 twice, uneven all of them."""
-FIRST_STEP = (TAKEN[0],)
-EARLY_STEPS = (NOT_FINITE, REFUSED, *(batches for batches, _ in BROKEN), TAKEN[1])
+"""On two ranks an accumulation of 3 micro-batches, of 1 and of 2, uneven all of them."""
+EARLY_STEPS = (TAKEN[0], NOT_FINITE, REFUSED, *(batches for batches, _ in BROKEN), TAKEN[1])
 LATE_STEPS = (TAKEN[2],)
 
 

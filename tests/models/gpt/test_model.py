@@ -229,12 +229,12 @@ def test_depth_of_some_frames_is_right_on_average_and_validation_takes_all():
     model.train()
     assert model.num_sampled(sum(lengths)) == 6
     assert [len(t) for t in model(clips).targets] == [sum(lengths) + 2, 6, 6]
-    drawn = [gradient() for _ in range(150)]
+    drawn = [gradient() for _ in range(300)]
     losses, gradients = zip(*drawn, strict=True)
-    assert len(set(losses)) > 50
-    assert sum(losses) / len(losses) == pytest.approx(exact, rel=0.015)
+    assert len(set(losses)) > 100
+    assert sum(losses) / len(losses) == pytest.approx(exact, rel=0.01)
     mean = torch.stack(gradients).mean(dim=0)
-    assert (mean - wanted).norm() < 0.15 * wanted.norm()
+    assert (mean - wanted).norm() < 0.1 * wanted.norm()
 
 
 def test_a_share_of_frames_without_a_depth_transformer_is_refused():

@@ -23,7 +23,6 @@ from gsv2.training.schedule import seek_schedule
 from gsv2.training.stage import Trainable
 from tests.support.engine_training import (
     EARLY_STEPS,
-    FIRST_STEP,
     KINDS,
     LATE_STEPS,
     CountedRuns,
@@ -81,9 +80,6 @@ def load_states(stage: JointStage, file: Path) -> None:
 def train(kind: str, ranks: Distributed, out: Path) -> None:
     """Train from the start."""
     training = make(kind, ranks, out)
-    training.run(FIRST_STEP)
-    if kind in RECOMPUTED and ranks.world > 1:
-        save_states(training.stage, out / f"{kind}.first")
     training.run(EARLY_STEPS)
     save_states(training.stage, out / f"{kind}.early")
     training.run(LATE_STEPS)
@@ -91,10 +87,10 @@ def train(kind: str, ranks: Distributed, out: Path) -> None:
 
 
 def train_recomputed(kind: str, ranks: Distributed, out: Path) -> None:
-    """Take the first step; the GPT runs its blocks again in the backward pass."""
+    """Train from the start; the GPT runs its blocks again in the backward pass."""
     training = make(kind, ranks, out, recomputed=("gpt",))
     counted = CountedRuns(training.stage.trainables["gpt"].module)
-    training.run(FIRST_STEP)
+    training.run(EARLY_STEPS)
     assert counted.in_backward, f"{kind}: no block ran again"
     save_states(training.stage, out / f"{kind}.recomputed")
 

@@ -116,7 +116,7 @@ def fit_live(folder: Path, ranks: Distributed, max_steps: int) -> Mapping[str, T
     config = replace(
         _calm(config),
         run=replace(config.run, dir=str(folder)),
-        data=replace(config.data, micro_batches_per_step=2),
+        data=replace(config.data, micro_batches_per_step=4),
         trainer=replace(config.trainer, max_steps=max_steps),
     )
     torch.manual_seed(0)
