@@ -6,6 +6,7 @@ Answers each line of JSON with one, `TURN {...}`; seconds are those of the proce
 
     {"do": "step", "tokens": 2048}    -> {"cpu_sec", "loss"} of a step of two codebooks
     {"do": "memory", "tokens": 8192}  -> {"gib"} that such a step takes at its peak
+    (either with "recompute": true, where the build can: under activation checkpointing)
     {"do": "decode", "codebooks": 1, "context": 1500, "dtype": "float32"}
                                       -> {"cpu_sec", "codes"} of the next frame
 
@@ -60,9 +61,13 @@ def main() -> None:
         sys.stdout.flush()
 
 
-def training_steps(layers: int, dim: int, tokens: int) -> Callable[[], dict[str, Any]]:
+def training_steps(
+    layers: int, dim: int, tokens: int, recompute: bool = False
+) -> Callable[[], dict[str, Any]]:
     """Return what takes a step on a packed row, always the same one."""
     model = make_gpt(layers, dim, num_codebooks=2).train()
+    if recompute:
+        model.recompute_activations()
     clips, rows = packed_row(tokens, num_codebooks=2)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
 
@@ -78,11 +83,13 @@ def training_steps(layers: int, dim: int, tokens: int) -> Callable[[], dict[str,
     return step
 
 
-def step_memory(layers: int, dim: int, tokens: int) -> Callable[[], dict[str, Any]]:
+def step_memory(
+    layers: int, dim: int, tokens: int, recompute: bool = False
+) -> Callable[[], dict[str, Any]]:
     """Return what tells the memory of a first step beside weights, gradients and moments."""
-    training_steps(layers, dim, _STARTS + _TEXT_BYTES[1] + _FRAMES[1])()
+    training_steps(layers, dim, _STARTS + _TEXT_BYTES[1] + _FRAMES[1], recompute)()
     before = _resident_bytes()
-    training_steps(layers, dim, tokens)()
+    training_steps(layers, dim, tokens, recompute)()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB
     return lambda: {"gib": (peak - before) / _GIB}
 

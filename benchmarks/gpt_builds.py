@@ -7,7 +7,9 @@ Each build in processes of its own, one thread, CPU seconds, in turn. A step is 
 and AdamW on one row of clips of 2 to 10 s, as long as `row_tokens` of configs/gpt/base.yaml, two
 codebooks and a depth transformer. Losses and codes of the two builds are asserted to be equal
 before they count. Memory is what a first step of a row of 8192 tokens takes at its peak beside what
-the process had. By default it is the last build whose packed rows had a dense mask.
+the process had. This build takes step and memory once more under activation checkpointing
+(`trainer.activation_checkpointing`), which has the same gradients. By default REV is the last build
+whose packed rows had a dense mask.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ MAX_MEMORY = 0.6
 _MEMORY_TOKENS = 8192
 _FRAMES_OF_ROUND = 8
 _TOLERANCE = 1e-4
+_RECOMPUTED = {"recompute": True}
+_BY_CHECKPOINTS = ", activations recomputed here"
 _WORKER = Path(__file__).with_name("_gpt_worker.py")
 
 
@@ -57,7 +61,8 @@ def main() -> None:
             f"{given.context} tokens on; {given.against} beside this build, one thread."
         )
         measure_memory(row, trees, given)
-        measure_steps(row, trees, given)
+        for recompute in (False, True):
+            measure_steps(row, trees, given, recompute=recompute)
         for codebooks, dtype, bound in (
             (1, "float32", MIN_DECODE),
             (2, "float32", MIN_DECODE_DEPTH),
@@ -66,15 +71,18 @@ def main() -> None:
             measure_decoding(row, trees, given, codebooks, dtype, bound)
 
 
-def measure_steps(row: Row, trees: Mapping[str, Path], given: Namespace) -> None:
-    """Let both builds take the same step in turn."""
-    asked = json.dumps({"do": "step", "tokens": given.tokens})
+def measure_steps(
+    row: Row, trees: Mapping[str, Path], given: Namespace, *, recompute: bool
+) -> None:
+    """Let both builds take the same step in turn; `recompute` is about this build's."""
+    asked = {"do": "step", "tokens": given.tokens}
+    lines = [json.dumps({**asked, **_RECOMPUTED} if recompute else asked), json.dumps(asked)]
     with ExitStack() as stack:
         workers = start_workers(stack, trees, given)
-        first = [worker.ask(asked) for worker in workers]
+        first = [worker.ask(line) for worker, line in zip(workers, lines, strict=True)]
         assert abs(first[0]["loss"] - first[1]["loss"]) < _TOLERANCE, first
-        times = in_turn(workers, [asked, asked], row.options.rounds, 1)
-    report(row, "packed step", times, trees, MIN_STEP)
+        times = in_turn(workers, lines, row.options.rounds, 1)
+    report(row, f"packed step{_BY_CHECKPOINTS if recompute else ''}", times, trees, MIN_STEP)
 
 
 def measure_decoding(
@@ -97,14 +105,20 @@ def measure_decoding(
 def measure_memory(row: Row, trees: Mapping[str, Path], given: Namespace) -> None:
     """Report the peaks of a step, each in a fresh process."""
     tokens = given.tokens if row.options.quick else _MEMORY_TOKENS
-    asked = json.dumps({"do": "memory", "tokens": tokens})
-    peaks = []
-    for name, tree in trees.items():
+    asked = {"do": "memory", "tokens": tokens}
+    title = f"memory of a step of {tokens} tokens"
+
+    def peak(tree: Path, name: str, **more: bool) -> float:
         with start_worker(tree, _WORKER, _sizes(given)) as worker:
-            peaks.append(worker.ask(asked)["gib"])
-        row.figure(f"memory of a step of {tokens} tokens: {name}", peaks[-1], "GiB")
-    title = f"memory of a step of {tokens} tokens, this build / before"
-    row.target(title, peaks[0] / peaks[1], at_most=MAX_MEMORY)
+            gib: float = worker.ask(json.dumps({**asked, **more}))["gib"]
+        row.figure(f"{title}: {name}", gib, "GiB")
+        return gib
+
+    here, before = [peak(tree, name) for name, tree in trees.items()]
+    recomputed = peak(ROOT, f"this build{_BY_CHECKPOINTS}", **_RECOMPUTED)
+    row.target(f"{title}, this build / before", here / before, at_most=MAX_MEMORY)
+    row.target(f"{title}{_BY_CHECKPOINTS}, this build / before", recomputed / before,
+               at_most=MAX_MEMORY)  # fmt: skip
 
 
 def start_workers(stack: ExitStack, trees: Mapping[str, Path], given: Namespace) -> list[Worker]:

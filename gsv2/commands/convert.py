@@ -16,7 +16,6 @@ def convert(
     weight: Annotated[
         list[float] | None, typer.Option(help="weight of each reference's voice (default: equal)")
     ] = None,
-    seed: Annotated[int, typer.Option(help="same seed, same speech")] = 0,
     speech_encoder: Annotated[
         Path | None, typer.Option(help="folder of its pretrained speech encoder, if it has moved")
     ] = None,
@@ -32,5 +31,5 @@ def convert(
 
     voice = VoiceRecordings(ref, (), weight or [])
     encoders = EncoderFolders(speech_encoder)
-    seconds = convert_recording(bundle, recording, out, voice, seed=seed, encoders=encoders)
+    seconds = convert_recording(bundle, recording, out, voice, encoders=encoders)
     typer.echo(f"{out}: {seconds:.2f} s")

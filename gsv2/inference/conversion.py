@@ -17,7 +17,7 @@ from gsv2.inference.encoder_folders import AS_IN_TRAINING, EncoderFolders
 from gsv2.inference.enrollment import EnrolledReference
 from gsv2.inference.references import Reference
 from gsv2.inference.speech import Speech, level_speech
-from gsv2.inference.speech_file import SpeechFileError, VoiceRecordings, check_output, check_seed
+from gsv2.inference.speech_file import SpeechFileError, VoiceRecordings, check_output
 from gsv2.inference.synthesizer import Synthesizer
 from gsv2.inference.voice_sources import load_voices
 
@@ -31,7 +31,6 @@ def convert_recording(
     out: Path,
     voice: VoiceRecordings,
     *,
-    seed: int = 0,
     encoders: EncoderFolders = AS_IN_TRAINING,
 ) -> float:
     """Write a recording in another voice; all that can be refused is before a model is loaded.
@@ -41,16 +40,14 @@ def convert_recording(
         recording: audio of any rate, number of channels and length.
         out: audio file to write, as long as the recording.
         voice: recordings of the voice, or voice files; transcripts are not needed.
-        seed: same seed, same speech.
         encoders: folders of the bundle's pretrained encoders, if they have moved.
 
     Returns:
         The length in seconds.
 
     Raises:
-        ValueError: the bundle, a recording, a weight, the seed or `out` cannot be used.
+        ValueError: the bundle, a recording, a weight or `out` cannot be used.
     """
-    check_seed(seed)
     check_output(out, [recording, *voice.files])
     if read_bundle_description(bundle).quantizer is None:
         raise BundleError(
@@ -59,7 +56,7 @@ def convert_recording(
         )
     wave = _load(recording)
     references = load_voices(*voice)
-    converted = convert(Synthesizer.from_bundle(bundle, encoders=encoders), wave, references, seed)
+    converted = convert(Synthesizer.from_bundle(bundle, encoders=encoders), wave, references)
     try:
         save_marked(out, converted, SAMPLE_RATE)
     except OSError as error:
@@ -71,7 +68,6 @@ def convert(
     synthesizer: Synthesizer,
     wave: np.ndarray,
     references: Sequence[Reference | EnrolledReference],
-    seed: int = 0,
 ) -> np.ndarray:
     """Return what a recording says, in the voice of references.
 
@@ -79,7 +75,6 @@ def convert(
         synthesizer: synthesizer of a bundle.
         wave: [N] at 32 kHz, loudness-normalised.
         references: recordings of the voice, or voices that were enrolled; at least one.
-        seed: same seed, same speech.
 
     Returns:
         [N] float32 at 32 kHz, at the loudness of corpora: the same words at the same times.
@@ -89,7 +84,7 @@ def convert(
     padded = np.pad(wave, (0, -len(wave) % code_samples))  # codes cover whole frames
     voice = synthesizer.voice(synthesizer.enroll(references))
     pieces = cut_at_quiet(padded, code_samples, int(MAX_PIECE_SEC * SAMPLE_RATE / code_samples))
-    spoken = [synthesizer.decode(synthesizer.encode(piece), voice, seed=seed) for piece in pieces]
+    spoken = [synthesizer.decode(synthesizer.encode(piece), voice) for piece in pieces]
     whole = np.concatenate(spoken)[: len(wave)]
     return level_speech(Speech(whole, SAMPLE_RATE, True)).wave
 

@@ -32,7 +32,7 @@ class ClipEncoding(NamedTuple):
 
     shift_samples: int = 0
     """Samples that are left out at the start of each clip, so that its frames lie elsewhere in the
-    sound; a sidecar is not asked for what it was made with."""
+    sound."""
     speech_encoder: Path | None = None
     """Folder of the weights of a pretrained speech encoder, in place of the one that the quantizer
     names."""
@@ -54,7 +54,7 @@ def extract_codes(
     """Write the codes of every clip of a corpus; `out` appears complete or not at all.
 
     A call that was ended keeps its whole shards, and the same one goes on after them.
-    A sidecar that is complete, of the same quantizer and of the same tars, is left as it is.
+    A sidecar that is complete, of the same quantizer, shift and tars, is left as it is.
     Clips that cannot be read are left out, with a warning each.
 
     Args:
@@ -67,12 +67,12 @@ def extract_codes(
     """
     component = load_component(find_component(quantizer, "quantizer"), "quantizer")
     model = Quantizer.from_component(component).to(device)
-    fingerprint = model.fingerprint()
     made, index = find_sidecar(corpus, out), CorpusIndex.open(SourceConfig(path=str(corpus)))
     sums = None
     if encoding.feature_stats is not None:
         sums = ShardSums(encoding.feature_stats, model.config.speech_encoder, index.shards)
-    if made is None or made.kind != "codes" or made.quantizer != fingerprint:
+    origin = _origin(model, encoding)
+    if made is None or made.kind != "codes" or not _is_of(made, origin):
         config = model.config.speech_encoder
         encoder = make_speech_encoder(config, encoding.speech_encoder).to(device)
         clips = ClipFeatures(encoder, index, device, encoding.shift_samples)
@@ -81,7 +81,7 @@ def extract_codes(
             corpus,
             out,
             partial(_codes, model, clips, sums, work.progress),
-            CodesOrigin(fingerprint, model.config.codes.codebook_size, model.config.codes.rate_hz),
+            origin,
             overwrite=is_complete(out),
             workers=work.ranks,
         )
@@ -90,6 +90,17 @@ def extract_codes(
         record = partial(sums.record, made, corpus)
         record() if work.ranks is None else work.ranks.on_main(record)
     return made
+
+
+def _origin(quantizer: Quantizer, encoding: ClipEncoding) -> CodesOrigin:
+    codes = quantizer.config.codes
+    of = (quantizer.fingerprint(), codes.codebook_size, codes.rate_hz)
+    return CodesOrigin(*of, shift_samples=encoding.shift_samples)
+
+
+def _is_of(made: Manifest, origin: CodesOrigin) -> bool:
+    is_same = made.quantizer == origin.quantizer
+    return is_same and made.shift_samples == origin.shift_samples
 
 
 def _tell_speed(audio_sec: float, seconds: float, work: SharedWork) -> None:

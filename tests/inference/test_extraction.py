@@ -84,11 +84,26 @@ def test_shifted_codes_are_those_of_clips_that_begin_later(
     )
     codes = read_codes(tiny_corpus.path, tmp_path / "codes")
     encoder = make_speech_encoder(quantizer.config.speech_encoder)
-    index = CorpusIndex.open(SourceConfig(path=str(tiny_corpus.path)))
-    for clip in read_clips(index, ["audio"]):
+    beside = SourceConfig(path=str(tiny_corpus.path), codes=str(tmp_path / "codes"))
+    whole = read_clips(CorpusIndex.open(tiny_corpus.source), ["audio"])
+    cut = read_clips(CorpusIndex.open(beside), ["audio", "codes"])
+    for clip, shifted in zip(whole, cut, strict=True):
+        assert np.array_equal(shifted.wave, clip.wave[shift:]), "the audio of the codes"
+        assert np.array_equal(shifted.codes, codes[clip.key])
         wave = torch.from_numpy(clip.wave[shift:])[None, None]
         features = encoder(wave, torch.tensor([wave.shape[-1]]))
         assert np.array_equal(codes[clip.key], quantizer.encode(*features)[0].numpy())
+
+
+def test_codes_of_another_shift_are_made_anew(tiny_corpus, component, tmp_path) -> None:
+    out, of = tmp_path / "codes", (tiny_corpus.path, component)
+    made = [
+        extract_codes(*of, out, CPU, encoding=ClipEncoding(shift)) for shift in (0, 320, 320, 640)
+    ]
+    assert [manifest.shift_samples for manifest in made] == [0, 320, 320, 640]
+    hashes = [[shard.sha256 for shard in manifest.shards] for manifest in made]
+    assert hashes[1] == hashes[2]
+    assert hashes[0] != hashes[1] != hashes[3]
 
 
 def test_codes_depend_neither_on_the_batches_nor_on_the_run(

@@ -45,6 +45,8 @@ class CodesOrigin(NamedTuple):
     """Code frames a second; None = not known."""
     maker: str | None = None
     """What else decides them, such as a GPT that spoke; an ended call of another begins anew."""
+    shift_samples: int = 0
+    """Samples that were left out at the start of each clip."""
 
 
 def write_codes(
@@ -75,8 +77,10 @@ def write_codes(
         ValueError: a code that its codebook does not have.
     """
     audio = read_manifest(corpus)
-    made_of = [origin.quantizer, [(shard.name, shard.sha256) for shard in audio.shards]]
-    sources = json.dumps(made_of if origin.maker is None else [*made_of, origin.maker])
+    shift = [origin.shift_samples] * (origin.shift_samples > 0)
+    maker = [origin.maker] * (origin.maker is not None)
+    shards = [(shard.name, shard.sha256) for shard in audio.shards]
+    sources = json.dumps([origin.quantizer, shards, *shift, *maker])
 
     def finish(shards: Sequence[ShardEntry], widths: Set[int]) -> Manifest:
         _check_widths(out, widths, audio.num_clips)
@@ -90,6 +94,7 @@ def write_codes(
             num_codebooks=next(iter(widths)),
             codebook_size=origin.codebook_size,
             code_rate_hz=origin.rate_hz,
+            shift_samples=origin.shift_samples,
         )
 
     sidecar = Sidecar(

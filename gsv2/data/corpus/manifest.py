@@ -68,6 +68,9 @@ class Manifest:
     """Size of a codebook, V, above every code; None in older corpora."""
     code_rate_hz: float | None = None
     """Code frames a second; None in older corpora."""
+    shift_samples: int = 0
+    """Samples that were left out at the start of each clip before it was encoded: its codes are
+    those of the rest, which is what is read of its audio beside them."""
     aligner: str | None = None
     """Hash of the aligner that aligned the codes with their texts; None = nobody did."""
     text_encoder: str | None = None

@@ -69,6 +69,11 @@ def _count(value: object, place: str) -> None:
     _must(_whole(value, _MAX_CLIPS), place, f"a whole number from 0 to 2^40 ({_MAX_CLIPS})", value)
 
 
+def _count_or_absent(value: object, place: str) -> None:
+    if value is not None:
+        _count(value, place)
+
+
 def _num_bytes(value: object, place: str) -> None:
     _must(_whole(value, _MAX_BYTES), place, f"a whole number from 0 to 2^60 ({_MAX_BYTES})", value)
 
@@ -148,6 +153,7 @@ _TOP: Mapping[str, Check] = {
 _LATER: Mapping[str, Check] = {
     "codebook_size": _above_0_or_null(whole=True),
     "code_rate_hz": _above_0_or_null(whole=False),
+    "shift_samples": _count_or_absent,
     "aligner": _text_or_null,
     "feature_stats": _list_or_absent,
     "text_encoder": _text_or_null,

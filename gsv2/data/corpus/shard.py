@@ -83,6 +83,8 @@ class Shard:
     """Size of `tar`."""
     codes_num_bytes: int
     """Size of `codes_tar`."""
+    shift_samples: int = 0
+    """Samples at the start of each clip that its codes say nothing of."""
     aligner: str | None = None
     """Hash of the aligner of its codes; None = nobody aligned them."""
     texts: SidecarTar | None = None

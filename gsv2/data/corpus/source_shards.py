@@ -116,6 +116,7 @@ def _make_shard(
         codes_sha256=codes_entry.sha256,
         num_bytes=entry.num_bytes,
         codes_num_bytes=codes_entry.num_bytes,
+        shift_samples=0 if opened.codes is None else opened.codes.shift_samples,
         aligner=None if opened.codes is None else opened.codes.aligner,
         texts=opened.texts_of.get(entry.name),
         leave_out=source.leave_out,

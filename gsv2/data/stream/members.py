@@ -82,6 +82,9 @@ class ShardMembers:
         self.start, self.stop = shard.start, shard.stop
         self.tars = tars
         self.align_clip = align_clip
+        self.shift_samples = shard.shift_samples if {"audio", "codes"} <= tars.keys() else 0
+        """Samples at the start of each clip that are not read of its audio, for its codes are
+        those of the rest."""
         self.keys, self.num_samples, self._levels, self._num_code_frames, self._said = facts
         self._parts = tuple(tars), tuple(tars.values())
         self._numbers = numbers

@@ -195,6 +195,8 @@ def read_clip(
     try:
         members = reader.read(row, window)
         clip = decode_clip(shard.describe(row), members, reader.places.code_format, out)
+        if clip.wave is not None and shard.shift_samples:
+            clip = clip._replace(wave=clip.wave[shard.shift_samples :])
         return clip if shard.align_clip is None else clip._replace(alignment=shard.align_clip(clip))
     except ClipError as error:
         return BadClip(key=key, shard=shard.tars[error.member], reason=str(error))
