@@ -128,7 +128,7 @@ class Decoder:
                 each_step()
             if self.pointer is not None and len(self._steps) % pattern.stride == 0:
                 self._spoken.append(self.pointer.place)
-            self.frames = pattern.frames_at(torch.tensor([len(self._steps)]))[:, 0].tolist()
+            self.frames = pattern.frames_of(len(self._steps))
             chosen = self.model.head.choose(hidden, self._choose_rows)
             self._steps.append(self._spread(chosen, NO_CODE))
             yield len(self._steps)
@@ -186,31 +186,30 @@ class Decoder:
     def _choose(self, codebook: int, logits: Tensor) -> Tensor:
         """Draw the codes [B] of one codebook, and note which items end here."""
         frame = self.frames[codebook]
-        nothing = torch.full_like(self.lengths, NO_CODE)
         if frame < 0:
-            return nothing
+            return torch.full_like(self.lengths, NO_CODE)
         if self.fusion is not None:
             logits = self.fusion.average(logits)
-        if codebook == 0:
-            logits = self._bound(logits, frame)
+        must_end = self._must_end(frame) if codebook == 0 else None
+        if must_end is not None:
+            logits = self._bound(logits, frame, must_end)
         drawn = self.sampler.draw(logits, self.drawn[codebook])
-        if codebook == 0:
+        if must_end is not None:
             # Said again, beside the logits: of NaN no draw is forbidden.
-            drawn = drawn.masked_fill(self._must_end(frame), self.model.end)
+            drawn = drawn.masked_fill(must_end, self.model.end)
             ends = (drawn == self.model.end) & (self.lengths > frame)
             self.lengths = torch.where(ends, frame, self.lengths)
             self.ended |= ends & (frame < self.most)
-        drawn = torch.where(frame < self.lengths, drawn, nothing)
+        drawn = drawn.masked_fill(self.lengths <= frame, NO_CODE)
         self.drawn[codebook].append(drawn)
         return drawn
 
-    def _bound(self, logits: Tensor, frame: int) -> Tensor:
-        """Forbid the end before the least frames, and all else after the most.
+    def _bound(self, logits: Tensor, frame: int, must_end: Tensor) -> Tensor:
+        """Forbid the end before the least frames, and all else where it must be: [B] bool.
 
         With a pointer the end comes where the text ends, and nowhere else.
         """
         is_end = torch.arange(logits.shape[1], device=logits.device) == self.model.end
-        must_end = self._must_end(frame)
         may_not = frame < self.least if self.pointer is None else ~must_end
         forbidden = torch.where(must_end[:, None], ~is_end, is_end & may_not[:, None])
         return logits.masked_fill(forbidden, -torch.inf)

@@ -127,9 +127,9 @@ class Sampler:
 
     def _draw(self, logits: Tensor) -> Tensor:
         """Draw from softmax(logits): the first of independent exponential clocks to ring."""
-        noise = torch.stack(
-            [torch.empty(logits.shape[1]).exponential_(generator=g) for g in self.generators]
-        )
+        noise = torch.empty(len(self.generators), logits.shape[1])
+        for row, generator in zip(noise, self.generators, strict=True):
+            row.exponential_(generator=generator)
         return (logits.softmax(dim=1) / noise.to(logits.device)).argmax(dim=1)
 
     def _repeats(self, drawn: Tensor, history: Sequence[Tensor]) -> Tensor:

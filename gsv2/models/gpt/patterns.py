@@ -84,6 +84,11 @@ class CodePattern:
         frames = torch.div(distance, self.stride, rounding_mode="floor")
         return frames.masked_fill(distance % self.stride != 0, NO_CODE)
 
+    def frames_of(self, step: int) -> list[int]:
+        """Return which frame each of the K codebooks is at in one step, as `frames_at`."""
+        distances = [step - offset for offset in self.offsets]
+        return [d // self.stride if d % self.stride == 0 else NO_CODE for d in distances]
+
     def to_steps(self, codes: Tensor, lengths: Tensor, end: int) -> Tensor:
         """Lay codes out by step, with the end after the last frame.
 

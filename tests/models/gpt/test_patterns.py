@@ -63,3 +63,10 @@ def test_flatten_has_one_code_a_step():
     codes = torch.tensor([[[1, 2], [3, 4]]])
     steps = make_pattern("flatten", 2).to_steps(codes, torch.tensor([2]), END)
     assert steps[0].tolist() == [[1, NO_CODE, 2, NO_CODE, END], [NO_CODE, 3, NO_CODE, 4, NO_CODE]]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_frames_of_one_step_are_those_among_many(name):
+    pattern = make_pattern(name, 4)
+    frames = pattern.frames_at(torch.arange(20))
+    assert [pattern.frames_of(step) for step in range(20)] == frames.T.tolist()
