@@ -30,9 +30,10 @@ def measure_bandwidth(spectrum: WindowedSpectrum) -> float:
         return sample_rate / 2
     apart = bins[::2]
     frames = apart[:: -(-len(apart) // _MAX_FRAMES)]
-    power = frames.real**2 + frames.imag**2  # [F, size / 2 + 1]
     width = max(round(_BAND_HZ * size / sample_rate), 1)
-    bands = power[:, : power.shape[1] // width * width].reshape(len(power), -1, width).mean(axis=2)
+    whole = frames[:, : frames.shape[1] // width * width].view(np.float32)
+    parts = whole.reshape(len(frames), -1, 2 * width)  # real and imaginary ones of a band
+    bands = np.einsum("fbp,fbp->fb", parts, parts)  # power
     loud = np.quantile(bands, _LOUD_FRAMES, axis=0)  # [bands]
     filled = np.flatnonzero(loud > loud.max() * 10.0 ** (_FLOOR_DB / 10.0))
     return (

@@ -26,9 +26,12 @@ def clipped_share(wave: np.ndarray) -> float:
     levels = np.abs(wave)
     if not (peak := levels.max(initial=0.0)) > 0:
         return 0.0
-    places = np.minimum((levels * (_BINS / peak)).astype(np.int64), _BINS - 1)
-    counts = np.bincount(places, minlength=_BINS)
-    near = np.convolve(counts, np.ones(_WIDTH, dtype=np.int64), "valid")  # [levels - width + 1]
+    places = (levels * (_BINS / peak)).astype(np.uint8)
+    lowest = _LOWEST - _WIDTH  # most samples of speech lie below, and are not counted
+    counts = np.bincount(places[places >= lowest], minlength=_BINS + 1)
+    counts[_BINS - 1] += counts[_BINS]  # the peak itself
+    counts = counts[lowest:_BINS]
+    near = np.convolve(counts, np.ones(_WIDTH, dtype=np.int64), "valid")
     more_than_below = near[_WIDTH:] - near[:-_WIDTH]  # one has more samples than what lies below
-    most = int(more_than_below[_LOWEST - _WIDTH :].max())
+    most = int(more_than_below.max())
     return max(most, 0) / len(wave)

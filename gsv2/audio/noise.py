@@ -35,7 +35,7 @@ def estimate_snr(wave: np.ndarray, sample_rate: int) -> float | None:
     if count < _MIN_FRAMES:
         return None
     frames = wave[: count * size].reshape(count, size)
-    power = np.einsum("fn,fn->f", frames, frames, dtype=np.float64) / size  # [F]
+    power = np.einsum("fn,fn->f", frames, frames).astype(np.float64) / size  # [F]
     power = np.maximum(power - float(wave.mean(dtype=np.float64)) ** 2, 0.0)
     noise = float(np.quantile(power, _QUIET_FRAMES))
     speech = float(power.mean()) - noise
