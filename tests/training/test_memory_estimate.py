@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from gsv2.data.config import DataConfig
+from gsv2.heap import give_back_memory
 from gsv2.models.gpt.backbone import BackboneConfig
 from gsv2.stages.gpt import GPTStage
 from gsv2.training.distributed.ranks import Distributed
@@ -45,6 +46,7 @@ def measured_bytes(stage: Stage, data: DataConfig) -> float:
     attach_engines(stage.trainables, {}, Distributed())
     set_training(stage, True)
     dry_run(replace(data, max_tokens=data.row_tokens), stage, Distributed(), 0)  # first uses
+    give_back_memory()  # what tests before and the first uses have left free
     before = psutil.Process().memory_info().rss
     return max(dry_run(data, stage, Distributed(), 0).values()) * GIB - before
 
@@ -135,6 +137,7 @@ def test_a_large_model_is_estimated_without_its_memory(tmp_path: Path) -> None:
     """Rows of base, 16 at a time, take gigabytes, none of which are there."""
     sizes = BackboneConfig(dim=512, num_layers=2, num_heads=8, num_kv_heads=4, ffn_dim=1408)
     stage = make_gpt(tmp_path, sizes=sizes)
+    give_back_memory()  # what tests before and the first uses have left free
     before = psutil.Process().memory_info().rss
     estimate = estimate_memory(replace(PACKED, row_tokens=4096, max_tokens=65536), stage, 1)
     assert estimate.total > 4 * GIB
