@@ -37,3 +37,15 @@ def test_rounding_to_16_bits_and_level_change_nothing():
 def test_silence_has_none_and_a_snippet_all():
     assert measure_bandwidth(windowed_spectrum(np.zeros(RATE, np.float32), RATE)) == 0.0
     assert measure_bandwidth(windowed_spectrum(np.zeros(10, np.float32), RATE)) == RATE / 2
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 32_000])
+def test_it_is_the_highest_band_whose_power_is_not_far_below_the_strongest(rate):
+    """Bands of 250 Hz, in the windows that do not overlap."""
+    wave = soxr.resample(babble(rate), rate, RATE).astype(np.float32)
+    spectrum = windowed_spectrum(wave, RATE)
+    power = np.abs(spectrum.bins[::2].astype(np.complex128)) ** 2
+    bands = [power[:, n : n + 8].mean(axis=1) for n in range(0, 512, 8)]
+    loud = [np.quantile(band, 0.95) for band in bands]
+    highest = max(n for n, value in enumerate(loud) if value > max(loud) * 10**-6.5)
+    assert measure_bandwidth(spectrum) == (highest + 1) * 250

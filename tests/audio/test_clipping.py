@@ -34,3 +34,14 @@ def test_what_was_not_clipped_has_no_ceiling():
         assert clipped_share(wave.astype(np.float32)) < 0.002
     assert clipped_share(np.zeros(100, np.float32)) == 0
     assert clipped_share(np.zeros(0, np.float32)) == 0
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.3])
+def test_it_is_the_count_of_all_samples_by_their_level(share):
+    wave = bands(LAPLACIAN)
+    ceiling = np.quantile(np.abs(wave), 1 - share)
+    levels = np.abs(np.clip(wave, -ceiling, ceiling))
+    places = np.minimum(np.floor(levels * (100 / levels.max())), 99).tolist()
+    counts = [places.count(place) for place in range(100)]
+    rises = [sum(counts[n : n + 6]) - sum(counts[n - 6 : n]) for n in range(30, 95)]
+    assert clipped_share(levels) == max(*rises, 0) / len(levels)
