@@ -30,12 +30,13 @@ UPGRADE_LOCK := $(UPGRADE_VENV)/constraints.txt
 CORES = import os; print(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
 WORKERS = -n $$(($$($(PYTHON) -c '$(CORES)') + 1)) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup quickstart test test-slow lint format docs bench upgrade clean
+.PHONY: help setup quickstart test test-long test-slow lint format docs bench upgrade clean
 
 help:
 	@echo "make setup       make .venv and install gsv2 with its demo and dev extras"
 	@echo "make quickstart  corpus -> shards -> quantizer, GPT, VITS2 -> bundle -> speech -> report"
-	@echo "make test        the default test suite on all cores (minutes); make test-slow the rest"
+	@echo "make test        the default test suite on all cores (minutes); make test-long whole"
+	@echo "                 programs and what README and docs show; make test-slow the rest"
 	@echo "make lint        ruff, import-linter, mypy; make format rewrites the files"
 	@echo "make docs        rewrite docs/config.md from the config dataclasses"
 	@echo "make bench       every speed claim, measured here -> runs/bench/table.md"
@@ -58,6 +59,9 @@ quickstart: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(WORKERS)
+
+test-long: $(STAMP)
+	$(BIN)/python -m pytest -m long $(WORKERS)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow --timeout 3600
@@ -98,6 +102,7 @@ upgrade: $(STAMP)
 	touch $(UPGRADE_VENV)/.installed && \
 	$(IN_UPGRADE) lint && \
 	$(IN_UPGRADE) test && \
+	$(IN_UPGRADE) test-long && \
 	$(UPGRADE_VENV)/bin/gsv2 quickstart --out runs/upgrade && \
 	cp $(UPGRADE_LOCK) constraints.txt.new && mv constraints.txt.new constraints.txt
 

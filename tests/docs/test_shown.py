@@ -62,12 +62,14 @@ def _run_script(arguments: list[str]) -> None:
         sys.argv = before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", [c for c in COMMANDS if not c.text.startswith(HEAVY)], ids=str)
 def test_a_shown_command_works_as_written(command, workspace, monkeypatch):
     monkeypatch.chdir(workspace)
     run(command.text)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.text.startswith(BRIEF)], ids=str)
 def test_a_shown_training_starts_and_ends(command, workspace, monkeypatch, tmp_path):
     monkeypatch.chdir(workspace)
@@ -83,6 +85,7 @@ def test_a_shown_command_of_minutes_works_as_written(command, workspace, monkeyp
     run(command.text)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("block", shown_python(), ids=str)
 def test_a_shown_python_block_works_as_written(block, workspace, monkeypatch, tmp_path):
     monkeypatch.chdir(workspace)
@@ -90,6 +93,7 @@ def test_a_shown_python_block_works_as_written(block, workspace, monkeypatch, tm
     runpy.run_path(str(tmp_path / "block.py"), run_name="__main__")
 
 
+@pytest.mark.long
 def test_the_example_speaks_and_writes_a_file(workspace, monkeypatch):
     monkeypatch.chdir(workspace)
     bundle, voice = "runs/quickstart/bundle", "VOICE.wav"

@@ -165,7 +165,8 @@ def test_a_real_run_whose_loader_workers_die_of_the_same_signal_saves_and_goes_o
 @pytest.mark.parametrize(
     ("launcher", "number"),
     [
-        ("accelerate", signal.SIGUSR1),  # which it handles with the agent of torchrun
+        # which it handles with the agent of torchrun
+        pytest.param("accelerate", signal.SIGUSR1, marks=pytest.mark.long),
         pytest.param("accelerate", signal.SIGTERM, marks=pytest.mark.slow),
         pytest.param("torchrun", signal.SIGUSR1, marks=pytest.mark.slow),
         pytest.param("torchrun", signal.SIGTERM, marks=pytest.mark.slow),

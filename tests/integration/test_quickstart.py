@@ -16,6 +16,7 @@ from tests.support.tiny_quickstart import run_tiny_quickstart
 MADE = ("corpus/*/**/*.tar", "codes/*/**/*.tar", *(f"{s}/**/*.*tensors" for s in STAGES))
 
 
+@pytest.mark.long
 def test_the_whole_chain_ends_in_a_report_and_nothing_is_made_again(tiny_quickstart, forked_runs):
     figures = json.loads((tiny_quickstart / "report.json").read_text())
     report = (tiny_quickstart / "report.html").read_text()

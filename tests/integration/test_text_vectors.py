@@ -131,6 +131,7 @@ def test_what_cannot_work_is_refused_by_name(tiny_corpus: Any, world: Path, tmp_
         )
 
 
+@pytest.mark.long
 def test_from_the_sidecar_to_speech_in_six_scripts(
     tiny_corpus: Any, world: Path, tmp_path: Path
 ) -> None:

@@ -65,6 +65,7 @@ def train(parts: Path, name: str, codes: str, *overrides: str) -> Path:
     return main(path, overrides)
 
 
+@pytest.mark.long
 def test_a_pointer_learns_from_codes_aligned_as_they_are_read_what_it_does_from_aligned_ones(
     make_parts: Parts, caplog: pytest.LogCaptureFixture
 ) -> None:

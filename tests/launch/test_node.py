@@ -107,6 +107,7 @@ def test_it_ends_as_its_ranks_end(codes: str, expected: int) -> None:
     assert run("--ranks", "2", "--", "-c", LEAVE, codes)[0] == expected
 
 
+@pytest.mark.long
 def test_torchrun_hides_the_code(tmp_path: Path) -> None:
     """Why there is launch/node.py."""
     script = tmp_path / "leave.py"

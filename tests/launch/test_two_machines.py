@@ -25,7 +25,7 @@ STEPS = 4
 @pytest.mark.parametrize(
     "config",
     [
-        "multi_node.yaml",
+        pytest.param("multi_node.yaml", marks=pytest.mark.long),
         pytest.param("deepspeed_zero2.yaml", marks=pytest.mark.slow),
         pytest.param("deepspeed_zero3.yaml", marks=pytest.mark.slow),
     ],

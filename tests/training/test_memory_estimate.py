@@ -106,6 +106,7 @@ def activations(stage: Stage, data: DataConfig = PACKED, num_local: int = 1) -> 
     return estimate.passes - estimate.gradients
 
 
+@pytest.mark.long
 def test_half_precision_and_recomputation_need_less(tmp_path: Path, estimated: Estimated) -> None:
     usual = estimated.estimate.passes - estimated.estimate.gradients
     assert 0.4 < activations(make_gpt(tmp_path, "bf16")) / usual < 0.8

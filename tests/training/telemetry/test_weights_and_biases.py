@@ -84,6 +84,7 @@ def test_a_key_or_project_that_is_refused_ends_the_launch(
     assert modes == ["online"]
 
 
+@pytest.mark.long
 def test_a_run_outlives_the_process_of_wandb(tmp_path: Path) -> None:
     command = [sys.executable, "-c", SURVIVES, str(tmp_path)]
     own = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_SERVICE")}
