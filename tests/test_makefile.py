@@ -61,7 +61,8 @@ def test_an_upgrade_checks_the_new_versions_and_then_writes_the_lock(checkout: P
     calls = (checkout / "calls").read_text().splitlines()
     own = [call.removeprefix(".venv-upgrade/bin/") for call in calls if not call.startswith("uv")]
     assert own == [
-        "ruff check", "ruff format", "lint-imports ", "mypy ", "python -m", "python -m", "gsv2 quickstart",
+        "ruff check", "ruff format", "lint-imports ", "mypy ", "python -m", "python -m",
+        "gsv2 quickstart",
     ]  # fmt: skip
     assert not list(checkout.glob("constraints.txt.*"))
 
