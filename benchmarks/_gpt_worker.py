@@ -9,6 +9,7 @@ Answers each line of JSON with one, `TURN {...}`; seconds are those of the proce
     (either with "recompute": true, where the build can: under activation checkpointing)
     {"do": "decode", "codebooks": 1, "context": 1500, "dtype": "float32"}
                                       -> {"cpu_sec", "codes"} of the next frame
+    {"do": "products", ...as decode}  -> {"cpu_sec"} of the products and the attention of a frame
 
 A decoding goes on with each line that is like the first. What is imported of a build has had its
 name for long, so that this runs in builds of before.
@@ -25,6 +26,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from gsv2.inference.generate import Prompt, Utterance, generate
 from gsv2.inference.sampling import SamplingConfig
@@ -109,7 +111,35 @@ def decoding(
     return frame
 
 
-_WORK = {"step": training_steps, "memory": step_memory, "decode": decoding}
+def products(
+    layers: int, dim: int, codebooks: int, context: int, dtype: str
+) -> Callable[[], dict[str, Any]]:
+    """Return what does the products and the attention of a frame, and nothing else of it.
+
+    Weights and cache are larger than a processor's own memory, so that this is the time of
+    reading them: less takes no build that multiplies one vector by each matrix.
+    """
+    model = make_gpt(layers, dim, codebooks).to(getattr(torch, dtype))
+    matrices = _matrices(model.backbone)
+    if codebooks > 1:
+        matrices += codebooks * _matrices(model.head.transformer)
+    vectors = {m.shape[1]: torch.randn(1, m.shape[1], dtype=m.dtype) for m in matrices}
+    shape = (1, dim // _HEAD_DIM, context, _HEAD_DIM)
+    cache = [torch.randn(2, *shape, dtype=matrices[0].dtype) for _ in range(layers)]
+
+    def multiply() -> dict[str, Any]:
+        start = time.process_time()
+        with torch.inference_mode():
+            for matrix in matrices:
+                F.linear(vectors[matrix.shape[1]], matrix)
+            for keys, values in cache:
+                F.scaled_dot_product_attention(keys[:, :, -1:], keys, values)
+        return {"cpu_sec": time.process_time() - start}
+
+    return multiply
+
+
+_WORK = {"step": training_steps, "memory": step_memory, "decode": decoding, "products": products}
 
 
 def make_gpt(layers: int, dim: int, num_codebooks: int) -> SemanticGPT:
@@ -178,6 +208,12 @@ def _frames(model: SemanticGPT, context: int) -> Iterator[list[int]]:
         is_done.acquire()
         yield chosen[-1][0].tolist()
         go_on.release()
+
+
+def _matrices(transformer: torch.nn.Module) -> list[Tensor]:
+    """Return the weights of all layers; what embeds ids is not used."""
+    layers: Any = transformer.layers
+    return [weight.detach() for weight in layers.parameters() if weight.dim() == 2]
 
 
 def _draw(bounds: tuple[int, int], rng: torch.Generator) -> int:

@@ -8,8 +8,9 @@ and AdamW on one row of clips of 2 to 10 s, as long as `row_tokens` of configs/g
 codebooks and a depth transformer. Losses and codes of the two builds are asserted to be equal
 before they count. Memory is what a first step of a row of 8192 tokens takes at its peak beside what
 the process had. This build takes step and memory once more under activation checkpointing
-(`trainer.activation_checkpointing`), which has the same gradients. By default REV is the last build
-whose packed rows had a dense mask.
+(`trainer.activation_checkpointing`), which has the same gradients. What a frame's products take
+alone, the time of reading weights and cache, says how much any build could gain in decoding. By
+default REV is the last build whose packed rows had a dense mask.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from __future__ import annotations
 import json
 import tempfile
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -88,18 +89,25 @@ def measure_steps(
 def measure_decoding(
     row: Row, trees: Mapping[str, Path], given: Namespace, codebooks: int, dtype: str, bound: float
 ) -> None:
-    """Let both builds decode one utterance in turn; that of before always in fp32."""
+    """Let both builds decode one utterance in turn; that of before always in fp32.
+
+    A third process does the products and the attention of such a frame alone: the limit.
+    """
     asked = {"do": "decode", "codebooks": codebooks, "context": given.context}
     lines = [json.dumps({**asked, "dtype": name}) for name in (dtype, "float32")]
+    lines.append(json.dumps({**asked, "do": "products", "dtype": dtype}))
     with ExitStack() as stack:
         workers = start_workers(stack, trees, given)
+        workers.append(stack.enter_context(start_worker(ROOT, _WORKER, _sizes(given))))
         first = [worker.ask(line) for worker, line in zip(workers, lines, strict=True)]
         if dtype == "float32":
             assert first[0]["codes"] == first[1]["codes"], first
-        times = in_turn(workers, lines, row.options.rounds, _FRAMES_OF_ROUND)
+        here, before, limit = in_turn(workers, lines, row.options.rounds, _FRAMES_OF_ROUND)
     name = f"frame of {codebooks} codebook{'s' if codebooks > 1 else ''} decoded"
     name += "" if dtype == "float32" else f", {dtype} weights here"
-    report(row, name, times, trees, bound)
+    report(row, name, (here, before), trees, bound)
+    row.figure(f"{name}: its products alone", [1e3 * second for second in limit], "ms")
+    row.figure(f"{name}, before / its products alone", ratios(before, limit))
 
 
 def measure_memory(row: Row, trees: Mapping[str, Path], given: Namespace) -> None:
@@ -129,29 +137,30 @@ def start_workers(stack: ExitStack, trees: Mapping[str, Path], given: Namespace)
 
 def in_turn(
     workers: list[Worker], lines: list[str], rounds: int, repeats: int
-) -> tuple[list[float], list[float]]:
-    """Return the seconds of one piece of work of each build, of every round; each begins in turn.
+) -> list[list[float]]:
+    """Return the seconds of one piece of work of each worker, of every round; each begins in turn.
 
     Args:
-        workers: this build's and that of before.
+        workers: this build's and that of before, and others.
         lines: what to ask each of them.
         rounds: number of rounds.
         repeats: pieces of a round, whose mean counts.
     """
-    times: tuple[list[float], list[float]] = ([], [])
+    times: list[list[float]] = [[] for _ in workers]
+    places = range(len(workers))
     for turn in range(rounds):
-        sums: dict[int, float] = {0: 0.0, 1: 0.0}
+        sums = [0.0 for _ in workers]
         for _ in range(repeats):
-            for place in (0, 1) if turn % 2 else (1, 0):
+            for place in places if turn % 2 else reversed(places):
                 answer: dict[str, Any] = workers[place].ask(lines[place])
                 sums[place] += answer["cpu_sec"]
-        for place, total in sums.items():
-            times[place].append(total / repeats)
+        for of_worker, total in zip(times, sums, strict=True):
+            of_worker.append(total / repeats)
     return times
 
 
 def report(
-    row: Row, name: str, times: tuple[list[float], list[float]], names: Mapping[str, Path],
+    row: Row, name: str, times: Sequence[list[float]], names: Mapping[str, Path],
     bound: float,
 ) -> None:  # fmt: skip
     """Report the times of both builds, and how much faster this one is."""
