@@ -161,7 +161,8 @@ def _make_in_failure(run: Path, name: str, make: Callable[[Path], T]) -> T:
     """Make a file or folder in `RUN/failure`, which other ranks remove when they find it empty."""
     path = run / "failure" / name
     while True:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):  # it was there, and is gone now
+            path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
             return make(path)
 
