@@ -115,5 +115,5 @@ def _weights_file() -> Path:
         )
     path = Path(spec.origin).parent / _WEIGHTS
     if not path.is_file():
-        raise ValueError(f"silero-vad has no {_WEIGHTS}: pip install 'silero-vad>=6.2'")
+        raise ValueError(f"silero-vad has no {_WEIGHTS}: pip install 'silero-vad>=6.2.1'")
     return path

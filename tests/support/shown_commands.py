@@ -20,6 +20,7 @@ NOT_RUN = {
     "pre-commit install": "changes the checkout",
     "make lint": "beside the suite, in CI",
     "make test": "is the suite",
+    "make test-long": "is the suite",
     "make test-slow": "is the suite",
     "make docs": "tests/docs/test_config_page.py compares its result",
     "make quickstart": "tests/integration/test_quickstart.py",
