@@ -61,7 +61,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest $(WORKERS)
 
 test-long: $(STAMP)
-	$(BIN)/python -m pytest -m long $(WORKERS)
+	$(BIN)/python -m pytest -m 'long and not slow' $(WORKERS)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m slow --timeout 3600

@@ -62,6 +62,7 @@ def test_a_program_that_needs_it_ends_with_the_one_line(
     _check_the_line(call(light, *arguments))
 
 
+@pytest.mark.long
 def test_a_command_that_meets_it_among_its_imports_ends_with_the_one_line(broken: Path) -> None:
     _check_the_line(call(broken, "-m", "gsv2", "quickstart", "--out", "runs/nowhere"))
 

@@ -52,6 +52,6 @@ def test_builds_take_turns_and_each_begins_as_often() -> None:
     here = _Fixed("here", [1.0, 3.0, 5.0, 5.0], order)
     before = _Fixed("before", [2.0, 2.0, 8.0, 8.0], order)
     times = in_turn([here, before], ["a", "b"], rounds=2, repeats=2)
-    assert times == ([2.0, 5.0], [2.0, 8.0])
+    assert times == [[2.0, 5.0], [2.0, 8.0]]
     assert order[:4] == ["before b", "here a"] * 2
     assert order[4:] == ["here a", "before b"] * 2

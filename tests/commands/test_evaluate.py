@@ -12,6 +12,8 @@ from gsv2.cli import app
 from tests.support.forked_runs import finish
 from tests.support.tiny_corpus import synthetic_wave
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def sentences(tmp_path):

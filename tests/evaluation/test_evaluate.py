@@ -20,6 +20,8 @@ from tests.support.html_page import Page
 from tests.support.made_up_judges import EchoRecognizer, PitchEncoder
 from tests.support.thread_ranks import run_ranks
 
+pytestmark = pytest.mark.long
+
 
 def judges(**options) -> Judges:
     return Judges(recognizers=[EchoRecognizer(**options)], encoders=[PitchEncoder()])

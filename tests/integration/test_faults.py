@@ -17,6 +17,8 @@ from gsv2.training.run_folder.records import read_records
 from tests.support.forked_runs import ForkedRuns, codes_of
 from tests.support.same_run import assert_same_run
 
+pytestmark = pytest.mark.long
+
 KILLED = -signal.SIGKILL
 
 

@@ -22,6 +22,8 @@ from gsv2.training.run_folder.records import read_records
 from tests.support.real_stages import MODELS
 from tests.support.tiny_bundle import save_parts
 
+pytestmark = pytest.mark.long
+
 CPU = torch.device("cpu")
 
 

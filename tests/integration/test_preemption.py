@@ -20,6 +20,8 @@ from tests.support.forked_runs import ForkedRuns
 from tests.support.processes import ROOT, end, environment, start_torchrun, start_two_ranks
 from tests.support.same_run import assert_same_run
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.parametrize(
     ("where", "step", "number", "saved"),
@@ -165,8 +167,7 @@ def test_a_real_run_whose_loader_workers_die_of_the_same_signal_saves_and_goes_o
 @pytest.mark.parametrize(
     ("launcher", "number"),
     [
-        # which it handles with the agent of torchrun
-        pytest.param("accelerate", signal.SIGUSR1, marks=pytest.mark.long),
+        ("accelerate", signal.SIGUSR1),  # which it handles with the agent of torchrun
         pytest.param("accelerate", signal.SIGTERM, marks=pytest.mark.slow),
         pytest.param("torchrun", signal.SIGUSR1, marks=pytest.mark.slow),
         pytest.param("torchrun", signal.SIGTERM, marks=pytest.mark.slow),

@@ -29,6 +29,8 @@ from gsv2.training.run_folder.records import read_records
 from tests.support.tiny_bundle import save_parts
 from tests.support.tiny_speech_encoders import DIM, encoder_config, save_speech_encoder
 
+pytestmark = pytest.mark.long
+
 CPU = torch.device("cpu")
 
 

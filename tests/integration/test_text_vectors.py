@@ -38,6 +38,8 @@ from tests.support.tiny_bundle import save_parts
 from tests.support.tiny_gpt import make_config
 from tests.support.tiny_text_encoder import DIM, save_text_encoder
 
+pytestmark = pytest.mark.long
+
 CPU = torch.device("cpu")
 
 
@@ -131,7 +133,6 @@ def test_what_cannot_work_is_refused_by_name(tiny_corpus: Any, world: Path, tmp_
         )
 
 
-@pytest.mark.long
 def test_from_the_sidecar_to_speech_in_six_scripts(
     tiny_corpus: Any, world: Path, tmp_path: Path
 ) -> None:

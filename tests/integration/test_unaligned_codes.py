@@ -22,6 +22,8 @@ from tests.support.same_run import assert_same_metrics
 from tests.support.tiny_aligner import save_aligner
 from tests.support.tiny_gpt import V, save_quantizer
 
+pytestmark = pytest.mark.long
+
 STEPS = 3
 
 
@@ -65,7 +67,6 @@ def train(parts: Path, name: str, codes: str, *overrides: str) -> Path:
     return main(path, overrides)
 
 
-@pytest.mark.long
 def test_a_pointer_learns_from_codes_aligned_as_they_are_read_what_it_does_from_aligned_ones(
     make_parts: Parts, caplog: pytest.LogCaptureFixture
 ) -> None:

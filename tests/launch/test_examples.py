@@ -16,6 +16,8 @@ from gsv2.data.plan.plan import check_layout, check_step
 from gsv2.stages import SCHEMAS
 from tests.support.processes import ROOT
 
+pytestmark = pytest.mark.long
+
 SUFFIXES = (".yaml", ".sh", ".sbatch", ".py")
 SHOWN = [
     ROOT / "README.md",

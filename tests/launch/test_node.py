@@ -10,6 +10,8 @@ import pytest
 from gsv2.training.faults.signals import EXIT_REQUEUE
 from tests.support.processes import ROOT, environment
 
+pytestmark = pytest.mark.long
+
 NODE = str(ROOT / "launch" / "node.py")
 PLACE = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 TELL = (
@@ -107,7 +109,6 @@ def test_it_ends_as_its_ranks_end(codes: str, expected: int) -> None:
     assert run("--ranks", "2", "--", "-c", LEAVE, codes)[0] == expected
 
 
-@pytest.mark.long
 def test_torchrun_hides_the_code(tmp_path: Path) -> None:
     """Why there is launch/node.py."""
     script = tmp_path / "leave.py"

@@ -15,6 +15,8 @@ from gsv2.training.faults.signals import EXIT_REQUEUE
 from tests.launch.test_node import NODE, TELL, start
 from tests.support.processes import ROOT, environment
 
+pytestmark = pytest.mark.long
+
 WAIT = """
 import os, pathlib, signal, sys, time
 def leave(number, frame):

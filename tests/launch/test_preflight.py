@@ -13,6 +13,8 @@ import yaml
 from tests.support.processes import ROOT, WARNINGS, environment, free_port
 from tests.support.real_stages import MODELS
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def table(
@@ -64,7 +66,6 @@ def table(
     return [process.returncode for process in nodes], told.splitlines()
 
 
-@pytest.mark.long
 def test_what_must_be_mended_is_one_line_of_one_table(table: tuple[list[int], list[str]]) -> None:
     codes, lines = table
     assert codes == [1, 1]
@@ -74,7 +75,6 @@ def test_what_must_be_mended_is_one_line_of_one_table(table: tuple[list[int], li
     assert lines[-1] == "preflight: 1 to mend"
 
 
-@pytest.mark.long
 def test_two_ranks_agree_and_sum(table: tuple[list[int], list[str]]) -> None:
     _, lines = table
     starts = {" ".join(line.split()[:2]) for line in lines}

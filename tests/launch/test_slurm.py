@@ -23,6 +23,8 @@ from tests.support import slurm
 from tests.support.processes import ROOT, environment
 from tests.support.real_stages import MODELS
 
+pytestmark = pytest.mark.long
+
 SCRIPT = ROOT / "launch" / "slurm.sbatch"
 STEPS = 40
 

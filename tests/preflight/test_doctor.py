@@ -133,6 +133,7 @@ def test_the_table_says_what_was_found_as_it_was_found(monkeypatch):
         assert any(check.name in line and check.detail in line for line in lines), result.stdout
 
 
+@pytest.mark.long
 def test_the_memory_of_the_largest_micro_batches_is_estimated(config, tmp_path, tiny_corpus):
     """Of a GPT on its budget; a quantizer, whose codebooks start from data, says why not."""
     found = {check.name: check for check in diagnose(config, [])}["memory of a step"]

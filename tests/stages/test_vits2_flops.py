@@ -67,6 +67,7 @@ def test_a_step_costs_what_torch_counts_in_a_real_one(
     assert sum(stage.flops(batch).values()) == pytest.approx(counted, rel=1e-9)
 
 
+@pytest.mark.long
 def test_texts_cost_what_torch_counts_of_them(
     reading_stage: VITS2Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,7 @@ def kept_bytes(estimate: MemoryEstimate) -> int:
     return estimate.moments + estimate.passes
 
 
+@pytest.mark.long
 def test_a_debug_step_takes_what_was_estimated(tmp_path: Path) -> None:
     stage = make_gpt(tmp_path, sizes=SIZES)
     estimate = estimate_memory(PACKED, stage, num_local=1)

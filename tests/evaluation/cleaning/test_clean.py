@@ -24,6 +24,8 @@ from tests.support.made_up_judges import PitchEncoder
 from tests.support.mislabelled_corpus import MislabelledCorpus, make_mislabelled
 from tests.support.thread_ranks import run_ranks
 
+pytestmark = pytest.mark.long
+
 CPU = torch.device("cpu")
 
 

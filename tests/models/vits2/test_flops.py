@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from gsv2.audio.multi_resolution import ResolutionsConfig
@@ -18,6 +19,7 @@ SHALLOW = (
 """Every layer is counted for seconds, and one of a kind shows whether its kind can be."""
 
 
+@pytest.mark.long
 def test_a_shipped_network_can_be_counted_without_random_numbers() -> None:
     """With the generator, the posterior and the discriminators of spectra that ours has not.
 

@@ -55,6 +55,7 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(weights_and_biases._WANTED, name, value)
 
 
+@pytest.mark.long
 def test_a_run_that_begins_in_an_outage_goes_on_offline_under_its_id(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
