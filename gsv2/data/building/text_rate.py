@@ -10,6 +10,7 @@ from __future__ import annotations
 import unicodedata
 from array import array
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -50,12 +51,15 @@ class Outlier(NamedTuple):
 
 def count_letters(text: str) -> float:
     """Return letters, digits and vowel signs; a character that stands for a syllable counts 3."""
-    total = 0.0
-    for char in text:
-        if unicodedata.category(char)[0] in "LNM":
-            is_syllable = char >= "\u1100" and unicodedata.name(char, "").startswith(_SHORT_SCRIPTS)
-            total += _LETTERS_OF_A_SYLLABLE if is_syllable else 1.0
-    return total
+    return sum(map(_letters_of, text), 0.0)
+
+
+@lru_cache(maxsize=1 << 14)
+def _letters_of(char: str) -> float:
+    if unicodedata.category(char)[0] not in "LNM":
+        return 0.0
+    is_syllable = char >= "\u1100" and unicodedata.name(char, "").startswith(_SHORT_SCRIPTS)
+    return _LETTERS_OF_A_SYLLABLE if is_syllable else 1.0
 
 
 class TextRates:
