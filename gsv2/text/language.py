@@ -7,6 +7,7 @@ macrolanguages), since people write both.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import langcodes
 
@@ -17,6 +18,7 @@ class LanguageError(ValueError):
     """A label that is no language tag."""
 
 
+@lru_cache(maxsize=4096)  # a row must not cost a search in the registry
 def canonical_language(label: str) -> str:
     """Return the canonical tag of a label: EN -> en, zh_CN -> zh-CN, cmn -> zh, pt-br -> pt-BR.
 

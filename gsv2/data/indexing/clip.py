@@ -22,7 +22,7 @@ from gsv2.data.corpus.decode import ClipError, decode_codes, decode_json
 from gsv2.data.corpus.format import SAMPLE_RATE, SIZE_LIMITS
 from gsv2.data.indexing.format import ArchiveFormat
 from gsv2.data.indexing.tar_walk import TarMember
-from gsv2.text.language import is_language
+from gsv2.text.language import LanguageError, canonical_language
 from gsv2.text.normalize import TextError, normalize_text
 
 PICKLE_SUFFIXES = frozenset({"pkl", "pickle", "pyd", "pt", "pth"})
@@ -30,6 +30,7 @@ PICKLE_SUFFIXES = frozenset({"pkl", "pickle", "pyd", "pt", "pth"})
 
 _NAME = re.compile(r"((?:.*/|)[^.]+)[.]([^/]*)", re.DOTALL)
 _NAMED_SUFFIXES = 8
+_NAMED_CHARACTERS = 40  # of a value that cannot be what it must
 _META = re.compile(r"__[^/]*__($|/)")
 
 
@@ -141,12 +142,8 @@ def _content(member: TarMember, kind: str) -> bytes:
 
 
 def _place(member: TarMember, kind: str) -> dict[str, int]:
-    crc32 = zlib.crc32(_content(member, kind))
-    return {
-        f"{kind}_offset": member.offset,
-        f"{kind}_length": member.length,
-        f"{kind}_crc32": crc32,
-    }
+    found = (member.offset, member.length, zlib.crc32(_content(member, kind)))
+    return dict(zip((f"{kind}_offset", f"{kind}_length", f"{kind}_crc32"), found, strict=True))
 
 
 def _json_fields(clip: ArchiveClip) -> dict[str, Any]:
@@ -155,8 +152,10 @@ def _json_fields(clip: ArchiveClip) -> dict[str, Any]:
     try:
         fields = json.loads(_content(clip.members["json"], "json"))
     except (ValueError, RecursionError) as error:
-        raise ClipError("json cannot be read", "json") from error
-    return fields if isinstance(fields, dict) else {}
+        raise ClipError(f"json cannot be read: {error}", "json") from error
+    if not isinstance(fields, dict):
+        raise ClipError(f"json is no object: {str(fields)[:_NAMED_CHARACTERS]}", "json")
+    return fields
 
 
 def _described(
@@ -164,7 +163,9 @@ def _described(
 ) -> tuple[str, str, str]:
     """Return text, language and speaker."""
     text = lookup(fields, form.text_field)
-    if not isinstance(text, str):
+    if not isinstance(text, str | None):
+        raise ClipError(f"transcript is no text: {str(text)[:_NAMED_CHARACTERS]}", "json")
+    if text is None:
         member = _first(clip, [form.text_suffix], "no transcript")
         try:
             text = _content(member, "json").decode()
@@ -176,9 +177,11 @@ def _described(
     except (TextError, UnicodeEncodeError) as error:
         raise ClipError("no speech in the text", "json") from error
     folder = shard.rpartition("/")[0].rpartition("/")[2] if form.language_from_folder else ""
-    language = _label(fields, form.language_field) or form.language or folder
-    if not is_language(language):
-        raise ClipError("language is not a tag like en or zh-Hant", "json")
+    label = _label(fields, form.language_field) or form.language or folder
+    try:
+        language = canonical_language(label)
+    except LanguageError as error:
+        raise ClipError(f"language is no tag like en or zh-Hant: {label!r}", "json") from error
     found = _group(form.speaker_pattern, clip.key)
     return text, language, _label(fields, form.speaker_field) or found or form.speaker
 

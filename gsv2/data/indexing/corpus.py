@@ -6,7 +6,7 @@ Nothing is copied: indexes lie beside the tars, or in another folder with links 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,7 +28,7 @@ TOOL = "index_shards"
 _PACKED = frozenset(".gz .bz2 .xz .zst .zstd .lz4 .lzma .lz .z .br".split())
 """Suffixes behind `.tar`."""
 _PACKED_TARS = frozenset(".tgz .tbz .tbz2 .txz .tzst .tlz .taz".split())
-ADVICE = "compressed tars cannot be read by offset: gunzip them"
+ADVICE = "compressed tars cannot be read by offset: decompress them"
 """What becomes of such a tar, and what to do."""
 
 _NAMED = 8  # compressed tars in an error
@@ -77,8 +77,8 @@ def index_corpus(
         work = [(job, form if job in again else None) for job in jobs]
         for job in (pool or ShardPool()).map(_scan, work):
             survey.add(job.name, job.tar, job.index)
-        for path in compressed_tars(root):
-            survey.leave_alone(path.relative_to(root).as_posix(), ADVICE)
+        for path, why in _others(root, form.audio_suffixes):
+            survey.leave_alone(path.relative_to(root).as_posix(), why)
     build = {**asdict(form), "audio_suffixes": list(form.audio_suffixes)}
     manifest = survey.manifest({"tool": TOOL, "input": str(root), **build})
     write_manifest(manifest, folder)
@@ -88,7 +88,7 @@ def index_corpus(
 def _find_jobs(root: Path, out: Path, *, overwrite: bool) -> list[_Job]:
     if not root.is_dir():
         raise CorpusError(f"corpus {root} must be a local folder, but there is none")
-    tars = [tar for tar in sorted(root.rglob("*.tar")) if not tar.name.startswith(".")]
+    tars = [tar for tar in sorted(root.rglob("*.tar")) if _is_visible_file(tar)]
     if not tars:
         packed = [path.relative_to(root).as_posix() for path in compressed_tars(root)]
         what = f"no *.tar below it, but {', '.join(packed[:_NAMED])}; {ADVICE}"
@@ -139,8 +139,25 @@ def _scan(work: tuple[_Job, ArchiveFormat | None]) -> _Job:
 def compressed_tars(root: Path) -> Iterator[Path]:
     """Yield the compressed tars below a folder, in order."""
     for path in sorted(root.rglob("*")):
-        if is_packed(path.name.lower()) and not path.name.startswith(".") and path.is_file():
+        if is_packed(path.name.lower()) and _is_visible_file(path):
             yield path
+
+
+def _others(root: Path, audio: Sequence[str]) -> Iterator[tuple[Path, str]]:
+    """Yield the tars and the sound below a folder that are not indexed, in order, and why."""
+    for path in sorted(root.rglob("*")):
+        if not _is_visible_file(path) or path.suffix == ".tar":
+            continue
+        if is_packed(path.name.lower()):
+            yield path, ADVICE
+        elif path.suffix.lower() == ".tar":
+            yield path, "name must end with .tar: rename it"
+        elif path.suffix.lower().removeprefix(".") in audio:
+            yield path, "recording outside of a tar: see gsv2 corpus build"
+
+
+def _is_visible_file(path: Path) -> bool:
+    return not path.name.startswith(".") and path.is_file()
 
 
 def is_packed(name: str) -> bool:

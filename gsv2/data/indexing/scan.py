@@ -30,7 +30,7 @@ from gsv2.files import atomic_file
 SCAN_METADATA = b"gsv2_scan"
 """Name of what a scan leaves in the metadata of the index file."""
 
-_VERSION = 2  # a change here makes all tars scanned again
+_VERSION = 3  # a change here makes all tars scanned again
 
 
 @dataclass(frozen=True, kw_only=True)

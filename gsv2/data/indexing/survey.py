@@ -79,6 +79,9 @@ class Survey:
         table = _read(index, _COLUMNS)
         if table.num_rows == 0:
             self._left_out.append(name)
+            if not scan.rejected and not scan.damage:
+                self._reasons["tar holds no clip"] += 1
+                self._write({"shard": name, "key": "", "reason": "tar holds no clip"})
             return
         keys = table["key"].to_pylist()
         for place in self._keys.add(hash_keys(keys)).tolist():

@@ -180,7 +180,7 @@ def _check_folder(corpus: Path, manifest: Manifest, findings: Findings) -> None:
     known = {entry.name for entry in manifest.shards} | set(left_out)
     for tar in sorted(corpus.rglob("*.tar")):
         name = tar.relative_to(corpus).with_suffix("").as_posix()
-        if name not in known and not tar.name.startswith("."):
+        if name not in known and not tar.name.startswith(".") and not tar.is_dir():
             findings.add("tar is not in corpus.json", f"{name}.tar")
     declared = set(manifest.build.get("left_alone", []))
     for path in compressed_tars(corpus):

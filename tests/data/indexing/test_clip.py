@@ -123,6 +123,13 @@ def test_the_first_audio_suffix_is_taken_and_unknown_ones_do_not_matter():
     assert reason(form, mp3=b"bad", wav=WAV, txt=b"hi").startswith("audio cannot be read")
 
 
+@pytest.mark.parametrize(("label", "tag"), [("pt_BR", "pt-BR"), ("EN", "en"), ("cmn", "zh")])
+def test_a_language_has_one_tag_however_it_is_spelt(label, tag):
+    clip = clip_of(wav=WAV, json=json_bytes(text="hi", language=label))
+    row = index_clip(clip, "a", ArchiveFormat()).row
+    assert (row["language"], row["text"] is not None) == (tag, True), "the index overrules the JSON"
+
+
 def test_every_unusable_clip_has_its_reason():
     huge = ArchiveClip(key="k", members=clip_of(wav=WAV, txt=b"hi").members)
     huge.members["wav"] = TarMember("k.wav", 0, SIZE_LIMITS["audio"] + 1, None)
@@ -138,9 +145,15 @@ def test_every_unusable_clip_has_its_reason():
     assert reason(wav=WAV, json=json_bytes(text=None)).startswith("no transcript; its members")
     assert reason(wav=WAV, txt=b"\xff") == "transcript is not UTF-8"
     assert reason(wav=WAV, txt=b" ?! ") == "no speech in the text"
-    assert reason(wav=WAV, json=b"{", txt=b"hi") == "json cannot be read"
-    assert reason(wav=WAV, json=b"[" * 100_000) == "json cannot be read"
-    assert reason(ArchiveFormat(), wav=WAV, txt=b"hi") == "language is not a tag like en or zh-Hant"
+    assert reason(wav=WAV, json=b"{", txt=b"hi").startswith("json cannot be read: Expecting")
+    assert reason(wav=WAV, json=b"[" * 100_000).startswith("json cannot be read: maximum")
+    assert reason(wav=WAV, json=b"[1]", txt=b"hi") == "json is no object: [1]"
+    assert reason(wav=WAV, json=b'{"text": 5}', txt=b"hi") == "transcript is no text: 5"
+    wrong = "language is no tag like en or zh-Hant"
+    assert reason(ArchiveFormat(), wav=WAV, txt=b"hi") == f"{wrong}: ''"
+    for label in ("Deutsch", "123", "jp", "xx-YY"):
+        said = json_bytes(text="hi", language=label)
+        assert reason(ArchiveFormat(), wav=WAV, json=said) == f"{wrong}: {label!r}"
     assert reason(wav=b"RIFF", txt=b"hi").startswith("audio cannot be read")
     for key in ("../../x", "/x", "a/../x", "..\\x"):
         assert reason(key=key, wav=WAV, txt=b"hi") == "member name leads out of the folder"

@@ -41,9 +41,27 @@ def test_compressed_tars_beside_others_are_named(tmp_path):
     assert problem.examples == ("later.tar.gz",)
 
 
+def test_what_is_beside_the_tars_is_named_with_what_to_do(tmp_path):
+    write_tar(tmp_path / "k.tar", said("k1"))
+    write_tar(tmp_path / "empty.tar")
+    write_tar(tmp_path / "folder.tar" / "inside.tar", said("k2"))
+    write_tar(tmp_path / "loud.TAR", said("k3"))
+    (tmp_path / "loose.wav").write_bytes(audio_bytes(0.1, 8000))
+    (tmp_path / "README.md").write_text("Of no account.")
+    manifest = index_corpus(tmp_path, ENGLISH)
+    assert [shard.name for shard in manifest.shards] == ["folder.tar/inside", "k"]
+    lines = [json.loads(line) for line in (tmp_path / "rejected.jsonl").read_text().splitlines()]
+    assert {line.get("file") or line["shard"]: line["reason"] for line in lines} == {
+        "empty": "tar holds no clip",
+        "loud.TAR": "name must end with .tar: rename it",
+        "loose.wav": "recording outside of a tar: see gsv2 corpus build",
+    }
+    assert verify_corpus(tmp_path).problems == []
+
+
 def test_nothing_but_compressed_tars_is_an_error(tmp_path):
     write_packed(tmp_path)
-    with pytest.raises(CorpusError, match=r"a\.tar\.gz.*cannot be read by offset: gunzip them"):
+    with pytest.raises(CorpusError, match=r"a\.tar\.gz.*cannot be read by offset: decompress them"):
         index_corpus(tmp_path, ENGLISH)
 
 

@@ -37,6 +37,11 @@ def names_columns(header: Sequence[str]) -> bool:
     return len({name.strip().lower() for name in header} & _ALL) >= 2
 
 
+def names_field(column: str) -> bool:
+    """Tell whether a column has one of the known names."""
+    return column.strip().lower() in _ALL
+
+
 def find_columns(
     header: Sequence[str], needed: Collection[str], given: Mapping[str, str], place: Path
 ) -> dict[str, str]:

@@ -8,14 +8,14 @@ from pathlib import Path, PurePosixPath
 from gsv2.data.building.keys import safe_key
 from gsv2.data.building.offered import Recording, RejectedFile
 from gsv2.data.building.readers.folders import (
-    HIDDEN,
     LINK,
     NO_AUDIO,
     left_alone,
     walk_folders,
+    why_hidden,
 )
 from gsv2.data.building.readers.glance import Glance
-from gsv2.data.building.readers.reader import Listed, ReadingOptions, canonical_once
+from gsv2.data.building.readers.reader import Listed, ReadingOptions, canonical_language
 from gsv2.data.building.suffixes import AUDIO
 from gsv2.data.corpus.manifest import CorpusError
 from gsv2.text.language import LanguageError
@@ -130,7 +130,7 @@ def _text_stem(name: str, suffixes: Sequence[str]) -> str:
 def _why_alone(path: Path, is_text: bool, texts: dict[str, str], known: set[str]) -> str:
     """Return why a file is no recording; "" for a recording."""
     if path.name.startswith("."):
-        return HIDDEN
+        return why_hidden(path)
     if is_text:
         return _TEXT
     if path.suffix.lower() not in AUDIO and path.is_dir():
@@ -170,28 +170,28 @@ def _recording(
 def _place(audio: Path, folders: tuple[str, ...], language: str | None) -> tuple[str, str]:
     """Return the language and the speaker that the folders of a file tell."""
     if language is not None:
-        tag = canonical_once(language)
+        tag = canonical_language(language)
         if len(folders) > 1 and _is(folders[0], tag):
             folders = folders[1:]
         return tag, folders[0] if folders else ""
     if len(folders) < 2:
         raise CorpusError(f"{audio}: {_LAYOUT}")
     try:
-        return canonical_once(folders[0]), folders[1]
+        return canonical_language(folders[0]), folders[1]
     except LanguageError as error:
         raise CorpusError(f"{audio}: {error}; {_LAYOUT}") from error
 
 
 def _is(label: str, tag: str) -> bool:
     try:
-        return canonical_once(label) == tag
+        return canonical_language(label) == tag
     except LanguageError:
         return False
 
 
 def _is_tag(label: str) -> bool:
     try:
-        return bool(canonical_once(label))
+        return bool(canonical_language(label))
     except LanguageError:
         return False
 

@@ -16,11 +16,14 @@ from gsv2.data.corpus.manifest import CorpusError
 
 LINK = "link to a folder, which is not followed"
 HIDDEN = "hidden file"
+HIDDEN_FOLDER = "hidden folder"
 NO_AUDIO = "no suffix of an audio file"
 
 
 def walk_folders(root: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Yield each folder with the sorted names of its files, and of its links to folders.
+    """Yield each folder with the sorted names of its files, and of what is not gone into.
+
+    These are its links to folders and its hidden folders, as file managers and tools leave them.
 
     Raises:
         CorpusError: it is none, or one below it cannot be listed.
@@ -32,9 +35,10 @@ def walk_folders(root: Path) -> Iterator[tuple[Path, list[str]]]:
         raise CorpusError(f"folder {error.filename} cannot be listed: {error.strerror}") from error
 
     for folder, below, files in os.walk(root, onerror=stop):
-        below.sort()
         links = [name for name in below if os.path.islink(os.path.join(folder, name))]
-        yield Path(folder), sorted([*files, *links])
+        hidden = [name for name in below if name.startswith(".")]
+        below[:] = sorted(set(below) - set(hidden))
+        yield Path(folder), sorted({*files, *links, *hidden})
 
 
 def left_alone(path: Path, why: str) -> RejectedFile:
@@ -42,10 +46,15 @@ def left_alone(path: Path, why: str) -> RejectedFile:
     return left_out(path, f"left alone: {why}", path.suffix or "no suffix")
 
 
+def why_hidden(path: Path) -> str:
+    """Return why what has a hidden name is left alone."""
+    return HIDDEN_FOLDER if path.is_dir() else HIDDEN
+
+
 def why_no_audio(path: Path) -> str:
     """Return why a file is none that holds sound; "" for one that does, by its suffix."""
     if path.name.startswith("."):
-        return HIDDEN
+        return why_hidden(path)
     if path.is_dir():
         return LINK
     return "" if path.suffix.lower() in AUDIO else NO_AUDIO

@@ -9,7 +9,12 @@ from gsv2.data.building.offered import LeftOutError, Recording
 from gsv2.data.building.readers.audio_paths import AudioPaths
 from gsv2.data.building.readers.glance import Glance, first_lines, most
 from gsv2.data.building.readers.lines import Line, needed_text, recordings_of, text_lines
-from gsv2.data.building.readers.reader import Listed, ReadingOptions, canonical_once, language_of
+from gsv2.data.building.readers.reader import (
+    Listed,
+    ReadingOptions,
+    canonical_language,
+    language_of,
+)
 from gsv2.data.corpus.manifest import CorpusError
 from gsv2.text.language import LanguageError
 
@@ -56,7 +61,7 @@ def _lists(source: Path) -> list[Path]:
 def _is_row(line: str) -> bool:
     columns = line.split("|")
     try:
-        return len(columns) == 4 and bool(canonical_once(_tag(columns[2])))
+        return len(columns) == 4 and bool(canonical_language(_tag(columns[2])))
     except LanguageError:
         return False
 

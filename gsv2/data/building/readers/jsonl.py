@@ -13,7 +13,7 @@ from gsv2.data.building.offered import Recording
 from gsv2.data.building.readers.audio_paths import AudioPaths
 from gsv2.data.building.readers.fields import segment_name, segment_of, speaker_of
 from gsv2.data.building.readers.glance import Glance, first_lines
-from gsv2.data.building.readers.reader import Listed, ReadingOptions, canonical_once
+from gsv2.data.building.readers.reader import Listed, ReadingOptions, canonical_language
 from gsv2.data.corpus.manifest import CorpusError
 
 FIELDS = {
@@ -188,7 +188,7 @@ def _recording(
         missing_text="field text is missing",
         start_sec=start,
         duration_sec=duration,
-        language=canonical_once(label),
+        language=canonical_language(label),
         speaker=speaker_of(fields, options),
         source=fields.get("source", manifest.stem),
         licence=fields.get("licence", ""),

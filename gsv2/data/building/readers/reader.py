@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -103,7 +102,7 @@ def language_of(label: str, options: ReadingOptions) -> str:
     if not given:
         raise LeftOutError("language is missing", "add it or use --language")
     try:
-        return canonical_once(given)
+        return canonical_language(given)
     except LanguageError as error:
         raise LeftOutError("language is no BCP 47 tag", str(error)) from error
 
@@ -121,8 +120,4 @@ def language_of_all(layout: str, options: ReadingOptions, usual: str | None = No
     given = options.language or usual
     if not given:
         raise CorpusError(f"{layout} recordings name no language; name it with --language")
-    return canonical_once(given)
-
-
-canonical_once = lru_cache(maxsize=4096)(canonical_language)
-"""`canonical_language`, asked once for a label: a row must not cost a search in the registry."""
+    return canonical_language(given)

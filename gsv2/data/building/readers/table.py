@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from gsv2.data.building.offered import LeftOutError, Recording, RejectedFile, left_out
 from gsv2.data.building.readers.audio_paths import AudioPaths
-from gsv2.data.building.readers.columns import find_columns, names_columns
+from gsv2.data.building.readers.columns import find_columns, names_columns, names_field
 from gsv2.data.building.readers.fields import TIMES, recording_of
 from gsv2.data.building.readers.folders import NamedFiles
 from gsv2.data.building.readers.glance import Glance
@@ -17,6 +18,14 @@ from gsv2.data.corpus.manifest import CorpusError
 _SUFFIXES = (".csv", ".tsv", ".txt", ".psv")
 _NEEDED = ("audio", "text")
 _FOLDERS = ("", "wavs", "clips", "audio", "wav")
+_SEGMENT = re.compile(
+    r"((segment|seg|clip|utt|utterance|audio|speech|sentence|word|time)_?)?"
+    r"(start|begin|onset|offset|end|stop)"
+    r"_?(ms|msec|millis|milliseconds|s|secs?|seconds|times?|timestamp|samples?|frames?)?"
+    r"_?(ms|s|secs?|seconds)?",
+    re.IGNORECASE,
+)
+"""Names of columns that say which part of a recording is meant."""
 
 
 class TableReader:
@@ -53,6 +62,13 @@ class TableReader:
 
 def _rows(path: Path, header: Header, named: NamedFiles, options: ReadingOptions) -> Listed:
     columns = find_columns(header.names, _NEEDED, options.columns, path)
+    for name in sorted(set(header.names) - set(columns.values()) - set(options.ignore)):
+        if _SEGMENT.fullmatch(name.strip()) and not names_field(name):
+            raise CorpusError(
+                f"{path}: column {name} seems to say which part of a recording is meant, and is "
+                "not understood (start, end and duration are, in seconds); name it with "
+                "--ignore-field if whole recordings are meant"
+            )
     if "start" not in columns:  # lengths of whole files
         columns = {field: name for field, name in columns.items() if field not in TIMES}
     audio = AudioPaths(path.parent, options.audio_dir, _FOLDERS)

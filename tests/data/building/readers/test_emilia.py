@@ -45,7 +45,7 @@ def test_faults_of_json_beside_audio_are_named(tmp_path):
         "tongue.json": "language is no BCP 47 tag",
         "alone.json": "left alone: no recording of this name",
         "silent.mp3": "left alone: no row names it",
-        "x.tar.gz": "left alone: compressed tars cannot be read by offset: gunzip them",
+        "x.tar.gz": "left alone: compressed tars cannot be read by offset: decompress them",
     }
 
 
