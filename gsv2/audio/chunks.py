@@ -1,6 +1,7 @@
 """Chunked audio files (WAV, RF64, AIFF, W64, CAF, AU): whether all their samples are there.
 
-libsndfile takes such a file for a shorter one when it was cut.
+libsndfile takes such a file for a shorter one when it was cut, and leaves out what lies behind
+the samples that its header says.
 """
 
 from __future__ import annotations
@@ -11,6 +12,12 @@ from gsv2.audio.errors import WaveError
 
 _UNKNOWN_FROM = 0x7FFF_0000
 """A 32-bit size from this value on, or 0, was never known: the file went through a pipe."""
+
+
+_MOST_BEHIND = 4096
+"""Bytes behind the samples that may be anything: tags, padding of a sector."""
+_TAGS = (b"ID3", b"TAG")
+"""Tags that programs append without a chunk."""
 
 
 class _Layout(NamedTuple):
@@ -40,14 +47,17 @@ _LAYOUTS = {
 
 
 def check_chunks(content: bytes) -> None:
-    """Check that the samples that a file promises are in it; other formats pass.
+    """Check that the samples that a file promises are in it, and no others; other formats pass.
 
     Raises:
-        WaveError: it is cut; says how many bytes of samples are there.
+        WaveError: it is cut, or goes on behind its samples; says how many bytes are there.
     """
     if content[:4] == b".snd":
         start, said = (int.from_bytes(content[at : at + 4], "big") for at in (4, 8))
-        _check(said, len(content) - start, is_known=0 < said < _UNKNOWN_FROM)
+        is_known = 0 < said < _UNKNOWN_FROM
+        _check(said, len(content) - start, is_known=is_known)
+        if is_known:
+            _check_rest(said, content[start + said :])
         return
     if (layout := _LAYOUTS.get(content[:4])) is None:
         return
@@ -64,7 +74,10 @@ def check_chunks(content: bytes) -> None:
             limit = _UNKNOWN_FROM if layout.size_bytes == 4 else 1 << 62
             if size >= limit and 0 < long_size < 1 << 62:
                 size, limit = long_size, 1 << 62
-            _check(size, len(content) - at, is_known=0 < size < limit)
+            is_known = 0 < size < limit
+            _check(size, len(content) - at, is_known=is_known)
+            if is_known and layout.name_bytes == layout.size_bytes:
+                _check_rest(size, _behind(content, at + size, layout))
             return
         at += -(-max(size, 0) // layout.align) * layout.align
 
@@ -72,3 +85,26 @@ def check_chunks(content: bytes) -> None:
 def _check(said: int, there: int, *, is_known: bool) -> None:
     if is_known and said > there:
         raise WaveError(f"cut: header says {said} bytes of samples, {max(there, 0)} are there")
+
+
+def _check_rest(said: int, rest: bytes) -> None:
+    anything = rest.lstrip(b"\0")
+    if len(anything) > _MOST_BEHIND and not anything.startswith(_TAGS):
+        raise WaveError(
+            f"goes on behind its samples: header says {said} bytes of them, {len(rest)} more follow"
+        )
+
+
+def _behind(content: bytes, at: int, layout: _Layout) -> bytes:
+    """Return what is no chunk behind the samples, which end at a byte."""
+    while at < len(content):
+        for start in (at + at % layout.align, at):  # some programs forget the padding
+            name, size = content[start : start + 4], content[start + 4 : start + 8]
+            stop = start + 8 + int.from_bytes(size, layout.order)
+            is_name = name.isascii() and name.decode("ascii").isprintable()
+            if is_name and name != content[:4] and stop <= len(content):
+                at = stop
+                break
+        else:
+            return content[at:]
+    return b""

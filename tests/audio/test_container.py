@@ -93,3 +93,25 @@ def test_channels_that_cancel_are_named():
     with pytest.raises(WaveError, match="channels that cancel"):
         load_wave(encode(np.stack([wave, -wave], axis=1), "WAV"), 32_000)
     assert seconds(encode(np.stack([wave, 0 * wave], axis=1), "WAV")) == 4.0
+
+
+@pytest.mark.parametrize(("file_format", "at", "order"), [("WAV", 40, "<u4"), ("AU", 8, ">u4")])
+def test_a_file_whose_header_names_less_than_is_there_is_named(file_format, at, order):
+    whole = encode(voice(), file_format, subtype="PCM_16")
+    less = np.array(60_000, dtype=order).tobytes()
+    with pytest.raises(WaveError, match="goes on behind its samples: header says 60000 bytes"):
+        load_wave(whole[:at] + less + whole[at + 4 :], 32_000)
+    with pytest.raises(WaveError, match="goes on behind its samples"):
+        load_wave(whole + whole, 32_000)
+
+
+@pytest.mark.parametrize("size", [7, 100_000])
+@pytest.mark.parametrize("is_padded", [True, False])
+def test_chunks_and_tags_behind_the_samples_are_no_samples(size, is_padded):
+    whole = encode(voice()[:44_101], "WAV", subtype="PCM_U8")
+    whole = whole[: whole.index(b"data") + 8 + 44_101]  # an odd number of bytes
+    padding = b"\0" if is_padded else b""
+    chunk = b"LIST" + size.to_bytes(4, "little") + bytes(range(1, 8)) * (size // 7 + 1)
+    chunk = chunk[: 8 + size]
+    for rest in (b"", chunk, b"ID3" + b"\3" * 9000, b"TAG" + b"x" * 125, b"\0" * 9000):
+        assert seconds(whole + padding + rest) == pytest.approx(44_101 / 44_100, abs=1e-3)
