@@ -6,7 +6,7 @@ The content of the file decides what it is, never its suffix.
 from __future__ import annotations
 
 from gsv2.audio.chunks import check_chunks
-from gsv2.audio.flac import repair_flac
+from gsv2.audio.flac import repair_flac, split_flac
 from gsv2.audio.mp3 import repair_mp3
 from gsv2.audio.ogg import split_ogg
 
@@ -20,8 +20,8 @@ _OTHERS = frozenset(
 def whole_files(content: bytes) -> list[bytes]:
     """Return files that libsndfile reads to their end, one after the other the content.
 
-    That is the content itself; of a chain of Ogg streams each alone; a FLAC or MP3 file with a
-    header that says how long it is.
+    That is the content itself; of Ogg streams or FLAC files in a chain each alone; a FLAC or MP3
+    file with a header that says how long it is.
 
     Raises:
         WaveError: it was cut; the reason says where.
@@ -35,7 +35,7 @@ def whole_files(content: bytes) -> list[bytes]:
     bare = content[start:] if start else content
     first = bare[:4]
     if first == b"fLaC":
-        return [repair_flac(bare)]
+        return [repair_flac(file) for file in split_flac(bare)]
     if first == b"OggS":
         return split_ogg(bare)
     if first in _OTHERS:

@@ -67,16 +67,14 @@ def _decode_blocks(file: soundfile.SoundFile) -> np.ndarray:
         WaveError: the decoder gives up, or the channels cancel each other.
     """
     blocks: list[np.ndarray] = []
-    num_frames = 0
     try:
         while len(block := file.read(_BLOCK_FRAMES, dtype="float32")):
-            num_frames += len(block)
             blocks.append(mean_channel(block))
             if len(block) < _BLOCK_FRAMES:
                 break
     except soundfile.SoundFileError as error:
-        rate = file.samplerate
-        raise cut_error(file.frames / rate, num_frames / rate) from error
+        said = file.frames / file.samplerate
+        raise WaveError(f"cut: header says {said:.2f} s, the decoder gives up before") from error
     if not blocks:
         return np.zeros(0, dtype=np.float32)
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)

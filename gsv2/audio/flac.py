@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from gsv2.audio.errors import WaveError
 
+_HEADS = (b"fLaC\x00\x00\x00\x22", b"fLaC\x80\x00\x00\x22")
+"""Mark of a file and the head of its first metadata, of which none may come before, by length."""
 _TOTAL_AT = 21  # byte whose low four bits open the 36-bit number of samples
 _TOTAL_MASK = (1 << 36) - 1
 _SEARCHED_BYTES = 1 << 20  # no frame is longer
@@ -24,6 +26,17 @@ class _Frame(NamedTuple):
     start: int
     stop_sample: int
     """Number of the frame's last sample, plus one."""
+
+
+def split_flac(content: bytes) -> list[bytes]:
+    """Return the files of which one was put behind the other; libsndfile reads the first alone."""
+    starts = [0]
+    for head in _HEADS:
+        at = 0
+        while (at := content.find(head, at + 1)) > 0:
+            starts.append(at)
+    starts.sort()
+    return [content[start:stop] for start, stop in zip(starts, [*starts[1:], None], strict=True)]
 
 
 def repair_flac(content: bytes) -> bytes:

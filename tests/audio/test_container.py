@@ -73,6 +73,12 @@ CUT += [("CAF", None), ("AU", None), ("FLAC", None), ("MP3", None)]
 CUT += [("OGG", "VORBIS"), ("OGG", "OPUS")]
 
 
+@pytest.mark.parametrize("lengths", [(3.0, 3.0), (1.0, 2.0, 0.5)])
+def test_flac_files_that_follow_each_other_are_all_read(lengths):
+    files = [encode(voice(length), "FLAC", subtype="PCM_16") for length in lengths]
+    assert seconds(b"".join(files)) == pytest.approx(sum(lengths), abs=1e-3)
+
+
 @pytest.mark.parametrize(("file_format", "subtype"), CUT)
 @pytest.mark.parametrize("share", [0.5, 0.9])
 def test_a_file_that_was_cut_is_named(file_format, subtype, share):
