@@ -101,9 +101,13 @@ def test_channels_that_cancel_are_named():
     assert seconds(encode(np.stack([wave, 0 * wave], axis=1), "WAV")) == 4.0
 
 
-@pytest.mark.parametrize(("file_format", "at", "order"), [("WAV", 40, "<u4"), ("AU", 8, ">u4")])
-def test_a_file_whose_header_names_less_than_is_there_is_named(file_format, at, order):
+@pytest.mark.parametrize(
+    ("file_format", "head", "order"),
+    [("WAV", b"data", "<u4"), ("AIFF", b"SSND", ">u4"), ("AU", b".snd\0\0\0\x18", ">u4")],
+)
+def test_a_file_whose_header_names_less_than_is_there_is_named(file_format, head, order):
     whole = encode(voice(), file_format, subtype="PCM_16")
+    at = whole.index(head) + len(head)
     less = np.array(60_000, dtype=order).tobytes()
     with pytest.raises(WaveError, match="goes on behind its samples: header says 60000 bytes"):
         load_wave(whole[:at] + less + whole[at + 4 :], 32_000)

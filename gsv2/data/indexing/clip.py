@@ -142,8 +142,9 @@ def _content(member: TarMember, kind: str) -> bytes:
 
 
 def _place(member: TarMember, kind: str) -> dict[str, int]:
-    found = (member.offset, member.length, zlib.crc32(_content(member, kind)))
-    return dict(zip((f"{kind}_offset", f"{kind}_length", f"{kind}_crc32"), found, strict=True))
+    crc32 = zlib.crc32(_content(member, kind))
+    columns = {"offset": member.offset, "length": member.length, "crc32": crc32}
+    return {f"{kind}_{name}": value for name, value in columns.items()}
 
 
 def _json_fields(clip: ArchiveClip) -> dict[str, Any]:

@@ -31,6 +31,7 @@ _PACKED_TARS = frozenset(".tgz .tbz .tbz2 .txz .tzst .tlz .taz".split())
 ADVICE = "compressed tars cannot be read by offset: decompress them"
 """What becomes of such a tar, and what to do."""
 
+_LOOSE = "recording outside of a tar: see gsv2 corpus build"
 _NAMED = 8  # compressed tars in an error
 
 
@@ -78,7 +79,8 @@ def index_corpus(
         for job in (pool or ShardPool()).map(_scan, work):
             survey.add(job.name, job.tar, job.index)
         for path, why in _others(root, form.audio_suffixes):
-            survey.leave_alone(path.relative_to(root).as_posix(), why)
+            name = path.relative_to(root).as_posix()
+            survey.leave_alone(name, why, is_tar=why != _LOOSE)
     build = {**asdict(form), "audio_suffixes": list(form.audio_suffixes)}
     manifest = survey.manifest({"tool": TOOL, "input": str(root), **build})
     write_manifest(manifest, folder)
@@ -153,7 +155,7 @@ def _others(root: Path, audio: Sequence[str]) -> Iterator[tuple[Path, str]]:
         elif path.suffix.lower() == ".tar":
             yield path, "name must end with .tar: rename it"
         elif path.suffix.lower().removeprefix(".") in audio:
-            yield path, "recording outside of a tar: see gsv2 corpus build"
+            yield path, _LOOSE
 
 
 def _is_visible_file(path: Path) -> bool:

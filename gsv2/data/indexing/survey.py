@@ -41,7 +41,7 @@ class Survey:
         self._entries: list[ShardEntry] = []
         self._indexes: list[Path] = []  # one an entry
         self._left_out: list[str] = []  # tars without a usable clip
-        self._left_alone: list[str] = []  # files below the corpus that are no tars to read
+        self._left_alone: list[str] = []  # tars below the corpus that are not read
         self._damaged: list[str] = []
         self._reasons: Counter[str] = Counter()
         self._clips: Counter[str] = Counter()  # by language
@@ -134,9 +134,13 @@ class Survey:
         for line in lines:
             self._write(line)
 
-    def leave_alone(self, path: str, reason: str) -> None:
-        """Name a file of the corpus that is not read."""
-        self._left_alone.append(path)
+    def leave_alone(self, path: str, reason: str, *, is_tar: bool) -> None:
+        """Name a file of the corpus that is not read; of tars corpus.json tells too.
+
+        Recordings beside tars can be as many as clips, which a manifest does not list.
+        """
+        if is_tar:
+            self._left_alone.append(path)
         self._reasons[_phrase(reason)] += 1
         self._write({"shard": "", "key": "", "file": path, "reason": reason})
 

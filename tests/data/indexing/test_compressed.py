@@ -56,6 +56,7 @@ def test_what_is_beside_the_tars_is_named_with_what_to_do(tmp_path):
         "loud.TAR": "name must end with .tar: rename it",
         "loose.wav": "recording outside of a tar: see gsv2 corpus build",
     }
+    assert manifest.build["left_alone"] == ["loud.TAR"], "recordings may be as many as clips"
     assert verify_corpus(tmp_path).problems == []
 
 
